@@ -1,0 +1,36 @@
+# `make demo` and `make test` do all their own set-up; they need Python 3.11 and nothing else.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+DEMO := runs/demo
+
+.PHONY: demo test test-slow lint setup clean
+
+demo: $(READY)          ## sample scenes, a short training of the recurrent model, its evaluation and pictures
+	$(BIN)/python train.py --model=rnn --dataset=scenes --iters=6 --workdir=$(DEMO)
+	$(BIN)/python evaluate.py --workdir=$(DEMO) --iters=10
+	@echo "Look at $(DEMO)/report/strip.png and $(DEMO)/report/curve.png"
+
+test: $(READY)          ## the test suite, without the slow ones
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)     ## the tests at real sizes or on real data
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+setup: $(READY)
+
+$(READY): requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
+		|| { echo "Python 3.11 is needed; set PYTHON=/path/to/python3.11"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip check
+	@touch $(READY)
+
+clean:
+	rm -rf $(VENV) runs .pytest_cache .ruff_cache
