@@ -1,0 +1,48 @@
+"""Checks a data set and shows what is in it.
+
+python check_data.py records/camvid
+    Records: compares checksums, reads every label, prints how often every class occurs in each split, and draws four
+    labels over their images into records/camvid/check.
+python check_data.py CamVid --dataset=camvid
+    Raw data, a folder or archive: converted into the cache, where the converter refuses bad labels. The flags are
+    those of prepare_data.py.
+"""
+
+import os
+
+from absl import flags
+
+import tfseg
+from tfseg import commands
+from tfseg.data import conversion_flags
+
+DATASET = flags.DEFINE_string("dataset", None, f"What raw data are: {conversion_flags.DATASET_HELP}")
+OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the pictures; default check/ beside the records.")
+SPLIT = flags.DEFINE_string("split", "train", "Split of the pictures.")
+flags.adopt_module_key_flags(conversion_flags)
+
+
+def main(argv):
+    if len(argv) != 2 and not (len(argv) == 1 and DATASET.value == "scenes"):
+        raise tfseg.errors.InputError("give one folder: python check_data.py DIR")
+    from tfseg.data import check, datasets, manifest
+    from tfseg.visualize import overlay
+
+    data_dir = argv[1] if len(argv) == 2 else None
+    if DATASET.value:
+        data_dir, records = datasets.open_dataset(DATASET.value, data_dir, conversion_flags.conversion_options())
+    elif not os.path.exists(os.path.join(data_dir, manifest.FILE_NAME)):
+        raise tfseg.errors.InputError(f"{data_dir}: no {manifest.FILE_NAME}; if these are raw data add --dataset=...")
+    else:
+        records = manifest.read_manifest(data_dir)
+    check.check_records(records, data_dir)
+    for split in records.splits:
+        print("\n".join(check.class_table(records, split)), end="\n\n")
+    output_dir = OUTPUT_DIR.value or os.path.join(data_dir, "check")
+    split = SPLIT.value
+    for path in check.write_overlays(records, data_dir, split, output_dir, overlay):
+        print(path)
+
+
+if __name__ == "__main__":
+    commands.run(main)

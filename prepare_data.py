@@ -1,0 +1,41 @@
+"""Converts a data set into TFRecords.
+
+python prepare_data.py --dataset=camvid --raw_dir=CamVid --data_dir=records/camvid
+    Reads the data as downloaded, a folder or archive, and writes shards and manifest.json into a new folder. The other
+    commands take that folder as --data_dir. (They also take raw data, and convert them into the cache by themselves.)
+python prepare_data.py --dataset=folder --raw_dir=photos --data_dir=records/photos
+    Your own data: photos/images and photos/masks, files of the same name. A mask is a PNG of class ids, 255 = ignored;
+    photos/classes.txt may name the classes, one a line. Without train and val folders in it, 20 % become val.
+python prepare_data.py --dataset=folder --raw_dir=photos --data_dir=records/photos --map=255:1
+    Black and white masks. --palette=colours.txt is for colour-coded ones, with one class a line: name red green blue.
+
+All files that cannot be used are listed together, and nothing is written.
+"""
+
+from absl import flags
+
+import tfseg
+from tfseg import commands
+from tfseg.data import conversion_flags
+
+DATASET = flags.DEFINE_string("dataset", None, conversion_flags.DATASET_HELP)
+RAW_DIR = flags.DEFINE_string("raw_dir", None, "The data as downloaded: a folder, .zip or .tar.gz; not for scenes.")
+DATA_DIR = flags.DEFINE_string("data_dir", None, "New folder for the records.")
+flags.mark_flags_as_required(["dataset", "data_dir"])
+flags.adopt_module_key_flags(conversion_flags)
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise tfseg.errors.InputError(f"unexpected arguments: {' '.join(argv[1:])}")
+    from tfseg.data import datasets
+
+    options = conversion_flags.conversion_options()
+    manifest = datasets.prepare(DATASET.value, RAW_DIR.value, DATA_DIR.value, options)
+    for split, records in manifest.splits.items():
+        print(f"{split}: {records.num_examples} images in {len(records.shards)} shards")
+    print(f"look at it: python check_data.py {DATA_DIR.value}")
+
+
+if __name__ == "__main__":
+    commands.run(main)

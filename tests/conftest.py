@@ -1,0 +1,46 @@
+"""Fixtures for all tests. Importing tfseg first keeps TensorFlow's start-up quiet."""
+
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tfseg  # noqa: F401
+from tfseg.data import datasets
+
+NUM_TOY_IMAGES = 10
+
+
+def write_toy_folder(root):
+    """Images of 48x64 with a bright class on the left of a dark one, a third in a corner, a border to ignore."""
+    generator = np.random.default_rng(0)
+    for folder in ("images", "masks"):
+        (root / folder).mkdir(parents=True)
+    for index in range(NUM_TOY_IMAGES):
+        label = np.zeros([48, 64], np.uint8)
+        label[:, int(generator.integers(20, 44)) :] = 1
+        label[32:, :16] = 2
+        image = np.array([[200, 180, 160], [40, 60, 80], [30, 220, 30]])[label] + generator.integers(0, 30, [48, 64, 3])
+        label[:2] = 255
+        Image.fromarray(image.clip(0, 255).astype(np.uint8)).save(root / "images" / f"toy{index}.png")
+        Image.fromarray(label).save(root / "masks" / f"toy{index}.png")
+    (root / "classes.txt").write_text("bright\ndark\ngreen\n")
+
+
+@pytest.fixture(scope="session")
+def toy_records(tmp_path_factory):
+    """Folder of TFRecords: a plain folder of 10 images with 3 classes, divided 8 : 2. Read only."""
+    root = tmp_path_factory.mktemp("toy")
+    write_toy_folder(root / "raw")
+    datasets.prepare("folder", root / "raw", root / "records")
+    return root / "records"
+
+
+@pytest.fixture(scope="session")
+def camvid_dir():
+    """The real CamVid folder that TFSEG_CAMVID_DIR names."""
+    folder = os.environ.get("TFSEG_CAMVID_DIR")
+    if not folder:
+        pytest.skip("TFSEG_CAMVID_DIR is not set: no real frames here")
+    return folder

@@ -1,0 +1,221 @@
+"""Crops are compared with what `Geometry`'s docstring says, computed again in NumPy on coordinate-coded images."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfseg.data import augment
+
+IGNORE = 255
+HEIGHT, WIDTH = 12, 20
+
+
+@dataclasses.dataclass
+class Data:
+    crop_size: tuple = (9, 14)
+    min_scale: float = 0.5
+    max_scale: float = 2.0
+    flip: bool = True
+    rotation: float = 0.0
+
+
+def coordinate_image(height=HEIGHT, width=WIDTH):
+    """Red is 10 x, green is 10 y at a pixel's centre (x + 0.5, y + 0.5): linear, so that bilinear sampling keeps it."""
+    y, x = np.mgrid[:height, :width] + 0.5
+    return np.stack([10 * x, 10 * y, np.zeros_like(x)], axis=-1).astype(np.float32)
+
+
+def coordinate_label():
+    """Every pixel its own id, 0 to 239."""
+    return np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH)
+
+
+def geometry_of(scale=1.0, offset=(0, 0), is_flipped=False, angle=0.0, size=(HEIGHT, WIDTH)):
+    size = np.array(size, np.int32)
+    scaled_size = np.maximum(np.round(size * scale), 1).astype(np.int32)
+    return augment.Geometry(
+        tf.constant(size),
+        tf.constant((scaled_size / size).astype(np.float32)),
+        tf.constant(scaled_size),
+        tf.constant(offset, tf.int32),
+        tf.constant(is_flipped),
+        tf.constant(angle, tf.float32),
+    )
+
+
+def crop(image, label, geometry, data):
+    """Through the window, as the pipeline does it."""
+    window = augment.source_window(geometry, data)
+    top, left, height, width = augment.mirror(window, geometry).numpy()
+    pixels = tf.constant(image[top : top + height, left : left + width])
+    image = augment.crop_image(pixels, window, geometry, data)
+    return image.numpy(), augment.crop_label(tf.constant(label), geometry, data, IGNORE).numpy()
+
+
+def source_coordinates(geometry, data):
+    """(y, x) of every crop pixel on the source, centres at + 0.5, by the definition."""
+    (height, width), angle = data.crop_size, float(geometry.angle)
+    i, j = np.mgrid[:height, :width] + 0.5
+    down, right = i - height / 2, j - width / 2
+    turned_y = np.sin(angle) * right + np.cos(angle) * down + height / 2
+    turned_x = np.cos(angle) * right - np.sin(angle) * down + width / 2
+    y = (geometry.offset[0].numpy() + turned_y) / geometry.scale[0].numpy()
+    x = (geometry.offset[1].numpy() + turned_x) / geometry.scale[1].numpy()
+    return y, (geometry.source_size[1].numpy() - x) if geometry.is_flipped else x
+
+
+def draw(seed, data, size=(HEIGHT, WIDTH)):
+    return augment.draw_geometry(tf.constant(size, tf.int32), tf.constant([0, seed], tf.int64), data)
+
+
+@pytest.mark.parametrize("rotation", [0.0, 30.0])
+@pytest.mark.parametrize("seed", range(12))
+def test_image_and_label_show_the_same_source_point_at_every_crop_pixel(seed, rotation):
+    data = Data(rotation=rotation)
+    geometry = draw(seed, data)
+    image, label = crop(coordinate_image(), coordinate_label(), geometry, data)
+    y, x = source_coordinates(geometry, data)
+
+    is_inside = (y > 0) & (y < HEIGHT) & (x > 0) & (x < WIDTH)
+    expected = np.where(is_inside, np.floor(y).clip(0, HEIGHT - 1) * WIDTH + np.floor(x).clip(0, WIDTH - 1), IGNORE)
+    # On the very border between two source pixels either is nearest.
+    is_clear = (np.abs(y - np.round(y)) > 1e-3) & (np.abs(x - np.round(x)) > 1e-3)
+    assert is_clear.mean() > 0.5 or not rotation
+    np.testing.assert_array_equal(label[is_clear], expected[is_clear])
+
+    support = max(1.0, (1 / geometry.scale.numpy()).max())
+    is_interior = (np.minimum(y, HEIGHT - y) > support) & (np.minimum(x, WIDTH - x) > support)
+    assert is_interior.any()
+    # Bilinear keeps a linear image; the sampled triangle of antialiasing does to a tenth of a pixel.
+    tolerance = 0.02 if rotation or geometry.scale.numpy().min() >= 1 else 1.0
+    np.testing.assert_allclose(image[is_interior][:, 0], 10 * x[is_interior], atol=tolerance)
+    np.testing.assert_allclose(image[is_interior][:, 1], 10 * y[is_interior], atol=tolerance)
+
+
+@pytest.mark.parametrize("rotation", [0.0, 180.0])
+@pytest.mark.parametrize("seed", range(8))
+def test_the_window_holds_all_that_the_crop_is_made_of(seed, rotation):
+    data = Data(crop_size=(7, 9), rotation=rotation)
+    image = np.random.default_rng(seed).uniform(0, 255, (40, 50, 3)).astype(np.float32)
+    geometry = draw(seed, data, size=(40, 50))
+    window = augment.source_window(geometry, data)
+    top, left, height, width = augment.mirror(window, geometry).numpy()
+    assert height < 40 or width < 50
+    pixels = image[top : top + height, left : left + width]
+    cropped = augment.crop_image(tf.constant(pixels), window, geometry, data)
+    whole = augment.crop_image(tf.constant(image), tf.constant([0, 0, 40, 50]), geometry, data)
+    np.testing.assert_allclose(cropped, whole, atol=0.05)
+
+
+def test_scale_one_without_flip_copies_pixels():
+    data = Data(crop_size=(3, 4))
+    image = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    cropped, label = crop(image, coordinate_label(), geometry_of(offset=(2, 5)), data)
+    np.testing.assert_array_equal(cropped, image[2:5, 5:9])
+    np.testing.assert_array_equal(label, coordinate_label()[2:5, 5:9])
+
+
+def test_half_scale_averages_the_source_where_the_label_picks_from_it():
+    data = Data(crop_size=(2, 2))
+    image = np.zeros((4, 4, 3), np.uint8)
+    image[:, ::2] = 200
+    image = image.astype(np.float32)
+    cropped, _ = crop(image, np.zeros((4, 4), np.uint8), geometry_of(scale=0.5, size=(4, 4)), data)
+    # Triangle of 2 target pixels: weights 3/7, 3/7, 1/7 at the left border (1/8 of it falls off).
+    np.testing.assert_allclose(cropped[0, :, 0], [200 * 4 / 7, 200 * 3 / 7], atol=0.01)
+
+
+def test_a_flipped_crop_is_the_mirror_image_of_the_same_crop_of_the_mirrored_source():
+    data = Data(crop_size=(5, 6))
+    image, label = coordinate_image(), coordinate_label()
+    flipped = crop(image, label, geometry_of(scale=1.5, offset=(3, 4), is_flipped=True), data)
+    mirrored = crop(image[:, ::-1], label[:, ::-1], geometry_of(scale=1.5, offset=(3, 4)), data)
+    np.testing.assert_allclose(flipped[0], mirrored[0], atol=1e-3)
+    np.testing.assert_array_equal(flipped[1], mirrored[1])
+
+
+@pytest.mark.parametrize("size", [(4, 5), (1, 30), (30, 1), (1, 1)])
+def test_what_lies_outside_a_small_image_is_mean_colour_and_ignored(size):
+    data = Data(crop_size=(9, 14), min_scale=1.0, max_scale=1.0)
+    image, label = crop(np.full([*size, 3], 7, np.uint8), np.full(size, 3, np.uint8), draw(1, data, size), data)
+    assert image.shape == (9, 14, 3) and label.shape == (9, 14)
+    is_padding = label == IGNORE
+    assert (~is_padding).sum() == min(size[0], 9) * min(size[1], 14)
+    np.testing.assert_array_equal(image[is_padding], augment.FILL_COLOR)
+    np.testing.assert_array_equal(image[~is_padding], 7)
+    np.testing.assert_array_equal(label[~is_padding], 3)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 30), (3, 2)])
+def test_tiny_images_survive_scale_and_rotation(size):
+    data = Data(rotation=180.0)
+    for seed in range(5):
+        image, label = crop(np.full([*size, 3], 7, np.uint8), np.full(size, 3, np.uint8), draw(seed, data, size), data)
+        assert image.shape == (9, 14, 3) and set(np.unique(label)) <= {3, IGNORE}
+        assert image.min() >= 7 and image.max() <= augment.FILL_COLOR
+
+
+@pytest.mark.parametrize("rotation", [0.0, 45.0])
+def test_labels_are_never_invented(rotation):
+    data = Data(rotation=rotation)
+    source = np.where(np.indices((HEIGHT, WIDTH)).sum(0) % 2, 3, 200).astype(np.uint8)
+    for seed in range(20):
+        label = augment.crop_label(tf.constant(source), draw(seed, data), data, IGNORE).numpy()
+        assert set(np.unique(label)) <= {3, 200, IGNORE}
+
+
+def test_a_quarter_turn_turns_image_and_label_alike_and_fills_the_rest():
+    data = Data(crop_size=(5, 5), rotation=90.0)
+    image = np.random.default_rng(0).uniform(0, 255, (5, 5, 3)).astype(np.float32)
+    label = np.arange(25, dtype=np.uint8).reshape(5, 5)
+    turned = crop(image, label, geometry_of(angle=np.pi / 2, size=(5, 5)), data)
+    np.testing.assert_allclose(turned[0], np.rot90(image, axes=(0, 1)), atol=0.05)
+    np.testing.assert_array_equal(turned[1], np.rot90(label))
+
+    turned = crop(image, label, geometry_of(angle=np.pi / 4, size=(5, 5)), data)
+    for corner in ((0, 0), (0, 4), (4, 0), (4, 4)):  # 2.83 from the centre, the source's border is at 2.5
+        np.testing.assert_allclose(turned[0][corner], augment.FILL_COLOR, atol=45)
+        assert turned[1][corner] == IGNORE
+
+
+def test_rotation_stays_within_its_bound_and_zero_is_off():
+    angles = [float(draw(seed, Data(rotation=10.0)).angle) for seed in range(50)]
+    assert max(angles) <= np.radians(10) and min(angles) >= -np.radians(10)
+    assert max(angles) > np.radians(5) and min(angles) < -np.radians(5)
+    assert float(draw(0, Data()).angle) == 0.0
+
+
+def test_draws_cover_scales_positions_and_both_flips():
+    geometries = [draw(seed, Data(crop_size=(6, 10))) for seed in range(200)]
+    scales = np.array([g.scale.numpy() for g in geometries])
+    assert scales.min() < 0.6 and scales.max() > 1.9 and scales.min() >= 0.45 and scales.max() <= 2.05
+    assert 70 < sum(bool(g.is_flipped) for g in geometries) < 130
+    fixed = [draw(seed, Data(crop_size=(10, 20), min_scale=1.0, max_scale=1.0)) for seed in range(60)]
+    assert {tuple(g.offset.numpy()) for g in fixed} == {(0, 0), (1, 0), (2, 0)}
+    assert not any(bool(draw(seed, Data(flip=False)).is_flipped) for seed in range(20))
+
+
+def test_a_seed_draws_one_geometry_and_another_seed_another():
+    first, again, other = draw(3, Data()), draw(3, Data()), draw(4, Data())
+    np.testing.assert_array_equal(first.scale, again.scale)
+    assert not np.array_equal(first.scale, other.scale)
+
+
+def test_colour_jitter_stays_in_range_changes_colours_and_is_seeded():
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 9, 3), np.uint8)
+    jitter = lambda seed, strength: augment.jitter_color(pixels, tf.constant([0, seed], tf.int64), strength).numpy()  # noqa: E731
+    for seed in range(20):
+        changed = jitter(seed, 1.0)
+        assert changed.shape == pixels.shape and changed.min() >= 0 and changed.max() <= 255
+    np.testing.assert_array_equal(jitter(1, 0.5), jitter(1, 0.5))
+    assert np.abs(jitter(1, 0.5) - jitter(2, 0.5)).max() > 1
+    np.testing.assert_allclose(jitter(1, 0.0), pixels, atol=0.01)
+
+
+def test_colour_jitter_keeps_grey_grey():
+    pixels = np.repeat(np.linspace(60, 190, 12).reshape(3, 4, 1), 3, axis=-1).astype(np.float32)
+    changed = augment.jitter_color(pixels, tf.constant([0, 5], tf.int64), 0.5).numpy()
+    np.testing.assert_allclose(changed[..., 0], changed[..., 1], atol=0.05)
+    np.testing.assert_allclose(changed[..., 0], changed[..., 2], atol=0.05)

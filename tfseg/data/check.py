@@ -1,0 +1,105 @@
+"""Looks at a folder of records as a person would: are they whole, what is in them, and does it look right?"""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from PIL import Image
+
+from tfseg.data.images import LabelRule, read_label
+from tfseg.data.manifest import Manifest, check_split, split_files
+from tfseg.data.parallel import with_progress
+from tfseg.data.tfrecord import locate_damage, parse_example
+from tfseg.errors import InputError
+
+NUM_OVERLAYS = 4
+IGNORED_ROW = "ignored, of all"
+
+
+def check_records(manifest: Manifest, data_dir):
+    """Reads everything: sha256 of every shard, every image header, every label pixel.
+
+    Raises:
+      InputError: naming the shard or the image: damaged files, class ids out of range, sizes that differ, or counts
+        other than the manifest's.
+    """
+    files = {}
+    for split in manifest.splits:
+        check_split(manifest, data_dir, split, verify=True)
+        files |= dict.fromkeys(split_files(manifest, data_dir, split))  # splits may share shards
+    counts = {}
+    for file in with_progress(iter(files), len(files), "check", unit="shards"):
+        counts[file] = _shard_counts(file, manifest.info)
+    for split, records in manifest.splits.items():
+        found = sum(counts[file] for file in split_files(manifest, data_dir, split))
+        expected = [*records.label_histogram, records.ignored_pixels]
+        if found[[*range(manifest.info.num_classes), manifest.info.ignore_label]].tolist() != expected:
+            raise InputError(f"{data_dir}: the pixels of split {split!r} are not those of its manifest; convert again")
+
+
+def class_table(manifest: Manifest, split: str) -> list[str]:
+    """Lines of a table: class id, name, share of the labelled pixels, images that contain it."""
+    records = manifest.splits[split]
+    labelled = sum(records.label_histogram)
+    width = max(len(name) for name in (*manifest.info.class_names, IGNORED_ROW))
+    lines = [f"{split}: {records.num_examples} images", f"  id  {'class':{width}}  pixels %  images"]
+    for class_id, name in enumerate(manifest.info.class_names):
+        share = 100 * records.label_histogram[class_id] / max(labelled, 1)
+        lines.append(f"{class_id:4d}  {name:{width}}  {share:8.3f}  {records.images_per_class[class_id]:6d}")
+    ignored = 100 * records.ignored_pixels / max(labelled + records.ignored_pixels, 1)
+    return [*lines, f"      {IGNORED_ROW:{width}}  {ignored:8.3f}"]
+
+
+def write_overlays(manifest: Manifest, data_dir, split: str, output_dir, overlay: Callable) -> list[str]:
+    """Four pictures of labels over images, evenly spread over a split.
+
+    Args:
+      overlay: (image [h, w, 3] uint8, class ids [h, w] uint8, DatasetInfo) -> uint8 RGB picture.
+    Returns:
+      Paths: `output_dir`/<split>_<index>.png.
+    """
+    total = manifest.splits[split].num_examples
+    count = min(NUM_OVERLAYS, total)
+    wanted = {total * number // count for number in range(count)}
+    Path(output_dir).mkdir(parents=True, exist_ok=True)
+    paths = []
+    for index, record in enumerate(tf.data.TFRecordDataset(split_files(manifest, data_dir, split))):
+        if index not in wanted:
+            continue
+        example = parse_example(record)
+        image = tf.io.decode_image(example["image/encoded"], 3, expand_animations=False).numpy()
+        class_ids = _class_ids(example, manifest.info)
+        paths.append(str(Path(output_dir, f"{split}_{index:05d}.png")))
+        Image.fromarray(overlay(image, class_ids, manifest.info)).save(paths[-1])
+    return paths
+
+
+def _shard_counts(file, info):
+    """[256] pixels of every class id in a shard."""
+    counts = np.zeros(256, np.int64)
+    try:
+        for record in tf.data.TFRecordDataset(file):
+            example = parse_example(record)
+            class_ids = _class_ids(example, info)
+            with Image.open(io.BytesIO(example["image/encoded"].numpy())) as image:
+                if image.size != class_ids.shape[::-1]:
+                    raise InputError(f"{_name(example)}: image and label differ in size in {file}")
+            counts += np.bincount(class_ids.ravel(), minlength=256)
+    except (tf.errors.OpError, OSError) as error:
+        _, index, message = locate_damage([file]) or (file, 0, error)
+        raise InputError(f"{file}: record {index} is damaged ({message}); convert the data again") from error
+    return counts
+
+
+def _class_ids(example, info):
+    """[height, width] uint8; all ignored without a label."""
+    encoded = example["image/segmentation/class/encoded"].numpy()
+    if not encoded:
+        return np.full([example["image/height"], example["image/width"]], info.ignore_label, np.uint8)
+    return read_label(io.BytesIO(encoded), LabelRule(info.num_classes), name=_name(example))
+
+
+def _name(example):
+    return example["image/filename"].numpy().decode(errors="backslashreplace")

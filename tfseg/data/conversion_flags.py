@@ -1,0 +1,35 @@
+"""The flags of commands that read raw data; see `raw.ConvertOptions`."""
+
+from absl import flags
+
+from tfseg.data.palette import parse_value_map
+from tfseg.data.raw import MAX_PIXELS, ConvertOptions
+
+DATASET_HELP = "scenes, camvid, voc2012, cityscapes, or folder (your own images and masks)."
+
+PALETTE = flags.DEFINE_string(
+    "palette", None, "Text file that explains colour-coded masks of --dataset=folder: lines 'name red green blue'."
+)
+MAP = flags.DEFINE_string(
+    "map", None, "Mask value:class id of --dataset=folder, e.g. 255:1 for black and white masks, or 10:0,20:1."
+)
+SKIP_BAD = flags.DEFINE_boolean(
+    "skip_bad", False, "Leave bad files out and list them in skipped.txt; fails if they are more than 1 %."
+)
+MAX_PIXELS_FLAG = flags.DEFINE_integer("max_pixels", MAX_PIXELS, "Larger images are refused.", lower_bound=1)
+NUM_WORKERS = flags.DEFINE_integer("num_workers", None, "Processes; default one per core.", lower_bound=1)
+VAL_SHARE = flags.DEFINE_float("val_share", 0.2, "Share of images for val where --dataset=folder has no val split.")
+SEED = flags.DEFINE_integer("seed", 0, "Of that split; more images do not reshuffle the old ones.")
+
+
+def conversion_options() -> ConvertOptions:
+    """What the flags say. Raises InputError for a bad value."""
+    return ConvertOptions(
+        palette=PALETTE.value,
+        value_map=parse_value_map(MAP.value or ""),
+        skip_bad=SKIP_BAD.value,
+        max_pixels=MAX_PIXELS_FLAG.value,
+        num_workers=NUM_WORKERS.value,
+        val_share=VAL_SHARE.value,
+        seed=SEED.value,
+    )

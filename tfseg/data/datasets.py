@@ -1,0 +1,156 @@
+"""THE table of data sets, and how to open any of them as a folder of records."""
+
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+from tfseg.data import camvid, cityscapes, folder, scene_examples, scenes, voc2012
+from tfseg.data.archive import ENDINGS, is_archive, safe_extract
+from tfseg.data.convert import convert, locked, say
+from tfseg.data.manifest import FILE_NAME, Manifest, read_manifest
+from tfseg.data.raw import ConvertOptions, Listing, RawExample
+from tfseg.errors import InputError
+from tfseg.labels import DatasetInfo
+
+# Part of the fingerprint of converted data: raised when records would come out differently.
+VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """One data set.
+
+    Attributes:
+      info: its facts; None if they come with the data.
+      list_examples: (raw folder, ConvertOptions) -> Listing; InputError if it is not there.
+      is_generated: needs no raw folder.
+    """
+
+    info: DatasetInfo | None
+    list_examples: Callable[[Path | None, ConvertOptions], Listing]
+    is_generated: bool = False
+
+
+DATASETS = {
+    "scenes": Dataset(scenes.INFO, scene_examples.list_examples, is_generated=True),
+    "camvid": Dataset(camvid.INFO, camvid.list_examples),
+    "voc2012": Dataset(voc2012.INFO, voc2012.list_examples),
+    "cityscapes": Dataset(cityscapes.INFO, cityscapes.list_examples),
+    "folder": Dataset(None, folder.list_examples),
+}
+
+
+def cache_dir() -> Path:
+    """$TFSEG_CACHE, or ~/.cache/tfseg: converted data, a folder per state of the raw data. It may be emptied."""
+    return Path(os.environ.get("TFSEG_CACHE") or Path.home() / ".cache" / "tfseg")
+
+
+def open_dataset(name: str, data_dir: str | None, options: ConvertOptions | None = None) -> tuple[str, Manifest]:
+    """The records of a data set, made if need be.
+
+    Args:
+      name: key of `DATASETS`.
+      data_dir: folder of records, or the raw data: a folder or archive. Raw data are converted into the cache, again
+        whenever they have changed. None is for generated data.
+      options: of that conversion.
+    Returns:
+      (folder of the records, its manifest).
+    Raises:
+      InputError: no data there, those of another data set, or as `prepare`.
+    """
+    options = options or ConvertOptions()
+    dataset = _dataset(name)
+    if data_dir is not None and (Path(data_dir) / FILE_NAME).exists():
+        manifest = read_manifest(data_dir)
+        _check_same_labels(dataset, name, manifest, data_dir)
+        return str(data_dir), manifest
+    listing = _listing(name, data_dir, options, "--data_dir")
+    source = _fingerprint(name, listing, options)
+    target = cache_dir() / f"{name}-{source[:16]}"
+    with locked(target):
+        with contextlib.suppress(InputError):
+            return str(target), read_manifest(target)
+        say(f"{name}: converting into {target}")
+        return str(target), convert(listing, target, options, source)
+
+
+def prepare(name: str, raw_dir, data_dir, options: ConvertOptions | None = None) -> Manifest:
+    """Converts raw data into records; `data_dir` appears when everything is written.
+
+    Args:
+      name: key of `DATASETS`.
+      raw_dir: the data as downloaded, a folder or archive; None for generated data.
+      data_dir: new or empty folder.
+    Raises:
+      InputError: no data, bad files (all of them are listed), or `data_dir` exists.
+      RunError: disk full, or a worker died.
+    """
+    options = options or ConvertOptions()
+    data_dir = Path(data_dir).absolute()
+    listing = _listing(name, raw_dir, options, "--raw_dir")
+    with locked(data_dir):
+        if data_dir.exists() and not (data_dir.is_dir() and not any(data_dir.iterdir())):
+            raise InputError(f"{data_dir}: exists already; give another --data_dir or remove it")
+        return convert(listing, data_dir, options, _fingerprint(name, listing, options))
+
+
+def _listing(name, raw_dir, options, flag):
+    dataset = _dataset(name)
+    if raw_dir is None and not dataset.is_generated:
+        url = f"; download page: {dataset.info.url}" if dataset.info else ""
+        raise InputError(f"--dataset={name} needs {flag}, the folder of its data{url}")
+    if name != folder.NAME and (options.palette or options.value_map):
+        raise InputError(f"--palette and --map are for --dataset={folder.NAME}; {name} has its own labels")
+    raw_dir = None if raw_dir is None else Path(raw_dir)
+    if raw_dir is not None and raw_dir.is_file() and is_archive(raw_dir):
+        raw_dir = _extracted(raw_dir)
+    if raw_dir is not None and not raw_dir.is_dir():
+        raise InputError(f"{raw_dir}: no such folder (an archive must end in {', '.join(ENDINGS)})")
+    return dataset.list_examples(raw_dir, options)
+
+
+def _extracted(archive):
+    """The folder in the cache that holds an archive's content."""
+    stat = archive.stat()
+    facts = f"{archive.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+    target = cache_dir() / "archives" / hashlib.sha256(facts.encode(errors="surrogateescape")).hexdigest()[:16]
+    with locked(target):
+        if not target.exists():
+            say(f"{archive}: unpacking into {target}")
+            safe_extract(archive, target)
+    # Most archives hold one folder that holds everything; macOS adds one of its own.
+    while len(inside := [path for path in target.iterdir() if path.name != "__MACOSX"]) == 1 and inside[0].is_dir():
+        target = inside[0]
+    return target
+
+
+def _fingerprint(name, listing, options):
+    """Changes with the raw files (names, sizes, times), the meaning of their labels, and the options that matter."""
+    facts = [VERSION, name, listing.version, listing.info, listing.encode, listing.splits, listing.problems]
+    facts.append(options.skip_bad)
+    digest = hashlib.sha256(pickle.dumps(facts, protocol=4))
+    for item in itertools.chain(*listing.splits.values()):
+        if isinstance(item, RawExample):
+            stats = [os.stat(path) for path in (item.image_path, item.label_path)]
+            digest.update(repr([(stat.st_size, stat.st_mtime_ns) for stat in stats]).encode())
+    return digest.hexdigest()
+
+
+def _dataset(name):
+    if name not in DATASETS:
+        raise InputError(f"--dataset={name}: unknown; there are {', '.join(DATASETS)}")
+    return DATASETS[name]
+
+
+def _check_same_labels(dataset, name, manifest, data_dir):
+    info = dataset.info or manifest.info
+    if manifest.info.name != name or info.label_hash() != manifest.info.label_hash():
+        raise InputError(
+            f"{data_dir}: records of {manifest.info.name} with {manifest.info.num_classes} classes, not of this "
+            f"version's {name}; give --dataset={manifest.info.name} or convert the data again"
+        )

@@ -1,0 +1,190 @@
+"""The manifest of a folder of TFRecords: what the records mean, how many there are, and their checksums.
+
+It is written last: a folder without it is a conversion that did not finish.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from pathlib import Path
+
+from tfseg.errors import InputError
+from tfseg.labels import DatasetInfo
+
+FILE_NAME = "manifest.json"
+FORMAT = 1
+GZIP_MAGIC = b"\x1f\x8b"
+CHUNK_BYTES = 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Shard:
+    """One TFRecord file: its name in the folder, records, size in bytes and sha256 (hex)."""
+
+    file: str
+    num_examples: int
+    num_bytes: int
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """The records of one split.
+
+    Attributes:
+      num_examples: in all shards.
+      label_histogram: class id -> pixels.
+      ignored_pixels: pixels without a class.
+      images_per_class: class id -> images that contain it.
+      shards: the files; splits may share them.
+    """
+
+    num_examples: int
+    label_histogram: list[int]
+    ignored_pixels: int
+    images_per_class: list[int]
+    shards: list[Shard]
+
+    def __add__(self, other: "Split") -> "Split":
+        def summed(ours, theirs):
+            return [a + b for a, b in zip(ours, theirs, strict=True)]
+
+        return Split(
+            self.num_examples + other.num_examples,
+            summed(self.label_histogram, other.label_histogram),
+            self.ignored_pixels + other.ignored_pixels,
+            summed(self.images_per_class, other.images_per_class),
+            self.shards + other.shards,
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Manifest:
+    """A folder of records.
+
+    Attributes:
+      info: names, colours and sizes of the data set.
+      splits: name -> Split.
+      source: fingerprint of the raw data the records were made from.
+      compression: of the shards, as TFRecordWriter names it; "" is none.
+    """
+
+    info: DatasetInfo
+    splits: dict[str, Split]
+    source: str = ""
+    compression: str = ""
+
+    def to_dict(self) -> dict:
+        """Plain JSON types; `from_dict` is its inverse."""
+        splits = {name: dataclasses.asdict(split) for name, split in self.splits.items()}
+        return {
+            "format": FORMAT,
+            "info": self.info.to_dict(),
+            "label_hash": self.info.label_hash(),
+            "compression": self.compression,
+            "source": self.source,
+            "splits": splits,
+        }
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "Manifest":
+        """Raises ValueError, KeyError or TypeError for anything that `to_dict` does not write."""
+        if values["format"] != FORMAT:
+            raise ValueError(f"format {values['format']}, not {FORMAT}")
+        info = DatasetInfo.from_dict(values["info"])
+        if info.label_hash() != values["label_hash"]:
+            raise ValueError("label_hash is not that of the class names: edited by hand")
+        splits = {}
+        for name, split in values["splits"].items():
+            splits[name] = Split(**split | {"shards": [Shard(**shard) for shard in split["shards"]]})
+            for shard in splits[name].shards:
+                if not re.fullmatch(r"[^/\\\0]+\.tfrecord", shard.file):
+                    raise ValueError(f"shard {shard.file!r} is not a file name")
+        return cls(info, splits, values["source"], values["compression"])
+
+
+def write_manifest(data_dir, manifest: Manifest):
+    """Writes `data_dir`/manifest.json so that it is there whole or not at all."""
+    path = Path(data_dir) / FILE_NAME
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(manifest.to_dict(), indent=1) + "\n")
+    os.replace(partial, path)
+
+
+def read_manifest(data_dir) -> Manifest:
+    """The manifest of a folder of records. Raises InputError if it is missing or damaged."""
+    path = Path(data_dir) / FILE_NAME
+    try:
+        return Manifest.from_dict(json.loads(path.read_text()))
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"{data_dir}: no records with a {FILE_NAME} here; make them with "
+            "python prepare_data.py --dataset=... --raw_dir=... --data_dir=..."
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(f"{path}: not a manifest of tfseg ({error!r}); convert the data again") from error
+
+
+def split_files(manifest: Manifest, data_dir, split: str) -> list[str]:
+    """Paths of a split's shards. Raises InputError if there is no such split."""
+    return [str(Path(data_dir) / shard.file) for shard in _split(manifest, data_dir, split).shards]
+
+
+def check_split(manifest: Manifest, data_dir, split: str, expected_info: DatasetInfo | None = None, verify=False):
+    """Makes sure before any step that the shards are those of the manifest.
+
+    Args:
+      expected_info: the labels that the model was or will be made for.
+      verify: read everything and compare sha256, too.
+    Raises:
+      InputError: a shard is missing, cut (even between two records), compressed or changed, the split is empty, or
+        the classes are others.
+    """
+    if expected_info is not None and expected_info.label_hash() != manifest.info.label_hash():
+        ours, theirs = manifest.info.class_names, expected_info.class_names
+        raise InputError(
+            f"{data_dir}: records of {len(ours)} classes ({', '.join(ours[:3])}...) but the config is for "
+            f"{len(theirs)} ({', '.join(theirs[:3])}...); convert the data again or take another data set"
+        )
+    if manifest.compression:
+        raise InputError(f"{data_dir}: compression {manifest.compression!r} is not supported; convert the data again")
+    records = _split(manifest, data_dir, split)
+    if records.num_examples == 0:
+        raise InputError(f"{data_dir}: split {split!r} is empty")
+    for shard in records.shards:
+        _check_shard(Path(data_dir) / shard.file, shard, verify)
+
+
+def file_sha256(path) -> str:
+    """sha256 of a file's content, hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _split(manifest, data_dir, split):
+    if split not in manifest.splits:
+        raise InputError(f"{data_dir}: no split {split!r}; there are {', '.join(manifest.splits)}")
+    return manifest.splits[split]
+
+
+def _check_shard(path, shard, verify):
+    try:
+        size = path.stat().st_size
+        with open(path, "rb") as file:
+            magic = file.read(len(GZIP_MAGIC))
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}; {FILE_NAME} lists it: convert the data again") from None
+    if size != shard.num_bytes:
+        if magic == GZIP_MAGIC:
+            raise InputError(f"{path}: is gzip-compressed, but {FILE_NAME} declares no compression; gunzip it")
+        raise InputError(
+            f"{path}: {size} bytes instead of {shard.num_bytes}: cut or overwritten, not all of its "
+            f"{shard.num_examples} records are there; convert the data again"
+        )
+    if verify and file_sha256(path) != shard.sha256:
+        raise InputError(f"{path}: its sha256 is not that of {FILE_NAME}; convert the data again")

@@ -1,0 +1,103 @@
+"""A function over many items in worker processes, with progress on stderr."""
+
+import contextlib
+import dataclasses
+import multiprocessing
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent import futures
+
+from tqdm import tqdm
+
+from tfseg.errors import InputError, RunError
+
+MIN_ITEMS_FOR_PROCESSES = 32
+MAX_CHUNK = 8
+LINE_EVERY_SECONDS = 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Attempt:
+    """function(item), or the line that says why that is not possible.
+
+    It stands here because a worker imports the module it is defined in: this one needs no TensorFlow.
+    """
+
+    function: Callable
+
+    def __call__(self, item):
+        try:
+            return self.function(item)
+        except InputError as error:
+            return str(error)
+
+
+def parallel_map(function, items, num_workers=None, title=""):
+    """Yields function(item) for every item, in order.
+
+    Args:
+      function, items: picklable. Few items are worked on in this process.
+      num_workers: processes; None is one per core.
+      title: of the progress bar (on a terminal) or of its lines (elsewhere).
+    Raises:
+      RunError: a worker died.
+    """
+    num_workers = num_workers or len(os.sched_getaffinity(0))
+    if num_workers == 1 or len(items) < MIN_ITEMS_FOR_PROCESSES:
+        yield from with_progress(map(function, items), len(items), title)
+        return
+    # A process that has started TensorFlow's threads must not be forked.
+    context = multiprocessing.get_context("spawn")
+    chunk = max(1, min(MAX_CHUNK, len(items) // (4 * num_workers)))
+    executor = futures.ProcessPoolExecutor(num_workers, mp_context=context, initializer=_end_with_parent)
+    try:
+        with _hidden_main():
+            results = executor.map(function, items, chunksize=chunk)  # starts all workers
+        yield from with_progress(results, len(items), title)
+    except futures.process.BrokenProcessPool as error:
+        raise RunError(f"{title}: a worker process died, most likely for lack of memory; --num_workers=1") from error
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _hidden_main():
+    """Keeps new workers from importing the main module again, as Python does for functions that are defined there.
+
+    A command's main module imports TensorFlow: seconds and half a gigabyte for every worker.
+    """
+    main = sys.modules["__main__"]
+    path = getattr(main, "__file__", None)
+    main.__file__ = None
+    try:
+        yield
+    finally:
+        main.__file__ = path
+
+
+def _end_with_parent():
+    """Lets a worker end when its parent is killed; it would wait for work for ever."""
+
+    def wait():
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+def with_progress(iterator, total, title, unit="images"):
+    """Yields what `iterator` does and shows how far it is: a bar on a terminal, else a line every 10 seconds."""
+    if sys.stderr.isatty():
+        yield from tqdm(iterator, desc=title, total=total, unit=f" {unit}", dynamic_ncols=True)
+        return
+    start = last = time.monotonic()
+    for done, result in enumerate(iterator, 1):
+        yield result
+        if time.monotonic() - last > LINE_EVERY_SECONDS:
+            last = time.monotonic()
+            rate = done / (last - start)
+            print(f"{title}: {done} of {total} {unit}, {rate:.0f} a second", file=sys.stderr, flush=True)
+    print(f"{title}: {total} {unit} in {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)

@@ -1,0 +1,218 @@
+"""TFRecords: their schema, the sharded writer, and where one is damaged."""
+
+import contextlib
+import dataclasses
+import itertools
+import os
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfseg.data.manifest import (
+    Manifest,
+    Shard,
+    Split,
+    check_split,
+    file_sha256,
+    read_manifest,
+    split_files,
+    write_manifest,
+)
+from tfseg.data.parallel import Attempt, parallel_map
+from tfseg.errors import RunError
+from tfseg.labels import IGNORE_LABEL
+
+__all__ = [
+    "FEATURES",
+    "Manifest",
+    "Shard",
+    "Split",
+    "check_split",
+    "locate_damage",
+    "parse_example",
+    "read_manifest",
+    "split_files",
+    "to_example",
+    "write_manifest",
+    "write_split",
+]
+
+IMAGES_PER_SHARD = 128
+NO_FRAME = -1
+# The field's common keys. Images are JPEG or PNG; class ids are 8 bit PNG; panoptic PNGs hold (class, instance // 256,
+# instance % 256). What is absent is "" or -1.
+FEATURES = {
+    "image/encoded": tf.io.FixedLenFeature([], tf.string),
+    "image/format": tf.io.FixedLenFeature([], tf.string, "jpeg"),
+    "image/height": tf.io.FixedLenFeature([], tf.int64),
+    "image/width": tf.io.FixedLenFeature([], tf.int64),
+    "image/filename": tf.io.FixedLenFeature([], tf.string, ""),
+    "image/segmentation/class/encoded": tf.io.FixedLenFeature([], tf.string, ""),
+    "image/segmentation/class/format": tf.io.FixedLenFeature([], tf.string, "png"),
+    "image/panoptic/encoded": tf.io.FixedLenFeature([], tf.string, ""),
+    "video/sequence_id": tf.io.FixedLenFeature([], tf.string, ""),
+    "video/frame_id": tf.io.FixedLenFeature([], tf.int64, NO_FRAME),
+}
+
+
+def to_example(
+    image_jpeg: bytes,
+    label_png: bytes | None,
+    *,
+    height: int,
+    width: int,
+    filename: str,
+    panoptic_png: bytes | None = None,
+    sequence_id: str | None = None,
+    frame_id: int | None = None,
+    image_format: str = "jpeg",
+) -> tf.train.Example:
+    """One record; `parse_example` is its inverse.
+
+    Args:
+      image_jpeg: encoded RGB image, in `image_format` "jpeg" or "png".
+      label_png: encoded class ids, 8 bit; None if there are none.
+      height, width: of all pictures, pixels.
+      filename: the user's name for the image, for messages.
+      panoptic_png: encoded RGB of (class, instance // 256, instance % 256).
+      sequence_id, frame_id: of a video frame.
+    """
+    values = {
+        "image/encoded": image_jpeg,
+        "image/format": image_format,
+        "image/height": height,
+        "image/width": width,
+        "image/filename": filename,
+        "image/segmentation/class/encoded": label_png,
+        "image/segmentation/class/format": "png" if label_png else None,
+        "image/panoptic/encoded": panoptic_png,
+        "video/sequence_id": sequence_id,
+        "video/frame_id": frame_id,
+    }
+    features = {key: _feature(value) for key, value in values.items() if value is not None}
+    return tf.train.Example(features=tf.train.Features(feature=features))
+
+
+def _feature(value):
+    if isinstance(value, int):
+        return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+    value = value if isinstance(value, bytes) else os.fsencode(value)  # file names need not be valid UTF-8
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Scalar tensors of one record by the keys of `FEATURES`; absent ones are "" (strings) or -1 (frame)."""
+    return tf.io.parse_single_example(serialized, FEATURES)
+
+
+@dataclasses.dataclass
+class WrittenSplit:
+    """What `write_split` did.
+
+    Attributes:
+      shards: the files.
+      pixel_counts, image_counts: [256] class id -> pixels, and images that contain it.
+      problems: one line per item that could not be encoded.
+      num_rotated: images whose EXIF rotation was carried out.
+    """
+
+    shards: list[Shard]
+    pixel_counts: np.ndarray
+    image_counts: np.ndarray
+    problems: list[str]
+    num_rotated: int = 0
+
+    @property
+    def num_examples(self) -> int:
+        return sum(shard.num_examples for shard in self.shards)
+
+    def split(self, num_classes: int) -> Split:
+        """Its entry in the manifest."""
+        return Split(
+            self.num_examples,
+            self.pixel_counts[:num_classes].tolist(),
+            int(self.pixel_counts[IGNORE_LABEL]),
+            self.image_counts[:num_classes].tolist(),
+            self.shards,
+        )
+
+
+def write_split(data_dir, split: str, items: list, encode, *, num_workers=None, num_shards=None) -> WrittenSplit:
+    """Writes a split's shards, `train-00003-of-00010.tfrecord`.
+
+    Args:
+      data_dir: existing folder.
+      split: name of the split.
+      items: what `encode` takes, in the order of the records.
+      encode: picklable function item -> EncodedExample that raises InputError for a bad item.
+      num_workers: processes; None is one per core.
+      num_shards: files; None is one per 128 items.
+    Raises:
+      RunError: disk full, or a worker died.
+    """
+    num_shards = num_shards or max(1, -(-len(items) // IMAGES_PER_SHARD))
+    written = WrittenSplit([], np.zeros(256, np.int64), np.zeros(256, np.int64), [])
+    with contextlib.closing(parallel_map(Attempt(encode), items, num_workers, title=split)) as results:
+        for index in range(num_shards):
+            size = len(items) * (index + 1) // num_shards - len(items) * index // num_shards
+            path = Path(data_dir) / f"{split}-{index:05d}-of-{num_shards:05d}.tfrecord"
+            try:
+                num_examples = _write_shard(path, itertools.islice(results, size), written)
+            except (OSError, tf.errors.OpError) as error:
+                raise RunError(f"records cannot be written: {error}") from error
+            written.shards.append(Shard(path.name, num_examples, path.stat().st_size, file_sha256(path)))
+        next(results, None)  # past the end: the progress bar closes
+    return written
+
+
+def _write_shard(path, results, written):
+    """Writes one shard, adds to the counts in `written`, and returns how many records it has."""
+    num_examples = 0
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for result in results:
+            if isinstance(result, str):
+                written.problems.append(result)
+                continue
+            writer.write(_serialized(result))
+            num_examples += 1
+            written.pixel_counts += result.class_counts
+            written.image_counts += result.class_counts > 0
+            written.num_rotated += result.is_rotated
+    return num_examples
+
+
+def _serialized(encoded):
+    return to_example(
+        encoded.image_jpeg,
+        encoded.label_png,
+        height=encoded.height,
+        width=encoded.width,
+        filename=encoded.filename,
+        panoptic_png=encoded.panoptic_png,
+        sequence_id=encoded.sequence_id,
+        frame_id=encoded.frame_id,
+    ).SerializeToString()
+
+
+def locate_damage(files: list[str]) -> tuple[str, int, str] | None:
+    """(shard, index of the record in it, what is wrong) of the first record that cannot be read; None if all can."""
+    for file in files:
+        index = 0
+        try:
+            for record in tf.data.TFRecordDataset(file):
+                _check_record(record)
+                index += 1
+        except tf.errors.DataLossError as error:
+            return file, index, "cut short" if "truncated" in error.message else "its checksum is wrong"
+        except (tf.errors.OpError, ValueError) as error:
+            return file, index, str(getattr(error, "message", error)).splitlines()[0]
+    return None
+
+
+def _check_record(record):
+    example = parse_example(record)
+    shape = tf.io.decode_image(example["image/encoded"], expand_animations=False).shape
+    label = example["image/segmentation/class/encoded"]
+    if label != "" and tf.io.decode_png(label).shape[:2] != shape[:2]:
+        raise ValueError("image and label differ in size")

@@ -1,0 +1,90 @@
+"""What a data set's labels mean: all that data, metrics and pictures share."""
+
+import dataclasses
+import hashlib
+import json
+
+import numpy as np
+
+IGNORE_LABEL = 255
+MAX_CLASSES = 255
+
+
+@dataclasses.dataclass(frozen=True)
+class DatasetInfo:
+    """Facts of one data set.
+
+    Attributes:
+      name: the word `--dataset` takes.
+      class_names: class id -> name.
+      colors: class id -> (red, green, blue), 0 to 255.
+      thing_ids: class ids that have instances; the others are stuff.
+      ignore_label: id of pixels that are neither trained on nor counted; 255 everywhere.
+      split_sizes: split -> number of examples of the complete data set; a converter warns when it finds others.
+      label_divisor: panoptic id = class id * label_divisor + instance id.
+      url: the page a user downloads the raw data from.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    colors: tuple[tuple[int, int, int], ...]
+    thing_ids: frozenset[int] = frozenset()
+    ignore_label: int = IGNORE_LABEL
+    split_sizes: dict[str, int] = dataclasses.field(default_factory=dict)
+    label_divisor: int = 1000
+    url: str = ""
+
+    def __post_init__(self):
+        if not 1 <= len(self.class_names) <= MAX_CLASSES:
+            raise ValueError(f"{self.name}: {len(self.class_names)} classes; 1 to {MAX_CLASSES} are possible")
+        if len(self.colors) != len(self.class_names):
+            raise ValueError(f"{self.name}: {len(self.class_names)} class names but {len(self.colors)} colours")
+        if not all(0 <= class_id < self.num_classes for class_id in self.thing_ids):
+            raise ValueError(f"{self.name}: thing ids {sorted(self.thing_ids)} outside 0..{self.num_classes - 1}")
+
+    @property
+    def num_classes(self) -> int:
+        return len(self.class_names)
+
+    def to_dict(self) -> dict:
+        """Plain JSON types; `from_dict` is its inverse."""
+        return dataclasses.asdict(self) | {"thing_ids": sorted(self.thing_ids)}
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "DatasetInfo":
+        return cls(
+            **values
+            | {
+                "class_names": tuple(values["class_names"]),
+                "colors": tuple(tuple(color) for color in values["colors"]),
+                "thing_ids": frozenset(values["thing_ids"]),
+            }
+        )
+
+    def label_hash(self) -> str:
+        """Changes when a class id would mean something else: hash of names, ignore label and divisor."""
+        facts = [self.class_names, self.ignore_label, self.label_divisor]
+        return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def default_colors(num_classes: int) -> tuple[tuple[int, int, int], ...]:
+    """The PASCAL VOC colour map: bit k of the class id goes to the high bits of (red, green, blue) in turn."""
+    colors = []
+    for class_id in range(num_classes):
+        color = [0, 0, 0]
+        for bit in range(8):
+            color[bit % 3] |= ((class_id >> bit) & 1) << (7 - bit // 3)
+        colors.append(tuple(color))
+    return tuple(colors)
+
+
+def to_panoptic(class_ids: np.ndarray, instance_ids: np.ndarray, label_divisor: int) -> np.ndarray:
+    """class id * label_divisor + instance id, int32. Instance ids run from 0 to label_divisor - 1."""
+    if instance_ids.max(initial=0) >= label_divisor:
+        raise ValueError(f"instance id {instance_ids.max()} does not fit the label divisor {label_divisor}")
+    return class_ids.astype(np.int32) * label_divisor + instance_ids.astype(np.int32)
+
+
+def from_panoptic(panoptic_ids: np.ndarray, label_divisor: int) -> tuple[np.ndarray, np.ndarray]:
+    """(class ids, instance ids) of panoptic ids, int32."""
+    return panoptic_ids // label_divisor, panoptic_ids % label_divisor
