@@ -1,0 +1,215 @@
+"""Random scale, flip, crop, rotation and colour, on image and label together.
+
+Crop before resizing: the scale and the crop are drawn first, only the source window behind the crop is decoded, and one
+resampling takes it to the crop. Image and label share one `Geometry`, with half-pixel centres; labels are never
+interpolated. All randomness comes from a seed; there is no stateful op.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+FILL_COLOR = 127.5
+
+BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.25, 0.5, 0.5, math.pi / 10
+"""Reach of the colour jitter at strength 1: share of the range, two factors' distance from 1, radians."""
+
+# RGB -> YIQ (luma, and chroma in a plane that hue turns), FCC NTSC.
+_TO_YIQ = [[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]]
+_FROM_YIQ = np.linalg.inv(_TO_YIQ).astype(np.float32)
+
+
+class Geometry(NamedTuple):
+    """Where a crop's pixels lie in their source image.
+
+    Crop pixel (i, j) lies at `offset + (i, j) + 0.5`, turned by `angle` around the crop's centre, on the scaled image,
+    and at that over `scale` on the source, whose pixel (y, x) has its centre at (y + 0.5, x + 0.5).
+
+    Attributes:
+      source_size: [2] int32, (height, width) of the source in pixels.
+      scale: [2] float32, scaled size over source size.
+      scaled_size: [2] int32, (height, width) of the scaled image.
+      offset: [2] int32, the crop's upper left corner on the scaled image; negative where it is padded.
+      is_flipped: bool, the source is mirrored left to right before all else.
+      angle: float32, radians; 0 unless rotation is on.
+    """
+
+    source_size: tf.Tensor
+    scale: tf.Tensor
+    scaled_size: tf.Tensor
+    offset: tf.Tensor
+    is_flipped: tf.Tensor
+    angle: tf.Tensor
+
+
+def draw_geometry(source_size, seed, data) -> Geometry:
+    """Draws scale, flip, crop and angle.
+
+    Args:
+      source_size: [2] int32 (height, width).
+      seed: [2] int64; the same seed draws the same.
+      data: has crop_size, min_scale, max_scale, flip and rotation (degrees), as the data part of an experiment.
+    Returns:
+      A Geometry whose crop lies inside the scaled image, or holds all of it, along each axis.
+    """
+    draws = tf.random.stateless_uniform([5], seed, alg="philox")
+    size = tf.cast(source_size, tf.float32)
+    scale = data.min_scale + draws[0] * (data.max_scale - data.min_scale)
+    scaled_size = tf.maximum(tf.round(size * scale), 1.0)
+    spare = scaled_size - tf.constant(data.crop_size, tf.float32)
+    # Uniform over the whole positions between both extremes; negative spare spreads the padding over both sides.
+    lowest = tf.minimum(spare, 0.0)
+    offset = lowest + tf.minimum(tf.floor(draws[1:3] * (tf.abs(spare) + 1.0)), tf.abs(spare))
+    return Geometry(
+        source_size=source_size,
+        scale=scaled_size / size,
+        scaled_size=tf.cast(scaled_size, tf.int32),
+        offset=tf.cast(offset, tf.int32),
+        is_flipped=(draws[3] < 0.5) if data.flip else tf.constant(False),
+        angle=(draws[4] * 2.0 - 1.0) * math.radians(data.rotation),
+    )
+
+
+def source_window(geometry: Geometry, data):
+    """The part of the (mirrored) source that a crop is made of.
+
+    Returns:
+      [4] int32 (top, left, height, width), inside the source, at least 1 x 1, wide enough for the resampling's support.
+    """
+    size = tf.constant(data.crop_size, tf.float32)
+    half = size / 2.0
+    reach = half
+    if data.rotation:
+        cosine, sine = tf.abs(tf.cos(geometry.angle)), tf.abs(tf.sin(geometry.angle))
+        reach = half * cosine + half[::-1] * sine
+    center = tf.cast(geometry.offset, tf.float32) + half
+    support = tf.maximum(1.0, 1.0 / geometry.scale) + 1.0
+    begin = tf.floor((center - reach) / geometry.scale - support)
+    end = tf.math.ceil((center + reach) / geometry.scale + support)
+    limit = geometry.source_size
+    begin = tf.clip_by_value(tf.cast(begin, tf.int32), 0, limit - 1)
+    end = tf.clip_by_value(tf.cast(end, tf.int32), begin + 1, limit)
+    return tf.concat([begin, end - begin], axis=0)
+
+
+def mirror(window, geometry: Geometry):
+    """A window on the mirrored source as a window on the source itself; its own inverse."""
+    left = geometry.source_size[1] - window[1] - window[3]
+    return tf.where(geometry.is_flipped, tf.stack([window[0], left, window[2], window[3]]), window)
+
+
+def crop_image(pixels, window, geometry: Geometry, data):
+    """Resamples the window behind a crop to the crop.
+
+    Bilinear. Without rotation it is antialiased when it shrinks (a triangle as wide as the target's pixel), which is
+    what a camera of lower resolution would have seen; a rotated crop is one bilinear affine resampling.
+
+    Args:
+      pixels: [height, width, 3] uint8 or float32, the window of the source (not yet mirrored).
+      window: [4] int32 on the mirrored source, from `source_window`.
+    Returns:
+      [crop height, crop width, 3] float32 in 0..255; FILL_COLOR outside the source.
+    """
+    pixels = tf.cond(geometry.is_flipped, lambda: tf.reverse(pixels, [1]), lambda: pixels)
+    if data.rotation:
+        return _rotate(tf.cast(pixels, tf.float32), window, geometry, data, "bilinear", FILL_COLOR)
+    begin, end = _covered(geometry, data)
+    # ScaleAndTranslate: output centre = scale * input centre + translation, both counted with half-pixel centres.
+    start = tf.cast(geometry.offset + begin, tf.float32)
+    image = tf.raw_ops.ScaleAndTranslate(
+        images=pixels[tf.newaxis],
+        size=end - begin,
+        scale=geometry.scale,
+        translation=tf.cast(window[:2], tf.float32) * geometry.scale - start,
+        kernel_type="triangle",
+        antialias=True,
+    )[0]
+    return _pad(image, begin, end, data, FILL_COLOR)
+
+
+def crop_label(label, geometry: Geometry, data, ignore_label):
+    """Nearest neighbour on the geometry of `crop_image`.
+
+    Args:
+      label: [height, width] uint8 class ids, the whole source.
+    Returns:
+      [crop height, crop width] int32; `ignore_label` outside the source.
+    """
+    if data.rotation:
+        whole = tf.concat([tf.zeros([2], tf.int32), geometry.source_size], axis=0)
+        label = tf.cond(geometry.is_flipped, lambda: tf.reverse(label, [1]), lambda: label)
+        label = _rotate(label[..., tf.newaxis], whole, geometry, data, "nearest", ignore_label)
+        return tf.cast(label[..., 0], tf.int32)
+    begin, end = _covered(geometry, data)
+    rows, columns = (_nearest(axis, begin, end, geometry) for axis in (0, 1))
+    columns = tf.where(geometry.is_flipped, geometry.source_size[1] - 1 - columns, columns)
+    # Whole rows are copied at once, single pixels are not: hence the transposed gathers.
+    label = tf.transpose(tf.gather(tf.transpose(tf.gather(label, rows)), columns))
+    return tf.cast(_pad(label, begin, end, data, ignore_label), tf.int32)
+
+
+def _covered(geometry, data):
+    """(begin, end), each [2] int32: the crop's pixels that lie on the scaled image."""
+    begin = tf.maximum(-geometry.offset, 0)
+    return begin, tf.minimum(geometry.scaled_size - geometry.offset, data.crop_size)
+
+
+def _nearest(axis, begin, end, geometry):
+    centers = tf.cast(tf.range(begin[axis], end[axis]) + geometry.offset[axis], tf.float32) + 0.5
+    indices = tf.cast(tf.floor(centers / geometry.scale[axis]), tf.int32)
+    return tf.clip_by_value(indices, 0, geometry.source_size[axis] - 1)
+
+
+def _pad(pixels, begin, end, data, value):
+    paddings = tf.stack([begin, data.crop_size - end], axis=1)
+    if len(pixels.shape) == 3:
+        paddings = tf.concat([paddings, [[0, 0]]], axis=0)
+    padded = tf.pad(pixels, paddings, constant_values=tf.cast(value, pixels.dtype))
+    return tf.ensure_shape(padded, [*data.crop_size, *pixels.shape[2:]])
+
+
+def _rotate(pixels, window, geometry, data, interpolation, fill_value):
+    import tensorflow_addons as tfa  # at its end of life and slow to import: only here, and only for rotation
+
+    height, width = data.crop_size
+    cosine, sine = tf.cos(geometry.angle), tf.sin(geometry.angle)
+    offset, window = tf.cast(geometry.offset, tf.float32), tf.cast(window, tf.float32)
+    # Index -> centre, around the crop's centre: add 0.5, subtract half the size. Back on the source: the reverse.
+    middle_y, middle_x = (height - 1) / 2, (width - 1) / 2
+    shift_x = (offset[1] + width / 2 - cosine * middle_x + sine * middle_y) / geometry.scale[1] - window[1] - 0.5
+    shift_y = (offset[0] + height / 2 - sine * middle_x - cosine * middle_y) / geometry.scale[0] - window[0] - 0.5
+    row_x = [cosine / geometry.scale[1], -sine / geometry.scale[1], shift_x]
+    row_y = [sine / geometry.scale[0], cosine / geometry.scale[0], shift_y]
+    rotated = tfa.image.transform(
+        pixels,
+        tf.stack([*row_x, *row_y, 0.0, 0.0]),
+        interpolation,
+        output_shape=data.crop_size,
+        fill_value=float(fill_value),
+    )
+    return tf.ensure_shape(rotated, [height, width, pixels.shape[-1]])
+
+
+def jitter_color(pixels, seed, strength):
+    """Random brightness, contrast, saturation and hue, as one linear map of RGB.
+
+    Args:
+      pixels: [height, width, 3] in 0..255.
+      seed: [2] int64.
+      strength: 0 to 1; multiplies the reach of each of the four.
+    Returns:
+      [height, width, 3] float32, clipped to 0..255.
+    """
+    draws = strength * tf.random.stateless_uniform([4], seed, minval=-1.0, maxval=1.0, alg="philox")
+    brightness, contrast = 255.0 * BRIGHTNESS * draws[0], 1.0 + CONTRAST * draws[1]
+    saturation, hue = 1.0 + SATURATION * draws[2], HUE * draws[3]
+    cosine, sine = saturation * tf.cos(hue), saturation * tf.sin(hue)
+    turn = tf.stack([[1.0, 0.0, 0.0], tf.stack([0.0, cosine, -sine]), tf.stack([0.0, sine, cosine])])
+    to_yiq = tf.constant(_TO_YIQ)
+    matrix = contrast * tf.linalg.matmul(tf.constant(_FROM_YIQ), tf.linalg.matmul(turn, to_yiq))
+    bias = (1.0 - contrast) * FILL_COLOR + brightness
+    flat = tf.reshape(tf.cast(pixels, tf.float32), [-1, 3])
+    changed = tf.clip_by_value(tf.linalg.matmul(flat, matrix, transpose_b=True) + bias, 0.0, 255.0)
+    return tf.reshape(changed, tf.shape(pixels))
