@@ -1,0 +1,168 @@
+"""Hostile and damaged weights files are refused in one line, without running or allocating what they ask for."""
+
+import json
+import os
+import tracemalloc
+import zipfile
+
+import h5py
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from tfseg import backbones
+from tfseg.backbones import BackboneConfig
+from tfseg.backbones.checkpoints import load_backbone
+from tfseg.backbones.weight_files import open_weights
+from tfseg.errors import InputError
+
+HUGE = (10**6, 10**6)  # 3.6 TiB of float32
+
+
+class Touch:
+    """Pickled, it creates a file wherever it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def write_npy_header(shape):
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}"
+    header = header.ljust(118 - 1) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode()
+
+
+@pytest.fixture
+def marker(tmp_path):
+    """A path that a file's code would create; it must not exist after the test."""
+    yield tmp_path / "executed"
+    assert not (tmp_path / "executed").exists()
+
+
+def test_pickled_objects_in_an_archive_are_refused_unopened(tmp_path, marker):
+    path = tmp_path / "weights.npz"
+    np.savez(path, kernel=np.array([Touch(marker)], dtype=object))
+    with pytest.raises(InputError, match=r"kernel.npy holds pickled Python objects; only arrays of numbers are read"):
+        open_weights(path)
+
+
+@pytest.mark.filterwarnings("ignore:You are saving your model as an HDF5 file")
+@pytest.mark.parametrize("extension", ["h5", "keras"])
+def test_a_model_with_a_lambda_is_refused_unopened(extension, tmp_path, marker):
+    code = f"__import__('pathlib').Path({str(marker)!r}).touch()"
+    model = keras.Sequential([keras.Input([1]), keras.layers.Lambda(eval(f"lambda x: {code} or x"))])
+    marker.unlink()  # building the model here ran it
+    path = tmp_path / f"model.{extension}"
+    model.save(path)
+    with pytest.raises(InputError, match=r"can carry code|holds code \((Lambda|__lambda__)\)"):
+        open_weights(path)
+
+
+def test_a_keras_archive_that_names_a_foreign_module_is_refused_unopened(tmp_path, marker):
+    path = tmp_path / "model.keras"
+    layer = {"module": "os", "class_name": "mkdir", "config": str(marker), "registered_name": "mkdir"}
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", json.dumps({"class_name": "Functional", "config": {"layers": [layer]}}))
+    with pytest.raises(InputError, match="names the foreign module 'os'"):
+        open_weights(path)
+
+
+def test_keras_weights_without_names_are_refused_with_what_to_do(tmp_path):
+    model = keras.Sequential([keras.Input([1]), keras.layers.Dense(1)])
+    model.save_weights(tmp_path / "model.weights.h5")
+    with pytest.raises(InputError, match="layers without names .* save as .keras"):
+        open_weights(tmp_path / "model.weights.h5")
+
+
+def test_an_h5_file_that_points_to_another_file_is_refused(tmp_path):
+    path = tmp_path / "weights.h5"
+    with h5py.File(path, "w") as file:
+        file.create_dataset("kernel", [4], "f4", external=[(str(tmp_path / "secret.bin"), 0, 16)])
+    with pytest.raises(InputError, match="kernel points to another file"):
+        open_weights(path)
+
+
+def write_h5_bomb(path):
+    with h5py.File(path, "w") as file:
+        file.create_dataset("Conv1/Conv1/kernel:0", HUGE, "f4", chunks=(1000, 1000), compression="gzip")
+
+
+def write_npz_bomb(path):
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("Conv1/kernel.npy", write_npy_header(HUGE) + bytes(64))
+
+
+@pytest.mark.parametrize(("extension", "write"), [("h5", write_h5_bomb), ("npz", write_npz_bomb)])
+def test_a_shape_of_terabytes_is_refused_in_little_memory(extension, write, tmp_path):
+    path = tmp_path / f"weights.{extension}"
+    write(path)
+    backbone = backbones.build(BackboneConfig("mobilenet_v2", width_multiplier=0.25))
+    backbone(tf.zeros([1, 33, 33, 3]))
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"Conv1/kernel \[1000000, 1000000\], not \[3, 3, 3, 8\]|declares shape"):
+        load_backbone(backbone, path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6
+
+
+def write_small(path):
+    arrays = {"a": np.arange(2000, dtype=np.float32), "b": np.ones([30, 40], np.float32)}
+    if path.suffix == ".npz":
+        np.savez_compressed(path, **arrays)
+    elif path.suffix == ".h5":
+        with h5py.File(path, "w") as file:
+            for name, array in arrays.items():
+                file[name] = array
+    else:
+        tensors = list(arrays.values())
+        tf.raw_ops.SaveV2(prefix=str(path), tensor_names=["a", "b"], shape_and_slices=["", ""], tensors=tensors)
+
+
+def read_all(path):
+    file = open_weights(path)
+    return {name: file.read(name) for name in file.shapes}
+
+
+@pytest.mark.parametrize("name", ["weights.npz", "weights.h5", "model.ckpt"])
+def test_a_truncated_file_is_refused_wherever_it_is_cut(name, tmp_path):
+    path = tmp_path / name
+    write_small(path)
+    assert read_all(path)["b"].sum() == 1200
+    for stored in sorted(tmp_path.iterdir()):
+        content = stored.read_bytes()
+        for cut in (0, len(content) // 10, len(content) // 2, len(content) - 20):
+            stored.write_bytes(content[:cut])
+            with pytest.raises(InputError, match=f"{name}: .*(damaged|other format|no such)"):
+                read_all(path)
+        stored.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["weights.npz", "weights.h5", "weights.keras", "model.ckpt"])
+def test_text_under_a_weights_name_and_a_missing_file_are_refused(name, tmp_path):
+    path = tmp_path / name
+    with pytest.raises(InputError, match="no such weights file"):
+        open_weights(path)
+    path.write_text("these are not weights\n" * 40)
+    with pytest.raises(InputError, match=f"{name}: file is damaged or of another format"):
+        open_weights(path)
+
+
+def test_a_folder_with_two_checkpoints_and_no_latest_asks_which(tmp_path):
+    for name in ("model.ckpt-1", "model.ckpt-2"):
+        write_small(tmp_path / name)
+    with pytest.raises(InputError, match=r"2 checkpoints \(\*.index\) in this folder; name the one to read"):
+        open_weights(tmp_path)
+    (tmp_path / "checkpoint").write_text('model_checkpoint_path: "model.ckpt-2"\n')
+    assert open_weights(tmp_path).shapes == {"a": (2000,), "b": (30, 40)}
+
+
+def test_half_precision_arrays_are_read_as_float32(tmp_path):
+    np.savez(tmp_path / "half.npz", kernel=np.float16([1.5, -2]))
+    array = open_weights(os.fspath(tmp_path / "half.npz")).read("kernel")
+    assert array.dtype == np.float32
+    np.testing.assert_array_equal(array, [1.5, -2])

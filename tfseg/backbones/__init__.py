@@ -1,0 +1,78 @@
+"""Feature extractors: RGB images (0 to 255) in, a dict of feature maps by stride out."""
+
+import dataclasses
+
+from tfseg.backbones.mobilenet_v2 import MobileNetV2
+from tfseg.backbones.resnet_v1 import ResNetV1
+from tfseg.errors import InputError
+
+
+@dataclasses.dataclass
+class BackboneConfig:
+    """Which backbone, and how dense.
+
+    Attributes:
+      name: a key of `BACKBONES`.
+      output_stride: input pixels per pixel of the last feature map: 8, 16 or 32.
+      width_multiplier: factor on MobileNetV2's channels.
+      kernel_size: of MobileNetV2's depthwise convolutions: 3, 5 or 7.
+      multi_grid: factors on the dilation of the three units of a ResNet's last block.
+      padding: "same" (Keras' and TF-Slim's MobileNetV2) or "symmetric" (TF-Slim's ResNet at any size). They agree at
+        odd sizes.
+    """
+
+    name: str = "resnet101_v1"
+    output_stride: int = 16
+    width_multiplier: float = 1.0
+    kernel_size: int = 3
+    multi_grid: tuple[int, int, int] = (1, 2, 4)
+    padding: str = "same"
+
+
+def _mobilenet_v2(config, name):
+    _refuse_unused(config, "multi_grid")
+    if config.kernel_size not in (3, 5, 7):
+        raise InputError(f"backbone.kernel_size is 3, 5 or 7, not {config.kernel_size}")
+    if not 0 < config.width_multiplier <= 4:
+        raise InputError(f"backbone.width_multiplier is above 0 and at most 4, not {config.width_multiplier}")
+    return MobileNetV2(config.output_stride, config.width_multiplier, config.kernel_size, config.padding, name=name)
+
+
+def _resnet_v1(depth, has_beta_stem):
+    def construct(config, name):
+        _refuse_unused(config, "width_multiplier", "kernel_size")
+        if len(config.multi_grid) != 3 or min(config.multi_grid) < 1:
+            raise InputError(f"backbone.multi_grid is three factors of at least 1, not {config.multi_grid}")
+        return ResNetV1(depth, config.output_stride, config.multi_grid, has_beta_stem, config.padding, name=name)
+
+    return construct
+
+
+BACKBONES = {
+    "resnet50_v1": _resnet_v1(50, has_beta_stem=False),
+    "resnet101_v1": _resnet_v1(101, has_beta_stem=False),
+    "resnet50_v1_beta": _resnet_v1(50, has_beta_stem=True),
+    "resnet101_v1_beta": _resnet_v1(101, has_beta_stem=True),
+    "mobilenet_v2": _mobilenet_v2,
+}
+
+
+def build(config: BackboneConfig, name: str = "backbone"):
+    """The backbone layer that `config` describes; see its class for outputs.
+
+    Raises:
+      InputError: unknown name, a value out of range, or a field that this backbone does not have.
+    """
+    if config.name not in BACKBONES:
+        raise InputError(f"backbone.name {config.name!r} is unknown; one of {', '.join(BACKBONES)}")
+    if config.output_stride not in (8, 16, 32):
+        raise InputError(f"backbone.output_stride is 8, 16 or 32, not {config.output_stride}")
+    if config.padding not in ("same", "symmetric"):
+        raise InputError(f"backbone.padding is 'same' or 'symmetric', not {config.padding!r}")
+    return BACKBONES[config.name](config, name)
+
+
+def _refuse_unused(config, *fields):
+    for field in dataclasses.fields(config):
+        if field.name in fields and getattr(config, field.name) != field.default:
+            raise InputError(f"backbone.{field.name} does not apply to {config.name}: leave it at {field.default}")

@@ -1,0 +1,126 @@
+"""MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) up to its 320-channel block, as a segmentation backbone."""
+
+import dataclasses
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tfseg.layers.conv import ConvBatchNorm
+
+# (expansion, output channels, blocks, stride of the first block), Table 2 of the paper.
+STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
+
+
+@dataclasses.dataclass(frozen=True)
+class Block:
+    """One inverted residual block.
+
+    Attributes:
+      expanded_channels, out_channels: of the depthwise convolution and of the projection.
+      has_expansion: a 1x1 convolution widens the input first.
+      has_shortcut: the input is added to the output.
+      nominal_stride: of the depthwise convolution in the original network.
+      stride, dilation: what the output stride makes of it.
+    """
+
+    expanded_channels: int
+    out_channels: int
+    has_expansion: bool
+    has_shortcut: bool
+    nominal_stride: int
+    stride: int
+    dilation: int
+
+
+class MobileNetV2(keras.layers.Layer):
+    """Block i equals `block_i` of `keras.applications.MobileNetV2` (block 0: `expanded_conv`) for the same weights.
+
+    From the requested output stride on, a block's stride becomes a dilation of the depthwise convolutions after it.
+    The classifier's 1280-channel convolution is left out: segmentation heads read the 320 channels before it.
+
+    Args:
+      output_stride: input pixels per pixel of "last": 8, 16 or 32.
+      width_multiplier: factor on all channel counts, which stay multiples of 8.
+      kernel_size: of the depthwise convolutions: 3, 5 or 7.
+      padding: "same" (Keras and TF-Slim weights) or "symmetric" (see `tfseg.layers.conv`).
+    Input: RGB [batch, height, width, 3], 0 to 255; mapped to -1..1 first.
+    Returns: dict of [batch, ceil(height / k), ceil(width / k), channels]: "stride_k" for k = 2, 4, 8, 16 up to the
+      output stride, the projection before the block that leaves stride k (16, 24, 32, 96 channels at width 1), and
+      "last" (320 channels) at the output stride.
+    """
+
+    def __init__(self, output_stride=32, width_multiplier=1.0, kernel_size=3, padding="same", **kwargs):
+        super().__init__(**kwargs)
+        self.output_stride = output_stride
+        self.plan = plan(output_stride, width_multiplier)
+        self.stem = ConvBatchNorm(_divisible(32 * width_multiplier), 3, 2, 1, padding, "relu6", name="stem")
+        self.blocks = [
+            InvertedResidual(block, kernel_size, padding, name=f"block_{i}") for i, block in enumerate(self.plan)
+        ]
+
+    def call(self, inputs, training=False):
+        outputs = tf.cast(tf.cast(inputs, tf.float32) / 127.5 - 1, self.compute_dtype)
+        outputs, stride, endpoints = self.stem(outputs, training=training), 2, {}
+        for planned, block in zip(self.plan, self.blocks, strict=True):
+            if planned.nominal_stride == 2:
+                endpoints[f"stride_{stride}"] = outputs
+                stride *= 2
+            outputs = block(outputs, training=training)
+        endpoints = {key: value for key, value in endpoints.items() if int(key[7:]) <= self.output_stride}
+        return {**endpoints, "last": outputs}
+
+    def convolutions(self):
+        """{TF-Slim scope: ConvBatchNorm}, from the input to the output."""
+        found = {"MobilenetV2/Conv": self.stem}
+        for i, block in enumerate(self.blocks):
+            scope = f"MobilenetV2/expanded_conv_{i}" if i else "MobilenetV2/expanded_conv"
+            parts = {"expand": block.expand, "depthwise": block.depthwise, "project": block.project}
+            found.update({f"{scope}/{part}": layer for part, layer in parts.items() if layer})
+        return found
+
+
+class InvertedResidual(keras.layers.Layer):
+    """1x1 expansion, depthwise convolution, linear 1x1 projection, and the input again where the plan says so.
+
+    [batch, h, w, c] -> [batch, ceil(h / stride), ceil(w / stride), out_channels].
+    """
+
+    def __init__(self, block, kernel_size, padding, **kwargs):
+        super().__init__(**kwargs)
+        self.has_shortcut = block.has_shortcut
+        self.expand = None
+        if block.has_expansion:
+            self.expand = ConvBatchNorm(block.expanded_channels, activation="relu6", name="expand")
+        self.depthwise = ConvBatchNorm(
+            None, kernel_size, block.stride, block.dilation, padding, "relu6", name="depthwise"
+        )
+        self.project = ConvBatchNorm(block.out_channels, activation="linear", name="project")
+
+    def call(self, inputs, training=False):
+        outputs = self.expand(inputs, training=training) if self.expand else inputs
+        outputs = self.project(self.depthwise(outputs, training=training), training=training)
+        return inputs + outputs if self.has_shortcut else outputs
+
+
+def plan(output_stride, width_multiplier):
+    """The network's blocks, in order, for an output stride of 8, 16 or 32."""
+    blocks, channels, current_stride, dilation = [], _divisible(32 * width_multiplier), 2, 1
+    for expansion, stage_channels, count, first_stride in STAGES:
+        out_channels = _divisible(stage_channels * width_multiplier)
+        for nominal_stride in (first_stride, *[1] * (count - 1)):
+            is_dilated = nominal_stride > 1 and current_stride == output_stride
+            stride = 1 if is_dilated else nominal_stride
+            # By the nominal stride: a dilated block computes the same function as the strided one, only denser.
+            has_shortcut = nominal_stride == 1 and channels == out_channels
+            blocks.append(
+                Block(channels * expansion, out_channels, expansion > 1, has_shortcut, nominal_stride, stride, dilation)
+            )
+            channels, current_stride = out_channels, current_stride * stride
+            dilation *= nominal_stride if is_dilated else 1
+    return blocks
+
+
+def _divisible(channels, divisor=8):
+    """The multiple of 8 nearest to `channels`, not more than 10 % below it."""
+    rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * channels else rounded

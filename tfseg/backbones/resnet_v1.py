@@ -1,0 +1,139 @@
+"""ResNet-V1 (He et al. 2015, arXiv:1512.03385) as in TF-Slim, with DeepLab's multi-grid and "beta" stem."""
+
+import dataclasses
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tfseg.layers.conv import ConvBatchNorm
+
+BLOCK_UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+BLOCK_WIDTHS = (64, 128, 256, 512)  # of the 3x3 convolutions; a unit puts out four times as many channels
+IMAGENET_MEAN = (123.68, 116.78, 103.94)  # RGB, of TF-Slim's VGG preprocessing, which its ResNets were trained with
+NORM = {"momentum": 0.997, "epsilon": 1e-5}
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """One bottleneck unit.
+
+    Attributes:
+      block, index: its place, counted from 1 (`block3/unit_2`).
+      width: channels of its 3x3 convolution.
+      has_projection: its shortcut is a convolution, because the number of channels changes.
+      nominal_stride: of the 3x3 convolution in the original network.
+      stride, dilation: what the output stride and the multi-grid make of it.
+    """
+
+    block: int
+    index: int
+    width: int
+    has_projection: bool
+    nominal_stride: int
+    stride: int
+    dilation: int
+
+
+class ResNetV1(keras.layers.Layer):
+    """Equals `tf_slim.nets.resnet_v1` for the same weights (padding "symmetric", multi-grid (1, 1, 1), plain stem).
+
+    A block's stride sits in the 3x3 convolution of its last unit; strides beyond the output stride become dilation of
+    what follows. The last block's three units dilate by `multi_grid` times that.
+
+    Input normalisation follows the weights that exist for each stem: plain subtracts ImageNet's mean colour (TF-Slim),
+    beta maps to -1..1 (DeepLab).
+
+    Args:
+      depth: 50 or 101.
+      output_stride: input pixels per pixel of "last": 8, 16 or 32.
+      multi_grid: factors of the last block's dilation.
+      has_beta_stem: three 3x3 convolutions of 64, 64 and 128 channels, the first with stride 2, instead of one 7x7.
+      padding: of strided convolutions, "same" or "symmetric" (see `tfseg.layers.conv`); the max pooling is always
+        TensorFlow's SAME.
+    Input: RGB [batch, height, width, 3], 0 to 255.
+    Returns: dict of [batch, ceil(height / k), ceil(width / k), channels]: "stride_k" for k = 2, 4, 8, 16 up to the
+      output stride: the stem before pooling (64 or 128 channels), and the last unit before the one that leaves
+      stride k (256, 512, 1024); "last" (2048 channels) at the output stride.
+    """
+
+    def __init__(
+        self, depth=101, output_stride=16, multi_grid=(1, 2, 4), has_beta_stem=False, padding="symmetric", **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.scope, self.output_stride, self.has_beta_stem = f"resnet_v1_{depth}", output_stride, has_beta_stem
+        self.plan = plan(BLOCK_UNITS[depth], output_stride, multi_grid)
+        if has_beta_stem:
+            shapes = {"conv1_1": (64, 3, 2), "conv1_2": (64, 3, 1), "conv1_3": (128, 3, 1)}
+        else:
+            shapes = {"conv1": (64, 7, 2)}
+        self.stem = [ConvBatchNorm(*shape, padding=padding, name=name, **NORM) for name, shape in shapes.items()]
+        self.units = [Bottleneck(unit, padding, name=f"block{unit.block}_unit_{unit.index}") for unit in self.plan]
+
+    def call(self, inputs, training=False):
+        outputs = tf.cast(inputs, tf.float32)
+        outputs = outputs / 127.5 - 1 if self.has_beta_stem else outputs - tf.constant(IMAGENET_MEAN)
+        outputs = tf.cast(outputs, self.compute_dtype)
+        for convolution in self.stem:
+            outputs = convolution(outputs, training=training)
+        endpoints, stride = {"stride_2": outputs}, 4
+        outputs = tf.nn.max_pool2d(outputs, 3, 2, "SAME")
+        for planned, unit in zip(self.plan, self.units, strict=True):
+            if planned.nominal_stride == 2:
+                if stride <= self.output_stride:
+                    endpoints[f"stride_{stride}"] = outputs
+                stride *= 2
+            outputs = unit(outputs, training=training)
+        return {**endpoints, "last": outputs}
+
+    def convolutions(self):
+        """{TF-Slim scope: ConvBatchNorm}, from the input to the output."""
+        found = {f"{self.scope}/{layer.name}": layer for layer in self.stem}
+        for planned, unit in zip(self.plan, self.units, strict=True):
+            scope = f"{self.scope}/block{planned.block}/unit_{planned.index}/bottleneck_v1"
+            found.update({f"{scope}/{layer.name}": layer for layer in unit.convolutions()})
+        return found
+
+
+class Bottleneck(keras.layers.Layer):
+    """1x1, 3x3 and 1x1 convolution, plus the shortcut. [batch, h, w, c] -> [batch, ceil(h / stride), ..., 4 width]."""
+
+    def __init__(self, unit, padding, **kwargs):
+        super().__init__(**kwargs)
+        self.stride, self.shortcut, depth = unit.stride, None, 4 * unit.width
+        if unit.has_projection:
+            self.shortcut = ConvBatchNorm(depth, 1, unit.stride, activation="linear", name="shortcut", **NORM)
+        self.conv1 = ConvBatchNorm(unit.width, 1, name="conv1", **NORM)
+        self.conv2 = ConvBatchNorm(unit.width, 3, unit.stride, unit.dilation, padding, name="conv2", **NORM)
+        self.conv3 = ConvBatchNorm(depth, 1, activation="linear", name="conv3", **NORM)
+
+    def call(self, inputs, training=False):
+        # Every stride-th pixel: TF-Slim's 1x1 max pooling.
+        shortcut = inputs[:, :: self.stride, :: self.stride] if self.stride > 1 else inputs
+        if self.shortcut:
+            shortcut = self.shortcut(inputs, training=training)
+        residual = self.conv2(self.conv1(inputs, training=training), training=training)
+        return tf.nn.relu(shortcut + self.conv3(residual, training=training))
+
+    def convolutions(self):
+        """The unit's ConvBatchNorm layers."""
+        return [layer for layer in (self.shortcut, self.conv1, self.conv2, self.conv3) if layer]
+
+
+def plan(block_units, output_stride, multi_grid):
+    """The units of all four blocks, in order.
+
+    Args:
+      block_units: units per block.
+      output_stride, multi_grid: see `ResNetV1`.
+    """
+    units, current_stride, rate = [], 4, 1
+    for block, (width, count) in enumerate(zip(BLOCK_WIDTHS, block_units, strict=True), start=1):
+        for index in range(1, count + 1):
+            nominal_stride = 2 if index == count and block < 4 else 1
+            is_dilated = nominal_stride > 1 and current_stride == output_stride
+            stride = 1 if is_dilated else nominal_stride
+            dilation = rate * (multi_grid[index - 1] if block == 4 else 1)
+            units.append(Unit(block, index, width, index == 1, nominal_stride, stride, dilation))
+            current_stride *= stride
+            rate *= nominal_stride if is_dilated else 1
+    return units

@@ -1,0 +1,106 @@
+"""Files from the network and from disk whose content is known by its sha256."""
+
+import hashlib
+import http.client
+import os
+import re
+import sys
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from tfseg.errors import InputError
+
+CHUNK_BYTES = 1 << 20
+
+
+def local_path(source: str, cache_dir: str) -> str:
+    """The file on disk that `source` means, downloaded if need be.
+
+    Args:
+      source: a path, `path#sha256=<hex>` (checked), or `https://...#sha256=<hex>` (downloaded once, checked).
+      cache_dir: folder that keeps downloads.
+    Raises:
+      InputError: an URL without sha256, or as `check_sha256` and `download`.
+    """
+    location, _, sha256 = source.partition("#sha256=")
+    if "://" in location:
+        if not sha256:
+            raise InputError(f"{source}: add #sha256=<hex> to the URL; nothing is downloaded unchecked")
+        return download(location, sha256, cache_dir)
+    if sha256:
+        check_sha256(location, sha256)
+    return location
+
+
+def check_sha256(path: str, expected: str, name: str | None = None):
+    """Raises InputError, which calls the file `name` or its path, unless its sha256 is `expected` (64 hex digits)."""
+    name = name or path
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", expected):
+        raise InputError(f"{name}: a sha256 has 64 hex digits, not {expected!r}")
+    digest = hashlib.sha256()
+    try:
+        with open(path, "rb") as file:
+            while chunk := file.read(CHUNK_BYTES):
+                digest.update(chunk)
+    except OSError as error:
+        raise InputError(f"{name}: {error.strerror}") from error
+    if digest.hexdigest() != expected.lower():
+        raise InputError(
+            f"{name}: sha256 is {digest.hexdigest()}, expected {expected.lower()}: another or a damaged file"
+        )
+
+
+def download(url: str, sha256: str, cache_dir: str) -> str:
+    """Fetches a file once.
+
+    It appears under its final name only when whole and checked; until then it is a `.part` file.
+
+    Args:
+      url: http, https or file.
+      sha256: of the content, hex.
+      cache_dir: folder, made if missing; the file is called as in the URL, after the first 8 digits of its sha256.
+    Returns:
+      Its path.
+    Raises:
+      InputError: no connection (says where to put the file by hand), or other content than expected.
+    """
+    parts = urllib.parse.urlparse(url)
+    name = os.path.basename(parts.path)
+    if parts.scheme not in ("http", "https", "file") or not name:
+        raise InputError(f"{url}: not the http, https or file URL of a file")
+    path = os.path.join(cache_dir, f"{sha256[:8].lower()}-{name}")
+    if os.path.exists(path):
+        check_sha256(path, sha256)
+        return path
+    os.makedirs(cache_dir, exist_ok=True)
+    part = f"{path}.{os.getpid()}.part"  # several workers may start at once
+    try:
+        try:
+            _fetch(url, part)
+        except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+            reason = getattr(error, "reason", None) or error
+            raise InputError(
+                f"cannot download {url} ({reason}); fetch it by other means and put it at {path}"
+            ) from error
+        check_sha256(part, sha256, name=url)
+        os.replace(part, path)
+    finally:
+        if os.path.exists(part):
+            os.remove(part)
+    return path
+
+
+def _fetch(url, path):
+    with urllib.request.urlopen(url, timeout=30) as response, open(path, "wb") as file:
+        total, done = int(response.headers.get("Content-Length") or 0), 0
+        while chunk := response.read(CHUNK_BYTES):
+            file.write(chunk)
+            done += len(chunk)
+            if sys.stderr.isatty():
+                size = f"{done / 1e6:.1f} of {total / 1e6:.1f} MB" if total else f"{done / 1e6:.1f} MB"
+                print(f"\r{url}: {size}", end="", file=sys.stderr, flush=True)
+        if sys.stderr.isatty():
+            print(file=sys.stderr)
+        if total and done != total:
+            raise OSError(f"connection ended after {done} of {total} bytes")

@@ -1,0 +1,177 @@
+"""Convolution, batch normalisation and their usual combination."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+
+class Conv2D(keras.layers.Layer):
+    """2-D convolution whose dilation is one native operation.
+
+    Keras' own layer runs a dilated convolution between SpaceToBatchND and BatchToSpaceND, which computes (and counts)
+    padded positions. `tf.nn.conv2d(dilations=)` does not.
+
+    Args:
+      filters: output channels.
+      kernel_size: side of the square kernel.
+      stride, dilation: in pixels of the input map.
+      padding: "same" (TensorFlow's: extra pixel at the bottom right) or "symmetric" (k_eff // 2 on both sides, then
+        VALID: TF-Slim's `conv2d_same`).
+      use_bias: adds a bias per channel.
+    Input [batch, h, w, c] -> [batch, ceil(h / stride), ceil(w / stride), filters].
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size=1,
+        stride=1,
+        dilation=1,
+        padding="same",
+        use_bias=False,
+        initializer="he_normal",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if padding not in ("same", "symmetric"):
+            raise ValueError(f"padding is 'same' or 'symmetric', not {padding!r}")
+        self.filters, self.kernel_size, self.stride, self.dilation = filters, kernel_size, stride, dilation
+        self.padding, self.use_bias, self.initializer = padding, use_bias, initializer
+
+    def build(self, input_shape):
+        shape = [self.kernel_size, self.kernel_size, input_shape[-1], self.filters]
+        self.kernel = self.add_weight("kernel", shape, initializer=self.initializer)
+        if self.use_bias:
+            self.bias = self.add_weight("bias", [self.filters], initializer="zeros")
+        super().build(input_shape)
+
+    def call(self, inputs):
+        inputs = pad_symmetric(inputs, self.kernel_size, self.dilation) if self.padding == "symmetric" else inputs
+        padding = "VALID" if self.padding == "symmetric" else "SAME"
+        kernel = tf.cast(self.kernel, inputs.dtype)
+        outputs = tf.nn.conv2d(inputs, kernel, self.stride, padding, dilations=self.dilation)
+        return tf.nn.bias_add(outputs, tf.cast(self.bias, outputs.dtype)) if self.use_bias else outputs
+
+
+class DepthwiseConv2D(keras.layers.Layer):
+    """Depthwise convolution, one kernel a channel; arguments as `Conv2D`."""
+
+    def __init__(self, kernel_size=3, stride=1, dilation=1, padding="same", use_bias=False, **kwargs):
+        super().__init__(**kwargs)
+        self.kernel_size, self.stride, self.dilation = kernel_size, stride, dilation
+        self.padding, self.use_bias = padding, use_bias
+
+    def build(self, input_shape):
+        shape = [self.kernel_size, self.kernel_size, input_shape[-1], 1]
+        # Fan-in of one kernel is its area; Keras would multiply it by the channels.
+        initializer = keras.initializers.RandomNormal(stddev=(2 / self.kernel_size**2) ** 0.5)
+        self.depthwise_kernel = self.add_weight("depthwise_kernel", shape, initializer=initializer)
+        if self.use_bias:
+            self.bias = self.add_weight("bias", [input_shape[-1]], initializer="zeros")
+        super().build(input_shape)
+
+    def call(self, inputs):
+        inputs = pad_symmetric(inputs, self.kernel_size, self.dilation) if self.padding == "symmetric" else inputs
+        padding = "VALID" if self.padding == "symmetric" else "SAME"
+        kernel = tf.cast(self.depthwise_kernel, inputs.dtype)
+        strides = [1, self.stride, self.stride, 1]
+        outputs = tf.nn.depthwise_conv2d(inputs, kernel, strides, padding, dilations=[self.dilation] * 2)
+        return tf.nn.bias_add(outputs, tf.cast(self.bias, outputs.dtype)) if self.use_bias else outputs
+
+
+def pad_symmetric(inputs, kernel_size, dilation):
+    """Zeros of half the dilated kernel on every side (TF-Slim's `conv2d_same`)."""
+    before = dilation * (kernel_size - 1) // 2
+    after = dilation * (kernel_size - 1) - before
+    if before == after == 0:
+        return inputs
+    return tf.pad(inputs, [[0, 0], [before, after], [before, after], [0, 0]])
+
+
+class BatchNorm(keras.layers.Layer):
+    """Batch normalisation over all replicas, statistics in float32.
+
+    One replica runs TensorFlow's fused kernel, several sum their moments; both keep the biased variance, so that the
+    number of replicas does not change what is learned (the fused kernel alone reports the unbiased one).
+    With `trainable = False` it normalises with the moving statistics and leaves them alone.
+    """
+
+    def __init__(self, momentum=0.99, epsilon=1e-3, **kwargs):
+        super().__init__(**kwargs)
+        self.momentum, self.epsilon = momentum, epsilon
+
+    def build(self, input_shape):
+        channels = [input_shape[-1]]
+        statistics = {"trainable": False, "dtype": tf.float32, "synchronization": tf.VariableSynchronization.ON_READ}
+        statistics.update(aggregation=tf.VariableAggregation.MEAN, experimental_autocast=False)
+        # A mixed precision policy would otherwise hand them to `call` in the half type, which the kernel refuses.
+        affine = {"dtype": tf.float32, "experimental_autocast": False}
+        self.gamma = self.add_weight("gamma", channels, initializer="ones", **affine)
+        self.beta = self.add_weight("beta", channels, initializer="zeros", **affine)
+        self.moving_mean = self.add_weight("moving_mean", channels, initializer="zeros", **statistics)
+        self.moving_variance = self.add_weight("moving_variance", channels, initializer="ones", **statistics)
+        super().build(input_shape)
+
+    def call(self, inputs, training=False):
+        training = keras.backend.learning_phase() if training is None else training
+        if not (training and self.trainable):
+            return self._normalize_with(inputs, self.moving_mean, self.moving_variance)
+        context = tf.distribute.get_replica_context()
+        if context is not None and context.num_replicas_in_sync > 1:
+            return self._normalize_across(inputs, context)
+        gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+        outputs, mean, variance = tf.compat.v1.nn.fused_batch_norm(inputs, gamma, beta, epsilon=self.epsilon)
+        count = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], tf.float32)
+        self._update(mean, variance * (tf.maximum(count, 2) - 1) / tf.maximum(count, 2))
+        return outputs
+
+    def _normalize_with(self, inputs, mean, variance):
+        outputs, _, _ = tf.compat.v1.nn.fused_batch_norm(
+            inputs, self.gamma, self.beta, mean=mean, variance=variance, epsilon=self.epsilon, is_training=False
+        )
+        return outputs
+
+    def _normalize_across(self, inputs, context):
+        values = tf.cast(inputs, tf.float32)
+        count = tf.cast(tf.size(values) // tf.shape(values)[-1], tf.float32)
+        total, count = context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.reduce_sum(values, [0, 1, 2]), count])
+        mean = total / count
+        # Around the common mean: the difference of two large sums of squares would lose digits.
+        squares = tf.reduce_sum(tf.math.squared_difference(values, mean), [0, 1, 2])
+        variance = context.all_reduce(tf.distribute.ReduceOp.SUM, squares) / count
+        self._update(mean, variance)
+        scale = self.gamma * tf.math.rsqrt(variance + self.epsilon)
+        return tf.cast(values * scale + (self.beta - mean * scale), inputs.dtype)
+
+    def _update(self, mean, variance):
+        for moving, value in ((self.moving_mean, mean), (self.moving_variance, variance)):
+            moving.assign_sub((1 - self.momentum) * (moving - tf.stop_gradient(value)))
+
+
+class ConvBatchNorm(keras.layers.Layer):
+    """Convolution (or depthwise convolution, when `filters` is None), batch normalisation, activation.
+
+    Weights are `<name>/conv/kernel` (`depthwise_kernel`) and `<name>/bn/{gamma, beta, moving_mean, moving_variance}`.
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size=1,
+        stride=1,
+        dilation=1,
+        padding="same",
+        activation="relu",
+        momentum=0.99,
+        epsilon=1e-3,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if filters is None:
+            self.conv = DepthwiseConv2D(kernel_size, stride, dilation, padding, name="conv")
+        else:
+            self.conv = Conv2D(filters, kernel_size, stride, dilation, padding, name="conv")
+        self.bn = BatchNorm(momentum, epsilon, name="bn")
+        self.activation = keras.activations.get({"relu6": tf.nn.relu6}.get(activation, activation))
+
+    def call(self, inputs, training=False):
+        return self.activation(self.bn(self.conv(inputs), training=training))

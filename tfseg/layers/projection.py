@@ -1,0 +1,56 @@
+"""Features of several strides, projected onto one grid."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tfseg.layers.resize import resize_bilinear
+
+
+def glorot_normal(fan_in, fan_out):
+    """Glorot-normal initialiser for a kernel that is one part of a wider product (Keras would see only the part)."""
+    # 0.8796 is the deviation of a standard normal cut at two deviations, which Keras divides out as well.
+    return keras.initializers.TruncatedNormal(stddev=(2 / (fan_in + fan_out)) ** 0.5 / 0.87962566103423978)
+
+
+class FeatureProjection(keras.layers.Layer):
+    """Sum of linear projections of feature maps, on the grid of one stride.
+
+    A map coarser than the grid is projected, then enlarged (projection and bilinear resizing commute, and the small map
+    is cheaper); a finer one is projected by a convolution as large as its stride ratio.
+
+    Args:
+      filters: output channels.
+      strides: stride of each feature map, a multiple or a divisor of `grid_stride`.
+      grid_stride: stride of the result.
+      fan_in_extra: channels of the inputs that are added to the result elsewhere; only the initialiser asks.
+    Call:
+      features: list of [batch, ceil(H / stride), ceil(W / stride), channels].
+      size: (height, width) of the result, ceil(H / grid_stride) and ceil(W / grid_stride).
+    Returns:
+      [batch, *size, filters], float32.
+    """
+
+    def __init__(self, filters, strides, grid_stride, fan_in_extra=0, **kwargs):
+        super().__init__(autocast=False, **kwargs)
+        self.filters, self.fan_in_extra = filters, fan_in_extra
+        self.strides, self.ratios = strides, [max(grid_stride // stride, 1) for stride in strides]
+
+    def build(self, input_shape):
+        shapes = [
+            [ratio, ratio, shape[-1], self.filters] for ratio, shape in zip(self.ratios, input_shape, strict=True)
+        ]
+        fan_in = sum(height * width * channels for height, width, channels, _ in shapes) + self.fan_in_extra
+        self.kernels = [
+            self.add_weight(f"kernel_stride_{stride}", shape, initializer=glorot_normal(fan_in, self.filters))
+            for stride, shape in zip(self.strides, shapes, strict=True)
+        ]
+
+    def call(self, features, size):
+        total = None
+        for values, kernel, ratio in zip(features, self.kernels, self.ratios, strict=True):
+            values, kernel = tf.cast(values, self.compute_dtype), tf.cast(kernel, self.compute_dtype)
+            projected = tf.cast(tf.nn.conv2d(values, kernel, ratio, "SAME"), tf.float32)
+            if tuple(projected.shape[1:3]) != tuple(size):
+                projected = resize_bilinear(projected, size)
+            total = projected if total is None else total + projected
+        return total
