@@ -1,0 +1,56 @@
+"""Configs survive the way to JSON and back, and a mistake is named."""
+
+import pytest
+
+from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
+from tfseg.errors import InputError
+from tfseg.models.fcn import FCNConfig
+from tfseg.models.rnn import RNNConfig
+
+RNN = ExperimentConfig(RNNConfig(widths=(8, 6), loss_at=((3, 0.5),), canvas_stride=8), DataConfig(crop_size=(33, 65)))
+
+
+FCN = ExperimentConfig(FCNConfig(widths=(4, 5, 6)), training=TrainingConfig(seed=3))
+
+
+@pytest.mark.parametrize("config", [RNN, FCN])
+def test_a_config_equals_itself_after_a_round_trip(config):
+    assert ExperimentConfig.from_dict(config.to_dict()) == config
+
+
+def changed(path, value):
+    values = RNN.to_dict()
+    *parents, last = path.split(".")
+    part = values
+    for parent in parents:
+        part = part[parent]
+    part[last] = value
+    return values
+
+
+@pytest.mark.parametrize(
+    "path,value,message",
+    [
+        ("training.learning_rte", 1.0, "did you mean 'learning_rate'"),
+        ("model.backbone.output_strid", 8, "did you mean 'output_stride'"),
+        ("training.total_steps", "many", "training.total_steps takes int"),
+        ("training.total_steps", True, "training.total_steps takes int"),
+        ("data.crop_size", [1, 2, 3], "data.crop_size takes 2 values"),
+        ("data.dataset", 7, "data.dataset takes str"),
+        ("model.name", "unet", "model.name 'unet' is unknown"),
+        ("extra", 1, "config has no field 'extra'"),
+        ("data", 5, "data is a group of fields"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_field(path, value, message):
+    with pytest.raises(InputError, match=message.replace("(", r"\(")):
+        ExperimentConfig.from_dict(changed(path, value))
+
+
+def test_a_whole_number_is_taken_where_a_float_is_wanted():
+    assert ExperimentConfig.from_dict(changed("training.learning_rate", 1)).training.learning_rate == 1.0
+
+
+def test_an_optional_value_may_be_absent():
+    assert ExperimentConfig.from_dict(changed("data.data_dir", None)).data.data_dir is None
+    assert ExperimentConfig.from_dict(changed("data.data_dir", "x")).data.data_dir == "x"

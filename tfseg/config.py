@@ -1,0 +1,163 @@
+"""ExperimentConfig: everything a run is made of, as typed dataclasses.
+
+A recipe builds one, flags override its fields, a run directory keeps it as config.json. Treat it as read-only after
+parsing.
+"""
+
+import dataclasses
+import difflib
+import json
+import types
+import typing
+
+from tfseg.errors import InputError
+from tfseg.models.fcn import FCNConfig
+from tfseg.models.rnn import RNNConfig
+
+MODEL_CONFIGS = {"rnn": RNNConfig, "fcn": FCNConfig}
+
+
+@dataclasses.dataclass
+class DataConfig:
+    """What is read, and how it is augmented.
+
+    Attributes:
+      dataset: a name of `tfseg.data.datasets`: scenes, camvid, voc2012, cityscapes or folder.
+      data_dir: folder of TFRecords with their manifest, or of the raw data (converted into the cache on first use).
+        None: the cache folder; only `scenes` can fill it by itself.
+      train_split, validation_split: shards read for training and for validation.
+      crop_size: (height, width) of training crops, pixels.
+      min_scale, max_scale: bounds of the random resizing before the crop.
+      flip: mirror half of the training images.
+      color_jitter: strength of random brightness, contrast, saturation and hue, 0 (off) to 1.
+      rotation: largest random rotation, degrees, 0 (off) to 180.
+      shuffle_buffer: examples held for shuffling.
+    """
+
+    dataset: str = "scenes"
+    data_dir: str | None = None
+    train_split: str = "train"
+    validation_split: str = "val"
+    crop_size: tuple[int, int] = (513, 513)
+    min_scale: float = 0.5
+    max_scale: float = 2.0
+    flip: bool = True
+    color_jitter: float = 0.0
+    rotation: float = 0.0
+    shuffle_buffer: int = 1000
+
+
+@dataclasses.dataclass
+class TrainingConfig:
+    """How the weights are found.
+
+    Attributes:
+      total_steps: optimizer updates.
+      global_batch_size: images an update, over all replicas.
+      optimizer: "sgd" (momentum) or "adamw".
+      learning_rate, end_learning_rate, power: (learning_rate - end) * (1 - step / total)^power + end.
+      warmup_steps: linear ramp from 0 to the schedule, in updates.
+      momentum: of SGD.
+      weight_decay: decoupled (per update and unit of learning rate), on kernels only.
+      clip_norm: global gradient norm above which gradients are scaled down; 0 is off.
+      average_decay: decay of the moving average of weights that is evaluated and exported; 0 is off.
+      backbone_learning_rate: factor on the updates of the backbone's weights; 1 trains all alike.
+      freeze_batch_norm: normalise with the loaded statistics and leave them alone.
+      precision: auto | bfloat16 | float16 | off.
+      class_weights: "none", "median" (median frequency balancing), "root_median" (its square root) or a text file with
+        one weight a line.
+      init_from: run directory, model zoo folder or weights file to start from.
+      init_backbone_from: backbone weights (.npz, .h5, or a TF-Slim / DeepLab checkpoint).
+      validate_every, checkpoint_every, log_every: in updates; 0 turns validation off.
+      max_bad_steps: non-finite updates in a row that are skipped before the last checkpoint is restored.
+      seed: of weights, order and augmentation.
+    """
+
+    total_steps: int = 30_000
+    global_batch_size: int = 16
+    optimizer: str = "sgd"
+    learning_rate: float = 1e-3
+    end_learning_rate: float = 1e-6
+    power: float = 0.9
+    warmup_steps: int = 0
+    momentum: float = 0.95
+    weight_decay: float = 0.0
+    clip_norm: float = 0.0
+    average_decay: float = 0.0
+    backbone_learning_rate: float = 1.0
+    freeze_batch_norm: bool = False
+    precision: str = "auto"
+    class_weights: str = "none"
+    init_from: str | None = None
+    init_backbone_from: str | None = None
+    validate_every: int = 1000
+    checkpoint_every: int = 500
+    log_every: int = 20
+    max_bad_steps: int = 3
+    seed: int = 0
+
+
+@dataclasses.dataclass
+class ExperimentConfig:
+    """One run: a model, its data, its training."""
+
+    model: RNNConfig | FCNConfig
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
+    training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
+
+    def to_dict(self) -> dict:
+        """JSON types; the model's kind is stored beside its fields."""
+        names = {config_type: name for name, config_type in MODEL_CONFIGS.items()}
+        values = dataclasses.asdict(self)
+        values["model"] = {"name": names[type(self.model)], **values["model"]}
+        return json.loads(json.dumps(values))
+
+    @classmethod
+    def from_dict(cls, values: dict) -> "ExperimentConfig":
+        """Inverse of `to_dict`. Raises InputError for an unknown key or a value of the wrong type."""
+        values = dict(values)
+        model = dict(values.pop("model", {}))
+        name = model.pop("name", None)
+        if name not in MODEL_CONFIGS:
+            raise InputError(f"config: model.name {name!r} is unknown; one of {', '.join(MODEL_CONFIGS)}")
+        parts = {"model": _parse(MODEL_CONFIGS[name], model, "model")}
+        for key, part in (("data", DataConfig), ("training", TrainingConfig)):
+            parts[key] = _parse(part, values.pop(key, {}), key)
+        _refuse_unknown(values, {"model", "data", "training"}, "config")
+        return cls(**parts)
+
+
+def _parse(config_type, values, where):
+    if not isinstance(values, dict):
+        raise InputError(f"config: {where} is a group of fields, not {values!r}")
+    hints = typing.get_type_hints(config_type)
+    _refuse_unknown(values, hints, where)
+    return config_type(**{key: _cast(value, hints[key], f"{where}.{key}") for key, value in values.items()})
+
+
+def _refuse_unknown(values, known, where):
+    for key in values:
+        if key not in known:
+            nearest = difflib.get_close_matches(key, list(known), n=1)
+            hint = f"; did you mean {nearest[0]!r}?" if nearest else f"; known: {', '.join(sorted(known))}"
+            raise InputError(f"config: {where} has no field {key!r}{hint}")
+
+
+def _cast(value, hint, where):
+    origin = typing.get_origin(hint)
+    if origin in (typing.Union, types.UnionType):
+        options = [option for option in typing.get_args(hint) if option is not type(None)]
+        return None if value is None else _cast(value, options[0], where)
+    if origin is tuple and isinstance(value, list | tuple):
+        members = typing.get_args(hint)
+        is_open = len(members) == 2 and members[1] is Ellipsis
+        if not is_open and len(members) != len(value):
+            raise InputError(f"config: {where} takes {len(members)} values, not {value!r}")
+        return tuple(_cast(item, members[0] if is_open else members[i], where) for i, item in enumerate(value))
+    if dataclasses.is_dataclass(hint):
+        return _parse(hint, value, where)
+    if hint is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
+        return value
+    raise InputError(f"config: {where} takes {getattr(hint, '__name__', hint)}, not {value!r}")

@@ -1,0 +1,64 @@
+"""Losses: functions of labels and outputs. Each returns (sum, weight), so that replicas divide by the global weight."""
+
+import tensorflow as tf
+
+from tfseg.layers.resize import resize_bilinear
+
+
+def semantic_cross_entropy(label, logits, *, ignore_label, class_weights=None):
+    """Cross-entropy summed over the labelled pixels, after bilinear upsampling of the logits.
+
+    Args:
+      label: [batch, height, width] int32 class ids or `ignore_label`.
+      logits: [batch, h, w, num_classes] at any stride.
+      class_weights: [num_classes] float, or None for 1.
+    Returns:
+      (sum in nats, total weight of the labelled pixels): both 0 when all pixels are ignored.
+    """
+    logits = resize_bilinear(logits, tf.shape(label)[1:3])
+    valid = tf.not_equal(label, ignore_label)
+    class_ids = tf.where(valid, label, 0)
+    per_pixel = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=class_ids, logits=logits)
+    weight = tf.cast(valid, tf.float32)
+    if class_weights is not None:
+        weight *= tf.gather(tf.constant(class_weights, tf.float32), class_ids)
+    # An ignored pixel must not count even where its logits are not finite: 0 * inf is NaN.
+    return tf.reduce_sum(tf.where(valid, per_pixel, 0.0) * weight), tf.reduce_sum(weight)
+
+
+def semantic(batch, outputs, *, ignore_label, class_weights=None, loss_at=()):
+    """Loss terms of a semantic network: {name: (weight, sum, total)}.
+
+    Args:
+      batch: "label" [batch, height, width].
+      outputs: "semantic_logits", and "canvases" when `loss_at` names iterations.
+      loss_at: ((iteration, weight), ...), counted from 1; empty is the last canvas alone.
+    """
+    arguments = {"ignore_label": ignore_label, "class_weights": class_weights}
+    if not loss_at:
+        return {
+            "cross_entropy": (1.0, *semantic_cross_entropy(batch["label"], outputs["semantic_logits"], **arguments))
+        }
+    return {
+        f"cross_entropy_{iteration}": (
+            weight,
+            *semantic_cross_entropy(batch["label"], outputs["canvases"][iteration - 1], **arguments),
+        )
+        for iteration, weight in loss_at
+    }
+
+
+def median_frequency_weights(pixel_counts):
+    """Median frequency balancing (Eigen and Fergus 2015, arXiv:1411.4734, Sec. 6.3.2), over all images together.
+
+    Args:
+      pixel_counts: labelled training pixels per class.
+    Returns:
+      Weight per class: median frequency / frequency; 0 for a class that does not occur.
+    """
+    total = sum(pixel_counts)
+    frequencies = [count / total for count in pixel_counts]
+    present = sorted(frequency for frequency in frequencies if frequency > 0)
+    middle = len(present) // 2
+    median = present[middle] if len(present) % 2 else (present[middle - 1] + present[middle]) / 2
+    return [median / frequency if frequency > 0 else 0.0 for frequency in frequencies]

@@ -1,0 +1,69 @@
+"""A feed-forward head of 1x1 convolutions: the plain thing that recurrence has to beat."""
+
+import dataclasses
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tfseg import backbones
+from tfseg.backbones import BackboneConfig
+from tfseg.layers.conv import Conv2D
+from tfseg.layers.projection import FeatureProjection
+from tfseg.models.features import backbone_features, feature_strides, map_size
+
+
+@dataclasses.dataclass
+class FCNConfig:
+    """Backbone and 1x1 convolutions with ReLU (after Long et al. 2015, arXiv:1411.4038).
+
+    Attributes:
+      backbone: the feature network.
+      widths: channels of the hidden layers.
+      canvas_stride: input pixels a logits position; None is the backbone's output stride.
+      feature_strides: further backbone maps beside the last one, by stride.
+    """
+
+    backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
+    widths: tuple[int, ...] = (256, 256)
+    canvas_stride: int | None = None
+    feature_strides: tuple[int, ...] = ()
+
+
+class FCN(keras.Model):
+    """[batch, height, width, 3] RGB, 0 to 255 -> "semantic_logits" [batch, h, w, num_classes]."""
+
+    is_recurrent = False
+    default_iterations = 1
+
+    def __init__(self, config: FCNConfig, num_classes: int):
+        super().__init__(name="fcn", autocast=False)
+        self.config, self.num_classes = config, num_classes
+        self.canvas_stride = config.canvas_stride or config.backbone.output_stride
+        self.backbone = backbones.build(config.backbone)
+        self.projection = FeatureProjection(
+            config.widths[0], feature_strides(config), self.canvas_stride, name="projection"
+        )
+        self.bias = self.add_weight(
+            "projection_bias", [config.widths[0]], initializer="zeros", experimental_autocast=False
+        )
+        self.hidden = [
+            Conv2D(width, use_bias=True, name=f"hidden_{index + 2}") for index, width in enumerate(config.widths[1:])
+        ]
+        self.logits = Conv2D(num_classes, use_bias=True, initializer="glorot_normal", name="logits", dtype=tf.float32)
+
+    def call(self, images, training=False):
+        logits = self.encode(images, training=training)["canvas"]
+        return {"semantic_logits": logits, "canvases": [logits]}
+
+    def encode(self, images, training=False):
+        """The whole network: {"canvas": logits}, so that callers of recurrent models can call this one alike."""
+        endpoints = backbone_features(self.backbone, self.config, images, training)
+        size = map_size(images, self.canvas_stride)
+        features = tf.nn.relu(self.projection(endpoints, size) + self.bias)
+        for layer in self.hidden:
+            features = tf.nn.relu(layer(features))
+        return {"canvas": self.logits(features)}
+
+    def refine(self, features, state=None):
+        """Nothing is left to refine: returns `features`."""
+        return features

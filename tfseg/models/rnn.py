@@ -1,0 +1,159 @@
+"""Recurrent canvas segmentation (McIntosh et al., "Recurrent Segmentation for Variable Computational Budgets")."""
+
+import dataclasses
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tfseg import backbones
+from tfseg.backbones import BackboneConfig
+from tfseg.errors import InputError
+from tfseg.layers.conv_lstm import ConvLSTMCell
+from tfseg.layers.projection import FeatureProjection
+from tfseg.models.features import backbone_features, feature_strides, map_size
+
+
+@dataclasses.dataclass
+class RNNConfig:
+    """The recurrent segmenter.
+
+    Attributes:
+      backbone: the network that runs once an image.
+      iterations: refinements in training and by default at use.
+      widths: maps of the first two LSTM layers; the last has one a class.
+      kernel_size: side of the LSTM kernels (the paper: 1; larger did worse there).
+      canvas_stride: input pixels a canvas position: 4, 8, 16 or 32; None is the backbone's output stride.
+      feature_strides: further backbone maps that the canvas sees, by stride, beside the last one, e.g. (4, 8).
+      hoist: compute the products with the features once an image instead of once an iteration (same function).
+      loss_at: iterations whose canvas is trained on, as {iteration: weight}; empty is the last one only.
+      iterations_range: (first, last): the last iteration of each training step is drawn from it; empty is off.
+    """
+
+    backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
+    iterations: int = 6
+    widths: tuple[int, int] = (512, 256)
+    kernel_size: int = 1
+    canvas_stride: int | None = None
+    feature_strides: tuple[int, ...] = ()
+    hoist: bool = True
+    loss_at: tuple[tuple[int, float], ...] = ()
+    iterations_range: tuple[int, ...] = ()
+
+    def __post_init__(self):
+        if self.iterations < 1:
+            raise InputError(f"iterations is {self.iterations}; at least 1")
+        if self.iterations_range and not (
+            len(self.iterations_range) == 2 and 1 <= self.iterations_range[0] <= self.iterations_range[1]
+        ):
+            raise InputError(f"iterations_range is first:last with 1 <= first <= last, not {self.iterations_range}")
+        for iteration, _ in self.loss_at:
+            if not 1 <= iteration <= self.iterations:
+                raise InputError(f"loss_at names iteration {iteration}; training runs 1..{self.iterations}")
+        if self.loss_at and self.iterations_range:
+            raise InputError(
+                "loss_at and iterations_range exclude each other: the range draws the one iteration with a loss"
+            )
+
+
+class RNNSegmenter(keras.Model):
+    """A backbone, and three convolutional LSTM layers that refine a canvas of class logits.
+
+    The state is a dict of float32 maps at the canvas' stride: `canvas` [batch, h, w, num_classes] and, for each layer
+    1 to 3, `h<layer>` and `c<layer>`. No state (None) stands for zeros and skips the products with them.
+    """
+
+    is_recurrent = True
+
+    def __init__(self, config: RNNConfig, num_classes: int):
+        super().__init__(name="rnn", autocast=False)
+        self.config, self.num_classes = config, num_classes
+        self.default_iterations = config.iterations
+        self.canvas_stride = config.canvas_stride or config.backbone.output_stride
+        self.backbone = backbones.build(config.backbone)
+        filters = (*config.widths, num_classes)
+        inputs = (num_classes, *config.widths)
+        self.projection = FeatureProjection(
+            4 * filters[0], feature_strides(config), self.canvas_stride, num_classes + filters[0], name="projection"
+        )
+        self.cells = [
+            ConvLSTMCell(filters[i], inputs[i], kernel_size=config.kernel_size, name=f"conv_lstm_{i + 1}")
+            for i in range(3)
+        ]
+
+    def call(self, images, training=False, iterations=None):
+        """Runs the whole network.
+
+        Args:
+          images: [batch, height, width, 3] RGB, 0 to 255.
+          iterations: Python int (unrolled) or int32 scalar tensor (a loop); None is the configured number.
+        Returns:
+          "semantic_logits": [batch, h, w, num_classes] canvas after the last iteration, h = ceil(height / stride), and
+          for a Python number of iterations "canvases": the list of all of them, first to last.
+        """
+        iterations = self.default_iterations if iterations is None else iterations
+        features = self.encode(images, training=training)
+        if isinstance(iterations, int):
+            canvases = []
+            state = None
+            for _ in range(iterations):
+                state = self.refine(features, state)
+                canvases.append(state["canvas"])
+            return {"semantic_logits": canvases[-1], "canvases": canvases}
+        return {"semantic_logits": self.refine_for(features, iterations)["canvas"]}
+
+    def encode(self, images, training=False):
+        """The part that is computed once an image.
+
+        Returns:
+          Dict of one entry: "invariant", the features' share of the first layer's gates, [batch, h, w, 4 * widths[0]]
+          float32; or without hoisting the feature maps themselves.
+        """
+        endpoints = backbone_features(self.backbone, self.config, images, training)
+        size = map_size(images, self.canvas_stride)
+        if not self.config.hoist:
+            return {"maps": endpoints, "size": size}
+        return {"invariant": self._project(endpoints, size)}
+
+    def initial_state(self, features):
+        """Zeros in the state's shapes, for callers that need tensors (`refine` takes None as well)."""
+        shape = tf.shape(features["invariant"])[:3]
+        state = {"canvas": tf.zeros(tf.concat([shape, [self.num_classes]], 0))}
+        for layer, cell in enumerate(self.cells, 1):
+            for part in "hc":
+                state[f"{part}{layer}"] = tf.zeros(tf.concat([shape, [cell.filters]], 0))
+        return state
+
+    def refine(self, features, state=None):
+        """One iteration: (features of `encode`, state or None) -> state."""
+        is_hoisted = self.config.hoist
+        invariant = features["invariant"] if is_hoisted else self._project(features["maps"], features["size"])
+        value = None if state is None else state["canvas"]
+        new_state = {}
+        for layer, cell in enumerate(self.cells, 1):
+            memory = None if state is None else (state[f"h{layer}"], state[f"c{layer}"])
+            value, cell_state = cell(value, memory, invariant if layer == 1 else None)
+            new_state |= {f"h{layer}": value, f"c{layer}": cell_state}
+        new_state["canvas"] = value if state is None else state["canvas"] + value
+        return new_state
+
+    def refine_for(self, features, iterations, state=None):
+        """`iterations` refinements (int32 scalar tensor, at least 1) as a loop; returns the last state."""
+        state = self.refine(features, state)
+        _, state = tf.while_loop(
+            lambda step, _: step < iterations,
+            lambda step, state: (step + 1, self.refine(features, state)),
+            (tf.constant(1), state),
+        )
+        return state
+
+    def _project(self, endpoints, size):
+        return self.projection(endpoints, size) + self.cells[0].gate_bias()
+
+
+def training_outputs(network: RNNSegmenter, images, seed):
+    """Outputs in training; `seed` ([2] int32, one a step) draws the last iteration when a range is configured."""
+    if not network.config.iterations_range:
+        return network(images, training=True)
+    first, last = network.config.iterations_range
+    iterations = tf.random.stateless_uniform([], seed, first, last + 1, dtype=tf.int32)
+    return network(images, training=True, iterations=iterations)
