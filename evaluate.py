@@ -1,0 +1,70 @@
+"""Scores a trained model after every iteration, and writes a report with pictures.
+
+python evaluate.py --workdir=runs/scenes_rnn --iters=10
+    The last weights of a run on its validation split, after 1 to 10 iterations; the report is in
+    runs/scenes_rnn/report.
+python evaluate.py --workdir=runs/voc2012_rnn --multi_scale --flip --report_dir=runs/voc2012_rnn/multi_scale
+    Six scales and their mirror images, logits averaged.
+python evaluate.py --workdir=model_zoo/camvid_rnn --data_dir=CamVid --report_dir=report --compare=runs/camvid_fcn
+    A model of the zoo, its curve beside that of another report.
+"""
+
+import re
+
+from absl import flags
+
+from tfseg import commands
+from tfseg.errors import InputError
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Run directory, or folder of the model zoo.")
+SPLIT = flags.DEFINE_string("split", None, "Split to evaluate on; default is the run's validation split.")
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the raw data or of records; default is the run's.")
+ITERS = flags.DEFINE_integer("iters", None, "Iterations to score, from 1 to this; default is the number trained.")
+WEIGHTS = flags.DEFINE_enum("weights", "last", ["last", "best"], "Which weights of the run.")
+MULTI_SCALE = flags.DEFINE_boolean("multi_scale", False, "Average the logits of scales 0.5, 0.75, 1, 1.25, 1.5, 1.75.")
+FLIP = flags.DEFINE_boolean("flip", False, "Average with the mirror image, too.")
+SIZE = flags.DEFINE_string("size", None, "HEIGHTxWIDTH that images are resized to; default is their own size.")
+REPORT_DIR = flags.DEFINE_string("report_dir", None, "Folder of the report; default WORKDIR/report.")
+COMPARE = flags.DEFINE_list("compare", [], "Evaluated run directories whose curves are drawn as well.")
+STRATEGY = flags.DEFINE_enum("strategy", "auto", ["auto", "one_device", "mirrored"], "Devices: see README, Training.")
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise InputError(f"unexpected arguments: {' '.join(argv[1:])}")
+    if WORKDIR.value is None:
+        raise InputError("--workdir is missing: the run directory that train.py wrote, or a folder of the model zoo")
+    size = _size(SIZE.value)
+    from tfseg import flops, report
+    from tfseg.training.strategy import build_strategy
+
+    options = report.ReportOptions(
+        split=SPLIT.value,
+        data_dir=DATA_DIR.value,
+        iterations=ITERS.value,
+        weights=WEIGHTS.value,
+        multi_scale=MULTI_SCALE.value,
+        flip=FLIP.value,
+        size=size,
+        report_dir=REPORT_DIR.value,
+        compare=tuple(COMPARE.value),
+    )
+    with build_strategy(STRATEGY.value).scope():
+        metrics = report.evaluate_run(WORKDIR.value, options, flops.executed_gmacs)
+    print(report.summary(metrics))
+    for line in metrics["remarks"]:
+        print(line)
+    print(f"report: {REPORT_DIR.value or WORKDIR.value + '/report'}")
+
+
+def _size(text):
+    if text is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
+    if not match:
+        raise InputError(f"--size={text}: HEIGHTxWIDTH in pixels, e.g. 513x513")
+    return int(match[1]), int(match[2])
+
+
+if __name__ == "__main__":
+    commands.run(main)

@@ -1,0 +1,121 @@
+"""Images of any size through a network: whole, in tiles, scaled, mirrored, on several replicas."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.fake_network import FakeNetwork, blocks, striped
+from tfseg import architectures
+from tfseg.backbones import BackboneConfig
+from tfseg.inference.runner import Inference, inference_of
+from tfseg.inference.views import views_of
+from tfseg.layers.resize import resize_bilinear
+from tfseg.models.rnn import RNNConfig
+
+CLASS_IDS = np.array([[0, 1, 2, 0], [2, 1, 0, 1]])
+
+
+@pytest.fixture(scope="module")
+def inference():
+    return Inference(FakeNetwork())
+
+
+def test_class_ids_are_there_after_every_iteration(inference):
+    [answer] = inference.refine([blocks(CLASS_IDS)], 3)
+    assert len(answer) == 3
+    np.testing.assert_array_equal(answer.class_ids(0), np.zeros([8, 16]))
+    for index in (1, 2):
+        np.testing.assert_array_equal(answer.class_ids(index)[2::4, 2::4], CLASS_IDS)
+
+
+def test_answers_are_the_argmax_of_the_models_own_canvases_after_upsampling():
+    backbone = BackboneConfig("mobilenet_v2", output_stride=16, width_multiplier=0.35)
+    network = architectures.build(RNNConfig(backbone, widths=(8, 6), canvas_stride=8, feature_strides=(8,)), 5)
+    image = np.random.default_rng(0).integers(0, 256, [50, 75, 3], np.uint8)
+    [answer] = Inference(network).refine([image], 4)
+    canvases = network(image[np.newaxis].astype(np.float32), iterations=4)["canvases"]
+    for index, canvas in enumerate(canvases):
+        expected = tf.argmax(resize_bilinear(canvas, (50, 75))[0], -1)
+        assert (answer.class_ids(index) == expected.numpy()).mean() > 0.999
+
+
+def test_only_the_last_canvas_is_kept_when_only_that_is_asked(inference):
+    [answer] = inference.refine([blocks(CLASS_IDS)], 5, last_only=True)
+    assert len(answer) == 1
+    np.testing.assert_array_equal(answer.class_ids()[2::4, 2::4], CLASS_IDS)
+
+
+def test_a_feed_forward_network_answers_once():
+    [answer] = Inference(FakeNetwork(is_recurrent=False)).refine([blocks(CLASS_IDS)], 7)
+    assert len(answer) == 1
+
+
+def test_all_sizes_and_iteration_counts_share_one_trace(inference):
+    for size in ((1, 1), (1, 40), (33, 7), (64, 65)):
+        for iterations in (1, 4):
+            [answer] = inference.refine([np.zeros([*size, 3], np.uint8)], iterations)
+            assert answer.class_ids().shape == size
+    assert inference._run.experimental_get_tracing_count() == 1
+
+
+def test_tiles_give_the_same_answer_as_the_whole_image_where_the_network_sees_only_its_surroundings():
+    image = np.random.default_rng(2).integers(0, 256, [1184, 1440, 3], np.uint8)
+    network = FakeNetwork()
+    [whole], [tiled] = (Inference(network, limit).refine([image], 2) for limit in (1 << 22, 1 << 20))
+    np.testing.assert_allclose(tiled._layers[0].canvases, whole._layers[0].canvases, rtol=1e-6)
+    assert (tiled.class_ids() == whole.class_ids()).mean() > 0.9999
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_tiles_of_an_image_off_the_grid_are_cut_to_its_size(flip):
+    class_ids = striped(1105, 1203)
+    image = np.eye(3, dtype=np.uint8)[class_ids] * 255
+    [answer] = Inference(FakeNetwork(), 1 << 20).refine([image], 2, views_of(flip=flip))
+    assert answer.class_ids().shape == (1105, 1203)
+    assert (answer.class_ids() == class_ids).mean() > 0.98
+
+
+def test_a_mirrored_view_agrees_with_the_plain_one(inference):
+    image = blocks(CLASS_IDS)
+    [plain], [flipped], [both] = (
+        inference.refine([image], 2, views) for views in (views_of(), views_of(flip=True)[1:], views_of(flip=True))
+    )
+    np.testing.assert_array_equal(plain.class_ids(), flipped.class_ids())
+    np.testing.assert_array_equal(plain.class_ids(), both.class_ids())
+
+
+def test_scaled_views_are_averaged_at_the_images_size(inference):
+    image = np.eye(3, dtype=np.uint8)[striped(96, 160)] * 255
+    views = views_of(multi_scale=True, flip=True)
+    [answer] = inference.refine([image], 2, views)
+    logits = 0
+    for view in views:
+        pixels = tf.image.resize(image[np.newaxis], view.size((96, 160)), antialias=True)
+        pixels = pixels[:, :, ::-1] if view.is_flipped else pixels
+        canvas = inference.network.encode(pixels)["colors"]
+        canvas = canvas[:, :, ::-1] if view.is_flipped else canvas
+        logits += resize_bilinear(canvas, (96, 160))[0] / len(views)
+    assert (answer.class_ids() == tf.argmax(logits, -1).numpy()).mean() > 0.9999
+    assert (answer.class_ids() == striped(96, 160)).mean() > 0.9
+
+
+def test_network_sizes_list_every_input():
+    inference = Inference(FakeNetwork(), 1 << 20)
+    assert inference.network_sizes((513, 513)) == [(513, 513)]
+    assert inference.network_sizes((513, 513), views_of(flip=True)) == [(513, 513)] * 2
+    assert inference.network_sizes((1025, 1025)) == [(1024, 1024)] * 4
+
+
+def test_a_network_is_traced_once_however_often_it_is_evaluated():
+    network = FakeNetwork()
+    assert inference_of(network) is inference_of(network)
+
+
+def test_two_replicas_share_the_images_and_give_the_same_answers():
+    script = Path(__file__).with_name("two_replicas.py")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]

@@ -1,0 +1,81 @@
+"""Properties of the whole suite: perfect is 1, absent is left out, order does not matter, parts add up."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tfseg.errors import InputError
+from tfseg.labels import DatasetInfo, default_colors
+from tfseg.metrics.suite import SegmentationSuite
+
+INFO = DatasetInfo("toy", ("sky", "road", "car"), default_colors(3))
+SCORES = ("miou", "fwiou", "pixel_accuracy", "mean_class_accuracy")
+
+
+def random_images(count, num_iterations=2):
+    rng = np.random.default_rng(5)
+    for _ in range(count):
+        size = rng.integers(1, 9, 2)
+        label = rng.choice([0, 1, 2, 255], size)
+        yield label, [rng.integers(0, 3, size).astype(np.uint8) for _ in range(num_iterations)]
+
+
+def suite_of(images, num_iterations=2):
+    suite = SegmentationSuite(INFO, num_iterations)
+    for label, predictions in images:
+        suite.update(label, predictions)
+    return suite
+
+
+def test_perfect_predictions_score_one_everywhere():
+    label = np.array([[0, 1], [2, 255]])
+    result = suite_of([(label, [np.where(label == 255, 0, label)] * 2)]).result()
+    for entry in result["iterations"]:
+        assert [entry[score] for score in SCORES] == [1.0] * 4
+        assert entry["iou"] == {"sky": 1.0, "road": 1.0, "car": 1.0}
+        assert entry["classes_left_out"] == []
+
+
+def test_a_class_in_neither_map_is_null_in_json_and_not_part_of_the_mean():
+    label = np.array([[0, 0, 1]])
+    entry = suite_of([(label, [np.array([[0, 1, 1]])])], 1).result()["iterations"][0]
+    assert json.loads(json.dumps(entry, allow_nan=False))["iou"] == {"sky": 0.5, "road": 0.5, "car": None}
+    assert entry["classes_left_out"] == ["car"]
+    assert entry["miou"] == 0.5
+
+
+def test_every_iteration_is_scored_by_itself():
+    label = np.array([[0, 1, 2, 2]])
+    entries = suite_of([(label, [np.array([[0, 0, 0, 0]]), label])]).result()["iterations"]
+    assert [entry["iteration"] for entry in entries] == [1, 2]
+    assert entries[0]["miou"] == pytest.approx(1 / 4 / 3)
+    assert entries[0]["confusion"] == [[1, 0, 0], [1, 0, 0], [2, 0, 0]]
+    assert entries[1]["miou"] == 1.0
+
+
+def test_order_does_not_matter_and_parts_add_up():
+    images = list(random_images(7))
+    whole, first, second = suite_of(images), suite_of(images[:3]), suite_of(images[3:])
+    first.merge(second)
+    assert suite_of(images[::-1]).result() == whole.result() == first.result()
+    assert whole.result()["num_images"] == 7
+
+
+def test_only_ignored_pixels_score_nothing():
+    label = np.full([2, 2], 255)
+    entry = suite_of([(label, [np.zeros([2, 2], int)])], 1).result()["iterations"][0]
+    assert [entry[score] for score in SCORES] == [None] * 4
+
+
+def test_wrong_sizes_counts_and_labels_are_refused():
+    suite = SegmentationSuite(INFO, 2)
+    label = np.zeros([2, 2], int)
+    with pytest.raises(ValueError, match="shape"):
+        suite.update(label, [np.zeros([4], int)] * 2)
+    with pytest.raises(ValueError, match="shorter"):
+        suite.update(label, [label])
+    with pytest.raises(InputError, match="label value 7"):
+        suite.update(label + 7, [label] * 2)
+    with pytest.raises(ValueError, match="add up"):
+        suite.merge(SegmentationSuite(INFO, 3))

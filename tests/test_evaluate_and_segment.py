@@ -1,0 +1,28 @@
+"""The commands evaluate.py and segment.py: a mistake is one line and exit code 2, before anything slow begins."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.mark.parametrize(
+    "arguments,message",
+    [
+        (["evaluate.py"], "--workdir is missing"),
+        (["evaluate.py", "runs/a"], "unexpected arguments: runs/a"),
+        (["evaluate.py", "--workdir=runs/a", "--size=513"], "--size=513: HEIGHTxWIDTH"),
+        (["evaluate.py", "--workdir=runs/a", "--weights=first"], "should be one of <last|best>"),
+        (["segment.py", "photo.jpg"], "--model is missing"),
+        (["segment.py", "--model=runs/a"], "which photos?"),
+        (["segment.py", "--model=runs/a", "--itres=3"], "Did you mean: iters"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(arguments, message):
+    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,110 @@
+"""Photos and folders of photos, segmented into files."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.fake_network import INFO, FakeNetwork, blocks
+from tfseg.errors import InputError
+from tfseg.photos import Outcome, PhotoOptions, report_outcome, segment_files
+from tfseg.predictor import Predictor
+
+CLASS_IDS = np.array([[0, 1, 1], [2, 1, 0]])
+
+
+@pytest.fixture(scope="module")
+def predictor():
+    return Predictor(FakeNetwork(), INFO)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("b.png", "a.PNG"):
+        Image.fromarray(blocks(CLASS_IDS)).save(tmp_path / "in" / name)
+    (tmp_path / "in" / "notes.txt").write_text("no image")
+    return tmp_path / "in"
+
+
+def names(path):
+    return sorted(child.name for child in path.iterdir())
+
+
+def test_a_folder_gives_class_ids_and_an_overlay_for_each_image(predictor, folder, tmp_path):
+    outcome = segment_files(predictor, [folder], PhotoOptions(tmp_path / "out"))
+    assert outcome == Outcome(num_done=2)
+    assert names(tmp_path / "out") == ["a_classes.png", "a_overlay.jpg", "b_classes.png", "b_overlay.jpg"]
+    picture = Image.open(tmp_path / "out" / "a_classes.png")
+    np.testing.assert_array_equal(np.asarray(picture)[2::4, 2::4], CLASS_IDS)
+    np.testing.assert_array_equal(np.asarray(picture.convert("RGB"))[2::4, 2::4], blocks(CLASS_IDS)[2::4, 2::4])
+    overlay = np.asarray(Image.open(tmp_path / "out" / "a_overlay.jpg"))
+    assert overlay.shape[0] > 8  # the legend is below
+
+
+def test_finished_files_are_passed_over_and_half_finished_ones_are_not(predictor, folder, tmp_path):
+    options = PhotoOptions(tmp_path / "out")
+    segment_files(predictor, [folder], options)
+    (tmp_path / "out" / "b_overlay.jpg").unlink()
+    (tmp_path / "out" / "a_classes.png").write_bytes(b"mine")
+    outcome = segment_files(predictor, [folder], options)
+    assert (outcome.num_done, outcome.num_skipped) == (1, 1)
+    assert (tmp_path / "out" / "a_classes.png").read_bytes() == b"mine"
+    outcome = segment_files(predictor, [folder], PhotoOptions(tmp_path / "out", overwrite=True))
+    assert (outcome.num_done, outcome.num_skipped) == (2, 0)
+
+
+def test_results_beside_the_photos_are_not_taken_for_photos(predictor, folder):
+    for _ in range(2):
+        segment_files(predictor, [folder], PhotoOptions(folder, with_strip=True, overwrite=True))
+    assert len(names(folder)) == 3 + 2 * 3
+
+
+def test_iterations_are_the_users_choice(predictor, folder, tmp_path):
+    segment_files(predictor, [folder / "b.png"], PhotoOptions(tmp_path / "out", iters=1))
+    assert not np.asarray(Image.open(tmp_path / "out" / "b_classes.png")).any()
+    with pytest.raises(InputError, match="iters is 0"):
+        segment_files(predictor, [folder], PhotoOptions(tmp_path / "out", iters=0))
+
+
+def test_bad_files_are_listed_and_the_others_are_done(predictor, folder, tmp_path, capsys):
+    (folder / "empty.jpg").touch()
+    (folder / "text.png").write_text("not a picture")
+    (folder / "cut.png").write_bytes((folder / "b.png").read_bytes()[:60])
+    (tmp_path / "nothing").mkdir()
+    inputs = [folder, tmp_path / "nothing", tmp_path / "missing.jpg"]
+    outcome = segment_files(predictor, inputs, PhotoOptions(tmp_path / "out"))
+    assert outcome.num_done == 2
+    for part in ("empty.jpg", "text.png", "cut.png", "nothing: no images", "missing.jpg: no such file"):
+        assert any(part in line for line in outcome.problems), part
+    assert len(names(tmp_path / "out")) == 4
+    with pytest.raises(InputError, match="5 of the inputs"):
+        report_outcome(outcome, "out")
+    printed = capsys.readouterr()
+    assert "2 images segmented into out" in printed.out
+    assert len([line for line in printed.err.splitlines() if "missing.jpg" in line]) == 1
+
+
+def test_an_image_above_the_limit_is_refused(predictor, folder, tmp_path):
+    outcome = segment_files(predictor, [folder / "b.png"], PhotoOptions(tmp_path / "out", max_pixels=50))
+    assert "b.png: 12x8" in outcome.problems[0]
+
+
+def test_photos_that_differ_in_their_extension_keep_it(predictor, folder, tmp_path):
+    Image.fromarray(blocks(CLASS_IDS)).save(folder / "b.bmp")
+    segment_files(predictor, [folder, folder / "b.png"], PhotoOptions(tmp_path / "out"))
+    written = [name for name in names(tmp_path / "out") if name.endswith("_classes.png")]
+    assert written == ["a_classes.png", "b_bmp_classes.png", "b_png_classes.png"]
+    (tmp_path / "b.png").write_bytes((folder / "b.png").read_bytes())
+    with pytest.raises(InputError, match="would have the same results"):
+        segment_files(predictor, [folder, tmp_path / "b.png"], PhotoOptions(tmp_path / "out"))
+
+
+def test_names_may_hold_spaces_and_any_letters(predictor, folder, tmp_path):
+    (folder / "b.png").rename(folder / "küche é 你.png")
+    segment_files(predictor, [folder / "küche é 你.png"], PhotoOptions(tmp_path / "out"))
+    assert names(tmp_path / "out") == ["küche é 你_classes.png", "küche é 你_overlay.jpg"]
+
+
+def test_a_clean_outcome_is_one_line(capsys):
+    report_outcome(Outcome(3, 2), "out")
+    assert capsys.readouterr().out == "3 images segmented into out, 2 were there already (--overwrite)\n"

@@ -1,0 +1,173 @@
+"""The report: its files, what they say, and how it was measured."""
+
+import csv
+import hashlib
+import json
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from tests.fake_network import INFO, FakeNetwork, blocks, inner_label
+from tfseg import report
+from tfseg.config import DataConfig, ExperimentConfig
+from tfseg.data import datasets
+from tfseg.data.images import encode_png
+from tfseg.data.manifest import Manifest, Shard, Split, file_sha256, write_manifest
+from tfseg.data.tfrecord import to_example
+from tfseg.errors import InputError
+from tfseg.models.rnn import RNNConfig
+from tfseg.report import ReportOptions, evaluate_run, read_curve, summary
+
+CONFIG = ExperimentConfig(RNNConfig(), DataConfig(dataset="camvid"))
+PNG_NAMES = {"curve.png", "confusion.png", "strip.png"}
+
+
+def write_records(folder, count=5):
+    """`count` images of 24x32 pixels, in which the network makes no mistake from its second iteration on."""
+    rng, path = np.random.default_rng(3), folder / "val-00000-of-00001.tfrecord"
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for index in range(count):
+            class_ids = rng.integers(0, 3, [6, 8])
+            example = to_example(
+                encode_png(blocks(class_ids)),
+                encode_png(inner_label(class_ids)),
+                height=24,
+                width=32,
+                filename=f"{index}.png",
+                image_format="png",
+            )
+            writer.write(example.SerializeToString())
+    shard = Shard(path.name, count, path.stat().st_size, file_sha256(path))
+    splits = {"val": Split(count, [9, 9, 9], 9, [1, 1, 1], [shard]), "train": Split(0, [5, 0, 5], 0, [1, 0, 1], [])}
+    write_manifest(folder, Manifest(INFO, splits))
+    return path
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """A run directory, whose data are in its folder `data`."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "last.npz").write_bytes(b"weights")
+    write_records(tmp_path / "data")
+    network = FakeNetwork()
+
+    def open_dataset(name, data_dir):
+        return str(tmp_path / "data"), datasets.read_manifest(tmp_path / "data")
+
+    monkeypatch.setattr(report.datasets, "open_dataset", open_dataset)
+    monkeypatch.setattr(report, "load_run", lambda path, which: (CONFIG, INFO, network))
+    return tmp_path
+
+
+def count_gmacs(network, size, iterations):
+    """One GMAC for 24x32 pixels and one for each iteration."""
+    return [size[0] * size[1] / 24 / 32 + iteration for iteration in range(1, iterations + 1)]
+
+
+def test_the_report_holds_scores_cost_pictures_and_protocol(run):
+    metrics = evaluate_run(run, ReportOptions(iterations=5), count_gmacs)
+    folder = run / "report"
+    assert {path.name for path in folder.iterdir()} == {"metrics.json", "report.md", "curve.csv"} | PNG_NAMES
+    assert json.loads((folder / "metrics.json").read_text()) == metrics
+    assert [entry["miou"] == 1 for entry in metrics["iterations"]] == [False, True, True, True, True]
+    assert metrics["best_iteration"] == 2
+    assert metrics["trained_iterations"] == 3
+    assert metrics["remarks"] == ["warning: labelled here but absent from training, so it cannot be learned: green"]
+    for name in PNG_NAMES:
+        assert np.asarray(Image.open(folder / name)).std() > 1
+
+
+def test_the_protocol_says_how_it_was_measured(run):
+    protocol = evaluate_run(run, ReportOptions(flip=True), count_gmacs)["protocol"]
+    names = "".join(f"{index}.png\n" for index in range(5))
+    assert protocol["filenames_sha256"] == hashlib.sha256(names.encode()).hexdigest()
+    assert protocol["weights_sha256"] == hashlib.sha256(b"weights").hexdigest()
+    expected = {
+        "dataset": "camvid",
+        "split": "val",
+        "num_images": 5,
+        "image_sizes": ["24x32"],
+        "network_size": "the image's",
+        "scales": [1.0],
+        "flip": True,
+        "ignored_label": 255,
+        "weights": "weights/last.npz",
+    }
+    assert {key: protocol[key] for key in expected} == expected
+    assert protocol["commit"] is None or re.fullmatch(r"[0-9a-f]{40}\+?", protocol["commit"])
+
+
+def test_the_curve_counts_the_cost_of_every_view(run):
+    evaluate_run(run, ReportOptions(iterations=2, flip=True), count_gmacs)
+    points = read_curve(run)
+    with open(run / "report" / "curve.csv") as file:
+        assert next(csv.reader(file)) == ["iteration", "gmacs", "gflops", "milliseconds", "miou"]
+    assert [point["gmacs"] for point in points] == [4.0, 6.0]
+    assert [point["gflops"] for point in points] == [8.0, 12.0]
+    assert [point["iteration"] for point in points] == [1, 2]
+    assert points[1]["miou"] == 1
+    assert min(point["milliseconds"] for point in points) > 0
+
+
+def test_a_given_network_size_is_what_costs(run):
+    metrics = evaluate_run(run, ReportOptions(iterations=1, size=(48, 64)), count_gmacs)
+    assert metrics["iterations"][0]["gmacs"] == 5.0
+    assert metrics["protocol"]["network_size"] == [48, 64]
+
+
+def test_curves_of_other_reports_are_read_from_their_folders(run):
+    evaluate_run(run, ReportOptions(iterations=2), count_gmacs)
+    options = ReportOptions(iterations=1, report_dir=str(run / "again"), compare=(str(run), str(run / "report")))
+    evaluate_run(run, options, count_gmacs)
+    assert len(read_curve(run / "again")) == 1
+    with pytest.raises(InputError, match="no curve.csv"):
+        evaluate_run(run, ReportOptions(compare=(str(run / "data"),)), count_gmacs)
+    (run / "report" / "curve.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="not the curve of a report"):
+        read_curve(run)
+
+
+def test_the_summary_shows_the_first_the_best_the_trained_and_the_last_iteration(run):
+    text = summary(evaluate_run(run, ReportOptions(iterations=5), count_gmacs))
+    assert "| IoU, % | iteration 1 | iteration 2 (best) | iteration 3 | iteration 5 |" in text
+    assert re.search(r"\| green +\| +0\.00 \| +100\.00 \| +100\.00 \| +100\.00 \|", text)
+    assert len({len(line) for line in text.split("\n\n")[0].splitlines()}) == 1
+
+
+def test_rows_of_confusion_matrices_stand_on_one_line(run):
+    metrics = evaluate_run(run, ReportOptions(iterations=1), count_gmacs)
+    row = metrics["iterations"][0]["confusion"][0]
+    assert f"[ {row[0]}, 0, 0 ]" in (run / "report" / "metrics.json").read_text()
+
+
+def test_a_damaged_record_is_named(run):
+    [path] = (run / "data").glob("*.tfrecord")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"val-00000-of-00001.tfrecord: record 2 is damaged"):
+        evaluate_run(run, ReportOptions(), count_gmacs)
+    assert not (run / "report").exists()
+
+
+@pytest.mark.parametrize(
+    "options,message",
+    [
+        (ReportOptions(split="test"), "no split 'test'"),
+        (ReportOptions(iterations=0), "0 iterations: at least 1"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_said(run, options, message):
+    with pytest.raises(InputError, match=message):
+        evaluate_run(run, options, count_gmacs)
+
+
+def test_records_of_other_classes_are_refused(run, monkeypatch):
+    other = type(INFO)("fake", ("red", "green", "violet"), INFO.colors)
+    monkeypatch.setattr(report, "load_run", lambda path, which: (CONFIG, other, FakeNetwork()))
+    with pytest.raises(InputError, match="records of 3 classes"):
+        evaluate_run(run, ReportOptions(), count_gmacs)

@@ -1,0 +1,111 @@
+"""The forms in which a network sees an image: scaled, mirrored, and in tiles where it is too large for one piece."""
+
+import dataclasses
+import itertools
+import math
+
+import numpy as np
+import tensorflow as tf
+
+WHOLE_IMAGE_PIXELS = 2_200_000  # 1025x2049 goes in one piece
+TILE_SIDE, TILE_OVERLAP = 1024, 256
+# Tiles begin and end on the coarsest grid of any backbone, so that their maps are parts of one common map.
+TILE_GRID = 32
+PAD_VALUE = 127.5  # what training pads with
+SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """One form in which a network sees an image.
+
+    Attributes:
+      scale: of both sides.
+      is_flipped: mirrored left to right.
+      base_size: (height, width) that `scale` starts from; None is the image's own.
+    """
+
+    scale: float = 1.0
+    is_flipped: bool = False
+    base_size: tuple[int, int] | None = None
+
+    def size(self, image_size):
+        """(height, width) the network sees: int((side - 1) * scale + 1), so that 513 at half is 257."""
+        return tuple(int((side - 1) * self.scale + 1) for side in self.base_size or image_size)
+
+
+SINGLE_VIEW = (View(),)
+
+
+def views_of(multi_scale=False, flip=False, base_size=None) -> tuple[View, ...]:
+    """The views whose logits are averaged: one scale or six, each with its mirror image if `flip`."""
+    flips = (False, True) if flip else (False,)
+    return tuple(View(scale, flipped, base_size) for scale in (SCALES if multi_scale else (1.0,)) for flipped in flips)
+
+
+@dataclasses.dataclass(frozen=True)
+class Tiling:
+    """How a view goes through the network.
+
+    Attributes:
+      size: (height, width) of the view, pixels.
+      tile: (height, width) of every network input.
+      tops, lefts: where tiles begin; together they cover the view, padded at the bottom and on the right.
+    """
+
+    size: tuple[int, int]
+    tile: tuple[int, int]
+    tops: tuple[int, ...] = (0,)
+    lefts: tuple[int, ...] = (0,)
+
+    @property
+    def padded_size(self):
+        return self.tops[-1] + self.tile[0], self.lefts[-1] + self.tile[1]
+
+    @property
+    def corners(self):
+        return list(itertools.product(self.tops, self.lefts))
+
+
+def tiling_of(size, whole_image_pixels=WHOLE_IMAGE_PIXELS) -> Tiling:
+    """One tile as large as the view up to `whole_image_pixels`, above that overlapping tiles of at most 1024x1024."""
+    if size[0] * size[1] <= whole_image_pixels:
+        return Tiling(size, size)
+    padded = [math.ceil(side / TILE_GRID) * TILE_GRID for side in size]
+    tile = tuple(min(side, TILE_SIDE) for side in padded)
+    starts = []
+    for side, tile_side in zip(padded, tile, strict=True):
+        count = math.ceil(max(side - TILE_OVERLAP, 1) / (TILE_SIDE - TILE_OVERLAP)) if side > tile_side else 1
+        last = side - tile_side
+        starts.append(tuple(last * i // max(count - 1, 1) // TILE_GRID * TILE_GRID for i in range(count)))
+    return Tiling(size, tile, *starts)
+
+
+def network_inputs(image, view, tiling):
+    """Network inputs [1, *tile, 3] float32 of one view of [height, width, 3]."""
+    if tiling.size != tuple(image.shape[:2]):
+        image = tf.image.resize(image, tiling.size, antialias=True)
+    for top, left in tiling.corners:
+        piece = tf.cast(image[top : top + tiling.tile[0], left : left + tiling.tile[1]], tf.float32)
+        missing = [[0, tiling.tile[axis] - piece.shape[axis]] for axis in range(2)]
+        if tiling.padded_size != tiling.size:
+            piece = tf.pad(piece, [*missing, [0, 0]], constant_values=PAD_VALUE)
+        yield tf.reverse(piece, [1])[tf.newaxis] if view.is_flipped else piece[tf.newaxis]
+
+
+def join(tiles, tiling):
+    """Averages tiles where they overlap; a position weighs less the nearer it is to its tile's border."""
+    total, weights = None, None
+    for (top, left), canvases in zip(tiling.corners, tiles, strict=True):
+        canvases = canvases.numpy()
+        count, height, width, num_classes = canvases.shape
+        stride = tiling.tile[0] // height
+        if total is None:
+            size = [side // stride for side in tiling.padded_size]
+            total, weights = np.zeros([count, *size, num_classes], np.float32), np.zeros([*size, 1], np.float32)
+            ramps = [np.minimum(np.arange(1, n + 1), np.arange(n, 0, -1)) / n for n in (height, width)]
+            weight = np.outer(*ramps)[..., np.newaxis].astype(np.float32)
+        window = np.s_[top // stride : top // stride + height, left // stride : left // stride + width]
+        total[:, *window] += canvases * weight
+        weights[window] += weight
+    return total / weights

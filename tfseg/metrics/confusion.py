@@ -1,0 +1,98 @@
+"""The confusion matrix of class ids, and what is read from it.
+
+Rows are labels, columns predictions: entry [i, j] counts the pixels of class i that were called j. Matrices of parts of
+a data set add up to that of the whole. Where a formula divides by nothing the result is NaN.
+"""
+
+import numpy as np
+
+from tfseg.errors import InputError
+from tfseg.labels import IGNORE_LABEL
+
+
+def confusion_matrix(label, prediction, num_classes: int, ignore_label: int = IGNORE_LABEL) -> np.ndarray:
+    """Counts pixels.
+
+    Args:
+      label: integer class ids of any shape; `ignore_label` is left out.
+      prediction: class ids 0 to num_classes - 1, integers of the same shape.
+    Returns:
+      [num_classes, num_classes] int64.
+    Raises:
+      InputError: a label that is neither a class id nor `ignore_label`.
+      ValueError: shapes that differ, or a prediction that is no class id.
+    """
+    if np.shape(label) != np.shape(prediction):
+        raise ValueError(f"label has shape {np.shape(label)}, prediction {np.shape(prediction)}")
+    return count_pairs(label_rows(label, num_classes, ignore_label), prediction, num_classes)
+
+
+def label_rows(label, num_classes: int, ignore_label: int = IGNORE_LABEL) -> np.ndarray:
+    """Where each pixel's row begins in the flattened matrix; several predictions of one label share this work.
+
+    Returns:
+      [number of pixels] int64, multiples of num_classes. Ignored pixels have an extra row, the last.
+    Raises:
+      InputError: as `confusion_matrix`.
+    """
+    label = np.asarray(label).reshape(-1).astype(np.int64)
+    is_ignored = label == ignore_label
+    is_bad = ~is_ignored & ((label < 0) | (label >= num_classes))
+    if is_bad.any():
+        value = label[is_bad][0]
+        raise InputError(
+            f"label value {value} ({np.count_nonzero(label == value)} pixels) is neither a class id "
+            f"0 to {num_classes - 1} nor {ignore_label} (ignored)"
+        )
+    return np.where(is_ignored, num_classes, label) * num_classes
+
+
+def count_pairs(rows, prediction, num_classes: int) -> np.ndarray:
+    """The confusion matrix from `label_rows` and the prediction for the same pixels."""
+    prediction = np.asarray(prediction).reshape(-1)
+    if prediction.size and not 0 <= prediction.min() <= prediction.max() < num_classes:
+        raise ValueError(f"predictions from {prediction.min()} to {prediction.max()} for {num_classes} classes")
+    counts = np.bincount(rows + prediction, minlength=(num_classes + 1) * num_classes)
+    return counts.reshape(num_classes + 1, num_classes)[:-1].astype(np.int64)
+
+
+def iou_per_class(confusion) -> np.ndarray:
+    """[num_classes] TP / (TP + FP + FN); NaN for a class that is in neither map."""
+    true_positives = np.diag(confusion)
+    return _ratio(true_positives, confusion.sum(0) + confusion.sum(1) - true_positives)
+
+
+def mean_iou(confusion) -> tuple[float, int]:
+    """(mean IoU of the classes that occur in label or prediction, number of classes left out of the mean)."""
+    ious = iou_per_class(confusion)
+    present = ious[~np.isnan(ious)]
+    return (float(present.mean()) if present.size else float("nan")), ious.size - present.size
+
+
+def frequency_weighted_iou(confusion) -> float:
+    """IoU averaged with each class' share of the labelled pixels as its weight."""
+    frequencies = confusion.sum(1)
+    weighted = np.nansum(iou_per_class(confusion) * frequencies)
+    return float(_ratio(weighted, frequencies.sum()))
+
+
+def pixel_accuracy(confusion) -> float:
+    """Share of the labelled pixels whose prediction is right."""
+    return float(_ratio(np.trace(confusion), confusion.sum()))
+
+
+def accuracy_per_class(confusion) -> np.ndarray:
+    """[num_classes] share of a class' labelled pixels that were found (recall); NaN without any."""
+    return _ratio(np.diag(confusion), confusion.sum(1))
+
+
+def mean_class_accuracy(confusion) -> float:
+    """Mean of `accuracy_per_class` over the classes that are labelled."""
+    accuracies = accuracy_per_class(confusion)
+    labelled = accuracies[~np.isnan(accuracies)]
+    return float(labelled.mean()) if labelled.size else float("nan")
+
+
+def _ratio(numerator, denominator):
+    numerator = np.asarray(numerator, float)
+    return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=np.asarray(denominator) > 0)

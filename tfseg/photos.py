@@ -1,0 +1,136 @@
+"""Segments image files: a class map and a picture for each."""
+
+import dataclasses
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+from tfseg import visualize
+from tfseg.data.images import encode_jpeg, encode_png, read_image
+from tfseg.data.parallel import with_progress
+from tfseg.data.raw import MAX_PIXELS
+from tfseg.errors import InputError
+from tfseg.training.run_directory import write_atomically
+
+EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp"}
+CLASSES, OVERLAY, STRIP = "_classes.png", "_overlay.jpg", "_strip.png"
+
+
+@dataclasses.dataclass(frozen=True)
+class PhotoOptions:
+    """What is made of each file.
+
+    Attributes:
+      output_dir: where results go, made if missing.
+      iters: refinements; None is what the model was trained with.
+      overwrite: make what is there already once more.
+      with_strip: also a picture of every iteration.
+      max_pixels: larger images are refused.
+    """
+
+    output_dir: str
+    iters: int | None = None
+    overwrite: bool = False
+    with_strip: bool = False
+    max_pixels: int = MAX_PIXELS
+
+
+@dataclasses.dataclass
+class Outcome:
+    """How many files were segmented, how many were there already, and a line for each that could not be read."""
+
+    num_done: int = 0
+    num_skipped: int = 0
+    problems: list[str] = dataclasses.field(default_factory=list)
+
+
+def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
+    """Segments image files of any size, upright as their EXIF says.
+
+    `<name>_classes.png` holds class ids (a palette shows their colours), `<name>_overlay.jpg` the image under them with
+    a legend; `<name>` is the input's without its extension, or with it (`a_jpg`, `a_png`) where two would be one. What
+    is there already is passed over; each result appears when it is whole. One bad file does not stop the others.
+
+    Args:
+      predictor: a `tfseg.predictor.Predictor`.
+      inputs: image files, and folders whose images (not those in subfolders) are taken.
+    Raises:
+      InputError: two inputs would have the same results, or the model has no such number of iterations.
+    """
+    predictor.check_iters(options.iters)
+    outcome = Outcome()
+    files = _listed(inputs, outcome.problems)
+    names = _output_names(files)
+    suffixes = [CLASSES, OVERLAY, *([STRIP] if options.with_strip else [])]
+    pending = []
+    for file, name in zip(files, names, strict=True):
+        outputs = [Path(options.output_dir) / f"{name}{suffix}" for suffix in suffixes]
+        if options.overwrite or not all(path.exists() for path in outputs):
+            pending.append((file, outputs))
+    outcome.num_skipped = len(files) - len(pending)
+    for file, outputs in with_progress(iter(pending), len(pending), "segmenting") if pending else ():
+        try:
+            pictures = _segment(predictor, file, options)
+        except InputError as error:
+            outcome.problems.append(str(error))
+            continue
+        for path, picture in zip(outputs, pictures, strict=True):
+            write_atomically(path, picture)
+        outcome.num_done += 1
+    return outcome
+
+
+def report_outcome(outcome: Outcome, output_dir):
+    """Prints what was done; raises InputError when something could not be."""
+    skipped = f", {outcome.num_skipped} were there already (--overwrite)" if outcome.num_skipped else ""
+    print(f"{outcome.num_done} images segmented into {output_dir}{skipped}")
+    if not outcome.problems:
+        return
+    for line in outcome.problems:
+        print(line, file=sys.stderr)
+    raise InputError(f"{len(outcome.problems)} of the inputs could not be used; they are listed above")
+
+
+def _segment(predictor, file, options):
+    """Encoded class map, overlay and strip of one file."""
+    image = read_image(file, options.max_pixels)
+    if options.with_strip:
+        maps = predictor.predict_iterations(image, options.iters)
+    else:
+        maps = [predictor.predict(image, options.iters).class_ids]
+    info = predictor.info
+    pictures = [visualize.palette_png(maps[-1], info), encode_jpeg(visualize.overlay(image, maps[-1], info))]
+    if options.with_strip:
+        pictures.append(encode_png(visualize.strips([(image, maps, None)], info)))
+    return pictures
+
+
+def _listed(inputs, problems):
+    """Image files in order, each once; what is neither file nor folder of images is added to `problems`."""
+    files = {}
+    for path in map(Path, inputs):
+        if path.is_dir():
+            found = [
+                child for child in sorted(path.iterdir()) if child.suffix.lower() in EXTENSIONS and child.is_file()
+            ]
+            found = [child for child in found if not child.name.endswith((CLASSES, OVERLAY, STRIP))]
+            if not found:
+                problems.append(f"{path}: no images in this folder ({', '.join(sorted(EXTENSIONS))})")
+            files |= {os.path.realpath(child): child for child in found}
+        elif path.exists():
+            files[os.path.realpath(path)] = path
+        else:
+            problems.append(f"{path}: no such file or folder")
+    return list(files.values())
+
+
+def _output_names(files):
+    """Names of the results, which do not depend on what is there already."""
+    stems = Counter(file.stem for file in files)
+    names = [file.stem if stems[file.stem] == 1 else file.name.replace(".", "_") for file in files]
+    for name, count in Counter(names).items():
+        if count > 1:
+            same = [str(file) for file, own in zip(files, names, strict=True) if own == name]
+            raise InputError(f"{' and '.join(same[:2])} would have the same results; give them different --output_dir")
+    return names

@@ -1,0 +1,261 @@
+"""The report of a trained model: scores, cost and pictures on one split, and how they were measured."""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import re
+import subprocess
+from collections import Counter
+from pathlib import Path
+
+import tensorflow as tf
+
+from tfseg import visualize
+from tfseg.data import datasets, pipeline
+from tfseg.data.images import encode_png
+from tfseg.data.manifest import check_split, file_sha256, split_files
+from tfseg.errors import InputError
+from tfseg.inference.runner import inference_of
+from tfseg.inference.views import views_of
+from tfseg.training import evaluation
+from tfseg.training.run_directory import load_run, weights_file, write_atomically
+
+STRIP_ROWS, STRIP_ITERATIONS = 4, 6
+CURVE_COLUMNS = ("iteration", "gmacs", "gflops", "milliseconds", "miou")
+PREDICTION = "argmax of the logits after bilinear upsampling (half-pixel centres) to the label's size"
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportOptions:
+    """What is evaluated, and how.
+
+    Attributes:
+      split: None is the run's validation split.
+      data_dir: None is the run's.
+      iterations: scored from 1 to this; None is what the model was trained with.
+      weights: "last" or "best" of a run directory.
+      multi_scale, flip, size: views of each image, see `views_of`; `size` is (height, width), None the image's own.
+      report_dir: None is `report` in the run directory.
+      compare: further report folders whose curves are drawn beside.
+    """
+
+    split: str | None = None
+    data_dir: str | None = None
+    iterations: int | None = None
+    weights: str = "last"
+    multi_scale: bool = False
+    flip: bool = False
+    size: tuple[int, int] | None = None
+    report_dir: str | None = None
+    compare: tuple[str, ...] = ()
+
+    @property
+    def views(self):
+        return views_of(self.multi_scale, self.flip, self.size)
+
+
+def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
+    """Evaluates a trained model and writes its report.
+
+    The folder gets metrics.json, report.md, curve.csv, curve.png, confusion.png and strip.png, each when it is whole.
+
+    Args:
+      workdir: run directory or model zoo folder.
+      count_gmacs: (network, size, iterations) -> 10^9 multiply-adds executed for 1, 2, ..., iterations.
+    Returns:
+      The content of metrics.json.
+    Raises:
+      InputError: no such run, split or data; damaged data; labels of other classes.
+    """
+    curves = {_curve_name(folder): read_curve(folder) for folder in options.compare}
+    config, info, network = load_run(workdir, options.weights)
+    iterations = network.default_iterations if options.iterations is None else options.iterations
+    if iterations < 1:
+        raise InputError(f"{iterations} iterations: at least 1")
+    split = options.split or config.data.validation_split
+    data_dir, manifest = datasets.open_dataset(config.data.dataset, options.data_dir or config.data.data_dir)
+    check_split(manifest, data_dir, split, expected_info=info)
+    files, count = split_files(manifest, data_dir, split), manifest.splits[split].num_examples
+    examples = pipeline.eval_examples(files, info)
+    with pipeline.damage_named(files, needs_labels=False):
+        result = evaluation.evaluate(network, examples, info, iterations, num_examples=count, views=options.views)
+        strip = _strip(network, examples, count, min(iterations, STRIP_ITERATIONS), info)
+    train = manifest.splits.get(config.data.train_split)
+    metrics = {
+        "protocol": _protocol(workdir, config, split, options, result),
+        "trained_iterations": network.default_iterations,
+        "best_iteration": evaluation.best_entry(result)["iteration"],
+        "remarks": evaluation.remarks(result, train.label_histogram if train else None),
+        "num_images": result["num_images"],
+        "iterations": _with_costs(result, network, options.views, count_gmacs),
+    }
+    curves = {Path(workdir).resolve().name: _points(metrics)} | curves
+    pictures = {
+        "curve": visualize.curve(curves),
+        "confusion": visualize.confusion(metrics["iterations"][-1]["confusion"], info),
+        "strip": strip,
+    }
+    _write(Path(options.report_dir or Path(workdir) / "report"), metrics, pictures)
+    return metrics
+
+
+def summary(metrics: dict) -> str:
+    """Two Markdown tables: scores and cost of every iteration, and IoU per class after some of them."""
+    entries = metrics["iterations"]
+    names = ("miou", "fwiou", "pixel_accuracy", "mean_class_accuracy")
+    header = ["iteration", "mIoU", "fwIoU", "pixel accuracy", "class accuracy", "GFLOPs", "ms"]
+    rows = []
+    for entry in entries:
+        scores = [_percent(entry[name]) for name in names]
+        rows.append([str(entry["iteration"]), *scores, f"{entry['gflops']:.2f}", f"{entry['milliseconds']:.1f}"])
+    return f"{_table(header, rows)}\n\n{_class_table(metrics)}\n"
+
+
+def _class_table(metrics):
+    """IoU per class after the first, the trained, the best and the last iteration."""
+    entries, best = metrics["iterations"], metrics["best_iteration"]
+    numbers = sorted({1, min(metrics["trained_iterations"], len(entries)), best, len(entries)})
+    header = ["IoU, %", *(f"iteration {number}" + (" (best)" if number == best else "") for number in numbers)]
+    shown = [entries[number - 1] for number in numbers]
+    rows = [[name, *(_percent(entry["iou"][name]) for entry in shown)] for name in entries[0]["iou"]]
+    return _table(header, [*rows, ["mean", *(_percent(entry["miou"]) for entry in shown)]])
+
+
+def read_curve(folder) -> list[dict]:
+    """The points of a report's curve.csv (in `folder` or in its `report`). Raises InputError."""
+    paths = [Path(folder) / "curve.csv", Path(folder) / "report" / "curve.csv"]
+    path = next((path for path in paths if path.exists()), None)
+    if path is None:
+        raise InputError(f"{folder}: no curve.csv to compare with; evaluate it first")
+    try:
+        with open(path, newline="") as file:
+            rows = list(csv.DictReader(file))
+        points = [{name: float(row[name]) for name in CURVE_COLUMNS} for row in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: not the curve of a report ({error!r})") from None
+    return [point | {"iteration": int(point["iteration"])} for point in points]
+
+
+def _curve_name(folder):
+    path = Path(folder).resolve()
+    return path.parent.name if path.name == "report" else path.name
+
+
+def _strip(network, examples, num_examples, iterations, info):
+    """Images from all over the split, as the network refines them."""
+    rows = []
+    for example in examples.shard(max(num_examples // STRIP_ROWS, 1), 0).take(STRIP_ROWS):
+        image, label = example["image"][0].numpy(), example["label"][0].numpy()
+        rows.append((image, evaluation.class_maps(network, image, iterations), label))
+    return visualize.strips(rows, info)
+
+
+def _cost_size(result):
+    """(height, width) of most images."""
+    return tuple(int(side) for side in next(iter(result["sizes"])).split("x"))
+
+
+def _with_costs(result, network, views, count_gmacs):
+    """The entries with "gmacs", "gflops" (2 per multiply-add) and "milliseconds" of an image of the usual size."""
+    size, count = _cost_size(result), len(result["iterations"])
+    gmacs = [0.0] * count
+    for network_size, times in Counter(inference_of(network).network_sizes(size, views)).items():
+        for index, value in enumerate(count_gmacs(network, network_size, count)):
+            gmacs[index] += times * value
+    milliseconds = evaluation.latency(network, size, count, views)
+    return [
+        entry | {"gmacs": gmacs[index], "gflops": 2 * gmacs[index], "milliseconds": milliseconds[index]}
+        for index, entry in enumerate(result["iterations"])
+    ]
+
+
+def _points(metrics):
+    return [{name: entry[name] for name in CURVE_COLUMNS} for entry in metrics["iterations"]]
+
+
+def _protocol(workdir, config, split, options, result):
+    """Everything that the scores depend on beside the model itself."""
+    weights = weights_file(workdir, options.weights)
+    gpus = len(tf.config.list_physical_devices("GPU"))
+    sizes = list(result["sizes"])
+    return {
+        "model": config.to_dict()["model"],
+        "dataset": config.data.dataset,
+        "split": split,
+        "num_images": result["num_images"],
+        "filenames_sha256": result["filenames_sha256"],
+        "image_sizes": sizes if len(sizes) <= 5 else f"{len(sizes)} sizes, mostly {sizes[0]}",
+        "network_size": list(options.size) if options.size else "the image's",
+        "scales": sorted({view.scale for view in options.views}),
+        "flip": options.flip,
+        "prediction": PREDICTION,
+        "ignored_label": 255,
+        "mean": "over the classes that occur in labels or predictions",
+        "cost_size": list(_cost_size(result)),
+        "device": f"{gpus} GPUs" if gpus else f"{len(os.sched_getaffinity(0))} CPU cores",
+        "weights": str(weights.relative_to(workdir)),
+        "weights_sha256": file_sha256(weights),
+        "tensorflow": tf.__version__,
+        "commit": _commit(),
+    }
+
+
+def _commit():
+    """The commit of this repository, with "+" if tracked files differ from it; None outside of one."""
+    folder = Path(__file__).resolve().parents[1]
+    if not (folder / ".git").exists():
+        return None
+    git = ["git", "-C", str(folder)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "--verify", "-q", "HEAD"], capture_output=True, text=True)
+        differs = subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True).returncode
+    except OSError:
+        return None
+    return head.stdout.strip() + ("+" if differs else "") if head.returncode == 0 else None
+
+
+def _write(folder, metrics, pictures):
+    """Writes all files of the report."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CURVE_COLUMNS)
+    writer.writeheader()
+    writer.writerows(_points(metrics))
+    write_atomically(folder / "curve.csv", text.getvalue().encode())
+    for name, picture in pictures.items():
+        write_atomically(folder / f"{name}.png", encode_png(picture))
+    write_atomically(folder / "report.md", _markdown(metrics).encode())
+    write_atomically(folder / "metrics.json", _json(metrics).encode())
+
+
+def _json(metrics):
+    """Indented, but lists of numbers (rows of confusion matrices) on one line."""
+    text = json.dumps(metrics, indent=1, allow_nan=False)
+    return re.sub(r"\[[\d\s,.]+\]", lambda match: " ".join(match[0].split()), text) + "\n"
+
+
+def _markdown(metrics):
+    protocol = metrics["protocol"]
+    lines = [f"# {protocol['model']['name']} on {protocol['dataset']} {protocol['split']}", ""]
+    lines += [summary(metrics), *(f"- {line}" for line in metrics["remarks"]), ""]
+    lines += [f"![{name}]({name}.png)\n" for name in ("curve", "strip", "confusion")]
+    lines += ["## Protocol", "", *(f"- {key}: {json.dumps(value)}" for key, value in protocol.items()), ""]
+    return "\n".join(lines)
+
+
+def _table(header, rows):
+    """A Markdown table whose columns line up; the first to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+
+    def line(cells):
+        first, *others = cells
+        others = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        return f"| {' | '.join([first.ljust(widths[0]), *others])} |"
+
+    rule = f"|{'-' * (widths[0] + 2)}|" + "".join(f"{'-' * (width + 1)}:|" for width in widths[1:])
+    return "\n".join([line(header), rule, *map(line, rows)])
+
+
+def _percent(share):
+    return "-" if share is None else f"{100 * share:.2f}"

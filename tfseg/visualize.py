@@ -1,0 +1,203 @@
+"""Pictures of labels, predictions and scores. Every one is [height, width, 3] uint8 RGB."""
+
+import functools
+import io
+from pathlib import Path
+
+import matplotlib
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
+
+from tfseg.labels import DatasetInfo
+
+IGNORE_COLOR = (224, 224, 192)
+PAPER, INK = (255, 255, 255), (32, 32, 32)
+CELL_WIDTH = 256
+GAP = 6
+# A class that covers less of a picture has no place in its legend: such specks are seen by nobody.
+LEGEND_SHARE = 1e-4
+
+
+def colorize(class_ids, info: DatasetInfo):
+    """Class ids in their colours; what is no class (ignored) is pale yellow."""
+    table = np.array([IGNORE_COLOR] * 256, np.uint8)
+    table[: info.num_classes] = info.colors
+    return table[np.asarray(class_ids, np.uint8)]
+
+
+def palette_png(class_ids, info: DatasetInfo) -> bytes:
+    """A PNG whose pixel values are the class ids, [height, width] uint8, shown in the classes' colours."""
+    picture = Image.fromarray(np.asarray(class_ids, np.uint8), "P")
+    picture.putpalette(colorize(np.arange(256), info).tobytes())
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return file.getvalue()
+
+
+def overlay(image, class_ids, info: DatasetInfo, alpha=0.55, legend=True):
+    """An image under its class colours.
+
+    Args:
+      image: [height, width, 3] uint8 RGB.
+      class_ids: [height, width] uint8; ignored pixels show the bare image.
+      alpha: opacity of the colours, 0 to 1.
+      legend: adds names and shares of area below; the picture is higher then, and wider if the names need it.
+    """
+    class_ids = np.asarray(class_ids)
+    mixed = image * (1 - alpha) + colorize(class_ids, info) * alpha
+    mixed = np.where((class_ids < info.num_classes)[..., np.newaxis], mixed, image)
+    mixed[_borders(class_ids)] = PAPER
+    mixed = np.rint(mixed).astype(np.uint8)
+    if not legend:
+        return mixed
+    width = max(mixed.shape[1], CELL_WIDTH)
+    return _stack([mixed, _legend([class_ids], info, width, int(np.clip(width / 55, 13, 90)), with_shares=True)])
+
+
+def strip(image, maps, label, info: DatasetInfo):
+    """One row of `strips`; the same size for images of the same size."""
+    return strips([(image, maps, label)], info, legend=False)
+
+
+def strips(rows, info: DatasetInfo, legend=True):
+    """How predictions develop: image, class map after each iteration, label, side by side.
+
+    Args:
+      rows: list of (image [height, width, 3] uint8, list of class maps [height, width], label [height, width] or
+        None). All rows have the same number of maps.
+      legend: adds the names of the classes below.
+    """
+    num_maps, has_label = len(rows[0][1]), rows[0][2] is not None
+    numbers = [str(number) for number in range(2, num_maps + 1)]
+    titles = ["image", "iteration 1" if numbers else "prediction", *numbers, *(["label"] if has_label else [])]
+    lines = [_side_by_side([_title(title) for title in titles])]
+    for image, maps, label in rows:
+        cells = [image, *(colorize(ids, info) for ids in [*maps, *([label] if has_label else [])])]
+        lines.append(_side_by_side([_cell(picture) for picture in cells]))
+    if legend:
+        shown = [ids for _, maps, label in rows for ids in [*maps, *([label] if has_label else [])]]
+        lines.append(_legend(shown, info, lines[0].shape[1], text_size=18))
+    return _stack(lines)
+
+
+def curve(curves: dict[str, list[dict]]):
+    """Accuracy against cost: mIoU over GFLOPs and over milliseconds, one point an iteration.
+
+    Args:
+      curves: name -> points with "iteration", "gflops", "milliseconds" and "miou" (0 to 1); a point may lack the
+        milliseconds (None).
+    """
+    figure = Figure(figsize=(10, 4.2), dpi=130, layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, key, name in zip(axes, ("gflops", "milliseconds"), ("GFLOPs an image", "ms an image"), strict=True):
+        for label, points in curves.items():
+            points = [point for point in points if point[key] is not None]
+            costs, scores = [point[key] for point in points], [100 * point["miou"] for point in points]
+            axis.plot(costs, scores, "o-", markersize=5, linewidth=1.8, label=label)
+            for cost, score, point in zip(costs, scores, points, strict=True):
+                axis.annotate(str(point["iteration"]), (cost, score), (6, -11), textcoords="offset points")
+        axis.set_xlabel(name)
+        axis.margins(0.1, 0.12)
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+    axes[0].set_ylabel("mIoU, %")
+    axes[0].legend(loc="lower right", frameon=False)
+    figure.suptitle("Accuracy against cost; numbers count iterations", fontsize=11)
+    return _drawn(figure)
+
+
+def confusion(matrix, info: DatasetInfo):
+    """A confusion matrix in per cent of each label's pixels; rows are labels, columns predictions."""
+    matrix = np.asarray(matrix, float)
+    totals = matrix.sum(1, keepdims=True)
+    shares = 100 * np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
+    side = 2.5 + 0.42 * info.num_classes
+    figure = Figure(figsize=(side + 0.6, side), dpi=110, layout="constrained")
+    axis = figure.subplots()
+    picture = axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
+    figure.colorbar(picture, ax=axis, shrink=0.7, label="% of the label's pixels")
+    axis.set_xticks(range(info.num_classes), info.class_names, rotation=45, ha="right", rotation_mode="anchor")
+    axis.set_yticks(range(info.num_classes), info.class_names)
+    axis.set_xlabel("prediction")
+    axis.set_ylabel("label")
+    for row, column in zip(*np.nonzero(shares >= 0.5), strict=True):
+        color = "white" if shares[row, column] > 55 else "black"
+        axis.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", fontsize=8, color=color)
+    return _drawn(figure)
+
+
+def _drawn(figure):
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _borders(class_ids):
+    """Pixels whose right or lower neighbour has another class."""
+    borders = np.zeros(class_ids.shape, bool)
+    borders[:, :-1] |= class_ids[:, :-1] != class_ids[:, 1:]
+    borders[:-1] |= class_ids[:-1] != class_ids[1:]
+    return borders
+
+
+def _legend(maps, info, width, text_size, with_shares=False):
+    """Colour and name of each class that the maps show, in rows of at most `width` pixels (at least one class each)."""
+    counts = sum(np.bincount(np.asarray(ids, np.uint8).ravel(), minlength=256) for ids in maps)
+    shares = counts / max(counts.sum(), 1)
+    shown = [class_id for class_id in range(info.num_classes) if shares[class_id] > LEGEND_SHARE]
+    names = [info.class_names[i] + (_percent(shares[i]) if with_shares else "") for i in shown]
+    entries = [(info.colors[i], name) for i, name in zip(shown, names, strict=True)]
+    if shares[info.num_classes :].sum() > LEGEND_SHARE:
+        entries.append((IGNORE_COLOR, "not labelled"))
+    font, line = _font(text_size), int(text_size * 1.6)
+    places, x, y, right = [], GAP, GAP, width
+    for color, name in entries:
+        length = line + int(font.getlength(name))
+        if x > GAP and x + length > width:
+            x, y = GAP, y + line
+        places.append((x, y, color, name))
+        right = max(right, x + length + GAP)
+        x += length + text_size
+    picture = Image.new("RGB", (right, y + line + GAP), PAPER)
+    draw = ImageDraw.Draw(picture)
+    for x, y, color, name in places:
+        draw.rectangle((x, y, x + text_size, y + text_size), fill=tuple(color), outline=INK)
+        draw.text((x + int(text_size * 1.4), y + text_size / 2), name, fill=INK, font=font, anchor="lm")
+    return np.asarray(picture)
+
+
+def _percent(share):
+    return f" {share:.0%}" if share >= 0.005 else " <1%"
+
+
+def _cell(picture):
+    height = max(round(CELL_WIDTH * picture.shape[0] / picture.shape[1]), 1)
+    return np.asarray(Image.fromarray(picture).resize((CELL_WIDTH, height), Image.Resampling.LANCZOS))
+
+
+def _title(text):
+    picture = Image.new("RGB", (CELL_WIDTH, 24), PAPER)
+    ImageDraw.Draw(picture).text((CELL_WIDTH / 2, 12), text, fill=INK, font=_font(16), anchor="mm")
+    return np.asarray(picture)
+
+
+def _side_by_side(pictures):
+    gap = np.full([pictures[0].shape[0], GAP, 3], PAPER, np.uint8)
+    return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis=1)
+
+
+def _stack(pictures):
+    """Pictures below each other, filled with white to the widest."""
+    width = max(picture.shape[1] for picture in pictures)
+    padded = [
+        np.pad(picture, ((0, GAP), (0, width - picture.shape[1]), (0, 0)), constant_values=255) for picture in pictures
+    ]
+    return np.concatenate(padded)[:-GAP]
+
+
+@functools.cache
+def _font(size):
+    # matplotlib brings this font wherever it is installed; it has the letters of most languages.
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)
