@@ -1,0 +1,67 @@
+"""Five training steps on N logical CPU devices: `distributed_steps.py N FILE.npz`. Run by test_trainer."""
+
+import sys
+
+sys.path.insert(0, ".")
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+import tfseg  # noqa: F401  (quiets TensorFlow)
+from tfseg import architectures, losses
+from tfseg.backbones import BackboneConfig
+from tfseg.config import TrainingConfig
+from tfseg.models.rnn import RNNConfig
+from tfseg.training import schedule
+from tfseg.training.run_directory import weight_arrays
+from tfseg.training.strategy import build_strategy
+from tfseg.training.trainer import Trainer
+
+NUM_STEPS, GLOBAL_BATCH = 5, 4
+
+
+def batches():
+    generator = np.random.default_rng(0)
+    for _ in range(NUM_STEPS):
+        image = generator.uniform(0, 255, [GLOBAL_BATCH, 48, 48, 3]).astype(np.float32)
+        label = generator.integers(0, 4, [GLOBAL_BATCH, 48, 48]).astype(np.int32)
+        label[:2, :, :40] = 255
+        yield {"image": image, "label": label}
+
+
+def main(num_devices, path):
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * num_devices)
+    strategy = build_strategy("mirrored" if num_devices > 1 else "one_device")
+    keras.utils.set_random_seed(0)
+    with strategy.scope():
+        config = RNNConfig(
+            BackboneConfig("mobilenet_v2", width_multiplier=0.35), 2, (8, 6), canvas_stride=8, feature_strides=(4, 8)
+        )
+        network = architectures.build(config, 4)
+        trainer = Trainer(
+            network,
+            architectures.architecture_of(config).training_outputs,
+            lambda batch, outputs: losses.semantic(batch, outputs, ignore_label=255),
+            clip_norm=1.0,
+        )
+        training = TrainingConfig(optimizer="sgd", learning_rate=0.05, total_steps=10, weight_decay=1e-3)
+        trainer.compile(optimizer=schedule.build_optimizer(training, "off"))
+        trainer.optimizer.build(network.trainable_variables)
+    results = {f"start/{name}": array for name, array in weight_arrays(network).items()}
+
+    def dataset(_):
+        arrays = list(batches())
+        stacked = {name: np.concatenate([batch[name] for batch in arrays]) for name in arrays[0]}
+        return tf.data.Dataset.from_tensor_slices(stacked).batch(GLOBAL_BATCH // num_devices)
+
+    iterator = iter(strategy.distribute_datasets_from_function(dataset))
+    step = trainer.make_train_function()
+    losses_seen = [float(step(iterator)["loss"]) for _ in range(NUM_STEPS)]
+    assert strategy.num_replicas_in_sync == num_devices
+    np.savez(path, losses=losses_seen, **results, **weight_arrays(network))
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,139 @@
+"""Evaluation of a network whose answers are known."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.fake_network import INFO, FakeNetwork, blocks, dataset, inner_label, striped
+from tfseg.errors import InputError
+from tfseg.inference.views import views_of
+from tfseg.training.evaluation import best_entry, class_maps, evaluate, latency, remarks
+
+ONE = np.array([[0, 1, 1, 1], [0, 0, 2, 2]])
+TWO = np.array([[2, 2, 2]])
+
+
+def labelled(class_ids, filename):
+    return blocks(class_ids), inner_label(class_ids), filename
+
+
+def examples():
+    return dataset([labelled(ONE, "one.png"), labelled(TWO, "two.png")])
+
+
+@pytest.fixture(scope="module")
+def network():
+    return FakeNetwork()
+
+
+@pytest.fixture(scope="module")
+def result(network):
+    return evaluate(network, examples(), INFO, 3, num_examples=2)
+
+
+def test_every_iteration_is_scored_by_the_counts_of_all_images(result):
+    # 11 blocks, 3 of them red; the first iteration calls all red: IoU 3/11, 0, 0.
+    first, second, third = result["iterations"]
+    assert first["iou"] == {"red": pytest.approx(3 / 11), "green": 0.0, "blue": 0.0}
+    assert first["miou"] == pytest.approx(1 / 11)
+    assert first["pixel_accuracy"] == pytest.approx(3 / 11)
+    assert second["miou"] == third["miou"] == 1.0
+    assert np.sum(first["confusion"]) == 11 * 4
+    assert best_entry(result)["iteration"] == 2
+
+
+def test_the_result_is_json_and_names_images_sizes_and_files(result):
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+    assert result["num_images"] == 2
+    assert result["sizes"] == {"8x16": 1, "4x12": 1}
+    # printf 'one.png\ntwo.png\n' | sha256sum
+    assert result["filenames_sha256"] == "80f321f95a2d9ebfced1ec738a3a56cd395da6aebb53f00b27a5455422c5621b"
+
+
+def test_more_iterations_than_trained_may_be_scored_and_more_views(network):
+    result = evaluate(network, examples(), INFO, 5, num_examples=2, views=views_of(flip=True))
+    assert [entry["miou"] for entry in result["iterations"]] == [pytest.approx(1 / 11), 1.0, 1.0, 1.0, 1.0]
+
+
+def test_a_feed_forward_network_is_scored_once():
+    result = evaluate(FakeNetwork(is_recurrent=False), examples(), INFO, 6, num_examples=2)
+    assert [entry["miou"] for entry in result["iterations"]] == [1.0]
+
+
+def test_batches_are_taken_apart(network):
+    image, label, _ = labelled(ONE, "")
+    batch = {"image": np.stack([image] * 3), "label": np.stack([label] * 3), "filename": [b"a", b"b", b"c"]}
+    result = evaluate(network, [batch], INFO, 2, num_examples=3)
+    assert result["num_images"] == 3
+    assert np.sum(result["iterations"][0]["confusion"]) == 3 * 8 * 4
+
+
+def test_a_bad_label_names_its_file(network):
+    image, label, _ = labelled(ONE, "")
+    with pytest.raises(InputError, match="bad.png: label value 3"):
+        evaluate(network, dataset([(image, np.where(label == 2, 3, label), "bad.png")]), INFO, 1, num_examples=1)
+
+
+def test_nothing_to_evaluate_on_is_an_error(network):
+    image, label, _ = labelled(ONE, "")
+    with pytest.raises(InputError, match="none of 1 images has a labelled pixel"):
+        evaluate(network, dataset([(image, np.full_like(label, 255), "a")]), INFO, 1, num_examples=1)
+    with pytest.raises(InputError, match="no images"):
+        evaluate(network, dataset([]).take(0), INFO, 1, num_examples=0)
+
+
+def test_another_number_of_classes_is_an_error():
+    network = FakeNetwork()
+    network.num_classes = 4
+    with pytest.raises(InputError, match="the model has 4 classes, fake has 3"):
+        evaluate(network, examples(), INFO, 1, num_examples=2)
+
+
+def test_classes_never_predicted_or_absent_are_remarked(network):
+    only_red_found = evaluate(network, dataset([labelled(np.array([[0, 1]]), "a")]), INFO, 1, num_examples=1)
+    assert remarks(only_red_found, train_histogram=[7, 0, 0]) == [
+        "warning: labelled here but absent from training, so it cannot be learned: green",
+        "warning: labelled, but never predicted: green",
+        "note: in neither labels nor predictions, so left out of the mean: blue",
+    ]
+
+
+def test_a_good_result_needs_no_remark(result):
+    assert remarks(result, train_histogram=[1, 1, 1]) == []
+
+
+def test_class_maps_are_those_of_every_iteration(network):
+    maps = class_maps(network, blocks(ONE), 3)
+    np.testing.assert_array_equal(maps[0], np.zeros([8, 16]))
+    np.testing.assert_array_equal(maps[2][2::4, 2::4], ONE)
+
+
+def test_latency_is_given_for_every_number_of_iterations(network):
+    milliseconds = latency(network, (64, 80), 3)
+    assert len(milliseconds) == 3
+    assert min(milliseconds) > 0
+
+
+def test_evaluation_runs_inside_a_strategy_scope():
+    with tf.distribute.OneDeviceStrategy("/cpu:0").scope():
+        network = FakeNetwork()
+        result = evaluate(network, examples(), INFO, 2, num_examples=2)
+    assert result["iterations"][1]["miou"] == 1.0
+
+
+def test_a_large_image_is_scored_in_tiles(network):
+    class_ids = striped(1500, 1600, side=64)
+    image = np.eye(3, dtype=np.uint8)[class_ids] * 255
+    result = evaluate(network, dataset([(image, class_ids, "large")]), INFO, 2, num_examples=1)
+    assert result["iterations"][1]["miou"] > 0.99
+
+
+def test_twelve_megapixels_of_21_classes_are_evaluated_in_bounded_memory():
+    script = Path(__file__).with_name("large_image.py")
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr[-2000:]

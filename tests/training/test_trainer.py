@@ -1,0 +1,150 @@
+"""One training step: guarded against non-finite values, equal on one device and on several."""
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from tfseg import losses
+from tfseg.config import TrainingConfig
+from tfseg.layers.conv import ConvBatchNorm
+from tfseg.training import schedule
+from tfseg.training.trainer import AveragedWeights, Trainer
+
+STEPS = Path(__file__).parent / "distributed_steps.py"
+
+
+class ToyNetwork(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.block = ConvBatchNorm(4, 3, 2, name="block")
+        self.logits = keras.layers.Conv2D(3, 1)
+
+    def call(self, images, training=False):
+        return {"semantic_logits": self.logits(self.block(images / 255, training=training))}
+
+
+def toy_trainer(**fields):
+    keras.utils.set_random_seed(0)
+    network = ToyNetwork()
+    network(tf.zeros([1, 8, 8, 3]))
+    trainer = Trainer(
+        network,
+        lambda network, images, seed: network(images, training=True),
+        lambda batch, outputs: losses.semantic(batch, outputs, ignore_label=255),
+        clip_norm=fields.pop("clip_norm", 0.0),
+    )
+    config = TrainingConfig(**{"optimizer": "adamw", "learning_rate": 0.01, "total_steps": 100} | fields)
+    trainer.compile(optimizer=schedule.build_optimizer(config, "off"))
+    trainer.optimizer.build(network.trainable_variables)
+    return trainer
+
+
+def toy_batch(seed=0):
+    generator = np.random.default_rng(seed)
+    image = generator.uniform(0, 255, [2, 8, 8, 3]).astype(np.float32)
+    return {"image": tf.constant(image), "label": tf.constant(generator.integers(0, 3, [2, 8, 8]), tf.int32)}
+
+
+def weights_of(trainer):
+    return [variable.numpy() for variable in trainer.network.variables]
+
+
+def test_a_step_lowers_the_loss_of_its_batch():
+    trainer, batch = toy_trainer(), toy_batch()
+    first = trainer.train_step(batch)
+    for _ in range(20):
+        last = trainer.train_step(batch)
+    assert float(last["loss"]) < float(first["loss"])
+    assert float(first["is_finite"]) == 1
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_pixel_that_is_not_finite_changes_no_weight_and_no_statistic(value, optimizer):
+    trainer, batch = toy_trainer(optimizer=optimizer, average_decay=0.9, weight_decay=0.1), toy_batch()
+    trainer.train_step(batch)
+    before = weights_of(trainer)
+    slots = [variable.numpy() for variable in trainer.optimizer.variables[1:]]
+    image = batch["image"].numpy()
+    image[0, 0, 0, 0] = value
+    logs = trainer.train_step(batch | {"image": tf.constant(image)})
+    assert float(logs["is_finite"]) == 0
+    for kept, now in zip(before, weights_of(trainer), strict=True):
+        np.testing.assert_array_equal(kept, now)
+    names = [variable.name for variable in trainer.optimizer.variables[1:]]
+    for name, kept, now in zip(names, slots, [v.numpy() for v in trainer.optimizer.variables[1:]], strict=True):
+        if "iteration" not in name:
+            np.testing.assert_array_equal(kept, now, err_msg=name)
+    assert int(trainer.optimizer.iterations) == 2
+    assert float(trainer.train_step(batch)["is_finite"]) == 1
+
+
+def test_a_batch_with_every_pixel_ignored_has_loss_zero_and_leaves_the_kernels_alone():
+    trainer, batch = toy_trainer(optimizer="sgd"), toy_batch()
+    before = [variable.numpy() for variable in trainer.network.trainable_variables]
+    logs = trainer.train_step(batch | {"label": tf.fill([2, 8, 8], 255)})
+    assert float(logs["loss"]) == float(logs["gradient_norm"]) == 0
+    assert float(logs["is_finite"]) == 1
+    for kept, variable in zip(before, trainer.network.trainable_variables, strict=True):
+        np.testing.assert_array_equal(kept, variable)
+
+
+def test_clipping_bounds_what_is_applied():
+    free, clipped = (
+        toy_trainer(optimizer="sgd", momentum=0.0),
+        toy_trainer(optimizer="sgd", momentum=0.0, clip_norm=1e-3),
+    )
+    moved = []
+    for trainer in (free, clipped):
+        before = [variable.numpy() for variable in trainer.network.trainable_variables]
+        trainer.train_step(toy_batch())
+        after = [variable.numpy() for variable in trainer.network.trainable_variables]
+        moved.append(math.sqrt(sum(((a - b) ** 2).sum() for a, b in zip(after, before, strict=True))))
+    # The clipped step is the learning rate times the allowed norm.
+    assert moved[1] == pytest.approx(0.01 * 1e-3, rel=0.01)
+    assert moved[0] > 10 * moved[1]
+
+
+def test_averaged_weights_are_swapped_in_and_out():
+    trainer = toy_trainer(average_decay=0.5)
+    start = trainer.network.trainable_variables[0].numpy()
+    trainer.train_step(toy_batch())
+    now = trainer.network.trainable_variables[0].numpy()
+    with AveragedWeights(trainer.network, trainer.optimizer):
+        np.testing.assert_allclose(trainer.network.trainable_variables[0], (start + now) / 2, atol=1e-6)
+    np.testing.assert_array_equal(trainer.network.trainable_variables[0], now)
+
+
+def steps_on(devices, folder, **environment):
+    """Losses and weights after five steps, computed in a process of its own."""
+    path = folder / f"{devices}.npz"
+    command = [sys.executable, str(STEPS), str(devices), str(path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=STEPS.parents[2])
+    assert done.returncode == 0, done.stderr[-2000:]
+    return np.load(path)
+
+
+@pytest.fixture(scope="module")
+def one_and_two_devices(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("devices")
+    return steps_on(1, folder), steps_on(2, folder)
+
+
+def test_two_mirrored_devices_equal_one_with_the_same_global_batch(one_and_two_devices):
+    """Synchronized batch norm, and an ignored area that lies in one replica's half of the batch."""
+    one, two = one_and_two_devices
+    assert set(one.files) == set(two.files)
+    for name in one.files:
+        np.testing.assert_allclose(one[name], two[name], atol=1e-4, err_msg=name)
+
+
+def test_the_comparison_of_devices_sees_weights_that_moved(one_and_two_devices):
+    one, _ = one_and_two_devices
+    assert len(one["losses"]) == 5
+    assert max(np.abs(one[name] - one[f"start/{name}"]).max() for name in one.files if f"start/{name}" in one) > 1e-3

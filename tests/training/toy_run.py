@@ -1,0 +1,45 @@
+"""Trains a toy model as a process of its own: `toy_run.py RECORDS WORKDIR [JSON]`; JSON may hold
+
+"training", "data", "model": fields that differ; "options": RunOptions; "devices": logical CPUs.
+Run by the tests that kill it or need several workers.
+"""
+
+import json
+import sys
+
+sys.path.insert(0, ".")
+
+import tensorflow as tf
+
+import tfseg  # noqa: F401  (quiets TensorFlow)
+from tfseg import commands
+from tfseg.backbones import BackboneConfig
+from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
+from tfseg.models.fcn import FCNConfig
+from tfseg.training.runner import RunOptions, train
+
+
+def toy_config(records, values):
+    """A network of 20,000 weights on the toy records."""
+    training = {"total_steps": 8, "global_batch_size": 4, "validate_every": 0, "checkpoint_every": 2, "log_every": 1}
+    training |= {"optimizer": "adamw", "learning_rate": 1e-3, "average_decay": 0.9}
+    data = {"dataset": "folder", "data_dir": str(records), "crop_size": (32, 32), "color_jitter": 0.2}
+    backbone = BackboneConfig("mobilenet_v2", width_multiplier=0.1)
+    return ExperimentConfig(
+        FCNConfig(**{"backbone": backbone, "widths": (8,)} | values.get("model", {})),
+        DataConfig(**data | values.get("data", {})),
+        TrainingConfig(**training | values.get("training", {})),
+    )
+
+
+def main(argv):
+    _, records, workdir, *rest = argv
+    values = json.loads(rest[0]) if rest else {}
+    if values.get("devices"):
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * values["devices"])
+    train(toy_config(records, values), workdir, RunOptions(**values.get("options", {})))
+
+
+if __name__ == "__main__":
+    commands.run(main)

@@ -1,0 +1,213 @@
+"""What happens between steps: log, progress, checkpoints, validation, interruption."""
+
+import csv
+import io
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+from tqdm import tqdm
+
+from tfseg.errors import RunError
+from tfseg.training.run_directory import save_weights, write_atomically
+from tfseg.training.trainer import AveragedWeights
+
+PLAIN_LINE_SECONDS = 30
+
+
+class StepCallback(keras.callbacks.Callback):
+    """A callback that is told the number of the update just made, counted over all restarts."""
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.on_step(int(self.model.optimizer.iterations.numpy()), logs)
+
+    def on_step(self, step, logs):
+        raise NotImplementedError
+
+
+class BadSteps(StepCallback):
+    """Reports steps whose update was not applied, and ends the run after too many in a row.
+
+    Args:
+      max_bad_steps: how many in a row are passed over.
+      log: takes a line of text.
+    """
+
+    def __init__(self, max_bad_steps, log):
+        super().__init__()
+        self._max, self._log, self._in_a_row, self.total = max_bad_steps, log, 0, 0
+
+    def on_step(self, step, logs):
+        if logs["is_finite"]:
+            self._in_a_row = 0
+            return
+        self._in_a_row += 1
+        self.total += 1
+        names = self.model.distribute_strategy.experimental_local_results(self.model.filenames)
+        names = [name.decode() for part in names for name in part.numpy()]
+        self._log(f"step {step}: loss or gradients not finite, update skipped ({self.total} so far); images: {names}")
+        if self._in_a_row > self._max:
+            raise RunError(
+                f"step {step}: {self._in_a_row} non-finite updates in a row; the last good checkpoint stands. "
+                "Lower --config.training.learning_rate, set clip_norm, or look at the images named above"
+            )
+
+
+class MetricsLog(StepCallback):
+    """Writes metrics.csv and TensorBoard scalars.
+
+    metrics.csv has one row a logged step: step, then loss terms, learning rate, images a second, share of time spent
+    waiting for data; validation adds rows with `val_` columns. A resumed run drops the rows that it will write again.
+    """
+
+    def __init__(self, workdir, *, first_step, log_every, global_batch_size):
+        super().__init__()
+        self._path = Path(workdir) / "metrics.csv"
+        self._writer = tf.summary.create_file_writer(str(Path(workdir) / "tensorboard"))
+        self._log_every, self._batch = log_every, global_batch_size
+        rows = list(csv.DictReader(self._path.open())) if self._path.exists() else []
+        self._rows = [row for row in rows if int(row["step"]) <= first_step]
+        self._since, self._steps, self._waited = time.perf_counter(), 0, 0.0
+
+    def on_train_begin(self, logs=None):
+        self._since = time.perf_counter()
+
+    def on_step(self, step, logs):
+        self._steps += 1
+        self._waited += self.model.wait_seconds
+        if step % self._log_every:
+            return
+        elapsed = time.perf_counter() - self._since
+        rates = {
+            "images_per_second": self._steps * self._batch / elapsed,
+            "data_wait": self._waited / elapsed,
+        }
+        self.write(step, {name: float(value) for name, value in logs.items()} | rates)
+        self.restart_clock()
+
+    def restart_clock(self):
+        """Forgets the time since the last row, so that validation does not count as training."""
+        self._since, self._steps, self._waited = time.perf_counter(), 0, 0.0
+
+    def write(self, step, values):
+        """Adds a row and its scalars."""
+        self._rows.append({"step": step} | values)
+        with self._writer.as_default(step=step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+        self._append_or_rewrite()
+
+    def write_pictures(self, step, name, pictures):
+        """Adds TensorBoard pictures, uint8 [n, height, width, 3]."""
+        with self._writer.as_default(step=step):
+            tf.summary.image(name, pictures, max_outputs=len(pictures))
+        self._writer.flush()
+
+    def _append_or_rewrite(self):
+        columns = list(dict.fromkeys(name for row in self._rows for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, restval="")
+        if getattr(self, "_columns", None) == columns:
+            writer.writerow(self._rows[-1])
+            with self._path.open("a") as file:
+                file.write(text.getvalue())
+            return
+        writer.writeheader()
+        writer.writerows(self._rows)
+        write_atomically(self._path, text.getvalue().encode())
+        self._columns = columns
+
+
+class Progress(StepCallback):
+    """A bar on a terminal; elsewhere a plain line every 30 seconds. Shows loss, images a second, wait, time left."""
+
+    def __init__(self, first_step, total_steps, global_batch_size, stream=sys.stderr):
+        super().__init__()
+        self._total, self._batch, self._stream = total_steps, global_batch_size, stream
+        self._first, self._started, self._last_line = first_step, None, 0.0
+        self._waited = 0.0
+        self._bar = None
+
+    def on_train_begin(self, logs=None):
+        self._started = self._last_line = time.perf_counter()
+        if self._stream.isatty():
+            self._bar = tqdm(total=self._total, initial=self._first, unit="step", file=self._stream, dynamic_ncols=True)
+
+    def on_step(self, step, logs):
+        now = time.perf_counter()
+        self._waited += self.model.wait_seconds
+        elapsed = max(now - self._started, 1e-9)
+        speed = (step - self._first) / elapsed
+        text = f"loss {logs['loss']:.3f}, {speed * self._batch:.1f} images/s, data wait {self._waited / elapsed:.0%}"
+        if self._bar is not None:
+            self._bar.set_postfix_str(text, refresh=False)
+            self._bar.update(1)
+        elif now - self._last_line >= PLAIN_LINE_SECONDS or step == self._total:
+            left = (self._total - step) / speed
+            print(f"step {step}/{self._total}: {text}, {left / 60:.1f} min left", file=self._stream, flush=True)
+            self._last_line = now
+
+    def on_train_end(self, logs=None):
+        if self._bar is not None:
+            self._bar.close()
+
+
+class Saving(StepCallback):
+    """Checkpoints every `every` updates and at the end; on SIGTERM after the current step, then exit 143."""
+
+    def __init__(self, checkpoints, every, total_steps):
+        super().__init__()
+        self._checkpoints, self._every, self._total = checkpoints, every, total_steps
+        self._terminated = False
+
+    def on_train_begin(self, logs=None):
+        def terminate(*_):
+            self._terminated = True
+
+        self._previous = signal.signal(signal.SIGTERM, terminate)
+
+    def on_step(self, step, logs):
+        if step % self._every == 0 or step == self._total or self._terminated:
+            self._checkpoints.save()
+        if self._terminated:
+            print(f"SIGTERM: saved step {step}; the same command goes on from here", file=sys.stderr)
+            raise SystemExit(128 + signal.SIGTERM)
+
+    def on_train_end(self, logs=None):
+        signal.signal(signal.SIGTERM, self._previous)
+
+
+class Validation(StepCallback):
+    """Evaluates every `every` updates with the averaged weights; keeps the best of them.
+
+    Args:
+      evaluate: network -> (scalars, pictures): {name: float} with "miou", and uint8 [n, height, width, 3].
+      metrics_log: where scalars and pictures go.
+      checkpoints: holds the best mIoU over restarts.
+      workdir: gets weights/best.npz.
+    """
+
+    def __init__(self, evaluate, every, metrics_log, checkpoints, workdir):
+        super().__init__()
+        self._evaluate, self._every, self._log = evaluate, every, metrics_log
+        self._checkpoints, self._workdir = checkpoints, Path(workdir)
+
+    def on_step(self, step, logs):
+        if step % self._every:
+            return
+        with AveragedWeights(self.model.network, self.model.optimizer):
+            scalars, pictures = self._evaluate(self.model.network)
+            best = float(self._checkpoints.best_miou.numpy())
+            if scalars["miou"] > best:
+                self._checkpoints.best_miou.assign(scalars["miou"])
+                save_weights(self._workdir / "weights" / "best.npz", self.model.network)
+        self._log.write(step, {f"val_{name}": value for name, value in scalars.items()})
+        if len(pictures):
+            self._log.write_pictures(step, "image, label, canvas after each iteration", np.asarray(pictures))
+        iterations = ", ".join(f"{value:.1%}" for name, value in scalars.items() if name.startswith("miou_"))
+        print(f"step {step}: val mIoU {scalars['miou']:.2%} (after each iteration: {iterations})", file=sys.stderr)
+        self._log.restart_clock()

@@ -1,0 +1,80 @@
+"""Checkpoints that a killed run goes on from."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import tensorflow as tf
+
+from tfseg.errors import InputError, RunError
+
+KEPT_CHECKPOINTS = 3
+
+
+class Checkpoints:
+    """Resumable checkpoints of network, optimizer and step; the newest three are kept.
+
+    Args:
+      workdir: the run directory.
+      trainer: compiled `Trainer` whose network has its variables.
+      is_chief: whether this process keeps the files; other workers write aside and throw away.
+    """
+
+    def __init__(self, workdir, trainer, is_chief=True):
+        self._folder = Path(workdir) / "checkpoints"
+        self.best_miou = tf.Variable(-1.0, trainable=False, name="best_miou")
+        trainer.optimizer.build(trainer.network.trainable_variables)
+        self._checkpoint = tf.train.Checkpoint(
+            network=trainer.network, optimizer=trainer.optimizer, best_miou=self.best_miou
+        )
+        self._optimizer = trainer.optimizer
+        self._is_chief = is_chief
+        self._aside = None if is_chief else tempfile.mkdtemp(prefix="worker-checkpoints-")
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, self._aside or str(self._folder), max_to_keep=KEPT_CHECKPOINTS, checkpoint_name="step"
+        )
+
+    def save(self):
+        """Writes the checkpoint of this step. Raises RunError when the disk is full; older ones stay."""
+        step = int(self._optimizer.iterations.numpy())
+        try:
+            self._manager.save(checkpoint_number=step)
+        except (tf.errors.OpError, OSError) as error:
+            self._remove_partial(step)
+            raise RunError(
+                f"{self._folder}: the checkpoint of step {step} cannot be written "
+                f"({str(error).splitlines()[0][:120]}); free some space and start again: older checkpoints are whole"
+            ) from None
+
+    def restore(self, warn=print) -> int:
+        """Restores the newest whole checkpoint and returns its step; 0 when there is none.
+
+        Raises InputError when checkpoints are there but none of them can be read.
+        """
+        found = sorted(self._steps_on_disk(), reverse=True)
+        for step in found:
+            path = str(self._folder / f"step-{step}")
+            try:
+                self._checkpoint.restore(path).assert_existing_objects_matched()
+                return int(self._optimizer.iterations.numpy())
+            except (tf.errors.OpError, AssertionError, ValueError, IndexError, OSError) as error:
+                reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
+                warn(f"{path}: not whole or of another model, trying the one before ({reason})")
+        if found:
+            raise InputError(
+                f"{self._folder}: none of {len(found)} checkpoints can be read; delete the folder to start anew"
+            )
+        return 0
+
+    def _steps_on_disk(self):
+        names = {path.name.split(".")[0] for path in self._folder.glob("step-*") if not path.name.endswith(".tmp")}
+        return {int(name.split("-")[1]) for name in names if name.split("-")[1].isdigit()}
+
+    def _remove_partial(self, step):
+        folder = Path(self._aside) if self._aside else self._folder
+        for path in folder.glob(f"step-{step}*"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+
+    def close(self):
+        if self._aside:
+            shutil.rmtree(self._aside, ignore_errors=True)

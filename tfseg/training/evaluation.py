@@ -1,0 +1,131 @@
+"""Metrics of a network on labelled images, after every iteration."""
+
+import hashlib
+import itertools
+import time
+from collections import Counter
+
+import numpy as np
+
+from tfseg.data.parallel import with_progress
+from tfseg.errors import InputError
+from tfseg.inference.runner import inference_of
+from tfseg.inference.views import SINGLE_VIEW
+from tfseg.metrics.suite import SegmentationSuite
+
+LATENCY_ROUNDS = 5
+LATENCY_SECONDS = 30
+
+
+def evaluate(network, examples, info, iterations, *, num_examples, views=SINGLE_VIEW) -> dict:
+    """Scores a network; every labelled pixel counts once.
+
+    Images are shared by the replicas of the strategy the network was built under; of several workers each evaluates
+    all of them. Only counts and the image at hand are in memory.
+
+    Args:
+      network: see `tfseg.inference.runner.Inference`.
+      examples: batches of {"image": uint8 [batch, height, width, 3], "label": int32 [batch, height, width],
+        "filename": string [batch]}, as `pipeline.eval_examples` gives them.
+      info: DatasetInfo of the labels.
+      iterations: scored from 1 to this; may exceed what the network was trained for. A feed-forward network has one.
+      num_examples: how many there are, for the progress bar.
+      views: whose logits are averaged.
+    Returns:
+      What `SegmentationSuite.result` describes, "sizes" ({"<height>x<width>": images}) and "filenames_sha256" (of the
+      sorted names, a line each), all plain JSON types.
+    Raises:
+      InputError: no examples, nothing labelled, another number of classes, or a label value that is no class.
+    """
+    if network.num_classes != info.num_classes:
+        raise InputError(f"the model has {network.num_classes} classes, {info.name} has {info.num_classes}")
+    inference = inference_of(network)
+    suite = SegmentationSuite(info, iterations if network.is_recurrent else 1)
+    sizes, filenames = Counter(), []
+    singles = with_progress(_single(examples), num_examples, "evaluating")
+    while group := list(itertools.islice(singles, inference.num_replicas)):
+        answers = inference.refine([image for image, _, _ in group], iterations, views)
+        for answer, (image, label, filename) in zip(answers, group, strict=True):
+            try:
+                suite.update(label, (answer.class_ids(index) for index in range(len(answer))))
+            except InputError as error:
+                raise InputError(f"{filename}: {error}") from None
+            sizes["{}x{}".format(*image.shape)] += 1
+            filenames.append(filename)
+    _require_labels(suite)
+    digest = hashlib.sha256("".join(f"{name}\n" for name in sorted(filenames)).encode(errors="surrogateescape"))
+    return suite.result() | {"sizes": dict(sizes.most_common()), "filenames_sha256": digest.hexdigest()}
+
+
+def best_entry(result: dict) -> dict:
+    """The entry of the iteration with the highest mIoU; the earliest of equals."""
+    return max(result["iterations"], key=lambda entry: entry["miou"])
+
+
+def remarks(result: dict, train_histogram=None) -> list[str]:
+    """What a reader of the scores should know, a line each.
+
+    Args:
+      result: from `evaluate`.
+      train_histogram: training pixels by class id, where known.
+    """
+    last = result["iterations"][-1]
+    confusion, names = np.array(last["confusion"]), list(last["iou"])
+    labelled, predicted = confusion.sum(1) > 0, confusion.sum(0) > 0
+    cases = [
+        ("warning: labelled, but never predicted", labelled & ~predicted),
+        ("note: in neither labels nor predictions, so left out of the mean", ~labelled & ~predicted),
+    ]
+    if train_histogram is not None:
+        unseen = np.asarray(train_histogram) == 0
+        cases.insert(0, ("warning: labelled here but absent from training, so it cannot be learned", labelled & unseen))
+    return [
+        f"{text}: {', '.join(name for name, is_case in zip(names, is_cases, strict=True) if is_case)}"
+        for text, is_cases in cases
+        if is_cases.any()
+    ]
+
+
+def class_maps(network, image, iterations) -> list[np.ndarray]:
+    """[height, width] uint8 class ids of one [height, width, 3] image after iteration 1, 2, ..., `iterations`."""
+    [answer] = inference_of(network).refine([image], iterations)
+    return [answer.class_ids(index) for index in range(len(answer))]
+
+
+def latency(network, size, iterations, views=SINGLE_VIEW) -> list[float]:
+    """Median milliseconds from image to class ids, for 1, 2, ..., `iterations` iterations.
+
+    Counts are timed in turn, so that a slow moment of the machine does not fall on one of them: five rounds after a
+    warm-up, or as many as begin within half a minute.
+
+    Args:
+      size: (height, width) of the image.
+    """
+    inference = inference_of(network)
+    counts = range(1, (iterations if network.is_recurrent else 1) + 1)
+    image = np.random.default_rng(0).integers(0, 256, [*size, 3], np.uint8)
+
+    def milliseconds(count):
+        start = time.perf_counter()
+        inference.refine([image], count, views, last_only=True)[0].class_ids()
+        return 1000 * (time.perf_counter() - start)
+
+    milliseconds(counts[-1])
+    rounds, start = [], time.perf_counter()
+    while not rounds or (len(rounds) < LATENCY_ROUNDS and time.perf_counter() - start < LATENCY_SECONDS):
+        rounds.append([milliseconds(count) for count in counts])
+    return np.median(rounds, axis=0).tolist()
+
+
+def _single(examples):
+    """(image, label, filename) one by one, whatever the batches."""
+    for batch in examples:
+        names = [name.decode(errors="surrogateescape") for name in np.asarray(batch["filename"])]
+        yield from zip(np.asarray(batch["image"]), np.asarray(batch["label"]), names, strict=True)
+
+
+def _require_labels(suite):
+    if suite.num_images == 0:
+        raise InputError(f"{suite.info.name}: no images to evaluate on")
+    if not suite.confusions.any():
+        raise InputError(f"{suite.info.name}: none of {suite.num_images} images has a labelled pixel to evaluate on")

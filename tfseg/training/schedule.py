@@ -1,0 +1,54 @@
+"""Learning-rate schedule and optimizers."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tfseg.errors import InputError
+
+
+class PolynomialSchedule(keras.optimizers.schedules.LearningRateSchedule):
+    """(learning_rate - end) * (1 - step / total)^power + end, after a linear ramp of `warmup_steps` updates."""
+
+    def __init__(self, learning_rate, end_learning_rate, power, total_steps, warmup_steps=0):
+        super().__init__()
+        self.learning_rate, self.end_learning_rate = learning_rate, end_learning_rate
+        self.power, self.total_steps, self.warmup_steps = power, total_steps, warmup_steps
+
+    def __call__(self, step):
+        step = tf.cast(step, tf.float32)
+        remaining = tf.maximum(1 - step / self.total_steps, 0)
+        rate = (self.learning_rate - self.end_learning_rate) * remaining**self.power + self.end_learning_rate
+        return rate * tf.minimum(1.0, (step + 1) / (self.warmup_steps + 1))
+
+    def get_config(self):
+        names = ("learning_rate", "end_learning_rate", "power", "total_steps", "warmup_steps")
+        return {name: getattr(self, name) for name in names}
+
+
+def build_optimizer(training, precision):
+    """The Keras optimizer of a run, which skips a non-finite update.
+
+    `LossScaleOptimizer` looks at the gradients of all replicas before it applies any; at a constant scale of 1 that is
+    all it does. With float16 it scales the loss as well.
+
+    Args:
+      training: the training part of an ExperimentConfig.
+      precision: "bfloat16", "float16" or "off".
+    """
+    schedule = PolynomialSchedule(
+        training.learning_rate, training.end_learning_rate, training.power, training.total_steps, training.warmup_steps
+    )
+    arguments = {"learning_rate": schedule, "weight_decay": training.weight_decay or None}
+    if training.average_decay:
+        arguments |= {"use_ema": True, "ema_momentum": training.average_decay}
+    if training.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(momentum=training.momentum, **arguments)
+    elif training.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(**arguments | {"weight_decay": training.weight_decay})
+    else:
+        raise InputError(f"--optimizer={training.optimizer} is unknown; sgd or adamw")
+    if training.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    if precision == "float16":
+        return keras.mixed_precision.LossScaleOptimizer(optimizer)
+    return keras.mixed_precision.LossScaleOptimizer(optimizer, initial_scale=1, dynamic_growth_steps=2**31 - 1)

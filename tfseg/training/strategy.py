@@ -1,0 +1,100 @@
+"""Where a run computes: devices, workers, numeric precision."""
+
+import json
+import os
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tfseg.errors import InputError
+
+STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
+
+
+def build_strategy(name="auto", tpu=""):
+    """The tf.distribute strategy.
+
+    Args:
+      name: "one_device", "mirrored" (all GPUs, or all logical CPUs), "multi_worker" (from TF_CONFIG), "tpu", or "auto":
+        multi_worker where TF_CONFIG names a cluster, mirrored with several GPUs, else one device.
+      tpu: name or address of the TPU, with "tpu".
+    """
+    if name == "auto" and _cluster_size() > 1:
+        name = "multi_worker"
+    if name == "multi_worker":
+        if not _cluster_size():
+            raise InputError('--strategy=multi_worker needs TF_CONFIG: {"cluster": {"worker": [...]}, "task": {...}}')
+        # Before anything asks for devices: that would start TensorFlow without its cluster.
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if name == "tpu":
+        return _tpu_strategy(tpu)
+    gpus = tf.config.list_logical_devices("GPU")
+    if name == "auto":
+        name = "mirrored" if len(gpus) > 1 else "one_device"
+    if name == "one_device":
+        return tf.distribute.OneDeviceStrategy("/gpu:0" if gpus else "/cpu:0")
+    if name == "mirrored":
+        devices = gpus or tf.config.list_logical_devices("CPU")
+        return tf.distribute.MirroredStrategy([device.name for device in devices])
+    if name == "multi_worker":
+        if not _cluster_size():
+            raise InputError(
+                '--strategy=multi_worker needs TF_CONFIG, e.g. {"cluster": {"worker": [...]}, "task": {...}}'
+            )
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if name == "tpu":
+        return _tpu_strategy(tpu)
+    raise InputError(f"--strategy={name} is unknown; one of {', '.join(STRATEGIES)}")
+
+
+def _cluster_size():
+    text = os.environ.get("TF_CONFIG", "")
+    if not text:
+        return 0
+    try:
+        cluster = json.loads(text).get("cluster", {})
+    except (json.JSONDecodeError, AttributeError) as error:
+        raise InputError(f"TF_CONFIG is not a JSON object: {error}") from None
+    return len(cluster.get("worker", [])) + len(cluster.get("chief", []))
+
+
+def _tpu_strategy(tpu):
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=tpu)
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+    except (ValueError, tf.errors.OpError, OSError) as error:
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise InputError(
+            f"--strategy=tpu: no TPU named {tpu!r} was found ({reason}); give its name with --tpu"
+        ) from None
+    return tf.distribute.TPUStrategy(resolver)
+
+
+def is_chief(strategy):
+    """Whether this process writes the run directory's files."""
+    resolver = strategy.cluster_resolver
+    if resolver is None or not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return True
+    return resolver.task_type in (None, "chief") or (
+        resolver.task_type == "worker" and resolver.task_id == 0 and "chief" not in resolver.cluster_spec().jobs
+    )
+
+
+def set_precision(precision, warn=print):
+    """Sets Keras' mixed precision policy and returns what was chosen: "bfloat16", "float16" or "off".
+
+    "auto" is float16 on a GPU, bfloat16 on a TPU and off elsewhere. float16 on a CPU is 50 times slower, so it becomes
+    bfloat16 there.
+    """
+    has_gpu, has_tpu = tf.config.list_physical_devices("GPU"), tf.config.list_logical_devices("TPU")
+    if precision == "auto":
+        precision = "bfloat16" if has_tpu else "float16" if has_gpu else "off"
+    if precision == "float16" and not has_gpu:
+        warn("--precision=float16 is 50 times slower on a CPU; bfloat16 is used instead")
+        precision = "bfloat16"
+    policies = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16", "off": "float32"}
+    if precision not in policies:
+        raise InputError(f"--precision={precision} is unknown; auto, bfloat16, float16 or off")
+    keras.mixed_precision.set_global_policy(policies[precision])
+    return precision

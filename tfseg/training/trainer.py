@@ -1,0 +1,119 @@
+"""One training step, under Keras' fit and any tf.distribute strategy."""
+
+import time
+
+import tensorflow as tf
+from tensorflow import keras
+
+
+class Trainer(keras.Model):
+    """Wraps a network for `fit`: forward, loss over all replicas, guarded update.
+
+    An update is applied only if loss and gradients are finite on every replica; otherwise weights, optimizer and moving
+    statistics stay as they were and `is_finite` is 0 for that step.
+
+    Args:
+      network: the keras.Model that is trained.
+      training_outputs: (network, images, seed) -> outputs.
+      losses: (batch, outputs) -> {name: (weight, sum, total)}.
+      clip_norm: global gradient norm above which gradients are scaled down; 0 is off.
+      seed: with the step, the source of what the forward pass draws.
+
+    Attributes:
+      filenames: of the last step's images, as the strategy distributed them.
+      wait_seconds: time that the last step waited for its batch.
+    """
+
+    def __init__(self, network, training_outputs, losses, *, clip_norm=0.0, seed=0):
+        super().__init__(name="trainer", autocast=False)
+        self.network = network
+        self._training_outputs, self._losses = training_outputs, losses
+        self._clip_norm, self._seed = clip_norm, seed
+        self.filenames, self.wait_seconds = None, 0.0
+
+    def call(self, images, training=False):
+        return self.network(images, training=training)
+
+    def make_train_function(self, force=False):
+        """As Keras', but the batch is fetched outside the graph: waiting for data can be told from computing."""
+        if self.train_function is not None and not force:
+            return self.train_function
+
+        @tf.function(reduce_retracing=True)
+        def run_step(batch):
+            logs = self.distribute_strategy.run(self.train_step, args=(batch,))
+            return {name: self.distribute_strategy.experimental_local_results(value)[0] for name, value in logs.items()}
+
+        def train_function(iterator):
+            start = time.perf_counter()
+            batch = next(iterator)
+            self.wait_seconds = time.perf_counter() - start
+            self.filenames = batch.get("filename")
+            return run_step(batch)
+
+        self.train_function = train_function
+        return train_function
+
+    def train_step(self, batch):
+        """One guarded update on one replica's share of the batch. Returns scalars that are equal on all replicas."""
+        context = tf.distribute.get_replica_context()
+        step = self.optimizer.iterations
+        statistics = self.network.non_trainable_variables
+        statistics_before = [tf.identity(variable) for variable in statistics]
+        learning_rate = self.optimizer.learning_rate
+        with tf.GradientTape() as tape:
+            seed = tf.stack([tf.cast(self._seed, tf.int32), tf.cast(step, tf.int32)])
+            outputs = self._training_outputs(self.network, batch["image"], seed)
+            terms = {}
+            loss = tf.constant(0.0)
+            for name, (weight, total, count) in self._losses(batch, outputs).items():
+                # The global count, so that replicas with different ignored areas weigh each pixel alike.
+                count = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.stop_gradient(count))
+                terms[name] = tf.math.divide_no_nan(total, count)
+                loss += weight * terms[name]
+            scaled_loss = self.optimizer.get_scaled_loss(loss)
+        variables = self.network.trainable_variables
+        gradients = self.optimizer.get_unscaled_gradients(tape.gradient(scaled_loss, variables))
+        gradients = [tf.zeros_like(v) if g is None else g for g, v in zip(gradients, variables, strict=True)]
+        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+        logs = context.all_reduce(tf.distribute.ReduceOp.SUM, {"loss": loss} | terms)
+        norm = tf.linalg.global_norm(gradients)
+        is_finite = tf.math.is_finite(norm) & tf.math.is_finite(logs["loss"])
+        if self._clip_norm:
+            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm, use_norm=norm)
+        # The optimizer refuses the whole update when one gradient is not finite.
+        poison = tf.where(is_finite, 0.0, float("nan"))
+        gradients[0] = gradients[0] + tf.cast(poison, gradients[0].dtype)
+        self.optimizer.apply_gradients(zip(gradients, variables, strict=True), skip_gradients_aggregation=True)
+        for variable, before in zip(statistics, statistics_before, strict=True):
+            variable.assign(tf.where(is_finite, variable, before))
+        return logs | {
+            "learning_rate": tf.identity(learning_rate),
+            "gradient_norm": norm,
+            "is_finite": tf.cast(is_finite, tf.float32),
+        }
+
+
+def averaged_weights(optimizer):
+    """The moving averages of the trainable variables, in their order; [] when averaging is off."""
+    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
+    return list(getattr(optimizer, "_model_variables_moving_average", [])) if optimizer.use_ema else []
+
+
+class AveragedWeights:
+    """Context in which the network holds the averaged weights; afterwards it has its own again."""
+
+    def __init__(self, network, optimizer):
+        self._variables = network.trainable_variables
+        self._averages = averaged_weights(optimizer)
+
+    def __enter__(self):
+        if self._averages:
+            self._kept = [variable.numpy() for variable in self._variables]
+            for variable, average in zip(self._variables, self._averages, strict=True):
+                variable.assign(average)
+
+    def __exit__(self, *exception):
+        if self._averages:
+            for variable, value in zip(self._variables, self._kept, strict=True):
+                variable.assign(value)

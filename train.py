@@ -1,0 +1,44 @@
+"""Trains a segmentation network.
+
+python train.py --model=rnn --iters=6
+    The recurrent model on generated street scenes, out of the box.
+python train.py --model=rnn --dataset=camvid --data_dir=CamVid --backbone=mobilenet_v2 --workdir=runs/camvid
+    On CamVid's folder (converted on first use); --dataset=folder takes your own images and masks.
+python train.py --config=model_zoo/voc2012/rnn_resnet101.py --config.training.total_steps=60000
+    A recipe, with one field changed.
+
+The same command continues a run that was stopped or killed.
+"""
+
+import sys
+
+from absl import flags
+
+from tfseg import commands, experiment_flags
+from tfseg.errors import InputError
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; default runs/<dataset>_<model>.")
+STRATEGY = flags.DEFINE_enum(
+    "strategy", "auto", ["auto", "one_device", "mirrored", "multi_worker", "tpu"], "Devices: see README, Training."
+)
+TPU = flags.DEFINE_string("tpu", "", "Name or address of the TPU, with --strategy=tpu.")
+OVERRIDE = flags.DEFINE_boolean("override", False, "Continue a run although its config was another.")
+experiment_flags.define_short_flags()
+flags.adopt_module_key_flags(experiment_flags)
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise InputError(f"unexpected arguments: {' '.join(argv[1:])}")
+    from tfseg import visualize
+    from tfseg.training.runner import RunOptions, train
+
+    config = experiment_flags.experiment_config()
+    workdir = WORKDIR.value or f"runs/{config.data.dataset}_{config.to_dict()['model']['name']}"
+    train(config, workdir, RunOptions(STRATEGY.value, TPU.value, OVERRIDE.value), draw=visualize.strip)
+    print(f"done: python evaluate.py --workdir={workdir}")
+
+
+if __name__ == "__main__":
+    sys.argv = experiment_flags.with_default_recipe(sys.argv)
+    commands.run(main)
