@@ -5,12 +5,13 @@ any step: skipping is done on encoded records, before anything is decoded. Every
 batches cross the borders of epochs.
 """
 
+import contextlib
 import os
 
 import tensorflow as tf
 
 from tfseg.data import augment
-from tfseg.data.tfrecord import parse_example
+from tfseg.data.tfrecord import locate_damage, parse_example
 from tfseg.errors import InputError
 
 MAX_OPEN_SHARDS = 8
@@ -162,6 +163,25 @@ def decode_label(example, image_size, ignore_label):
     message = ["label and image differ in (height, width):", example["image/filename"], tf.shape(label), image_size]
     with tf.control_dependencies([tf.debugging.Assert(sizes_agree, message)]):
         return tf.ensure_shape(tf.identity(label), [None, None])
+
+
+@contextlib.contextmanager
+def damage_named(files, needs_labels):
+    """Turns TensorFlow's error for a record that cannot be read or decoded into an InputError that names it.
+
+    Args:
+      files: the shards that are read inside.
+      needs_labels: True for training.
+    """
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.FailedPreconditionError) as error:
+        damage = locate_damage(files)
+        reason = f"{damage[0]}: record {damage[1]} is damaged ({damage[2]})" if damage else None
+        reason = reason or locate_unusable(files, needs_labels)
+        if reason is None:
+            raise
+        raise InputError(f"{reason}; convert the data again") from error
 
 
 def locate_unusable(files, needs_labels) -> str | None:
