@@ -62,12 +62,15 @@ class MetricsLog(StepCallback):
 
     metrics.csv has one row a logged step: step, then loss terms, learning rate, images a second, share of time spent
     waiting for data; validation adds rows with `val_` columns. A resumed run drops the rows that it will write again.
+    Of several workers only the chief writes.
     """
 
-    def __init__(self, workdir, *, first_step, log_every, global_batch_size):
+    def __init__(self, workdir, *, first_step, log_every, global_batch_size, is_chief=True):
         super().__init__()
         self._path = Path(workdir) / "metrics.csv"
-        self._writer = tf.summary.create_file_writer(str(Path(workdir) / "tensorboard"))
+        folder = str(Path(workdir) / "tensorboard")
+        self._writer = tf.summary.create_file_writer(folder) if is_chief else tf.summary.create_noop_writer()
+        self.is_chief = is_chief
         self._log_every, self._batch = log_every, global_batch_size
         rows = list(csv.DictReader(self._path.open())) if self._path.exists() else []
         self._rows = [row for row in rows if int(row["step"]) <= first_step]
@@ -95,6 +98,8 @@ class MetricsLog(StepCallback):
 
     def write(self, step, values):
         """Adds a row and its scalars."""
+        if not self.is_chief:
+            return
         self._rows.append({"step": step} | values)
         with self._writer.as_default(step=step):
             for name, value in values.items():
@@ -204,7 +209,7 @@ class Validation(StepCallback):
             best = float(self._checkpoints.best_miou.numpy())
             if scalars["miou"] > best:
                 self._checkpoints.best_miou.assign(scalars["miou"])
-                save_weights(self._workdir / "weights" / "best.npz", self.model.network)
+                save_weights(self._workdir / "weights" / "best.npz", self.model.network, self._log.is_chief)
         self._log.write(step, {f"val_{name}": value for name, value in scalars.items()})
         if len(pictures):
             self._log.write_pictures(step, "image, label, canvas after each iteration", np.asarray(pictures))

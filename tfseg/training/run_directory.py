@@ -116,10 +116,16 @@ def assign_weights(network, path, skip_mismatched=False) -> list[str]:
     return lines
 
 
-def save_weights(path, network):
-    """Writes all weights as arrays (.npz, float32) with their sha256 beside it (`<path>.sha256`)."""
+def save_weights(path, network, is_chief=True):
+    """Writes all weights as arrays (.npz, float32) with their sha256 beside it (`<path>.sha256`).
+
+    Every worker has to call it, since moving statistics are averaged over them; only the chief writes.
+    """
+    arrays = weight_arrays(network)
+    if not is_chief:
+        return
     buffer = io.BytesIO()
-    np.savez(buffer, **weight_arrays(network))
+    np.savez(buffer, **arrays)
     data = buffer.getvalue()
     write_atomically(path, data)
     write_atomically(f"{path}.sha256", f"{hashlib.sha256(data).hexdigest()}  {Path(path).name}\n".encode())

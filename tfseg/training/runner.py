@@ -88,8 +88,7 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
         if step < config.training.total_steps:
             _fit(trainer, config, workdir, saved, _Data(data_dir, manifest, files, draw), step)
         saved.close()
-        if chief:
-            save_weights(workdir / "weights" / "last.npz", trainer.network)
+        save_weights(workdir / "weights" / "last.npz", trainer.network, chief)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -251,14 +250,20 @@ def _fit(trainer, config, workdir, saved, data, first_step):
         return _batches(config, data.manifest, data.files, start, per_replica, context)
 
     dataset = strategy.distribute_datasets_from_function(make_dataset)
+    chief = is_chief(strategy)
     log = callbacks.MetricsLog(
-        workdir, first_step=first_step, log_every=training.log_every, global_batch_size=training.global_batch_size
+        workdir,
+        first_step=first_step,
+        log_every=training.log_every,
+        global_batch_size=training.global_batch_size,
+        is_chief=chief,
     )
     steps = [callbacks.BadSteps(training.max_bad_steps, _say), log]
     if training.validate_every:
         evaluate = validation.validator(config, data.manifest, data.data_dir, data.draw)
         steps.append(callbacks.Validation(evaluate, training.validate_every, log, saved, workdir))
-    steps.append(callbacks.Progress(first_step, training.total_steps, training.global_batch_size))
+    if chief:
+        steps.append(callbacks.Progress(first_step, training.total_steps, training.global_batch_size))
     steps.append(callbacks.Saving(saved, training.checkpoint_every, training.total_steps))
     with pipeline.damage_named(data.files, needs_labels=True):
         trainer.fit(dataset, steps_per_epoch=training.total_steps - first_step, callbacks=steps, verbose=0)

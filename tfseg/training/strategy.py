@@ -36,14 +36,6 @@ def build_strategy(name="auto", tpu=""):
     if name == "mirrored":
         devices = gpus or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
-    if name == "multi_worker":
-        if not _cluster_size():
-            raise InputError(
-                '--strategy=multi_worker needs TF_CONFIG, e.g. {"cluster": {"worker": [...]}, "task": {...}}'
-            )
-        return tf.distribute.MultiWorkerMirroredStrategy()
-    if name == "tpu":
-        return _tpu_strategy(tpu)
     raise InputError(f"--strategy={name} is unknown; one of {', '.join(STRATEGIES)}")
 
 
