@@ -9,7 +9,7 @@ DEMO := runs/demo
 
 demo: $(READY)          ## sample scenes, a short training of the recurrent model, its evaluation and pictures
 	$(BIN)/python train.py --model=rnn --dataset=scenes --iters=6 --workdir=$(DEMO)
-	$(BIN)/python evaluate.py --workdir=$(DEMO) --iters=10
+	$(BIN)/python evaluate.py --workdir=$(DEMO) --split=test --iters=10
 	@echo "Look at $(DEMO)/report/strip.png and $(DEMO)/report/curve.png"
 
 test: $(READY)          ## the test suite, without the slow ones

@@ -208,7 +208,7 @@ def test_the_sun_casts_shadows_on_the_road():
 
 
 def test_a_frame_that_does_not_exist_is_refused():
-    for split, index in (("test", 0), ("val", 100), ("val", -1)):
+    for split, index in (("holiday", 0), ("val", 100), ("val", -1)):
         with pytest.raises(ValueError, match=f"no frame {index} in split {split}"):
             scenes.generate(split, index)
 

@@ -6,8 +6,9 @@ casts shadows of buildings and things; exposure, gamma, colour cast, haze, lens 
 to scene. Colours tell the classes apart only in part; see `scene_world`. Not labelled (255) are bins and, in some
 scenes, the hood of the camera's own car.
 
-Splits: `train` and `val` are single frames of different streets. `clips` are short videos: the camera drives and turns,
-cars, people and cyclists move at their own speed, and every thing keeps its instance id.
+Splits: `train`, `val` and `test` are single frames of different streets; models are chosen on `val` and reported on
+`test`. `clips` are short videos: the camera drives and turns, cars, people and cyclists move at their own speed, and
+every thing keeps its instance id.
 
 A frame depends on (split, index) alone: the same in every process and in any order.
 """
@@ -25,10 +26,10 @@ from tfseg.data.scene_world import CAR, CLASS_NAMES, CYCLIST, PERSON, POLE, SIGN
 from tfseg.labels import DatasetInfo
 
 CLIP_FRAMES = 8
-SPLIT_SIZES = {"train": 1200, "val": 100, "clips": 12 * CLIP_FRAMES}
+SPLIT_SIZES = {"train": 1200, "val": 100, "test": 100, "clips": 12 * CLIP_FRAMES}
 # The first words of every seed: the data set's version, then the split. Splits can never share a street.
 SEED = 20180618
-SPLIT_SEEDS = {"train": 1, "val": 2, "clips": 3}
+SPLIT_SEEDS = {"train": 1, "val": 2, "clips": 3, "test": 4}
 LAYOUT_SEED, TEXTURE_SEED, SENSOR_SEED = 0, 1, 2
 SHADED_THING = 0.8  # of the ground's shadow depth falls on things
 HOOD_COLOR = (38, 40, 44)

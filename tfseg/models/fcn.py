@@ -1,4 +1,4 @@
-"""A feed-forward head of 1x1 convolutions: the plain thing that recurrence has to beat."""
+"""A feed-forward head of convolutions: the plain thing that recurrence has to beat."""
 
 import dataclasses
 
@@ -14,17 +14,19 @@ from tfseg.models.features import backbone_features, feature_strides, map_size
 
 @dataclasses.dataclass
 class FCNConfig:
-    """Backbone and 1x1 convolutions with ReLU (after Long et al. 2015, arXiv:1411.4038).
+    """Backbone and convolutions with ReLU (after Long et al. 2015, arXiv:1411.4038).
 
     Attributes:
       backbone: the feature network.
-      widths: channels of the hidden layers.
+      widths: channels of the hidden layers; the first is a projection of the features, kernel 1x1.
+      kernel_size: side of the other hidden layers' kernels.
       canvas_stride: input pixels a logits position; None is the backbone's output stride.
       feature_strides: further backbone maps beside the last one, by stride.
     """
 
     backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
     widths: tuple[int, ...] = (256, 256)
+    kernel_size: int = 1
     canvas_stride: int | None = None
     feature_strides: tuple[int, ...] = ()
 
@@ -47,7 +49,8 @@ class FCN(keras.Model):
             "projection_bias", [config.widths[0]], initializer="zeros", experimental_autocast=False
         )
         self.hidden = [
-            Conv2D(width, use_bias=True, name=f"hidden_{index + 2}") for index, width in enumerate(config.widths[1:])
+            Conv2D(width, config.kernel_size, use_bias=True, name=f"hidden_{index}")
+            for index, width in enumerate(config.widths[1:], 2)
         ]
         self.logits = Conv2D(num_classes, use_bias=True, initializer="glorot_normal", name="logits", dtype=tf.float32)
 

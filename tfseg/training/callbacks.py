@@ -74,6 +74,7 @@ class MetricsLog(StepCallback):
         self._log_every, self._batch = log_every, global_batch_size
         rows = list(csv.DictReader(self._path.open())) if self._path.exists() else []
         self._rows = [row for row in rows if int(row["step"]) <= first_step]
+        self._columns = None
         self._since, self._steps, self._waited = time.perf_counter(), 0, 0.0
 
     def on_train_begin(self, logs=None):
@@ -116,7 +117,7 @@ class MetricsLog(StepCallback):
         columns = list(dict.fromkeys(name for row in self._rows for name in row))
         text = io.StringIO()
         writer = csv.DictWriter(text, columns, restval="")
-        if getattr(self, "_columns", None) == columns:
+        if columns == self._columns:
             writer.writerow(self._rows[-1])
             with self._path.open("a") as file:
                 file.write(text.getvalue())

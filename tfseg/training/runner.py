@@ -30,7 +30,7 @@ from tfseg.training.run_directory import (
     write_config,
 )
 from tfseg.training.strategy import build_strategy, is_chief, set_precision
-from tfseg.training.trainer import Trainer
+from tfseg.training.trainer import AveragedWeights, Trainer
 
 CALIBRATION_IMAGES = 8
 # What may change between a run and its continuation: the weights do not depend on it.
@@ -88,7 +88,8 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
         if step < config.training.total_steps:
             _fit(trainer, config, workdir, saved, _Data(data_dir, manifest, files, draw), step)
         saved.close()
-        save_weights(workdir / "weights" / "last.npz", trainer.network, chief)
+        with AveragedWeights(trainer.network, trainer.optimizer):
+            save_weights(workdir / "weights" / "last.npz", trainer.network, chief)
 
 
 @dataclasses.dataclass(frozen=True)

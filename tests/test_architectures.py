@@ -1,0 +1,82 @@
+"""What every architecture must pass. A new model needs a row in ROWS."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from tensorflow import keras
+
+from tfseg import architectures
+from tfseg.backbones import BackboneConfig
+from tfseg.config import MODEL_CONFIGS
+from tfseg.models.fcn import FCNConfig
+from tfseg.models.rnn import RNNConfig
+
+NUM_CLASSES = 5
+TOY = BackboneConfig("mobilenet_v2", width_multiplier=0.35)
+# Keras counts 410,208 in MobileNetV2 0.35 without its top; 148,480 of them are the last 1x1 convolution's, left
+# out here, and 11,520 are moving statistics. The last map has 112 channels.
+BACKBONE_PARAMETERS = 410_208 - 148_480 - 11_520
+ROWS = {
+    # Projection 112 -> 4 * 8, then gates over [5 | 8], [8 | 6], [6 | 5] with their biases.
+    RNNConfig: (
+        RNNConfig(TOY, widths=(8, 6)),
+        BACKBONE_PARAMETERS + 112 * 32 + (13 * 32 + 32) + (14 * 24 + 24) + (11 * 20 + 20),
+    ),
+    # Projection 112 -> 8, hidden 8 -> 6, logits 6 -> 5, with their biases.
+    FCNConfig: (FCNConfig(TOY, widths=(8, 6)), BACKBONE_PARAMETERS + 113 * 8 + 9 * 6 + 7 * 5),
+}
+
+
+def test_every_architecture_has_a_row_and_a_name():
+    assert set(ROWS) == set(architectures.ARCHITECTURES) == set(MODEL_CONFIGS.values())
+
+
+@pytest.fixture(scope="module", params=ROWS, ids=lambda config_type: config_type.__name__)
+def row(request):
+    keras.utils.set_random_seed(0)
+    config, count = ROWS[request.param]
+    return architectures.build(config, NUM_CLASSES), count
+
+
+def test_parameters_are_as_counted_by_hand(row):
+    network, count = row
+    assert sum(np.prod(variable.shape) for variable in network.trainable_variables) == count
+
+
+def test_outputs_have_the_models_stride_at_two_sizes(row):
+    network, _ = row
+    for height, width in ((32, 64), (33, 49)):
+        logits = network(tf.zeros([2, height, width, 3]))["semantic_logits"]
+        assert logits.shape == (2, -(-height // 16), -(-width // 16), NUM_CLASSES)
+        assert logits.dtype == tf.float32
+
+
+def test_gradients_reach_every_weight(row):
+    network, _ = row
+    architecture = architectures.architecture_of(network.config)
+    images = tf.random.stateless_uniform([1, 32, 32, 3], [0, 1], 0, 255)
+    label = tf.random.stateless_uniform([1, 32, 32], [0, 2], 0, NUM_CLASSES, tf.int32)
+    with tf.GradientTape() as tape:
+        outputs = architecture.training_outputs(network, images, tf.constant([0, 0]))
+        terms = architecture.losses({"label": label}, outputs, ignore_label=255)
+        loss = tf.add_n([weight * total for weight, total, _ in terms.values()])
+    gradients = tape.gradient(loss, network.trainable_variables)
+    silent = [v.name for v, g in zip(network.trainable_variables, gradients, strict=True) if g is None]
+    assert silent == []
+
+
+def test_a_batch_is_segmented_like_its_images_one_by_one(row):
+    network, _ = row
+    images = tf.random.stateless_uniform([3, 32, 48, 3], [1, 1], 0, 255)
+    together = network(images)["semantic_logits"]
+    alone = tf.concat([network(images[i : i + 1])["semantic_logits"] for i in range(3)], 0)
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+
+
+def test_encode_and_refine_give_what_the_whole_call_gives(row):
+    network, _ = row
+    images = tf.random.stateless_uniform([1, 32, 48, 3], [1, 2], 0, 255)
+    features, state = network.encode(images), None
+    for _ in range(network.default_iterations):
+        state = network.refine(features, state)
+    np.testing.assert_allclose(state["canvas"], network(images)["semantic_logits"], atol=1e-6)
