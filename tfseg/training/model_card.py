@@ -1,0 +1,145 @@
+"""The model card: a Markdown page of figures from the report and the training log, none of them typed by hand."""
+
+
+def model_card(name, config, info, metrics, facts, tables) -> str:
+    """The text of a model's README.md.
+
+    Args:
+      name: of the model's folder in the zoo.
+      config: ExperimentConfig, without paths.
+      info: DatasetInfo of the training data.
+      metrics: content of the report's metrics.json.
+      facts: of the training: "steps", "images", "hours" (or None); "parameters", "weights_sha256" of the published
+        weights.
+      tables: Markdown tables of the scores.
+    """
+    protocol = metrics["protocol"]
+    entry = metrics["iterations"][metrics["trained_iterations"] - 1]
+    lines = [
+        f"# {name}",
+        "",
+        *_head(config.to_dict()["model"], info, protocol, entry),
+        "",
+        "## Use",
+        "",
+        *_commands(name, protocol),
+        "",
+        "## Results",
+        "",
+        *_protocol_lines(protocol),
+        "",
+        tables,
+        *(f"- {line}" for line in metrics["remarks"]),
+        "",
+        "## Cost",
+        "",
+        *_cost(entry, protocol, facts),
+        "",
+        "## Training",
+        "",
+        *_training(config, facts),
+        "",
+        "## Intended use and limits",
+        "",
+        *_limits(info, protocol),
+        "",
+        "## Files",
+        "",
+        f"- `weights.npz`, float16, sha256 `{facts['weights_sha256']}`. The figures above were measured with the same "
+        f"weights in float32 (sha256 `{protocol['weights_sha256']}`).",
+        "- `config.json`: the whole experiment. `metrics.json`: the figures of the report. `metrics.csv`: the log of "
+        "the training.",
+    ]
+    text = "\n".join(lines)
+    while "\n\n\n" in text:
+        text = text.replace("\n\n\n", "\n\n")
+    return text + "\n"
+
+
+def _head(model, info, protocol, entry):
+    backbone = model["backbone"]
+    return [
+        f"Model `{model['name']}` on `{backbone['name']}` (output stride {backbone['output_stride']}), for the "
+        f"{info.num_classes} classes of {info.name}: {', '.join(info.class_names)}.",
+        "",
+        f"**mIoU {100 * entry['miou']:.1f} %** after {_iterations(entry)}, on {_where(protocol)}.",
+        "",
+        "![mIoU against cost](curve.png)",
+        "",
+        "![images, predictions after each iteration, labels](strip.png)",
+    ]
+
+
+def _commands(name, protocol):
+    data = "" if protocol["dataset"] == "scenes" else " --data_dir=DIR"
+    evaluate = f"python evaluate.py --workdir=model_zoo/{name}{data} --split={protocol['split']} --report_dir=report"
+    return [
+        "```",
+        f"python segment.py --model=model_zoo/{name} photo.jpg",
+        evaluate,
+        f"python train.py --config=RECIPE --init_from=model_zoo/{name} --workdir=runs/mine",
+        "```",
+    ]
+
+
+def _protocol_lines(protocol):
+    sizes, commit = protocol["image_sizes"], protocol["commit"] or "unknown"
+    sizes = ", ".join(sizes) if isinstance(sizes, list) else sizes
+    size = protocol["network_size"]
+    size = "" if isinstance(size, str) else f", images resized to {_size(size)} first"
+    differs = " (+: files differed from that commit)" if commit.endswith("+") else ""
+    return [
+        f"- Data: {_where(protocol)}, {protocol['num_images']} images ({sizes}); sha256 of their names "
+        f"`{protocol['filenames_sha256']}`",
+        f"- Views: scales {', '.join(map(str, protocol['scales']))}"
+        f"{', each with its mirror image' if protocol['flip'] else ''}{size}",
+        f"- Prediction: {protocol['prediction']}",
+        f"- Label {protocol['ignored_label']} is ignored; means are {protocol['mean']}",
+        f"- Evaluated with TensorFlow {protocol['tensorflow']} at commit `{commit}`{differs}",
+    ]
+
+
+def _cost(entry, protocol, facts):
+    return [
+        f"An image of {_size(protocol['cost_size'])} costs {entry['gmacs']:.3f} GMACs after {_iterations(entry)} (10^9 "
+        f"multiply-accumulates, as executed, over all views), that is {entry['gflops']:.3f} GFLOPs (2 per "
+        f"multiply-accumulate), and {entry['milliseconds']:.1f} ms on {protocol['device']}. The model has "
+        f"{facts['parameters']:,} weights, the statistics of batch normalisation among them."
+    ]
+
+
+def _training(config, facts):
+    data, training = config.data, config.training
+    start = [f"`{path}`" for path in (training.init_backbone_from, training.init_from) if path]
+    hours = "" if facts["hours"] is None else f", {facts['hours']:.2f} hours on the machine of the run"
+    return [
+        f"- Data: split {data.train_split} of {data.dataset}, crops of {_size(data.crop_size)}",
+        f"- {facts['steps']:,} updates of {training.global_batch_size} images, {facts['images']:,} images seen{hours}",
+        f"- Start: {' and '.join(start) or 'random weights'}",
+        f"- {training.optimizer}, learning rate {training.learning_rate:g}, weight decay {training.weight_decay:g}, "
+        f"moving average of weights {training.average_decay:g}, class weights {training.class_weights}, seed "
+        f"{training.seed}",
+    ]
+
+
+def _limits(info, protocol):
+    terms = f"- For research and education. The terms of its training data apply: {info.url}"
+    return [
+        *([terms] if info.url else []),
+        f"- The scores are those of one training on {_where(protocol)}. Other images, cameras and places give others: "
+        "measure them there.",
+        "- Every pixel gets one of the classes above, whatever it shows.",
+        "- Not made for decisions that somebody's safety depends on.",
+    ]
+
+
+def _where(protocol):
+    return f"{protocol['dataset']} {protocol['split']}"
+
+
+def _iterations(entry):
+    return f"{entry['iteration']} iteration{'' if entry['iteration'] == 1 else 's'}"
+
+
+def _size(size):
+    return f"{size[0]}x{size[1]}"

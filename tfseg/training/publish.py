@@ -1,0 +1,170 @@
+"""A trained and evaluated run -> a folder of the model zoo: small weights, figures, pictures and a model card."""
+
+import csv
+import hashlib
+import io
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from tfseg.backbones.weight_files import open_weights
+from tfseg.config import ExperimentConfig
+from tfseg.data.manifest import file_sha256
+from tfseg.errors import InputError
+from tfseg.training.model_card import model_card
+from tfseg.training.run_directory import check_weights_sha256, load_run, read_config, write_config
+
+WEIGHTS = "weights.npz"
+PICTURES = ("curve.png", "strip.png")
+# Fields that may hold a path of the machine the run was made on; the zoo keeps its last part.
+PATH_FIELDS = ("data.data_dir", "training.init_from", "training.init_backbone_from", "training.class_weights")
+
+
+def publish(workdir, report_dir, target, summary: Callable[[dict], str], overwrite=False) -> Path:
+    """Writes a model zoo folder, which appears when it is whole and `load_run` reads it.
+
+    Args:
+      workdir: run directory.
+      report_dir: its report, as evaluate.py wrote it; the weights it was measured with are those that are published.
+      target: the new folder; its name is the model's.
+      summary: content of metrics.json -> Markdown tables of the scores.
+      overwrite: replace a model of that name.
+    Returns:
+      `target`.
+    Raises:
+      InputError: no run, a report that is missing, too short or of other weights, or a folder that exists.
+    """
+    workdir, report_dir, target = Path(workdir), Path(report_dir), Path(target)
+    _check_target(target, overwrite)
+    config, info = read_config(workdir)
+    metrics = _read_metrics(workdir, report_dir)
+    weights = _weights_of(workdir, metrics)
+    log = workdir / "metrics.csv"
+    if not log.exists():
+        raise InputError(f"{workdir}: no {log.name}, the log of the training")
+    partial = target.with_name(f".{target.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        config = without_paths(config)
+        write_config(partial, config, info)
+        write_half_weights(weights, partial / WEIGHTS)
+        for source in (report_dir / "metrics.json", log, *(report_dir / name for name in PICTURES)):
+            shutil.copyfile(source, partial / source.name)
+        _, _, network = load_run(partial)
+        facts = training_facts(config, log, weights.stem)
+        facts |= {"parameters": network.count_params(), "weights_sha256": file_sha256(partial / WEIGHTS)}
+        card = model_card(target.name, config, info, metrics, facts, summary(metrics))
+        (partial / "README.md").write_text(card)
+        _take_place(partial, target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return target
+
+
+def without_paths(config: ExperimentConfig) -> ExperimentConfig:
+    """The config with paths reduced to their last part, so that it says nothing about the machine of the run."""
+    values = config.to_dict()
+    for field in PATH_FIELDS:
+        part, name = field.split(".")
+        if values[part][name]:
+            values[part][name] = Path(values[part][name]).name
+    return ExperimentConfig.from_dict(values)
+
+
+def write_half_weights(source, path):
+    """Writes the arrays of `source` as compressed float16, and their sha256 beside them.
+
+    An array with values beyond float16's range (65504) stays float32.
+    """
+    file = open_weights(source)
+    arrays = {}
+    for name in file.shapes:
+        array = file.read(name)
+        with np.errstate(over="ignore"):
+            half = array.astype(np.float16)
+        arrays[name] = half if np.isfinite(half).all() else array
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)
+    data = buffer.getvalue()
+    path.write_bytes(data)
+    Path(f"{path}.sha256").write_text(f"{hashlib.sha256(data).hexdigest()}  {path.name}\n")
+
+
+def training_facts(config, log, weights_name) -> dict:
+    """What the log tells of the training.
+
+    Args:
+      log: path of metrics.csv.
+      weights_name: "best" are those of the validation with the highest mIoU; others those of the last update.
+    Returns:
+      "steps", "images" (seen until then), and "hours" of training on the machine of the run, without validation and
+      start-up; None where the log does not tell.
+    """
+    training = config.training
+    with open(log, newline="") as file:
+        rows = list(csv.DictReader(file))
+    steps = training.total_steps
+    validated = [(float(row["val_miou"]), -int(row["step"])) for row in rows if row.get("val_miou")]
+    if weights_name == "best" and validated:
+        steps = -max(validated)[1]
+    seconds, last = 0.0, 0
+    for row in rows:
+        step = int(row["step"])
+        if row.get("images_per_second") and step <= steps:
+            seconds += (step - last) * training.global_batch_size / float(row["images_per_second"])
+            last = step
+    hours = seconds * steps / last / 3600 if last else None
+    return {"steps": steps, "images": steps * training.global_batch_size, "hours": hours}
+
+
+def _check_target(target, overwrite):
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", target.name):
+        raise InputError(f"--name={target.name}: letters, digits, '_', '-' and '.' only")
+    if not target.exists():
+        return
+    if not (target / WEIGHTS).exists():
+        raise InputError(f"{target}: exists and is no published model; take another --name")
+    if not overwrite:
+        raise InputError(f"{target}: exists already; take another --name, or --overwrite")
+
+
+def _read_metrics(workdir, report_dir):
+    """metrics.json of a whole report. Raises InputError."""
+    again = f"evaluate the run: python evaluate.py --workdir={workdir} --report_dir={report_dir}"
+    for name in ("metrics.json", *PICTURES):
+        if not (report_dir / name).exists():
+            raise InputError(f"{report_dir}: no {name}; {again}")
+    try:
+        metrics = json.loads((report_dir / "metrics.json").read_text())
+        scored, trained = len(metrics["iterations"]), metrics["trained_iterations"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{report_dir}/metrics.json: damaged ({error!r}); {again}") from None
+    if scored < trained:
+        raise InputError(f"{report_dir}: scores {scored} iterations, the model was trained with {trained}; {again}")
+    return metrics
+
+
+def _weights_of(workdir, metrics):
+    """The weights that the report was measured with. Raises InputError if they have changed since."""
+    path = workdir / metrics["protocol"]["weights"]
+    if not path.exists():
+        raise InputError(f"{path}: missing; the report was measured with these weights")
+    check_weights_sha256(path)
+    if file_sha256(path) != metrics["protocol"]["weights_sha256"]:
+        raise InputError(f"{path}: not the weights of the report any more; evaluate the run again")
+    return path
+
+
+def _take_place(partial, target):
+    """Renames `partial` to `target`; a folder that is there is removed afterwards."""
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    partial.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
