@@ -55,6 +55,14 @@ def test_the_feed_forward_recipe_on_scenes_has_the_parameters_and_the_training_o
     assert ours.model.feature_strides == theirs.model.feature_strides
 
 
+def test_the_papers_form_on_camvid_is_trained_like_ours():
+    names = ("rnn_mobilenet_v2", "rnn_mobilenet_v2_stride16")
+    ours, paper = (recipe(ZOO / "camvid" / f"{name}.py")["get_config"]() for name in names)
+    assert (ours.data, ours.training) == (paper.data, paper.training)
+    assert (paper.model.widths, paper.model.kernel_size, paper.model.canvas_stride) == ((512, 256), 1, None)
+    assert paper.model.feature_strides == ()
+
+
 @pytest.mark.parametrize("folder", MODELS, ids=lambda folder: folder.name)
 def test_a_trained_model_loads_and_its_card_has_its_figures(folder):
     from tfseg.training.run_directory import load_run

@@ -16,15 +16,15 @@ def get_config():
         model=RNNConfig(
             backbone=BackboneConfig("mobilenet_v2", output_stride=16), iterations=6, iterations_range=(5, 8)
         ),
-        data=DataConfig(dataset="camvid", crop_size=(320, 416), color_jitter=0.3),
+        data=DataConfig(dataset="camvid", crop_size=(320, 416), min_scale=0.5, max_scale=2.0, color_jitter=0.3),
         training=TrainingConfig(
-            total_steps=2500,
+            total_steps=1700,
             global_batch_size=8,
             optimizer="adamw",
             learning_rate=1e-3,
             warmup_steps=100,
             weight_decay=1e-2,
-            average_decay=0.998,
+            average_decay=0.995,
             class_weights="root_median",
             validate_every=0,
             checkpoint_every=100,

@@ -19,9 +19,10 @@ def get_config():
             backbone=BackboneConfig("mobilenet_v2", output_stride=16),
             iterations=6,
             iterations_range=(5, 8),
-            widths=(64, 32),
-            canvas_stride=4,
-            feature_strides=(2, 4, 8),
+            widths=(48, 24),
+            kernel_size=3,
+            canvas_stride=8,
+            feature_strides=(4, 8),
         ),
         data=DataConfig(dataset="folder", crop_size=(320, 320), color_jitter=0.3),
         training=TrainingConfig(
