@@ -61,7 +61,6 @@ class TrainingConfig:
       weight_decay: decoupled (per update and unit of learning rate), on kernels only.
       clip_norm: global gradient norm above which gradients are scaled down; 0 is off.
       average_decay: decay of the moving average of weights that is evaluated and exported; 0 is off.
-      backbone_learning_rate: factor on the updates of the backbone's weights; 1 trains all alike.
       freeze_batch_norm: normalise with the loaded statistics and leave them alone.
       precision: auto | bfloat16 | float16 | off.
       class_weights: "none", "median" (median frequency balancing), "root_median" (its square root) or a text file with
@@ -84,7 +83,6 @@ class TrainingConfig:
     weight_decay: float = 0.0
     clip_norm: float = 0.0
     average_decay: float = 0.0
-    backbone_learning_rate: float = 1.0
     freeze_batch_norm: bool = False
     precision: str = "auto"
     class_weights: str = "none"

@@ -47,8 +47,10 @@ class BadSteps(StepCallback):
             return
         self._in_a_row += 1
         self.total += 1
-        names = self.model.distribute_strategy.experimental_local_results(self.model.filenames)
-        names = [name.decode() for part in names for name in part.numpy()]
+        names = []
+        if self.model.filenames is not None:
+            parts = self.model.distribute_strategy.experimental_local_results(self.model.filenames)
+            names = [name.decode(errors="replace") for part in parts for name in part.numpy()]
         self._log(f"step {step}: loss or gradients not finite, update skipped ({self.total} so far); images: {names}")
         if self._in_a_row > self._max:
             raise RunError(

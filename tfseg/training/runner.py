@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from tensorflow import keras
 
 from tfseg import architectures
@@ -244,11 +245,13 @@ def _fit(trainer, config, workdir, saved, data, first_step):
     if training.global_batch_size % replicas:
         raise InputError(f"batch size {training.global_batch_size} cannot be shared by {replicas} replicas")
     per_replica = training.global_batch_size // replicas
+    is_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
 
     def make_dataset(context):
         # A pipeline hands its replicas one batch each in turn.
         start = first_step * context.num_replicas_in_sync // context.num_input_pipelines
-        return _batches(config, data.manifest, data.files, start, per_replica, context)
+        batches = _batches(config, data.manifest, data.files, start, per_replica, context)
+        return batches.map(_without_filenames) if is_tpu else batches
 
     dataset = strategy.distribute_datasets_from_function(make_dataset)
     chief = is_chief(strategy)
@@ -260,7 +263,9 @@ def _fit(trainer, config, workdir, saved, data, first_step):
         is_chief=chief,
     )
     steps = [callbacks.BadSteps(training.max_bad_steps, _say), log]
-    if training.validate_every:
+    if is_tpu:
+        _say("no validation while training on a TPU: run evaluate.py afterwards")
+    elif training.validate_every:
         evaluate = validation.validator(config, data.manifest, data.data_dir, data.draw)
         steps.append(callbacks.Validation(evaluate, training.validate_every, log, saved, workdir))
     if chief:
@@ -268,6 +273,11 @@ def _fit(trainer, config, workdir, saved, data, first_step):
     steps.append(callbacks.Saving(saved, training.checkpoint_every, training.total_steps))
     with pipeline.damage_named(data.files, needs_labels=True):
         trainer.fit(dataset, steps_per_epoch=training.total_steps - first_step, callbacks=steps, verbose=0)
+
+
+def _without_filenames(batch):
+    """TPUs take no strings."""
+    return {name: value for name, value in batch.items() if name != "filename"}
 
 
 def _say(text):

@@ -29,7 +29,8 @@ def build_optimizer(training, precision):
     """The Keras optimizer of a run, which skips a non-finite update.
 
     `LossScaleOptimizer` looks at the gradients of all replicas before it applies any; at a constant scale of 1 that is
-    all it does. With float16 it scales the loss as well.
+    all it does. With float16 it scales the loss as well. On TPUs it does not run: the trainer zeroes the gradients
+    of such an update there.
 
     Args:
       training: the training part of an ExperimentConfig.
@@ -49,6 +50,8 @@ def build_optimizer(training, precision):
         raise InputError(f"--optimizer={training.optimizer} is unknown; sgd or adamw")
     if training.weight_decay:
         optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+    if isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
+        return optimizer
     if precision == "float16":
         return keras.mixed_precision.LossScaleOptimizer(optimizer)
     return keras.mixed_precision.LossScaleOptimizer(optimizer, initial_scale=1, dynamic_growth_steps=2**31 - 1)

@@ -61,6 +61,7 @@ class Trainer(keras.Model):
         statistics = self.network.non_trainable_variables
         statistics_before = [tf.identity(variable) for variable in statistics]
         learning_rate = self.optimizer.learning_rate
+        is_guarded = isinstance(self.optimizer, keras.mixed_precision.LossScaleOptimizer)
         with tf.GradientTape() as tape:
             seed = tf.stack([tf.cast(self._seed, tf.int32), tf.cast(step, tf.int32)])
             outputs = self._training_outputs(self.network, batch["image"], seed)
@@ -71,9 +72,10 @@ class Trainer(keras.Model):
                 count = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.stop_gradient(count))
                 terms[name] = tf.math.divide_no_nan(total, count)
                 loss += weight * terms[name]
-            scaled_loss = self.optimizer.get_scaled_loss(loss)
+            scaled_loss = self.optimizer.get_scaled_loss(loss) if is_guarded else loss
         variables = self.network.trainable_variables
-        gradients = self.optimizer.get_unscaled_gradients(tape.gradient(scaled_loss, variables))
+        gradients = tape.gradient(scaled_loss, variables)
+        gradients = self.optimizer.get_unscaled_gradients(gradients) if is_guarded else gradients
         gradients = [tf.zeros_like(v) if g is None else g for g, v in zip(gradients, variables, strict=True)]
         gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         logs = context.all_reduce(tf.distribute.ReduceOp.SUM, {"loss": loss} | terms)
@@ -81,9 +83,11 @@ class Trainer(keras.Model):
         is_finite = tf.math.is_finite(norm) & tf.math.is_finite(logs["loss"])
         if self._clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm, use_norm=norm)
-        # The optimizer refuses the whole update when one gradient is not finite.
-        poison = tf.where(is_finite, 0.0, float("nan"))
-        gradients[0] = gradients[0] + tf.cast(poison, gradients[0].dtype)
+        if is_guarded:
+            # The optimizer refuses the whole update when one gradient is not finite.
+            gradients[0] = gradients[0] + tf.where(is_finite, 0.0, float("nan"))
+        else:
+            gradients = [tf.where(is_finite, gradient, 0.0) for gradient in gradients]
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True), skip_gradients_aggregation=True)
         for variable, before in zip(statistics, statistics_before, strict=True):
             variable.assign(tf.where(is_finite, variable, before))
