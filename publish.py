@@ -3,7 +3,7 @@
 python evaluate.py --workdir=runs/camvid_rnn --iters=10
 python publish.py --workdir=runs/camvid_rnn --name=camvid_rnn_mobilenet_v2
     Writes model_zoo/camvid_rnn_mobilenet_v2: config.json without paths of this machine, weights.npz (float16) with its
-    sha256, metrics.json and pictures of the report, metrics.csv, and a model card made from them, README.md.
+    sha256, metrics.json and curve.png of the report, metrics.csv, and a model card made from them, README.md.
 """
 
 from pathlib import Path

@@ -25,7 +25,7 @@ LOG = """step,loss,images_per_second,val_miou
 20,1.0,4.0,
 20,,,0.4
 """
-FILES = {"README.md", "config.json", "curve.png", "metrics.csv", "metrics.json", "strip.png"}
+FILES = {"README.md", "config.json", "curve.png", "metrics.csv", "metrics.json"}
 FILES |= {"weights.npz", "weights.npz.sha256"}
 
 
@@ -136,7 +136,7 @@ def test_a_model_is_replaced_only_if_asked_and_a_folder_of_recipes_never(run, pu
 def test_a_report_that_does_not_fit_the_run_is_refused(run, tmp_path, change, message):
     metrics = json.loads((run / "report" / "metrics.json").read_text())
     change(metrics)
-    for name in ("curve.png", "strip.png"):
+    for name in ("curve.png",):
         (tmp_path / name).write_bytes(b"")
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     with pytest.raises(InputError, match=message):

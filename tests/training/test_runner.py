@@ -105,7 +105,7 @@ def damaged(path, kind):
 
 @pytest.mark.parametrize(
     "name,kind",
-    [("step-8.index", "missing"), ("step-8.data-00000-of-00001", "truncated"), ("step-8.index", "truncated")],
+    [("index", "missing"), ("data-00000-of-00001", "truncated"), ("index", "truncated")],
 )
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(toy_records, unbroken, copied, name, kind, capsys):
     damaged(copied / "checkpoints" / f"step-8.{name}", kind)

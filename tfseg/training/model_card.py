@@ -65,8 +65,6 @@ def _head(model, info, protocol, entry):
         f"**mIoU {100 * entry['miou']:.1f} %** after {_iterations(entry)}, on {_where(protocol)}.",
         "",
         "![mIoU against cost](curve.png)",
-        "",
-        "![images, predictions after each iteration, labels](strip.png)",
     ]
 
 

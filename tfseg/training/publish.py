@@ -1,4 +1,4 @@
-"""A trained and evaluated run -> a folder of the model zoo: small weights, figures, pictures and a model card."""
+"""A trained and evaluated run -> a folder of the model zoo: small weights, figures, the curve and a model card."""
 
 import csv
 import hashlib
@@ -19,7 +19,8 @@ from tfseg.training.model_card import model_card
 from tfseg.training.run_directory import check_weights_sha256, load_run, read_config, write_config
 
 WEIGHTS = "weights.npz"
-PICTURES = ("curve.png", "strip.png")
+# Not strip.png: it shows images of the data set, which are not ours to publish.
+PICTURES = ("curve.png",)
 # Fields that may hold a path of the machine the run was made on; the zoo keeps its last part.
 PATH_FIELDS = ("data.data_dir", "training.init_from", "training.init_backbone_from", "training.class_weights")
 
