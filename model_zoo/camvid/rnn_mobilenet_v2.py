@@ -29,7 +29,7 @@ def get_config():
         ),
         data=DataConfig(dataset="camvid", crop_size=(320, 416), min_scale=0.5, max_scale=2.0, color_jitter=0.3),
         training=TrainingConfig(
-            total_steps=1700,
+            total_steps=3700,
             global_batch_size=8,
             optimizer="adamw",
             learning_rate=1e-3,
