@@ -3,7 +3,7 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from tfseg.errors import InputError
+OPTIMIZERS = ("sgd", "adamw")
 
 
 class PolynomialSchedule(keras.optimizers.schedules.LearningRateSchedule):
@@ -44,12 +44,11 @@ def build_optimizer(training, precision):
         arguments |= {"use_ema": True, "ema_momentum": training.average_decay}
     if training.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(momentum=training.momentum, **arguments)
-    elif training.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(**arguments | {"weight_decay": training.weight_decay})
     else:
-        raise InputError(f"--optimizer={training.optimizer} is unknown; sgd or adamw")
+        optimizer = keras.optimizers.AdamW(**arguments | {"weight_decay": training.weight_decay})
     if training.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=["gamma", "beta", "bias"])
+        # Searched for in names such as bn/gamma:0 and, on a second device, bn/gamma/replica_1:0.
+        optimizer.exclude_from_weight_decay(var_names=[r"(gamma|beta|bias)(/replica_\d+)?:"])
     if isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
         return optimizer
     if precision == "float16":
