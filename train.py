@@ -10,7 +10,7 @@ python train.py --config=model_zoo/voc2012/rnn_resnet101.py --config.training.to
 The same command continues a run that was stopped or killed.
 """
 
-import sys
+from pathlib import Path
 
 from absl import flags
 
@@ -35,10 +35,11 @@ def main(argv):
 
     config = experiment_flags.experiment_config()
     workdir = WORKDIR.value or f"runs/{config.data.dataset}_{config.to_dict()['model']['name']}"
+    if ".." in Path(workdir).parts:
+        raise InputError(f"--workdir={workdir}: '..' in a path; if that is meant, --workdir={Path(workdir).resolve()}")
     train(config, workdir, RunOptions(STRATEGY.value, TPU.value, OVERRIDE.value), draw=visualize.strip)
     print(f"done: python evaluate.py --workdir={workdir}")
 
 
 if __name__ == "__main__":
-    sys.argv = experiment_flags.with_default_recipe(sys.argv)
-    commands.run(main)
+    commands.run(main, experiment_flags.with_default_recipe)

@@ -1,6 +1,6 @@
 """What every command does around its main: quiet start, one-line errors, exit codes.
 
-0 done, 1 the run failed, 2 something given was wrong, 143 stopped by SIGTERM.
+0 done, 1 the run failed, 2 something given was wrong, 130 interrupted by Ctrl-C, 143 stopped by SIGTERM.
 """
 
 import logging
@@ -14,26 +14,40 @@ from tfseg.errors import InputError, RunError
 flags.DEFINE_boolean("debug", False, "Show the whole traceback of an error.")
 
 
-def run(main):
-    """Parses the flags and runs `main(argv)`; maps what goes wrong to one line on stderr and an exit code."""
+def run(main, prepare=None):
+    """Parses the flags and runs `main(argv)`; maps what goes wrong to one line on stderr and an exit code.
+
+    Args:
+      prepare: the words of the command line -> the words that are parsed; None for as they are.
+    """
     # Of TensorFlow's own lines, only errors: the rest tells a user nothing to act on.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    # A key flag of the command: --help lists it.
+    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS["debug"])
     try:
-        app.run(lambda argv: _guarded(main, argv), flags_parser=_parse_flags)
+        app.run(lambda argv: _guarded(main, argv), flags_parser=lambda argv: _parse_flags(argv, prepare))
     except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
         sys.exit(130)
 
 
-def _parse_flags(argv):
+def _parse_flags(argv, prepare):
+    argv = ["--help" if word == "-h" else word for word in argv]
+    try:
+        sys.argv = prepare(argv) if prepare else argv
+        return _parsed(sys.argv)
+    except Exception as error:
+        # InputError, absl's errors, and what ml_collections lets through of a --config.x that it cannot parse.
+        if "--debug" in argv:
+            traceback.print_exception(error)
+        _fail(error, 2)
+
+
+def _parsed(argv):
     try:
         return flags.FLAGS(argv, known_only=False)
-    except flags.Error as error:
-        _fail(error, 2)
-    except InputError as error:
-        _fail(error, 2)
-    except (AttributeError, TypeError, ValueError, KeyError) as error:
-        # ml_collections reports a misspelt or mistyped --config field with these.
-        _fail(error, 2)
+    except SystemExit:
+        sys.exit(0)  # absl has shown the help, and would call that a failure
 
 
 def _guarded(main, argv):
@@ -42,10 +56,7 @@ def _guarded(main, argv):
     except (InputError, flags.Error, app.UsageError) as error:
         _show(error)
         _fail(error, 2)
-    except (RunError, MemoryError) as error:
-        _show(error)
-        _fail(error, 1)
-    except OSError as error:
+    except (RunError, MemoryError, OSError) as error:
         _show(error)
         _fail(error, 1)
     except Exception as error:

@@ -121,7 +121,7 @@ class ExperimentConfig:
         parts = {"model": _parse(MODEL_CONFIGS[name], model, "model")}
         for key, part in (("data", DataConfig), ("training", TrainingConfig)):
             parts[key] = _parse(part, values.pop(key, {}), key)
-        _refuse_unknown(values, {"model", "data", "training"}, "config")
+        refuse_unknown(values, {"model", "data", "training"}, "config")
         return cls(**parts)
 
 
@@ -129,11 +129,12 @@ def _parse(config_type, values, where):
     if not isinstance(values, dict):
         raise InputError(f"config: {where} is a group of fields, not {values!r}")
     hints = typing.get_type_hints(config_type)
-    _refuse_unknown(values, hints, where)
+    refuse_unknown(values, hints, where)
     return config_type(**{key: _cast(value, hints[key], f"{where}.{key}") for key, value in values.items()})
 
 
-def _refuse_unknown(values, known, where):
+def refuse_unknown(values, known, where):
+    """Raises InputError, with the nearest known key, if one of `values` is not in `known`."""
     for key in values:
         if key not in known:
             nearest = difflib.get_close_matches(key, list(known), n=1)

@@ -1,36 +1,44 @@
 """The flags that make an ExperimentConfig: a recipe, its overrides, and short names for the fields people change."""
 
-import sys
+import dataclasses
+import runpy
 from pathlib import Path
 
 from absl import flags
 from ml_collections import config_flags
 
-from tfseg.config import ExperimentConfig
+from tfseg.config import ExperimentConfig, refuse_unknown
 from tfseg.errors import InputError
 
 RECIPES = Path(__file__).resolve().parent.parent / "model_zoo"
 
 
-def _pair(text, kind, separators):
-    for separator in separators:
-        if separator in text:
-            return tuple(kind(part) for part in text.split(separator))
-    raise ValueError(text)
-
-
 def _size(text):
-    return _pair(text.lower(), int, "x,")
+    height, width = text.lower().replace("x", ",").split(",")
+    return int(height), int(width)
 
 
 def _range(text):
-    return _pair(text, int, ":")
+    if text == "off":
+        return ()
+    first, last = text.split(":")
+    return int(first), int(last)
 
 
 def _loss_at(text):
+    if text == "off":
+        return ()
     pairs = [part.partition(":") for part in text.split(",")]
     return tuple((int(iteration), float(weight or 1)) for iteration, _, weight in pairs)
 
+
+WANTED = {
+    int: "a whole number",
+    float: "a number",
+    _size: "HEIGHTxWIDTH, e.g. 320x416",
+    _range: "FIRST:LAST, e.g. 5:8, or off",
+    _loss_at: "ITERATION:WEIGHT pairs, e.g. 3:0.5,6:1, or off",
+}
 
 # flag -> (field, parser, help)
 SHORT_FLAGS = {
@@ -70,20 +78,67 @@ def define_short_flags():
 def with_default_recipe(argv):
     """The command line with `--config=` put in where only `--model` (or nothing) names the recipe.
 
-    ml_collections applies `--config.x=` while it parses, so the recipe has to be known before.
+    ml_collections applies `--config.x=` while it parses, so the recipe has to be known before. Recipe and field names
+    are checked here, too: its own messages name neither the file nor the nearest field.
+
+    Raises:
+      InputError: no such recipe, a recipe that fails, or `--config.x` of a field that it does not have.
     """
     given = _given(argv)
-    if "config" in given:
-        return argv
-    model, dataset = given.get("model", "rnn"), given.get("dataset", "scenes")
-    recipes = sorted((RECIPES / dataset).glob(f"{model}_*.py")) or sorted((RECIPES / "folder").glob(f"{model}_*.py"))
-    backbone = given.get("backbone", "").split("_")[0]
-    recipes = [path for path in recipes if backbone in path.name] or recipes
-    if not recipes:
-        known = sorted({path.name.split("_")[0] for path in RECIPES.glob("*/*_*.py")})
-        print(f"error: --model={model} has no recipe; one of {', '.join(known)}, or --config=FILE", file=sys.stderr)
-        sys.exit(2)
-    return [argv[0], f"--config={recipes[0]}", *argv[1:]]
+    if "config" not in given:
+        given["config"] = str(_default_recipe(given))
+        argv = [argv[0], f"--config={given['config']}", *argv[1:]]
+    config = _load_recipe(given["config"])
+    for name in given:
+        if name.removeprefix("no").startswith("config."):
+            _check_field(config, name.removeprefix("no").removeprefix("config."))
+    return argv
+
+
+def _default_recipe(given):
+    model, dataset, backbone = given.get("model", "rnn"), given.get("dataset", "scenes"), given.get("backbone", "")
+    recipes = sorted(RECIPES.glob("*/*_*.py"))
+    fitting = [path for path in recipes if path.name.startswith(f"{model}_")]
+    for folder in (dataset, "folder"):
+        here = [path for path in fitting if path.parent.name == folder]
+        if here:
+            return next((path for path in here if backbone.startswith(path.stem.partition("_")[2])), here[0])
+    models = sorted({path.name.split("_")[0] for path in recipes})
+    if model not in models:
+        raise InputError(f"--model={model} is unknown; one of {', '.join(models)}, or a recipe: --config=FILE")
+    raise InputError(f"--model={model} has no recipe for --dataset={dataset}; give one: --config={fitting[0]}")
+
+
+def _load_recipe(path):
+    if not path.endswith(".py") or not Path(path).is_file():
+        raise InputError(f"--config={path}: no such recipe, a Python file like model_zoo/voc2012/rnn_resnet101.py")
+    try:
+        get_config = runpy.run_path(path).get("get_config")
+        config = get_config() if callable(get_config) else None
+    except Exception as error:  # a recipe is a program: anything can go wrong in it
+        reason = str(error) if isinstance(error, InputError) else f"{type(error).__name__}: {error}"
+        raise InputError(f"--config={path}: {reason}") from error
+    if not isinstance(config, ExperimentConfig):
+        raise InputError(f"--config={path}: a recipe has a function get_config() that returns an ExperimentConfig")
+    return config
+
+
+def _check_field(config, field):
+    part, where = config, "config"
+    for name in field.split("."):
+        if not dataclasses.is_dataclass(part):
+            raise InputError(f"--config.{field}: {where} is a single value")
+        refuse_unknown([name], [item.name for item in dataclasses.fields(part)], where)
+        part, where = getattr(part, name), name if where == "config" else f"{where}.{name}"
+    if dataclasses.is_dataclass(part):
+        raise InputError(f"--config.{field} is a group of fields; set one of them, e.g. {_first_field(part, field)}")
+
+
+def _first_field(part, where):
+    while dataclasses.is_dataclass(part):
+        name = dataclasses.fields(part)[0].name
+        part, where = getattr(part, name), f"{where}.{name}"
+    return f"--config.{where}"
 
 
 def _given(argv):
@@ -102,8 +157,6 @@ def _given(argv):
 def experiment_config() -> ExperimentConfig:
     """The recipe with its overrides. Raises InputError for a bad value or two flags that disagree."""
     config = CONFIG.value
-    if not isinstance(config, ExperimentConfig):
-        raise InputError("--config: the recipe's get_config() must return an ExperimentConfig")
     overridden = config_flags.get_override_values(flags.FLAGS["config"])
     for name, (field, parse, _) in SHORT_FLAGS.items():
         text = flags.FLAGS[name].value if name in flags.FLAGS else None
@@ -112,12 +165,24 @@ def experiment_config() -> ExperimentConfig:
         try:
             value = parse(text)
         except ValueError:
-            raise InputError(f"--{name}={text}: {SHORT_FLAGS[name][2]}") from None
+            raise InputError(f"--{name}={text}: {WANTED[parse]} is wanted") from None
         if field in overridden and overridden[field] != value:
             raise InputError(f"--{name}={text} and --config.{field}={overridden[field]} disagree; give one of them")
+        if name == "backbone" and value != config.model.backbone.name:
+            _reset_backbone(config.model.backbone, overridden)
         _set(config, field, value, f"--{name}")
     # Through the plain form and back: every value is checked like that of a file.
-    return ExperimentConfig.from_dict(config.to_dict())
+    values = config.to_dict()
+    if MODEL.value not in (None, values["model"]["name"]):
+        raise InputError(f"--model={MODEL.value} and --config, a recipe of {values['model']['name']}, disagree")
+    return ExperimentConfig.from_dict(values)
+
+
+def _reset_backbone(backbone, overridden):
+    """Another backbone than the recipe's starts from the defaults: only the stride means the same for all."""
+    for field in dataclasses.fields(backbone):
+        if field.name != "output_stride" and f"model.backbone.{field.name}" not in overridden:
+            setattr(backbone, field.name, field.default)
 
 
 def _set(config, field, value, flag):

@@ -141,9 +141,14 @@ def _fingerprint(name, listing, options):
     return digest.hexdigest()
 
 
-def _dataset(name):
+def check_name(name):
+    """Raises InputError unless `name` is a key of `DATASETS`."""
     if name not in DATASETS:
         raise InputError(f"--dataset={name}: unknown; there are {', '.join(DATASETS)}")
+
+
+def _dataset(name):
+    check_name(name)
     return DATASETS[name]
 
 

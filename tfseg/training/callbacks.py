@@ -74,7 +74,9 @@ class MetricsLog(StepCallback):
         self._writer = tf.summary.create_file_writer(folder) if is_chief else tf.summary.create_noop_writer()
         self.is_chief = is_chief
         self._log_every, self._batch = log_every, global_batch_size
-        rows = list(csv.DictReader(self._path.open())) if self._path.exists() else []
+        lines = self._path.read_text().splitlines(keepends=True) if self._path.exists() else []
+        # A full disk or a kill may have cut the last line.
+        rows = csv.DictReader([line for line in lines if line.endswith("\n")])
         self._rows = [row for row in rows if int(row["step"]) <= first_step]
         self._columns = None
         self._since, self._steps, self._waited = time.perf_counter(), 0, 0.0

@@ -40,15 +40,31 @@ def write_atomically(path, data: bytes):
 
 @contextlib.contextmanager
 def locked(workdir):
-    """Holds the run directory for this process; a kill releases it. Raises InputError when another run has it."""
+    """Holds the run directory for this process; a kill releases it.
+
+    A directory made here in which nothing was written is removed again.
+
+    Raises:
+      InputError: another run has it, or it cannot be written.
+    """
     workdir = Path(workdir)
-    workdir.mkdir(parents=True, exist_ok=True)
-    with open(workdir / "lock", "w") as file:
+    is_new = not workdir.exists()
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        file = open(workdir / "lock", "w")  # noqa: SIM115 (closed below, where other errors are meant)
+    except OSError as error:
+        raise InputError(f"{workdir}: cannot be written ({error.strerror}); choose another --workdir") from None
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             raise InputError(f"{workdir}: another run is using this directory; choose another --workdir") from None
-        yield
+        try:
+            yield
+        finally:
+            if is_new and os.listdir(workdir) == ["lock"]:
+                os.remove(workdir / "lock")
+                workdir.rmdir()
 
 
 def weight_arrays(network) -> dict[str, np.ndarray]:
@@ -178,8 +194,8 @@ def read_config(folder):
     try:
         values = json.loads(path.read_text())
         info = DatasetInfo.from_dict(values.pop("dataset_info"))
-    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: damaged ({error})") from None
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: damaged ({type(error).__name__}: {error})") from None
     return ExperimentConfig.from_dict(values), info
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from tfseg import architectures
+from tfseg import architectures, backbones
 from tfseg.backbones import checkpoints as backbone_weights
 from tfseg.config import ExperimentConfig
 from tfseg.data import datasets, pipeline
@@ -30,7 +31,7 @@ from tfseg.training.run_directory import (
     weights_file,
     write_config,
 )
-from tfseg.training.strategy import build_strategy, is_chief, set_precision
+from tfseg.training.strategy import PRECISIONS, build_strategy, is_chief, set_precision
 from tfseg.training.trainer import AveragedWeights, Trainer
 
 CALIBRATION_IMAGES = 8
@@ -72,8 +73,8 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
     chief = is_chief(strategy)
     with locked(workdir) if chief else contextlib.nullcontext():
         data_dir, manifest = datasets.open_dataset(config.data.dataset, config.data.data_dir)
-        if chief:
-            _keep_config(workdir, config, manifest.info, options.override)
+        if chief and not options.override:
+            _refuse_other_config(workdir, config, manifest.info)
         precision = set_precision(config.training.precision, warn=_say)
         keras.utils.set_random_seed(config.training.seed)
         files = split_files(manifest, data_dir, config.data.train_split)
@@ -86,6 +87,8 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
             _initialize(trainer.network, config, manifest, files)
         else:
             _say(f"going on from step {step} of {config.training.total_steps}")
+        if chief:
+            write_config(workdir, config, manifest.info)
         if step < config.training.total_steps:
             _fit(trainer, config, workdir, saved, _Data(data_dir, manifest, files, draw), step)
         saved.close()
@@ -161,8 +164,18 @@ def class_weights(choice, manifest, split):
 
 
 def check_config(config):
-    """Raises InputError for values that no run can use."""
+    """Raises InputError for values that no run can use, before anything is read or written."""
     training, data = config.training, config.data
+    datasets.check_name(data.dataset)
+    backbones.build(config.model.backbone)
+    for name, known in (("optimizer", schedule.OPTIMIZERS), ("precision", PRECISIONS)):
+        if getattr(training, name) not in known:
+            raise InputError(f"--{name}={getattr(training, name)} is unknown; one of {', '.join(known)}")
+    if training.init_from and "#" not in training.init_from and not Path(training.init_from).exists():
+        raise InputError(f"--init_from={training.init_from}: no such run directory, model zoo folder or file")
+    for name, value in [*vars(training).items(), *vars(data).items()]:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"config: {name} is {value}; it must be a finite number")
     positive = ("total_steps", "global_batch_size", "learning_rate", "checkpoint_every", "log_every")
     for name in positive:
         if getattr(training, name) <= 0:
@@ -181,19 +194,19 @@ def check_config(config):
         raise InputError(f"config: data.crop_size {data.crop_size} must be two positive numbers, height and width")
 
 
-def _keep_config(workdir, config, info, override):
-    """Writes the config of a new run; compares it with that of an old one."""
-    if (workdir / "config.json").exists():
-        old, old_info = read_config(workdir)
-        differences = _differences(old.to_dict(), config.to_dict())
-        if old_info.label_hash() != info.label_hash():
-            differences.append(f"classes: {len(old_info.class_names)} -> {len(info.class_names)} or other names")
-        if differences and not override:
-            raise InputError(
-                f"{workdir}: was started with another config ({'; '.join(differences)}); "
-                "take another --workdir, the old values, or --override"
-            )
-    write_config(workdir, config, info)
+def _refuse_other_config(workdir, config, info):
+    """Compares with the config of the run that would be continued; one without a checkpoint just starts anew."""
+    if not any((workdir / "checkpoints").glob("step-*")):
+        return
+    old, old_info = read_config(workdir)
+    differences = _differences(old.to_dict(), config.to_dict())
+    if old_info.label_hash() != info.label_hash():
+        differences.append(f"classes: {len(old_info.class_names)} -> {len(info.class_names)} or other names")
+    if differences:
+        raise InputError(
+            f"{workdir}: was started with another config ({'; '.join(differences)}); "
+            "take another --workdir, the old values, or --override"
+        )
 
 
 def _differences(old, new, prefix=""):

@@ -8,6 +8,7 @@ from tensorflow import keras
 
 from tfseg.errors import InputError
 
+PRECISIONS = ("auto", "bfloat16", "float16", "off")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 
@@ -25,7 +26,10 @@ def build_strategy(name="auto", tpu=""):
         if not _cluster_size():
             raise InputError('--strategy=multi_worker needs TF_CONFIG: {"cluster": {"worker": [...]}, "task": {...}}')
         # Before anything asks for devices: that would start TensorFlow without its cluster.
-        return tf.distribute.MultiWorkerMirroredStrategy()
+        try:
+            return tf.distribute.MultiWorkerMirroredStrategy()
+        except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
+            raise InputError(f"TF_CONFIG: {_first_line(error)}") from None
     if name == "tpu":
         return _tpu_strategy(tpu)
     gpus = tf.config.list_logical_devices("GPU")
@@ -45,9 +49,9 @@ def _cluster_size():
         return 0
     try:
         cluster = json.loads(text).get("cluster", {})
-    except (json.JSONDecodeError, AttributeError) as error:
-        raise InputError(f"TF_CONFIG is not a JSON object: {error}") from None
-    return len(cluster.get("worker", [])) + len(cluster.get("chief", []))
+        return len(cluster.get("worker", [])) + len(cluster.get("chief", []))
+    except (ValueError, TypeError, AttributeError) as error:
+        raise InputError(f'TF_CONFIG is not JSON like {{"cluster": {{"worker": [...]}}, ...}}: {error}') from None
 
 
 def _tpu_strategy(tpu):
@@ -56,11 +60,14 @@ def _tpu_strategy(tpu):
         tf.config.experimental_connect_to_cluster(resolver)
         tf.tpu.experimental.initialize_tpu_system(resolver)
     except (ValueError, tf.errors.OpError, OSError) as error:
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise InputError(
-            f"--strategy=tpu: no TPU named {tpu!r} was found ({reason}); give its name with --tpu"
+            f"--strategy=tpu: no TPU named {tpu!r} was found ({_first_line(error)}); give its name with --tpu"
         ) from None
     return tf.distribute.TPUStrategy(resolver)
+
+
+def _first_line(error):
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def is_chief(strategy):
@@ -86,7 +93,5 @@ def set_precision(precision, warn=print):
         warn("--precision=float16 is 50 times slower on a CPU; bfloat16 is used instead")
         precision = "bfloat16"
     policies = {"bfloat16": "mixed_bfloat16", "float16": "mixed_float16", "off": "float32"}
-    if precision not in policies:
-        raise InputError(f"--precision={precision} is unknown; auto, bfloat16, float16 or off")
     keras.mixed_precision.set_global_policy(policies[precision])
     return precision

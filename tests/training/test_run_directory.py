@@ -1,0 +1,185 @@
+"""Weights keep their names, files are whole or absent, and a damaged run is named."""
+
+import errno
+import json
+import os
+
+import numpy as np
+import pytest
+
+from tests.training.toy_run import toy_config
+from tfseg import architectures
+from tfseg.errors import InputError, RunError
+from tfseg.labels import DatasetInfo
+from tfseg.training import run_directory
+from tfseg.training.run_directory import (
+    assign_weights,
+    load_run,
+    locked,
+    read_config,
+    save_weights,
+    variables_by_path,
+    weight_arrays,
+    write_atomically,
+    write_config,
+)
+
+CONFIG = toy_config("records", {})
+INFO = DatasetInfo("toy", ("bright", "dark", "green"), ((0, 0, 0), (9, 9, 9), (0, 9, 0)))
+LOGITS = "logits/kernel"
+
+
+@pytest.fixture(scope="module")
+def network():
+    return architectures.build(CONFIG.model, 3)
+
+
+@pytest.fixture(scope="module")
+def arrays(network):
+    """Weights of a trained network: none of them as it was initialised."""
+    generator = np.random.default_rng(0)
+    return {name: generator.normal(size=array.shape).astype("f4") for name, array in weight_arrays(network).items()}
+
+
+def saved(tmp_path, arrays):
+    np.savez(tmp_path / "weights.npz", **arrays)
+    return tmp_path / "weights.npz"
+
+
+def test_every_weight_has_one_path_and_a_second_model_of_the_process_has_the_same(network):
+    first, second = variables_by_path(network), variables_by_path(architectures.build(CONFIG.model, 3))
+    assert len(first) == len(network.variables) == len({id(variable) for variable in first.values()})
+    assert list(first) == list(second)
+    assert {name: v.shape for name, v in first.items()} == {name: v.shape for name, v in second.items()}
+    assert not {id(variable) for variable in first.values()} & {id(variable) for variable in second.values()}
+    assert first["backbone/stem/conv/kernel"].shape == (3, 3, 3, 8)
+    assert first[LOGITS] is network.logits.kernel
+
+
+def test_saved_weights_are_read_back_exactly_and_their_checksum_is_beside_them(network, arrays, tmp_path):
+    assert assign_weights(network, saved(tmp_path, arrays)) == []
+    save_weights(tmp_path / "last.npz", network)
+    assert (tmp_path / "last.npz.sha256").read_text().split()[1] == "last.npz"
+    with np.load(tmp_path / "last.npz") as file:
+        assert set(file.files) == set(arrays)
+        for name in arrays:
+            np.testing.assert_array_equal(file[name], arrays[name])
+
+
+def test_only_the_chief_writes(network, tmp_path):
+    save_weights(tmp_path / "last.npz", network, is_chief=False)
+    assert list(tmp_path.iterdir()) == []
+
+
+def misfits(arrays):
+    """Kind of misfit -> (arrays, message)."""
+    without = {name: array for name, array in arrays.items() if name != LOGITS}
+    with_nan = arrays[LOGITS].copy()
+    with_nan[0, 0, 0, 0] = np.nan
+    return {
+        "missing": (without, f"1 weights do not fit: {LOGITS}: not in the file"),
+        "extra": (arrays | {"head/kernel": np.zeros(2)}, "1 weights do not fit: head/kernel: not in this model"),
+        "shape": (
+            arrays | {LOGITS: np.zeros([1, 1, 8, 5], "f4")},
+            f"{LOGITS}: (1, 1, 8, 5) in the file, (1, 1, 8, 3) in this model",
+        ),
+        "nan": (arrays | {LOGITS: with_nan}, f"values that are not finite in {LOGITS}"),
+    }
+
+
+@pytest.mark.parametrize("kind", ["missing", "extra", "shape", "nan"])
+def test_weights_that_do_not_fit_are_named_and_none_is_assigned(network, arrays, tmp_path, kind):
+    before = weight_arrays(network)
+    changed, message = misfits(arrays)[kind]
+    path = saved(tmp_path, {name: array + 1 for name, array in changed.items()})
+    with pytest.raises(InputError) as raised:
+        assign_weights(network, path)
+    assert str(raised.value).startswith(f"{path}: ") and message in str(raised.value)
+    for name, array in weight_arrays(network).items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_what_does_not_fit_may_be_left_as_it_is_and_is_listed(network, arrays, tmp_path):
+    before = weight_arrays(network)[LOGITS]
+    changed, message = misfits(arrays)["shape"]
+    lines = assign_weights(network, saved(tmp_path, changed | {"head/kernel": np.zeros(2)}), skip_mismatched=True)
+    assert lines == ["head/kernel: not in this model", message]
+    np.testing.assert_array_equal(weight_arrays(network)[LOGITS], before)
+    np.testing.assert_array_equal(weight_arrays(network)["logits/bias"], arrays["logits/bias"])
+
+
+@pytest.mark.parametrize("step", ["fsync", "replace"])
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch, step):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_atomically(tmp_path / "config.json", b"old")
+    monkeypatch.setattr(run_directory.os, step, full)
+    with pytest.raises(RunError, match=r"config.json: cannot be written \(No space left on device\)"):
+        write_atomically(tmp_path / "config.json", b"new")
+    monkeypatch.undo()
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"config.json": b"old"}
+
+
+def test_a_run_is_loaded_with_its_config_and_its_weights(network, arrays, tmp_path):
+    write_config(tmp_path, CONFIG, INFO)
+    assign_weights(network, saved(tmp_path, arrays))
+    save_weights(tmp_path / "weights" / "last.npz", network)
+    (tmp_path / "weights.npz").unlink()
+    config, info, loaded = load_run(tmp_path)
+    assert (config, info) == (CONFIG, INFO)
+    np.testing.assert_array_equal(weight_arrays(loaded)[LOGITS], arrays[LOGITS])
+
+
+def test_a_folder_that_is_no_run_and_one_without_weights_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"not a run directory \(no config.json\)"):
+        load_run(tmp_path)
+    with pytest.raises(InputError, match=r"nowhere: not a run directory"):
+        load_run(tmp_path / "nowhere")
+    write_config(tmp_path, CONFIG, INFO)
+    with pytest.raises(InputError, match=r"no weights yet \(weights/last.npz\); train it first"):
+        load_run(tmp_path)
+
+
+def test_weights_without_their_checksum_are_refused(network, tmp_path):
+    write_config(tmp_path, CONFIG, INFO)
+    save_weights(tmp_path / "weights" / "last.npz", network)
+    (tmp_path / "weights" / "last.npz.sha256").unlink()
+    with pytest.raises(InputError, match=r"its checksum last.npz.sha256 is missing"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "{", '"text"', "[]", "{}", '{"dataset_info": 5}', "\udc80"])
+def test_a_damaged_config_is_named(tmp_path, text):
+    (tmp_path / "config.json").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(InputError, match=r"config.json: damaged"):
+        read_config(tmp_path)
+
+
+def test_a_config_with_an_unknown_field_is_named(tmp_path):
+    write_config(tmp_path, CONFIG, INFO)
+    values = json.loads((tmp_path / "config.json").read_text())
+    values["training"]["learning_rte"] = 1.0
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    with pytest.raises(InputError, match="did you mean 'learning_rate'"):
+        read_config(tmp_path)
+
+
+def test_a_lock_is_free_again_afterwards_and_an_unused_directory_is_gone(tmp_path):
+    with locked(tmp_path / "run"), pytest.raises(InputError, match="another run"), locked(tmp_path / "run"):
+        pass
+    assert not (tmp_path / "run").exists()
+    with locked(tmp_path / "run"):
+        (tmp_path / "run" / "metrics.csv").write_text("step\n")
+    assert sorted(os.listdir(tmp_path / "run")) == ["lock", "metrics.csv"]
+    with locked(tmp_path / "run"):
+        pass
+
+
+def test_a_directory_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(InputError, match=r"file/run: cannot be written \(Not a directory\)"),
+        locked(tmp_path / "file/run"),
+    ):
+        pass
