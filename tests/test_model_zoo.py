@@ -9,7 +9,10 @@ import pytest
 
 from tfseg import architectures
 from tfseg.config import ExperimentConfig
-from tfseg.data import datasets
+from tfseg.data import camvid, datasets, pipeline, tfrecord
+from tfseg.data.raw import ConvertOptions
+from tfseg.training.evaluation import evaluate
+from tfseg.training.run_directory import load_run
 from tfseg.training.runner import check_config
 
 ZOO = Path(__file__).resolve().parent.parent / "model_zoo"
@@ -65,8 +68,6 @@ def test_the_papers_form_on_camvid_is_trained_like_ours():
 
 @pytest.mark.parametrize("folder", MODELS, ids=lambda folder: folder.name)
 def test_a_trained_model_loads_and_its_card_has_its_figures(folder):
-    from tfseg.training.run_directory import load_run
-
     _, info, network = load_run(folder)
     assert network.num_classes == info.num_classes
     assert all(np.isfinite(variable.numpy()).all() for variable in network.variables)
@@ -74,3 +75,15 @@ def test_a_trained_model_loads_and_its_card_has_its_figures(folder):
     card = (folder / "README.md").read_text()
     score = metrics["iterations"][network.default_iterations - 1]["miou"]
     assert f"{100 * score:.1f}" in card
+
+
+def test_the_camvid_model_knows_real_frames(camvid_dir, tmp_path):
+    """Six val frames across the sequences; on all 101 it has the score on its card."""
+    found = camvid.list_examples(Path(camvid_dir), ConvertOptions())
+    written = tfrecord.write_split(tmp_path, "val", found.splits["val"][::18], found.encode)
+    examples = pipeline.eval_examples([str(tmp_path / shard.file) for shard in written.shards], camvid.INFO)
+    _, info, network = load_run(ZOO / "camvid_rnn_mobilenet_v2")
+    result = evaluate(network, examples, info, 6, num_examples=written.num_examples)
+    scores = [entry["miou"] for entry in result["iterations"]]
+    assert scores[5] > 0.5
+    assert scores[5] > scores[0]

@@ -1,6 +1,5 @@
 """CamVid's folder layout, its void class, and the dev split."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,8 +9,6 @@ import tensorflow as tf
 from tfseg.data import camvid, datasets, pipeline, tfrecord
 from tfseg.data.raw import ConvertOptions
 from tfseg.errors import InputError
-
-REAL = os.environ.get("TFSEG_CAMVID_DIR")
 
 
 def write_split(root, split, names, save, value=0, prefix=""):
@@ -96,9 +93,8 @@ def test_a_list_with_one_path_a_line_is_refused(tmp_path, save):
         listing(tmp_path)
 
 
-@pytest.mark.skipif(not REAL, reason="TFSEG_CAMVID_DIR is not set: no real CamVid frames")
-def test_the_real_data_set_has_its_published_sizes_and_no_leak_from_fit_to_dev():
-    found = listing(Path(REAL))
+def test_the_real_data_set_has_its_published_sizes_and_no_leak_from_fit_to_dev(camvid_dir):
+    found = listing(Path(camvid_dir))
     assert found.problems == []
     fit, dev = found.splits["train_fit"], found.splits["dev"]
     assert (len(fit), len(dev), len(found.splits["val"])) == (294, 73, 101)
@@ -107,10 +103,9 @@ def test_the_real_data_set_has_its_published_sizes_and_no_leak_from_fit_to_dev()
         assert last < min(example.frame_id for example in dev if example.sequence_id == sequence)
 
 
-@pytest.mark.skipif(not REAL, reason="TFSEG_CAMVID_DIR is not set: no real CamVid frames")
-def test_a_real_frame_survives_the_record(tmp_path):
-    example = listing(Path(REAL)).splits["val"][0]
-    encode = listing(Path(REAL)).encode
+def test_a_real_frame_survives_the_record(camvid_dir, tmp_path):
+    example = listing(Path(camvid_dir)).splits["val"][0]
+    encode = listing(Path(camvid_dir)).encode
     written = tfrecord.write_split(tmp_path, "val", [example], encode)
     batch = next(iter(pipeline.eval_examples([str(tmp_path / written.shards[0].file)], camvid.INFO)))
     assert batch["image"].shape == (1, 360, 480, 3)

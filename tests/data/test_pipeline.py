@@ -141,28 +141,33 @@ def test_skipping_decodes_nothing(tmp_path):
     assert names(batches(files, 2, num_examples=40, batch_size=1, data=data, start_step=1)) == ["1.jpg", "2.jpg"]
 
 
-@pytest.mark.parametrize("num_pipelines", [2, 3])
-def test_workers_together_see_the_batches_of_one_process(shards, num_pipelines):
-    single = batches(shards, 5, batch_size=6)
-    parts = [
-        batches(
-            shards,
-            5,
-            batch_size=6 // num_pipelines,
-            input_context=tf.distribute.InputContext(num_pipelines, worker, num_pipelines),
-        )
-        for worker in range(num_pipelines)
-    ]
-    for step, whole in enumerate(single):
-        for worker, part in enumerate(parts):
-            for key in ("image", "label", "filename"):
-                np.testing.assert_array_equal(part[step][key], whole[key][worker::num_pipelines])
+@pytest.mark.parametrize(
+    "num_workers,replicas_each,sizes",
+    [(1, 2, (3, 3)), (2, 1, (3, 3)), (3, 1, (2, 2, 2)), (1, 4, (1, 2, 1, 2)), (2, 2, (1, 2, 1, 2)), (1, 6, (1,) * 6)],
+)
+def test_replicas_together_see_the_batches_of_one_device(shards, num_workers, replicas_each, sizes):
+    """6 examples a step, whatever the number of replicas, each of them once."""
+    whole, num_replicas = batches(shards, 5, batch_size=6), num_workers * replicas_each
+    parts = []
+    for worker in range(num_workers):
+        context = tf.distribute.InputContext(num_workers, worker, num_replicas)
+        parts.append(batches(shards, 5 * replicas_each, batch_size=6, input_context=context))
+    for step, expected in enumerate(whole):
+        replicas = [batch for part in parts for batch in part[step * replicas_each :][:replicas_each]]
+        assert tuple(len(batch["label"]) for batch in replicas) == sizes
+        for key in ("image", "label", "filename"):
+            np.testing.assert_array_equal(np.concatenate([batch[key] for batch in replicas]), expected[key])
 
 
 def test_a_worker_resumes_where_the_unbroken_one_would_be(shards):
     context = tf.distribute.InputContext(2, 1, 2)
-    unbroken = batches(shards, 6, batch_size=2, input_context=context)
-    assert_equal(unbroken[4:], batches(shards, 2, batch_size=2, input_context=context, start_step=4))
+    unbroken = batches(shards, 6, batch_size=4, input_context=context)
+    assert_equal(unbroken[4:], batches(shards, 2, batch_size=4, input_context=context, start_step=4))
+
+
+def test_a_step_has_an_image_for_every_replica(shards):
+    with pytest.raises(InputError, match="--batch_size=2 is less than one image for each of 3 replicas"):
+        batches(shards, 1, batch_size=2, input_context=tf.distribute.InputContext(1, 0, 3))
 
 
 def test_a_data_set_of_one_image_fills_every_batch(tmp_path):

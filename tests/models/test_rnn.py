@@ -107,6 +107,19 @@ def test_a_seeded_canvas_moves_the_result(model, images):
     assert np.abs(model.refine(features, seeded)["canvas"] - model.refine(features)["canvas"]).max() > 0.1
 
 
+def test_half_precision_keeps_canvas_state_and_logits_in_float32(images):
+    keras.mixed_precision.set_global_policy("mixed_bfloat16")
+    try:
+        model = toy_model()
+        assert model.backbone(images)["last"].dtype == tf.bfloat16
+        state = model.refine(model.encode(images))
+        assert {name: value.dtype for name, value in state.items()} == dict.fromkeys(state, tf.float32)
+        outputs = model(images)
+        assert {canvas.dtype for canvas in [outputs["semantic_logits"], *outputs["canvases"]]} == {tf.float32}
+    finally:
+        keras.mixed_precision.set_global_policy("float32")
+
+
 def test_gradients_reach_every_weight():
     model = toy_model(canvas_stride=8, feature_strides=(4, 8))
     images = tf.random.uniform([1, 32, 32, 3], 0, 255)

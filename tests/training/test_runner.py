@@ -129,6 +129,20 @@ def test_no_readable_checkpoint_is_an_error_and_never_step_0(toy_records, copied
         runner.train(toy_config(toy_records, {}), copied)
 
 
+def test_a_finished_run_started_again_is_left_as_it_is(toy_records, unbroken, copied):
+    runner.train(toy_config(toy_records, {}), copied)
+    assert losses_of(copied) == losses_of(unbroken)
+    before = np.load(unbroken / "weights" / "last.npz")
+    for name, ours in np.load(copied / "weights" / "last.npz").items():
+        np.testing.assert_array_equal(ours, before[name])
+
+
+def test_a_batch_may_be_larger_than_the_data_set(toy_records, tmp_path):
+    config = toy_config(toy_records, {"training": {"global_batch_size": 12, "total_steps": 2}})
+    runner.train(config, tmp_path / "run")
+    assert list(losses_of(tmp_path / "run")) == [1, 2]
+
+
 def test_another_config_is_refused_with_the_difference_unless_overridden(toy_records, copied):
     changed = toy_config(toy_records, {"training": {"learning_rate": 0.5, "global_batch_size": 2}})
     with pytest.raises(InputError, match=r"global_batch_size: 4 -> 2; training.learning_rate: 0.001 -> 0.5"):
@@ -275,6 +289,13 @@ def test_a_changed_weights_file_is_refused(copied):
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     with pytest.raises(InputError, match="sha256"):
         load_run(copied)
+
+
+def test_a_batch_that_its_replicas_cannot_share_equally_counts_every_pixel_once(toy_records, unbroken, tmp_path):
+    """4 images on 3 devices: 1, 1 and 2."""
+    values = {"devices": 3, "options": {"strategy": "mirrored"}, "training": {"total_steps": 1}}
+    finish(start(toy_records, tmp_path / "run", values))
+    assert float(losses_of(tmp_path / "run")[1]) == pytest.approx(float(losses_of(unbroken)[1]), abs=1e-4)
 
 
 def free_port():

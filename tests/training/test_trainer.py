@@ -85,6 +85,18 @@ def test_a_pixel_that_is_not_finite_changes_no_weight_and_no_statistic(value, op
     assert float(trainer.train_step(batch)["is_finite"]) == 1
 
 
+def test_an_optimizer_without_loss_scaling_is_guarded_too():
+    """As on a TPU, which has none: the step then passes zero gradients on."""
+    trainer, batch = toy_trainer(optimizer="sgd", momentum=0.0), toy_batch()
+    trainer.compile(optimizer=trainer.optimizer.inner_optimizer)
+    assert float(trainer.train_step(batch)["is_finite"]) == 1
+    before = weights_of(trainer)
+    logs = trainer.train_step(batch | {"image": tf.fill([2, 8, 8, 3], math.nan)})
+    assert float(logs["is_finite"]) == 0
+    for kept, now in zip(before, weights_of(trainer), strict=True):
+        np.testing.assert_array_equal(kept, now)
+
+
 def test_a_batch_with_every_pixel_ignored_has_loss_zero_and_leaves_the_kernels_alone():
     trainer, batch = toy_trainer(optimizer="sgd"), toy_batch()
     before = [variable.numpy() for variable in trainer.network.trainable_variables]

@@ -6,6 +6,7 @@ batches cross the borders of epochs.
 """
 
 import contextlib
+import itertools
 import os
 
 import tensorflow as tf
@@ -32,35 +33,52 @@ def train_batches(
       info: DatasetInfo; its ignore label fills what lies outside an image.
       data: has crop_size, min_scale, max_scale, flip, color_jitter, rotation and shuffle_buffer (the data part of an
         experiment).
-      batch_size: examples a batch of this pipeline, that is of this worker.
+      batch_size: examples of one step, over all replicas.
       seed: of order and augmentation.
       start_step: batches an unbroken run has already seen; the first batch is the one that follows them.
       make_targets: {"image", "label", "filename"} of one augmented example -> dict of tensors.
       num_examples: examples in all shards.
-      input_context: tf.distribute.InputContext. Pipeline k of n gets the examples k, k + n, k + 2n ... of one common
-        order, so that step for step the workers' batches together are the batch of one process of size n * batch_size.
+      input_context: tf.distribute.InputContext: each replica gets its part of the step's examples, and all replicas of
+        all workers together get what one device would. Parts differ by one example where the size is no multiple.
     Returns:
-      Batches of what `make_targets` returns, from {"image": float32 [batch_size, *crop_size, 3] in 0..255, "label":
-      int32 [batch_size, *crop_size], "filename": string [batch_size]}.
+      Batches of what `make_targets` returns, from {"image": float32 [batch, *crop_size, 3] in 0..255, "label": int32
+      [batch, *crop_size], "filename": string [batch]}; one batch is one replica's, in turn for the replicas of this
+      worker.
     Raises:
-      InputError: for no examples. While iterating, of tf.errors: DataLossError for a damaged shard,
-        InvalidArgumentError for an image or label that cannot be used (see `locate_unusable`), FailedPreconditionError
-        if the shards do not hold `num_examples`.
+      InputError: for no examples, or fewer in a step than there are replicas. While iterating, of tf.errors:
+        DataLossError for a damaged shard, InvalidArgumentError for an image or label that cannot be used (see
+        `locate_unusable`), FailedPreconditionError if the shards do not hold `num_examples`.
     """
     if not files or num_examples < 1:
         raise InputError(f"{info.name}: the training split is empty; training needs at least one labelled image")
-    num_pipelines = input_context.num_input_pipelines if input_context else 1
-    start = start_step * batch_size * num_pipelines
-    records = _shuffled_records(files, num_examples, seed, data.shuffle_buffer, start)
-    if num_pipelines > 1:
-        records = records.shard(num_pipelines, input_context.input_pipeline_id)
+    first, sizes = _share(batch_size, input_context)
+    records = _shuffled_records(files, num_examples, seed, data.shuffle_buffer, start_step * batch_size)
+    if sum(sizes) < batch_size:
+        last = first + sum(sizes)
+        records = records.filter(lambda index, _: (index % batch_size >= first) & (index % batch_size < last))
 
     def load(index, record):
         return make_targets(augmented_example(parse_example(record), info, data, seed, index))
 
-    batches = records.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    batches = batches.batch(batch_size, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
-    return batches.with_options(_options())
+    examples = records.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    if len(set(sizes)) == 1:
+        batches = examples.batch(sizes[0], drop_remainder=True)  # of a static size, which XLA needs
+    else:
+        batches = examples.batch(1).rebatch(sizes)
+    return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def _share(batch_size, input_context):
+    """This worker's part of a step: the position of its first example, and how many each of its replicas gets."""
+    if input_context is None:
+        return 0, [batch_size]
+    num_replicas, num_pipelines = input_context.num_replicas_in_sync, input_context.num_input_pipelines
+    if batch_size < num_replicas:
+        raise InputError(f"--batch_size={batch_size} is less than one image for each of {num_replicas} replicas")
+    borders = [replica * batch_size // num_replicas for replica in range(num_replicas + 1)]
+    here = num_replicas // num_pipelines
+    borders = borders[input_context.input_pipeline_id * here :][: here + 1]
+    return borders[0], [after - before for before, after in itertools.pairwise(borders)]
 
 
 def eval_examples(files, info, batch_size=1) -> tf.data.Dataset:

@@ -254,16 +254,15 @@ def _batches(config, manifest, files, start_step, batch_size, input_context=None
 def _fit(trainer, config, workdir, saved, data, first_step):
     strategy = trainer.distribute_strategy
     training = config.training
-    replicas = strategy.num_replicas_in_sync
-    if training.global_batch_size % replicas:
-        raise InputError(f"batch size {training.global_batch_size} cannot be shared by {replicas} replicas")
-    per_replica = training.global_batch_size // replicas
     is_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
+    if is_tpu and training.global_batch_size % strategy.num_replicas_in_sync:
+        raise InputError(
+            f"--batch_size={training.global_batch_size}: on a TPU it must be a multiple of the "
+            f"{strategy.num_replicas_in_sync} replicas"
+        )
 
     def make_dataset(context):
-        # A pipeline hands its replicas one batch each in turn.
-        start = first_step * context.num_replicas_in_sync // context.num_input_pipelines
-        batches = _batches(config, data.manifest, data.files, start, per_replica, context)
+        batches = _batches(config, data.manifest, data.files, first_step, training.global_batch_size, context)
         return batches.map(_without_filenames) if is_tpu else batches
 
     dataset = strategy.distribute_datasets_from_function(make_dataset)
