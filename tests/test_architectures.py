@@ -8,7 +8,9 @@ from tensorflow import keras
 from tfseg import architectures
 from tfseg.backbones import BackboneConfig
 from tfseg.config import MODEL_CONFIGS
+from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.fcn import FCNConfig
+from tfseg.models.pspnet import PSPNetConfig
 from tfseg.models.rnn import RNNConfig
 
 NUM_CLASSES = 5
@@ -24,6 +26,16 @@ ROWS = {
     ),
     # Projection 112 -> 8, hidden 8 -> 6, logits 6 -> 5, with their biases.
     FCNConfig: (FCNConfig(TOY, widths=(8, 6)), BACKBONE_PARAMETERS + 113 * 8 + 9 * 6 + 7 * 5),
+    # Image pooling and 1x1 112 -> 8, two dilated 3x3, projection 32 -> 8, each with scale and shift; logits.
+    DeepLabV3Config: (
+        DeepLabV3Config(TOY, atrous_rates=(2, 4), width=8),
+        BACKBONE_PARAMETERS + 2 * 112 * 8 + 2 * 9 * 112 * 8 + 32 * 8 + 5 * 16 + 9 * 5,
+    ),
+    # Two levels 112 -> 8, 3x3 of 112 + 16 -> 8, each with scale and shift; logits.
+    PSPNetConfig: (
+        PSPNetConfig(TOY, bins=(1, 3), width=8),
+        BACKBONE_PARAMETERS + 2 * 112 * 8 + 9 * 128 * 8 + 3 * 16 + 9 * 5,
+    ),
 }
 
 

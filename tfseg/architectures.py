@@ -7,7 +7,9 @@ import tensorflow as tf
 
 from tfseg import losses
 from tfseg.data import targets
+from tfseg.models.deeplabv3 import DeepLabV3, DeepLabV3Config
 from tfseg.models.fcn import FCN, FCNConfig
+from tfseg.models.pspnet import PSPNet, PSPNetConfig
 from tfseg.models.rnn import RNNConfig, RNNSegmenter, training_outputs
 
 
@@ -37,6 +39,8 @@ def feed_forward_outputs(network, images, seed):
 ARCHITECTURES = {
     RNNConfig: Architecture(targets.semantic, RNNSegmenter, training_outputs, losses.semantic),
     FCNConfig: Architecture(targets.semantic, FCN, feed_forward_outputs, losses.semantic),
+    DeepLabV3Config: Architecture(targets.semantic, DeepLabV3, feed_forward_outputs, losses.semantic),
+    PSPNetConfig: Architecture(targets.semantic, PSPNet, feed_forward_outputs, losses.semantic),
 }
 
 

@@ -11,10 +11,12 @@ import types
 import typing
 
 from tfseg.errors import InputError
+from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.fcn import FCNConfig
+from tfseg.models.pspnet import PSPNetConfig
 from tfseg.models.rnn import RNNConfig
 
-MODEL_CONFIGS = {"rnn": RNNConfig, "fcn": FCNConfig}
+MODEL_CONFIGS = {"rnn": RNNConfig, "fcn": FCNConfig, "deeplabv3": DeepLabV3Config, "pspnet": PSPNetConfig}
 
 
 @dataclasses.dataclass
@@ -99,7 +101,7 @@ class TrainingConfig:
 class ExperimentConfig:
     """One run: a model, its data, its training."""
 
-    model: RNNConfig | FCNConfig
+    model: RNNConfig | FCNConfig | DeepLabV3Config | PSPNetConfig
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
 

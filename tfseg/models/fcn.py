@@ -3,13 +3,12 @@
 import dataclasses
 
 import tensorflow as tf
-from tensorflow import keras
 
-from tfseg import backbones
 from tfseg.backbones import BackboneConfig
 from tfseg.layers.conv import Conv2D
 from tfseg.layers.projection import FeatureProjection
 from tfseg.models.features import backbone_features, feature_strides, map_size
+from tfseg.models.feed_forward import FeedForwardSegmenter
 
 
 @dataclasses.dataclass
@@ -31,17 +30,11 @@ class FCNConfig:
     feature_strides: tuple[int, ...] = ()
 
 
-class FCN(keras.Model):
+class FCN(FeedForwardSegmenter):
     """[batch, height, width, 3] RGB, 0 to 255 -> "semantic_logits" [batch, h, w, num_classes]."""
 
-    is_recurrent = False
-    default_iterations = 1
-
     def __init__(self, config: FCNConfig, num_classes: int):
-        super().__init__(name="fcn", autocast=False)
-        self.config, self.num_classes = config, num_classes
-        self.canvas_stride = config.canvas_stride or config.backbone.output_stride
-        self.backbone = backbones.build(config.backbone)
+        super().__init__(config, num_classes, config.canvas_stride or config.backbone.output_stride, "fcn")
         self.projection = FeatureProjection(
             config.widths[0], feature_strides(config), self.canvas_stride, name="projection"
         )
@@ -52,21 +45,12 @@ class FCN(keras.Model):
             Conv2D(width, config.kernel_size, use_bias=True, name=f"hidden_{index}")
             for index, width in enumerate(config.widths[1:], 2)
         ]
-        self.logits = Conv2D(num_classes, use_bias=True, initializer="glorot_normal", name="logits", dtype=tf.float32)
 
-    def call(self, images, training=False):
-        logits = self.encode(images, training=training)["canvas"]
-        return {"semantic_logits": logits, "canvases": [logits]}
-
-    def encode(self, images, training=False):
-        """The whole network: {"canvas": logits}, so that callers of recurrent models can call this one alike."""
+    def features(self, images, training=False):
+        """[batch, h, w, widths[-1]]."""
         endpoints = backbone_features(self.backbone, self.config, images, training)
         size = map_size(images, self.canvas_stride)
         features = tf.nn.relu(self.projection(endpoints, size) + self.bias)
         for layer in self.hidden:
             features = tf.nn.relu(layer(features))
-        return {"canvas": self.logits(features)}
-
-    def refine(self, features, state=None):
-        """Nothing is left to refine: returns `features`."""
         return features

@@ -1,0 +1,83 @@
+"""Pooling over several scales of context: atrous and spatial pyramids."""
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tfseg.layers.conv import ConvBatchNorm
+from tfseg.layers.resize import resize_bilinear
+
+
+class AtrousSpatialPyramid(keras.layers.Layer):
+    """Atrous spatial pyramid pooling, ASPP (Chen et al. 2017, arXiv:1706.05587, Sec. 3.3).
+
+    A 1x1 convolution, a dilated 3x3 one for each rate and the pooled image, concatenated and projected; all have
+    `filters` channels, batch normalisation and ReLU. Sub-layers carry the scope names of DeepLab's checkpoints, and the
+    concatenation has their order: image pooling, 1x1, then the rates.
+
+    Args:
+      filters: channels of every branch and of the result.
+      rates: dilations of the 3x3 convolutions; none at all is the mobile form.
+    Input [batch, h, w, channels] -> [batch, h, w, filters].
+    """
+
+    def __init__(self, filters, rates, **kwargs):
+        super().__init__(**kwargs)
+        self.image_pooling = ConvBatchNorm(filters, name="image_pooling")
+        self.branches = [ConvBatchNorm(filters, name="aspp0")] + [
+            ConvBatchNorm(filters, 3, dilation=rate, name=f"aspp{index}") for index, rate in enumerate(rates, 1)
+        ]
+        self.projection = ConvBatchNorm(filters, name="concat_projection")
+
+    def call(self, inputs, training=False):
+        pooled = tf.reduce_mean(tf.cast(inputs, tf.float32), [1, 2], keepdims=True)
+        pooled = self.image_pooling(tf.cast(pooled, inputs.dtype), training=training)
+        branches = [branch(inputs, training=training) for branch in self.branches]
+        branches.insert(0, tf.broadcast_to(pooled, tf.shape(branches[0])))
+        return self.projection(tf.concat(branches, -1), training=training)
+
+    def convolutions(self):
+        """{scope in DeepLab's checkpoints: ConvBatchNorm}."""
+        return {layer.name: layer for layer in (self.image_pooling, *self.branches, self.projection)}
+
+
+class SpatialPyramid(keras.layers.Layer):
+    """Pyramid pooling (Zhao et al. 2017, arXiv:1612.01105, Sec. 3.2).
+
+    The map is averaged over grids of bins x bins cells; each grid is reduced by a 1x1 convolution with batch
+    normalisation and ReLU, enlarged bilinearly and concatenated behind the map.
+
+    Args:
+      filters: channels of each level.
+      bins: cells on a side, one number a level.
+    Input [batch, h, w, channels], h and w at least 1 -> [batch, h, w, channels + len(bins) * filters].
+    """
+
+    def __init__(self, filters, bins, **kwargs):
+        super().__init__(**kwargs)
+        self.bins = bins
+        self.levels = [ConvBatchNorm(filters, name=f"level_{count}") for count in bins]
+
+    def call(self, inputs, training=False):
+        size, outputs = tf.shape(inputs)[1:3], [inputs]
+        for count, level in zip(self.bins, self.levels, strict=True):
+            reduced = level(average_bins(inputs, count), training=training)
+            outputs.append(tf.cast(resize_bilinear(reduced, size), inputs.dtype))
+        static = [*inputs.shape[:3], inputs.shape[3] + sum(layer.conv.filters for layer in self.levels)]
+        return tf.ensure_shape(tf.concat(outputs, -1), static)
+
+
+def average_bins(inputs, count):
+    """[batch, h, w, channels] -> [batch, count, count, channels] averages of a grid that covers the map.
+
+    Cell i spans floor(i * h / count) to ceil((i + 1) * h / count): neighbours share a row where h is no multiple, and
+    maps smaller than the grid repeat rows.
+    """
+    means = tf.cast(inputs, tf.float32)
+    for axis in (1, 2):
+        length = means.shape[axis] if means.shape[axis] is not None else tf.shape(means)[axis]
+        cells = []
+        for index in range(count):
+            first, last = index * length // count, ((index + 1) * length + count - 1) // count
+            cells.append(tf.reduce_mean(means[:, first:last] if axis == 1 else means[:, :, first:last], axis))
+        means = tf.stack(cells, axis)
+    return tf.cast(means, inputs.dtype)
