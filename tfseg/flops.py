@@ -1,58 +1,274 @@
-"""What a network costs, counted by TensorFlow's profiler on the graph that runs."""
+"""What a network costs, counted by TensorFlow's own statistics on the graph that runs.
 
-import contextlib
+Two units, never mixed: GMACs are 10^9 multiply-accumulates of convolutions and matrix products. GFLOPs are 10^9
+floating point operations as TensorFlow's profiler counts them: 2 for a multiply-accumulate, and those of every other
+operation it knows (additions, products, pooling, but neither sigmoid nor resizing).
+"""
+
+import dataclasses
 
 import tensorflow as tf
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2_as_graph
+from tensorflow.python.framework import ops
+from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
-# Operations that multiply and accumulate; the profiler counts two FLOPs for each such pair.
-MAC_OPERATIONS = ("Conv2D", "DepthwiseConv2dNative", "Conv2DBackpropInput", "MatMul", "BatchMatMul", "BatchMatMulV2")
+from tfseg.layers.conv import dilation_by_space_to_batch
+
+# Operations whose FLOPs are pairs of a multiplication and an addition.
+MAC_OPERATIONS = frozenset(
+    ("Conv2D", "Conv2DBackpropInput", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMul", "BatchMatMulV2")
+)
+# Products that TensorFlow has no statistic for: they would count as nothing.
+UNCOUNTED = frozenset(
+    ("Einsum", "BatchMatMulV3", "XlaCallModule", "XlaLaunch", "_FusedConv2D", "_FusedMatMul", "SparseTensorDenseMatMul")
+)
+CALLS, LOOPS, BRANCHES = (
+    ("PartitionedCall", "StatefulPartitionedCall"),
+    ("While", "StatelessWhile"),
+    ("If", "StatelessIf", "Case", "StatelessCase"),
+)
+# Their result is their input's memory.
+ALIASES = ("Identity", "Reshape", "Squeeze", "ExpandDims", "ReadVariableOp", "StopGradient")
+# Loops are followed this far, and whole numbers in tensors up to this size.
+MAX_TRIPS, MAX_ELEMENTS = 10_000, 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """One operation of the graph.
+
+    Attributes:
+      name: in the graph; operations of a called function or a loop's body stand behind the caller's name.
+      kind: TensorFlow's name for it, e.g. "Conv2D".
+      flops: as TensorFlow counts them, over all executions.
+      executions: how often it runs: the trips of the loops around it.
+    """
+
+    name: str
+    kind: str
+    flops: int
+    executions: int
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates over all executions; 0 for what is no convolution or matrix product."""
+        return self.flops // 2 if self.kind in MAC_OPERATIONS else 0
+
+
+def count(function) -> list[Operation]:
+    """The operations of a concrete function that cost something by TensorFlow's statistics.
+
+    Functions it calls are followed. Of a loop, the body counts as often as it runs, which has to follow from constants.
+    Of branches the dearest counts.
+
+    Args:
+      function: tf.ConcreteFunction with static shapes.
+    Raises:
+      ValueError: an operation whose cost would be missed: a product of unknown shape, one without a statistic, or a
+        loop whose trips cannot be told.
+    """
+    return _count_graph(function.graph, {}, "", 1)
+
+
+def gmacs(operations) -> float:
+    """10^9 multiply-accumulates of all operations together."""
+    return sum(operation.macs for operation in operations) / 1e9
+
+
+def gflops(operations) -> float:
+    """10^9 floating point operations, as TensorFlow counts them, of all operations together."""
+    return sum(operation.flops for operation in operations) / 1e9
+
+
+def trace(network, size, iterations, from_zeros=False):
+    """The concrete function from one image to the last canvas, unrolled, with static shapes.
+
+    Args:
+      network: has `encode` and `refine`.
+      size: (height, width) of the image.
+      iterations: of a recurrent network; 1 for others.
+      from_zeros: start from tensors of zeros, as published counts do, not from the state None, whose products are
+        skipped.
+    """
+
+    def run(image):
+        features = network.encode(image, training=False)
+        state = network.initial_state(features) if from_zeros and network.is_recurrent else None
+        for _ in range(iterations):
+            state = network.refine(features, state)
+        return state["canvas"]
+
+    return tf.function(run).get_concrete_function(tf.TensorSpec([1, *size, 3], tf.float32))
 
 
 def executed_gmacs(network, size, iterations) -> list[float]:
     """10^9 multiply-accumulates of one image after 1, 2, ..., `iterations` iterations, as executed.
 
     That is with the features' products hoisted and with the products of the zero state skipped in the first iteration.
-    From the second iteration on each costs the same.
 
     Args:
       network: has `encode` and `refine`; a feed-forward network has one entry.
       size: (height, width) of the image.
     """
-    counts = [_gmacs(network, size, count) for count in ((1, 2) if network.is_recurrent and iterations > 1 else (1,))]
-    return [counts[0] + index * (counts[-1] - counts[0]) for index in range(iterations if network.is_recurrent else 1)]
+    return _by_iteration(network, iterations, lambda n: gmacs(count(trace(network, size, n))))
 
 
-def _gmacs(network, size, iterations):
-    def run(image):
-        features, state = network.encode(image, training=False), None
-        for _ in range(iterations):
-            state = network.refine(features, state)
-        return state["canvas"]
+def tensorflow_gflops(network, size, iterations) -> list[float]:
+    """10^9 FLOPs as TensorFlow's profiler counts them, all operations it knows; arguments as `executed_gmacs`.
 
-    # Shapes must be static: the profiler counts an operation of unknown shape as nothing.
-    function = tf.function(run).get_concrete_function(tf.TensorSpec([1, *size, 3], tf.float32))
-    graph_def = convert_variables_to_constants_v2_as_graph(function)[1]
-    with tf.Graph().as_default() as graph:
-        tf.import_graph_def(graph_def, name="")
-        options = tf.compat.v1.profiler.ProfileOptionBuilder.float_operation()
-        options |= {"output": "none"}
-        with _deprecation_silenced():
-            profile = tf.compat.v1.profiler.profile(graph, cmd="op", options=options)
-    return _macs(profile.children) / 1e9
+    Of the function as it is written down: give a network with `hoist=False`. Its zero state is multiplied like any
+    other.
+    """
+    return _by_iteration(network, iterations, lambda n: gflops(count(trace(network, size, n, from_zeros=True))))
 
 
-@contextlib.contextmanager
-def _deprecation_silenced():
-    """The profiler's own registry calls a deprecated function, and says so."""
-    level = tf.get_logger().level
-    tf.get_logger().setLevel("ERROR")
-    try:
-        yield
-    finally:
-        tf.get_logger().setLevel(level)
+def published_gmacs(network, size, iterations) -> list[float]:
+    """10^9 multiply-accumulates in the convention of the papers' tables; arguments as `executed_gmacs`.
+
+    Half of TensorFlow's count on a graph whose dilated convolutions run between SpaceToBatchND and BatchToSpaceND, on
+    maps padded to a multiple of the dilation. Give a network with `hoist=False`.
+    """
+    with dilation_by_space_to_batch():
+        return [value / 2 for value in tensorflow_gflops(network, size, iterations)]
 
 
-def _macs(nodes):
-    """The profiler's "op" view is a chain: each kind of operation is a child of the one before."""
-    return sum((node.float_ops // 2 if node.name in MAC_OPERATIONS else 0) + _macs(node.children) for node in nodes)
+def _by_iteration(network, iterations, cost):
+    """[cost(1), ..., cost(iterations)], of which two are counted: from the second iteration on all cost the same."""
+    if not network.is_recurrent:
+        return [cost(1)]
+    counts = [cost(number) for number in range(1, min(iterations, 2) + 1)]
+    return [counts[0] + index * (counts[-1] - counts[0]) for index in range(iterations)]
+
+
+def peak_activation_bytes(function) -> int:
+    """Largest sum of the sizes of tensors that are live at one moment, weights not counted.
+
+    Analytic: operations run in the graph's order, a tensor lives from its making to its last use, and one that is
+    another's memory under a new shape costs nothing. What kernels need for themselves comes on top.
+    Operations inside called functions and loops are not looked into.
+    """
+    operations = [op for op in function.graph.get_operations() if op.type != "Const"]
+    owner, last_use = {}, {}
+    for moment, op in enumerate(operations):
+        for tensor in op.inputs:
+            last_use[owner.get(tensor.ref(), tensor.ref())] = moment
+        if op.type in ALIASES and op.inputs:
+            owner[op.outputs[0].ref()] = owner.get(op.inputs[0].ref(), op.inputs[0].ref())
+    for tensor in function.graph.outputs:
+        last_use[owner.get(tensor.ref(), tensor.ref())] = len(operations)
+    released = {}
+    for reference, moment in last_use.items():
+        released.setdefault(moment, []).append(reference.deref())
+    live = peak = 0
+    for moment, op in enumerate(operations):
+        live += sum(_bytes(tensor) for tensor in op.outputs if tensor.ref() not in owner and tensor.ref() in last_use)
+        peak = max(peak, live)
+        live -= sum(_bytes(tensor) for tensor in released.get(moment, ()) if tensor.op.type != "Const")
+    return peak
+
+
+def _bytes(tensor):
+    if tensor.dtype in (tf.resource, tf.variant, tf.string):
+        return 0
+    return (tensor.shape.num_elements() or 0) * tensor.dtype.size
+
+
+def _count_graph(graph, known, prefix, executions):
+    """Operations of a graph whose placeholders `known` ({name: value}) are constants."""
+    found = []
+    for op in graph.get_operations():
+        name = prefix + op.name
+        if op.type in CALLS:
+            found += _count_called(graph, op, op.get_attr("f").name, known, name, executions)
+        elif op.type in LOOPS:
+            trips = _trips(graph, op, known, name)
+            body = op.get_attr("body").name
+            found += _count_called(graph, op, body, known, name, executions * trips) if trips else []
+        elif op.type in BRANCHES:
+            found += _count_branches(graph, op, known, name, executions)
+        else:
+            flops = _flops(graph, op, name)
+            if flops:
+                found.append(Operation(name, op.type, flops * executions, executions))
+    return found
+
+
+def _flops(graph, op, name):
+    """TensorFlow's count for one execution; 0 for what it does not count."""
+    if op.type in UNCOUNTED:
+        raise ValueError(f"{name}: TensorFlow cannot count {op.type}; its cost would be missed")
+    if op.type in MAC_OPERATIONS and not all(tensor.shape.is_fully_defined() for tensor in (*op.inputs, *op.outputs)):
+        raise ValueError(
+            f"{name}: {op.type} has an unknown shape; its cost would be missed. Trace it with static shapes"
+        )
+    return int(ops.get_stats_for_node_def(graph, op.node_def, "flops").value or 0)
+
+
+def _count_called(graph, op, function_name, known, name, executions, skipped_inputs=0):
+    inputs = list(op.inputs)[skipped_inputs:]
+    called = _called_graph(graph, function_name, inputs)
+    # What enters a loop's first trip need not enter the others.
+    inner = {} if op.type in LOOPS else _known_inputs(called, _evaluate(graph, inputs, known))
+    return _count_graph(called, inner, f"{name}/", executions)
+
+
+def _count_branches(graph, op, known, name, executions):
+    branches = (
+        [op.get_attr(key) for key in ("then_branch", "else_branch")] if "If" in op.type else op.get_attr("branches")
+    )
+    counted = [_count_called(graph, op, b.name, known, name, executions, skipped_inputs=1) for b in branches]
+    return max(counted, key=lambda operations: sum(operation.flops for operation in operations))
+
+
+def _called_graph(graph, name, inputs):
+    """The graph of a function, with the shapes that its caller gives it."""
+    function = graph._get_function(name)
+    with graph.as_default():
+        return function_def_to_graph(
+            function.cached_definition,
+            input_shapes=[tensor.shape for tensor in inputs],
+            include_library_functions=True,
+        )
+
+
+def _trips(graph, op, known, name):
+    """How often a loop runs: its condition is computed, trip by trip, from the loop's small whole numbers alone."""
+    inputs = list(op.inputs)
+    condition = _called_graph(graph, op.get_attr("cond").name, inputs)
+    body = _called_graph(graph, op.get_attr("body").name, inputs)
+    values = _evaluate(graph, inputs, known)
+    for trip in range(MAX_TRIPS):
+        [is_going_on] = _evaluate(condition, condition.outputs, _known_inputs(condition, values))
+        if is_going_on is None:
+            break
+        if not is_going_on:
+            return trip
+        values = _evaluate(body, body.outputs, _known_inputs(body, values))
+    raise ValueError(f"{name}: how often this loop runs does not follow from constants")
+
+
+def _known_inputs(graph, values):
+    return {tensor.name: value for tensor, value in zip(graph.inputs, values, strict=True) if value is not None}
+
+
+def _evaluate(graph, tensors, known):
+    """Values of the small integer tensors that follow from constants and `known` placeholders; None for the others."""
+    constants = {tensor.name for tensor in tensors if _follows(tensor, known)}
+    with tf.compat.v1.Session(graph=graph) as session:
+        return [session.run(tensor.name, known) if tensor.name in constants else None for tensor in tensors]
+
+
+def _follows(tensor, known):
+    if not tensor.dtype.is_integer and not tensor.dtype.is_bool:
+        return False
+    if (tensor.shape.num_elements() or 1) > MAX_ELEMENTS:
+        return False
+    waiting, seen = [tensor], set()
+    while waiting:
+        value = waiting.pop()
+        if value.name in known or value.name in seen:
+            continue
+        seen.add(value.name)
+        if value.op.type == "Placeholder" or value.op.op_def.is_stateful:
+            return False
+        waiting += value.op.inputs
+    return True

@@ -1,7 +1,25 @@
 """Convolution, batch normalisation and their usual combination."""
 
+import contextlib
+import contextvars
+
 import tensorflow as tf
 from tensorflow import keras
+
+_dilates_by_space_to_batch = contextvars.ContextVar("dilates_by_space_to_batch", default=False)
+
+
+@contextlib.contextmanager
+def dilation_by_space_to_batch():
+    """Inside, dilated convolutions are traced as graphs of 2017 had them: SpaceToBatchND, convolution, BatchToSpaceND.
+
+    The result is the same. What is computed, and counted, is the map padded to a multiple of the dilation.
+    """
+    token = _dilates_by_space_to_batch.set(True)
+    try:
+        yield
+    finally:
+        _dilates_by_space_to_batch.reset(token)
 
 
 class Conv2D(keras.layers.Layer):
@@ -48,7 +66,9 @@ class Conv2D(keras.layers.Layer):
         inputs = pad_symmetric(inputs, self.kernel_size, self.dilation) if self.padding == "symmetric" else inputs
         padding = "VALID" if self.padding == "symmetric" else "SAME"
         kernel = tf.cast(self.kernel, inputs.dtype)
-        outputs = tf.nn.conv2d(inputs, kernel, self.stride, padding, dilations=self.dilation)
+        # tf.nn.convolution takes the way over SpaceToBatchND.
+        convolution = tf.nn.convolution if _dilates_by_space_to_batch.get() and self.dilation > 1 else tf.nn.conv2d
+        outputs = convolution(inputs, kernel, self.stride, padding, dilations=self.dilation)
         return tf.nn.bias_add(outputs, tf.cast(self.bias, outputs.dtype)) if self.use_bias else outputs
 
 

@@ -116,11 +116,13 @@ class RNNSegmenter(keras.Model):
 
     def initial_state(self, features):
         """Zeros in the state's shapes, for callers that need tensors (`refine` takes None as well)."""
-        shape = tf.shape(features["invariant"])[:3]
-        state = {"canvas": tf.zeros(tf.concat([shape, [self.num_classes]], 0))}
+        some_map = features["invariant"] if self.config.hoist else features["maps"][-1]
+        size = tuple(some_map.shape[1:3]) if self.config.hoist else features["size"]
+        size = [tf.shape(some_map)[axis + 1] if length is None else length for axis, length in enumerate(size)]
+        state = {"canvas": tf.zeros([tf.shape(some_map)[0], *size, self.num_classes])}
         for layer, cell in enumerate(self.cells, 1):
             for part in "hc":
-                state[f"{part}{layer}"] = tf.zeros(tf.concat([shape, [cell.filters]], 0))
+                state[f"{part}{layer}"] = tf.zeros([tf.shape(some_map)[0], *size, cell.filters])
         return state
 
     def refine(self, features, state=None):
