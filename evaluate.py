@@ -21,6 +21,9 @@ SPLIT = flags.DEFINE_string("split", None, "Split to evaluate on; default is the
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the raw data or of records; default is the run's.")
 ITERS = flags.DEFINE_integer("iters", None, "Iterations to score, from 1 to this; default is the number trained.")
 WEIGHTS = flags.DEFINE_enum("weights", "last", ["last", "best"], "Which weights of the run.")
+OUTPUT_STRIDE = flags.DEFINE_integer(
+    "output_stride", None, "8, 16 or 32 instead of the stride of training: finer costs more (deeplabv3, pspnet)."
+)
 MULTI_SCALE = flags.DEFINE_boolean("multi_scale", False, "Average the logits of scales 0.5, 0.75, 1, 1.25, 1.5, 1.75.")
 FLIP = flags.DEFINE_boolean("flip", False, "Average with the mirror image, too.")
 SIZE = flags.DEFINE_string("size", None, "HEIGHTxWIDTH that images are resized to; default is their own size.")
@@ -43,6 +46,7 @@ def main(argv):
         data_dir=DATA_DIR.value,
         iterations=ITERS.value,
         weights=WEIGHTS.value,
+        output_stride=OUTPUT_STRIDE.value,
         multi_scale=MULTI_SCALE.value,
         flip=FLIP.value,
         size=size,

@@ -59,7 +59,7 @@ def run(tmp_path, monkeypatch):
         return str(tmp_path / "data"), datasets.read_manifest(tmp_path / "data")
 
     monkeypatch.setattr(report.datasets, "open_dataset", open_dataset)
-    monkeypatch.setattr(report, "load_run", lambda path, which: (CONFIG, INFO, network))
+    monkeypatch.setattr(report, "load_run", lambda path, which, output_stride: (CONFIG, INFO, network))
     return tmp_path
 
 
@@ -168,6 +168,6 @@ def test_what_cannot_be_evaluated_is_said(run, options, message):
 
 def test_records_of_other_classes_are_refused(run, monkeypatch):
     other = type(INFO)("fake", ("red", "green", "violet"), INFO.colors)
-    monkeypatch.setattr(report, "load_run", lambda path, which: (CONFIG, other, FakeNetwork()))
+    monkeypatch.setattr(report, "load_run", lambda path, which, output_stride: (CONFIG, other, FakeNetwork()))
     with pytest.raises(InputError, match="records of 3 classes"):
         evaluate_run(run, ReportOptions(), count_gmacs)

@@ -7,7 +7,7 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from tfseg.config import ExperimentConfig, refuse_unknown
+from tfseg.config import MODEL_CONFIGS, ExperimentConfig, refuse_unknown
 from tfseg.errors import InputError
 
 RECIPES = Path(__file__).resolve().parent.parent / "model_zoo"
@@ -47,7 +47,7 @@ SHORT_FLAGS = {
     "backbone": ("model.backbone.name", str, "resnet50_v1[_beta], resnet101_v1[_beta] or mobilenet_v2."),
     "output_stride": ("model.backbone.output_stride", int, "Stride of the backbone's last map: 8, 16 or 32."),
     "iters": ("model.iterations", int, "Iterations of the recurrent model in training, and by default afterwards."),
-    "iters_range": ("model.iterations_range", _range, "a:b draws the last iteration of each step from a to b."),
+    "iters_range": ("model.iterations_range", _range, "a:b draws the last iteration of each step from a to b; off."),
     "loss_at": ("model.loss_at", _loss_at, "Iterations with a loss and their weights, e.g. 3:0.5,6:1."),
     "crop_size": ("data.crop_size", _size, "Training crop, HEIGHTxWIDTH."),
     "batch_size": ("training.global_batch_size", int, "Images an update, over all devices."),
@@ -66,7 +66,9 @@ SHORT_FLAGS = {
 }
 
 CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, e.g. model_zoo/voc2012/rnn_resnet101.py.")
-MODEL = flags.DEFINE_string("model", None, "Model whose default recipe for --dataset is taken: rnn or fcn.")
+MODEL = flags.DEFINE_string(
+    "model", None, f"Model whose default recipe for --dataset is taken: {', '.join(MODEL_CONFIGS)}."
+)
 
 
 def define_short_flags():

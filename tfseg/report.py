@@ -36,6 +36,7 @@ class ReportOptions:
       data_dir: None is the run's.
       iterations: scored from 1 to this; None is what the model was trained with.
       weights: "last" or "best" of a run directory.
+      output_stride: of the backbone, another than in training; None is that of training.
       multi_scale, flip, size: views of each image, see `views_of`; `size` is (height, width), None the image's own.
       report_dir: None is `report` in the run directory.
       compare: further report folders whose curves are drawn beside.
@@ -45,6 +46,7 @@ class ReportOptions:
     data_dir: str | None = None
     iterations: int | None = None
     weights: str = "last"
+    output_stride: int | None = None
     multi_scale: bool = False
     flip: bool = False
     size: tuple[int, int] | None = None
@@ -70,7 +72,7 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
       InputError: no such run, split or data; damaged data; labels of other classes.
     """
     curves = {_curve_name(folder): read_curve(folder) for folder in options.compare}
-    config, info, network = load_run(workdir, options.weights)
+    config, info, network = load_run(workdir, options.weights, options.output_stride)
     iterations = network.default_iterations if options.iterations is None else options.iterations
     if iterations < 1:
         raise InputError(f"{iterations} iterations: at least 1")

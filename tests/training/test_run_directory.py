@@ -6,11 +6,15 @@ import os
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.training.toy_run import toy_config
 from tfseg import architectures
+from tfseg.backbones import BackboneConfig
+from tfseg.config import ExperimentConfig
 from tfseg.errors import InputError, RunError
 from tfseg.labels import DatasetInfo
+from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.training import run_directory
 from tfseg.training.run_directory import (
     assign_weights,
@@ -26,7 +30,7 @@ from tfseg.training.run_directory import (
 
 CONFIG = toy_config("records", {})
 INFO = DatasetInfo("toy", ("bright", "dark", "green"), ((0, 0, 0), (9, 9, 9), (0, 9, 0)))
-LOGITS = "logits/kernel"
+LOGITS = "classifier/kernel"
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +57,7 @@ def test_every_weight_has_one_path_and_a_second_model_of_the_process_has_the_sam
     assert {name: v.shape for name, v in first.items()} == {name: v.shape for name, v in second.items()}
     assert not {id(variable) for variable in first.values()} & {id(variable) for variable in second.values()}
     assert first["backbone/stem/conv/kernel"].shape == (3, 3, 3, 8)
-    assert first[LOGITS] is network.logits.kernel
+    assert first[LOGITS] is network.classifier.kernel
 
 
 def test_saved_weights_are_read_back_exactly_and_their_checksum_is_beside_them(network, arrays, tmp_path):
@@ -103,9 +107,9 @@ def test_what_does_not_fit_may_be_left_as_it_is_and_is_listed(network, arrays, t
     before = weight_arrays(network)[LOGITS]
     changed, message = misfits(arrays)["shape"]
     lines = assign_weights(network, saved(tmp_path, changed | {"head/kernel": np.zeros(2)}), skip_mismatched=True)
-    assert lines == ["head/kernel: not in this model", message]
+    assert lines == [message, "head/kernel: not in this model"]
     np.testing.assert_array_equal(weight_arrays(network)[LOGITS], before)
-    np.testing.assert_array_equal(weight_arrays(network)["logits/bias"], arrays["logits/bias"])
+    np.testing.assert_array_equal(weight_arrays(network)["classifier/bias"], arrays["classifier/bias"])
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
@@ -183,3 +187,23 @@ def test_a_directory_that_cannot_be_written_is_named(tmp_path):
         locked(tmp_path / "file/run"),
     ):
         pass
+
+
+def test_weights_that_fit_every_output_stride_are_loaded_at_another(tmp_path):
+    """The same convolutions, denser: every second logit of the finer map, nearly, is one of the coarse map."""
+    config = ExperimentConfig(DeepLabV3Config(BackboneConfig("mobilenet_v2", width_multiplier=0.1), (2,), 8))
+    network = architectures.build(config.model, 3)
+    write_config(tmp_path, config, INFO)
+    save_weights(tmp_path / "weights" / "last.npz", network)
+    _, _, finer = load_run(tmp_path, output_stride=8)
+    image = tf.random.stateless_uniform([1, 65, 65, 3], [0, 1], 0, 255)
+    coarse, fine = (model.backbone(image)["last"] for model in (network, finer))
+    np.testing.assert_allclose(fine[:, ::2, ::2], coarse, atol=1e-4)
+    assert finer(image)["semantic_logits"].shape == (1, 9, 9, 3)
+    assert finer.config.rates() == (4,)
+
+
+def test_weights_made_for_one_output_stride_are_not_loaded_at_another(tmp_path):
+    with pytest.raises(InputError, match="--output_stride=8: the weights of .* are made for the one they have"):
+        write_config(tmp_path, CONFIG, INFO)
+        load_run(tmp_path, output_stride=8)

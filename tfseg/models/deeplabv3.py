@@ -1,6 +1,7 @@
 """DeepLabV3 (Chen et al. 2017, "Rethinking Atrous Convolution for Semantic Image Segmentation", arXiv:1706.05587)."""
 
 import dataclasses
+import typing
 
 from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
@@ -14,7 +15,7 @@ REFERENCE_STRIDE = 16
 class DeepLabV3Config:
     """Backbone, atrous spatial pyramid, logits.
 
-    Weights do not hang on the output stride: a network trained at 16 can be run at 8.
+    Its weights fit every output stride: a network trained at 16 can be run at 8.
 
     Attributes:
       backbone: the feature network.
@@ -22,6 +23,8 @@ class DeepLabV3Config:
         mobile form: 1x1 and image pooling alone (Sandler et al. 2018, arXiv:1801.04381, Sec. 6.3).
       width: channels of every branch.
     """
+
+    any_output_stride: typing.ClassVar[bool] = True
 
     backbone: BackboneConfig = dataclasses.field(default_factory=lambda: BackboneConfig("resnet101_v1_beta"))
     atrous_rates: tuple[int, ...] = (6, 12, 18)

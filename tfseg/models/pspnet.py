@@ -1,6 +1,7 @@
 """PSPNet (Zhao et al. 2017, "Pyramid Scene Parsing Network", arXiv:1612.01105)."""
 
 import dataclasses
+import typing
 
 import tensorflow as tf
 
@@ -16,7 +17,7 @@ from tfseg.models.feed_forward import FeedForwardSegmenter
 class PSPNetConfig:
     """Backbone, pyramid pooling, a 3x3 convolution, logits.
 
-    Weights do not hang on the output stride: a network trained at 16 can be run at 8.
+    Its weights fit every output stride: a network trained at 16 can be run at 8.
 
     Attributes:
       backbone: the feature network.
@@ -25,6 +26,8 @@ class PSPNetConfig:
       head_size: (height, width) that the pyramid's maps are resized to before the 3x3 convolution; empty is their own
         size. The published cost figures have (60, 60), at every input size.
     """
+
+    any_output_stride: typing.ClassVar[bool] = True
 
     backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
     bins: tuple[int, ...] = (1, 2, 3, 6)

@@ -147,19 +147,24 @@ def save_weights(path, network, is_chief=True):
     write_atomically(f"{path}.sha256", f"{hashlib.sha256(data).hexdigest()}  {Path(path).name}\n".encode())
 
 
-def load_run(path, which="last"):
+def load_run(path, which="last", output_stride=None):
     """A trained model.
 
     Args:
       path: run directory, or model zoo folder (config.json and weights.npz).
       which: "last" or "best" weights of a run directory.
+      output_stride: of the backbone, another than in training; None is that of training.
     Returns:
       (ExperimentConfig, DatasetInfo, network).
     Raises:
-      InputError: no such run, damaged weights, or weights of another model.
+      InputError: no such run, damaged weights, weights of another model, or of one that hangs on its output stride.
     """
     folder = Path(path)
     config, info = read_config(folder)
+    if output_stride not in (None, config.model.backbone.output_stride):
+        if not getattr(config.model, "any_output_stride", False):
+            raise InputError(f"--output_stride={output_stride}: the weights of {folder} are made for the one they have")
+        config.model.backbone.output_stride = output_stride
     weights = weights_file(folder, which)
     check_weights_sha256(weights)
     network = architectures.build(config.model, info.num_classes)
