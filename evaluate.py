@@ -9,8 +9,6 @@ python evaluate.py --workdir=model_zoo/camvid_rnn --data_dir=CamVid --report_dir
     A model of the zoo, its curve beside that of another report.
 """
 
-import re
-
 from absl import flags
 
 from tfseg import commands
@@ -37,7 +35,7 @@ def main(argv):
         raise InputError(f"unexpected arguments: {' '.join(argv[1:])}")
     if WORKDIR.value is None:
         raise InputError("--workdir is missing: the run directory that train.py wrote, or a folder of the model zoo")
-    size = _size(SIZE.value)
+    size = commands.parse_size("size", SIZE.value) if SIZE.value else None
     from tfseg import flops, report
     from tfseg.training.strategy import build_strategy
 
@@ -59,15 +57,6 @@ def main(argv):
     for line in metrics["remarks"]:
         print(line)
     print(f"report: {REPORT_DIR.value or WORKDIR.value + '/report'}")
-
-
-def _size(text):
-    if text is None:
-        return None
-    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", text)
-    if not match:
-        raise InputError(f"--size={text}: HEIGHTxWIDTH in pixels, e.g. 513x513")
-    return int(match[1]), int(match[2])
 
 
 if __name__ == "__main__":

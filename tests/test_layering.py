@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "visualize": {"labels"},
     "download": set(),
     "flops": {"layers"},
+    "timing": set(),
     "architectures": {"data", "models", "losses"},
     "inference": {"layers", "labels"},
     "training": {
@@ -30,7 +31,10 @@ MAY_IMPORT = {
         "inference",
         "losses",
         "metrics",
+        "timing",
     },
+    "profile": {"architectures", "flops", "inference", "timing"},
+    "paper_tables": {"architectures", "backbones", "flops", "inference", "models"},
     "predictor": {"labels", "config", "data", "inference", "training"},
     "report": {"data", "inference", "training", "visualize"},
     "photos": {"data", "training", "visualize"},

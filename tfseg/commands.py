@@ -4,6 +4,7 @@
 """
 
 import logging
+import re
 import sys
 import traceback
 
@@ -29,6 +30,19 @@ def run(main, prepare=None):
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def parse_size(flag, text):
+    """(height, width) of HEIGHTxWIDTH. Raises InputError naming the flag."""
+    match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text)
+    if not match:
+        raise InputError(f"--{flag}={text}: HEIGHTxWIDTH in pixels, e.g. 513x513")
+    return int(match[1]), int(match[2])
+
+
+def say(line):
+    """Tells a waiting user something that is not the result."""
+    print(line, file=sys.stderr, flush=True)
 
 
 def _parse_flags(argv, prepare):

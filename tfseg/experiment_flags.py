@@ -65,16 +65,18 @@ SHORT_FLAGS = {
     "seed": ("training.seed", int, "Of weights, order and augmentation."),
 }
 
+_defined = {}
 CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, e.g. model_zoo/voc2012/rnn_resnet101.py.")
 MODEL = flags.DEFINE_string(
     "model", None, f"Model whose default recipe for --dataset is taken: {', '.join(MODEL_CONFIGS)}."
 )
 
 
-def define_short_flags():
-    """Defines `SHORT_FLAGS`; each holds text until `experiment_config` parses it."""
-    for name, (field, _, text) in SHORT_FLAGS.items():
-        flags.DEFINE_string(name, None, f"{text} (config.{field})")
+def define_short_flags(names=tuple(SHORT_FLAGS)):
+    """Defines `SHORT_FLAGS`, or some; each holds text until `experiment_config` parses it."""
+    for name in names:
+        field, _, text = SHORT_FLAGS[name]
+        _defined[name] = flags.DEFINE_string(name, None, f"{text} (config.{field})")
 
 
 def with_default_recipe(argv):
@@ -160,8 +162,9 @@ def experiment_config() -> ExperimentConfig:
     """The recipe with its overrides. Raises InputError for a bad value or two flags that disagree."""
     config = CONFIG.value
     overridden = config_flags.get_override_values(flags.FLAGS["config"])
-    for name, (field, parse, _) in SHORT_FLAGS.items():
-        text = flags.FLAGS[name].value if name in flags.FLAGS else None
+    for name, flag in _defined.items():
+        field, parse, _ = SHORT_FLAGS[name]
+        text = flag.value
         if text is None:
             continue
         try:

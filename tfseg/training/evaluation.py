@@ -2,11 +2,11 @@
 
 import hashlib
 import itertools
-import time
 from collections import Counter
 
 import numpy as np
 
+from tfseg import timing
 from tfseg.data.parallel import with_progress
 from tfseg.errors import InputError
 from tfseg.inference.runner import inference_of
@@ -93,28 +93,20 @@ def class_maps(network, image, iterations) -> list[np.ndarray]:
 
 
 def latency(network, size, iterations, views=SINGLE_VIEW) -> list[float]:
-    """Median milliseconds from image to class ids, for 1, 2, ..., `iterations` iterations.
-
-    Counts are timed in turn, so that a slow moment of the machine does not fall on one of them: five rounds after a
-    warm-up, or as many as begin within half a minute.
+    """Median milliseconds from image to class ids, for 1, 2, ..., `iterations` iterations, see `timing.interleaved`.
 
     Args:
       size: (height, width) of the image.
     """
     inference = inference_of(network)
-    counts = range(1, (iterations if network.is_recurrent else 1) + 1)
     image = np.random.default_rng(0).integers(0, 256, [*size, 3], np.uint8)
 
-    def milliseconds(count):
-        start = time.perf_counter()
-        inference.refine([image], count, views, last_only=True)[0].class_ids()
-        return 1000 * (time.perf_counter() - start)
+    def run(count):
+        return lambda: inference.refine([image], count, views, last_only=True)[0].class_ids()
 
-    milliseconds(counts[-1])
-    rounds, start = [], time.perf_counter()
-    while not rounds or (len(rounds) < LATENCY_ROUNDS and time.perf_counter() - start < LATENCY_SECONDS):
-        rounds.append([milliseconds(count) for count in counts])
-    return np.median(rounds, axis=0).tolist()
+    counts = range(1, (iterations if network.is_recurrent else 1) + 1)
+    taken = timing.interleaved({str(count): run(count) for count in counts}, LATENCY_ROUNDS, LATENCY_SECONDS)
+    return [timing.median(taken[str(count)]) for count in counts]
 
 
 def _single(examples):

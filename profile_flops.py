@@ -1,0 +1,104 @@
+"""What a model costs: multiply-accumulates and FLOPs in three conventions, memory, and time on this machine.
+
+python profile_flops.py --model=rnn --size=513x513 --iters=6
+    After 1 to 6 iterations. The model is built with random weights: they do not change the cost.
+python profile_flops.py --config=model_zoo/voc2012/rnn_resnet101.py --size=513x513 --iters=1..6 --multi_scale
+    Six scales and their mirror images.
+python profile_flops.py --workdir=runs/camvid_rnn --size=360x480 --layers --output_dir=cost
+    A run, with every layer; the tables are also written to cost/, as Markdown, CSV and JSON.
+python profile_flops.py --paper_tables
+    The published cost table beside our count.
+"""
+
+import dataclasses
+import re
+
+from absl import flags
+
+from tfseg import commands, experiment_flags
+from tfseg.errors import InputError
+
+experiment_flags.define_short_flags(["dataset", "backbone", "output_stride"])
+flags.adopt_module_key_flags(experiment_flags)
+WORKDIR = flags.DEFINE_string("workdir", None, "Run directory, or folder of the model zoo, instead of --model.")
+SIZE = flags.DEFINE_string("size", None, "HEIGHTxWIDTH of the image; default is the recipe's crop.")
+ITERS = flags.DEFINE_string("iters", None, "1..6, or 6 for the same; default is to the number trained.")
+CLASSES = flags.DEFINE_integer("classes", None, "Number of classes; default is the data set's.")
+MULTI_SCALE = flags.DEFINE_boolean("multi_scale", False, "Six scales with their mirror images, as in evaluation.")
+VIDEO = flags.DEFINE_boolean("video", False, "A frame whose canvas is seeded with the one before, on the padded grid.")
+ROUNDS = flags.DEFINE_integer("rounds", 20, "Timed runs of each row, interleaved; 0 is none.")
+THREADS = flags.DEFINE_integer("threads", 0, "Threads of one operation; 0 is one a core.")
+LAYERS = flags.DEFINE_boolean("layers", False, "Also list every layer.")
+PAPER_TABLES = flags.DEFINE_boolean("paper_tables", False, "Print the published cost table beside our count.")
+OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the tables as Markdown, CSV and JSON.")
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise InputError(f"unexpected arguments: {' '.join(argv[1:])}")
+    from tfseg import paper_tables
+
+    if PAPER_TABLES.value:
+        rows = paper_tables.compute(paper_tables.published_table(), commands.say)
+        _show("paper_tables", rows, paper_tables.COLUMNS, {})
+    else:
+        _profile()
+
+
+def _profile():
+    import tensorflow as tf
+
+    from tfseg import paper_tables, profile
+    from tfseg.inference.views import views_of
+
+    config, num_classes = _model_and_classes()
+    size = commands.parse_size("size", SIZE.value) if SIZE.value else tuple(config.data.crop_size)
+    size = paper_tables.padded_size(size) if VIDEO.value else size
+    iterations = _iterations(ITERS.value, getattr(config.model, "iterations", 1))
+    if THREADS.value:
+        tf.config.threading.set_intra_op_parallelism_threads(THREADS.value)
+    views = views_of(multi_scale=MULTI_SCALE.value, flip=MULTI_SCALE.value)
+    costs = profile.profile(config.model, num_classes, size, iterations, views, ROUNDS.value, from_zeros=VIDEO.value)
+    context = {"size": f"{size[0]}x{size[1]}", "classes": num_classes, "views": len(views)} | profile.device()
+    _show("cost", [dataclasses.asdict(cost) for cost in costs], profile.COLUMNS, context)
+    if LAYERS.value:
+        _show("layers", profile.layers(config.model, num_classes, size, iterations[-1]), None, context)
+    for name, value in context.items():
+        print(f"{name}: {value}")
+    print(*profile.LEGEND, sep="\n")
+
+
+def _model_and_classes():
+    from tfseg.data import datasets
+    from tfseg.training.run_directory import read_config
+
+    if CLASSES.value is not None and CLASSES.value < 2:
+        raise InputError(f"--classes={CLASSES.value}: at least 2")
+    if WORKDIR.value:
+        config, info = read_config(WORKDIR.value)
+    else:
+        config = experiment_flags.experiment_config()
+        datasets.check_name(config.data.dataset)
+        info = datasets.DATASETS[config.data.dataset].info
+    if CLASSES.value is None and info is None:
+        raise InputError(f"--classes is missing: {config.data.dataset} has no number of classes of its own")
+    return config, CLASSES.value or info.num_classes
+
+
+def _iterations(text, trained):
+    match = re.fullmatch(r"(?:([1-9]\d*)\.\.)?([1-9]\d*)", text or str(trained))
+    if not match or int(match[1] or 1) > int(match[2]):
+        raise InputError(f"--iters={text}: a number from 1, or a range, e.g. 1..6")
+    return range(int(match[1] or 1), int(match[2]) + 1)
+
+
+def _show(name, rows, columns, context):
+    from tfseg import profile
+
+    print(profile.as_markdown(rows, columns), end="\n\n")
+    if OUTPUT_DIR.value:
+        profile.write(OUTPUT_DIR.value, name, rows, columns, context)
+
+
+if __name__ == "__main__":
+    commands.run(main, experiment_flags.with_default_recipe)

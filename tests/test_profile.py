@@ -1,0 +1,130 @@
+"""Costs by iteration, their tables, and the command."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tfseg import flops, profile
+from tfseg.backbones import BackboneConfig
+from tfseg.inference.views import views_of
+from tfseg.models.deeplabv3 import DeepLabV3Config
+from tfseg.models.rnn import RNNConfig
+
+ROOT = Path(__file__).resolve().parent.parent
+BACKBONE = BackboneConfig("mobilenet_v2", width_multiplier=0.1)
+MODEL = RNNConfig(BACKBONE, widths=(8, 6))
+# One iteration at 2 x 3 positions, 5 classes: gates of [canvas 5 | h1], [h1 | h2], [h2 | h3]; 32 features.
+CHANGING, FEATURES = 6 * 4 * (8 * (5 + 8) + 6 * (8 + 6) + 5 * (6 + 5)), 6 * 4 * 8 * 32
+FROM_ZEROS = 6 * 4 * (8 * 5 + 8 * 8 + 6 * 6 + 5 * 5)  # what the first iteration skips
+
+
+@pytest.fixture(scope="module")
+def costs():
+    return profile.profile(MODEL, 5, (32, 48), range(1, 4), rounds=2)
+
+
+def test_conventions_differ_by_what_they_say(costs):
+    first, second, third = costs
+    executed = np.array([cost.executed_gmacs for cost in costs]) * 1e9
+    assert np.diff(executed) == pytest.approx([CHANGING] * 2)
+    published = np.array([cost.published_gmacs for cost in costs]) * 1e9
+    gates_and_biases = 6 * 20 * (8 + 6 + 5)
+    assert CHANGING + FEATURES < published[1] - published[0] < CHANGING + FEATURES + gates_and_biases
+    # One iteration: the same products but for those with zeros, which are skipped; sums and biases are counted there.
+    assert published[0] > executed[0] + FROM_ZEROS
+    assert [cost.executed_gflops for cost in costs] == pytest.approx(2 * executed / 1e9)
+    # The toy has dilated depthwise convolutions only, which run on padded maps in both counts.
+    assert first.tensorflow_gflops == pytest.approx(2 * first.published_gmacs)
+    assert third.parameters == second.parameters
+
+
+def test_time_memory_and_speed_are_measured(costs):
+    for cost in costs:
+        assert 0 < cost.milliseconds <= cost.milliseconds_p95
+        assert cost.gflops_per_second == pytest.approx(1000 * cost.executed_gflops / cost.milliseconds)
+        assert 0 < cost.share_of_matrix_product < 1
+        assert cost.resident_mib is None or cost.resident_mib >= 0
+        assert cost.activation_mib > 32 * 48 * 3 * 4 / 2**20
+
+
+def test_nothing_is_timed_unless_asked():
+    [cost] = profile.profile(DeepLabV3Config(BACKBONE, width=8), 5, (32, 48), range(1, 4), rounds=0)
+    assert cost.iterations == 1 and cost.milliseconds is None
+
+
+def test_views_add_up():
+    views = views_of(multi_scale=True, flip=True)
+    [total] = profile.profile(DeepLabV3Config(BACKBONE, width=8), 5, (33, 49), [1], views, rounds=0)
+    single = [
+        profile.profile(DeepLabV3Config(BACKBONE, width=8), 5, view.size((33, 49)), [1], rounds=0)[0]
+        for view in views[::2]
+    ]
+    assert total.executed_gmacs == pytest.approx(2 * sum(cost.executed_gmacs for cost in single))
+    assert total.published_gmacs == pytest.approx(2 * sum(cost.published_gmacs for cost in single))
+
+
+def test_a_seeded_frame_skips_nothing():
+    plain, seeded = (
+        profile.profile(MODEL, 5, (32, 48), [2], rounds=0, from_zeros=from_zeros)[0] for from_zeros in (False, True)
+    )
+    assert (seeded.executed_gmacs - plain.executed_gmacs) * 1e9 == pytest.approx(FROM_ZEROS)
+
+
+def test_layers_add_up_to_the_whole():
+    rows = profile.layers(MODEL, 5, (32, 48), 2)
+    [cost] = profile.profile(MODEL, 5, (32, 48), [2], rounds=0)
+    assert sum(row["executed_gmacs"] for row in rows) == pytest.approx(cost.executed_gmacs)
+    assert sum(row["share"] for row in rows) == pytest.approx(1)
+    assert {row["kind"] for row in rows} <= flops.MAC_OPERATIONS
+
+
+def test_a_process_that_fills_an_array_grows_by_it():
+    kept = []
+    grown = profile.resident_growth(lambda: kept.append(np.ones(64 * 2**17)))
+    assert grown is None or 60 < grown < 80
+
+
+def test_a_table_is_aligned_and_leaves_gaps_empty():
+    rows = [{"name": "a", "count": 12000, "share": 0.25}, {"name": "long", "count": None, "share": 1.0}]
+    assert profile.as_markdown(rows).splitlines() == [
+        "| name |  count |   share |",
+        "| ---- | -----: | ------: |",
+        "| a    | 12,000 |  25.0 % |",
+        "| long |        | 100.0 % |",
+    ]
+    assert profile.as_csv(rows) == "name,count,share\na,12000,0.25\nlong,,1.0\n"
+
+
+def profiled(*words, cwd):
+    command = [sys.executable, str(ROOT / "profile_flops.py"), *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=cwd)
+
+
+def test_the_command_prints_and_writes_its_tables(tmp_path):
+    words = ("--model=rnn", "--size=64x96", "--iters=2..3", "--rounds=1", "--layers", "--output_dir=cost")
+    done = profiled(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    written = json.loads((tmp_path / "cost" / "cost.json").read_text())
+    assert [row["iterations"] for row in written["rows"]] == [2, 3]
+    assert (written["size"], written["classes"], written["views"]) == ("64x96", 10, 1)
+    assert (tmp_path / "cost" / "cost.md").read_text() in done.stdout
+    assert "conv_lstm_3" in (tmp_path / "cost" / "layers.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    "words,message",
+    [
+        (["--model=unet"], "--model=unet is unknown; one of deeplabv3, fcn, pspnet, rnn, or a recipe: --config=FILE"),
+        (["--size=64"], "--size=64: HEIGHTxWIDTH in pixels, e.g. 513x513"),
+        (["--iters=3..2"], "--iters=3..2: a number from 1, or a range, e.g. 1..6"),
+        (["--model=pspnet", "--dataset=folder"], "--classes is missing: folder has no number of classes of its own"),
+        (["--workdir=nowhere"], "nowhere: not a run directory (no config.json)"),
+    ],
+)
+def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, words, message):
+    done = profiled(*words, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")

@@ -1,0 +1,263 @@
+"""What a model costs, by iteration: counts in three conventions, memory, and time on this machine."""
+
+import csv
+import dataclasses
+import io
+import json
+import os
+import re
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfseg import architectures, flops, timing
+from tfseg.inference.views import SINGLE_VIEW
+
+MIB = 2**20
+MATRIX_SIDE = 1024
+MATRIX_PRODUCT = "matrix product"
+COLUMNS = {
+    "iterations": "iterations",
+    "published_gmacs": "paper GMACs",
+    "tensorflow_gflops": "TensorFlow GFLOPs",
+    "executed_gmacs": "executed GMACs",
+    "executed_gflops": "executed GFLOPs",
+    "parameters": "parameters",
+    "activation_mib": "activations MiB",
+    "resident_mib": "resident MiB",
+    "milliseconds": "ms median",
+    "milliseconds_p95": "ms p95",
+    "gflops_per_second": "GFLOP/s",
+    "share_of_matrix_product": "of a matrix product",
+}
+LEGEND = (
+    "paper GMACs: 10^9 multiply-accumulates in the convention of the papers' tables: half of TensorFlow's FLOPs,",
+    "  features multiplied in every iteration, dilated convolutions on padded maps.",
+    "TensorFlow GFLOPs: 10^9 FLOPs as its profiler counts the same function with native dilation: 2 for a",
+    "  multiply-accumulate, and those of additions, products and pooling.",
+    "executed: what runs. Features are multiplied once, products with the zero state are skipped. GFLOPs are 2 for a",
+    "  multiply-accumulate.",
+    "activations: largest sum of tensors live at one moment, float32, analytic; resident: growth of the process at the",
+    "  first run, with what kernels need for themselves.",
+    "ms: from the image in memory to the logits, at the model's stride.",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """One row: a number of iterations. None stands for what was not measured.
+
+    Attributes:
+      iterations: from an image to the result; 1 for a feed-forward model.
+      published_gmacs: 10^9 multiply-accumulates in the papers' convention, see `flops.published_gmacs`.
+      tensorflow_gflops: 10^9 FLOPs as TensorFlow counts them, see `flops.tensorflow_gflops`.
+      executed_gmacs, executed_gflops: what runs; GFLOPs are 2 per multiply-accumulate.
+      parameters: trainable weights.
+      activation_mib: 2^20 bytes, see `flops.peak_activation_bytes`; of the largest view.
+      resident_mib: 2^20 bytes by which the process grew when it first ran.
+      milliseconds, milliseconds_p95: median and 95th percentile of the wall time.
+      gflops_per_second: executed GFLOPs by median time.
+      share_of_matrix_product: of what a product of two 1024x1024 matrices reaches in the same rounds, 0 to 1.
+    """
+
+    iterations: int
+    published_gmacs: float
+    tensorflow_gflops: float
+    executed_gmacs: float
+    executed_gflops: float
+    parameters: int
+    activation_mib: float
+    resident_mib: float | None = None
+    milliseconds: float | None = None
+    milliseconds_p95: float | None = None
+    gflops_per_second: float | None = None
+    share_of_matrix_product: float | None = None
+
+
+def profile(model_config, num_classes, size, iterations, views=SINGLE_VIEW, rounds=20, from_zeros=False) -> list[Cost]:
+    """Costs of one image after each number of iterations.
+
+    Args:
+      model_config: of `tfseg.config`; the model is built with random weights, which do not change its cost.
+      size: (height, width) of the image.
+      iterations: numbers of iterations, rising; a feed-forward model has one row.
+      views: the image's forms that are run, whose costs add up.
+      rounds: of timing, interleaved; 0 is no timing.
+      from_zeros: no product is skipped in the first iteration, as for a frame whose canvas is seeded.
+    Raises:
+      InputError: a config that no model can have.
+    """
+    network = architectures.build(model_config, num_classes)
+    written = architectures.build(as_written(model_config), num_classes)
+    iterations = list(iterations) if network.is_recurrent else [1]
+    sizes = Counter(view.size(size) for view in views)
+    traced = {n: {s: flops.trace(network, s, n, from_zeros) for s in sizes} for n in iterations}
+    executed = {
+        n: sum(times * flops.gmacs(flops.count(traced[n][s])) for s, times in sizes.items()) for n in iterations
+    }
+    published, counted = (
+        np.sum([times * np.array(count(written, s, iterations[-1])) for s, times in sizes.items()], axis=0)
+        for count in (flops.published_gmacs, flops.tensorflow_gflops)
+    )
+    largest = max(sizes, key=lambda s: s[0] * s[1])
+    measured = _measure(traced, sizes, executed, rounds) if rounds else {n: {} for n in iterations}
+    return [
+        Cost(
+            n,
+            float(published[n - 1]),
+            float(counted[n - 1]),
+            executed[n],
+            2 * executed[n],
+            sum(int(np.prod(variable.shape)) for variable in network.trainable_variables),
+            flops.peak_activation_bytes(traced[n][largest]) / MIB,
+            **measured[n],
+        )
+        for n in iterations
+    ]
+
+
+def as_written(model_config):
+    """The config of the function as the papers write it down: nothing is hoisted out of the iterations."""
+    return dataclasses.replace(model_config, hoist=False) if hasattr(model_config, "hoist") else model_config
+
+
+def _measure(traced, sizes, executed, rounds):
+    images = {size: tf.random.stateless_uniform([1, *size, 3], [0, 0], 0, 255) for size in sizes}
+    matrix = tf.random.stateless_normal([MATRIX_SIDE, MATRIX_SIDE], [0, 0])
+    product = tf.function(tf.matmul)
+
+    def runner(functions):
+        def run():
+            for size, times in sizes.items():
+                for _ in range(times):
+                    functions[size](images[size])
+
+        return run
+
+    calls = {str(n): runner(functions) for n, functions in traced.items()}
+    grown = {n: resident_growth(calls[str(n)]) for n in traced}
+    taken = timing.interleaved(calls | {MATRIX_PRODUCT: lambda: product(matrix, matrix)}, rounds)
+    reachable = 2 * MATRIX_SIDE**3 / 1e6 / timing.median(taken[MATRIX_PRODUCT])
+    measured = {}
+    for n in traced:
+        speed = 2 * executed[n] * 1e3 / timing.median(taken[str(n)])
+        measured[n] = {
+            "resident_mib": grown[n],
+            "milliseconds": timing.median(taken[str(n)]),
+            "milliseconds_p95": timing.p95(taken[str(n)]),
+            "gflops_per_second": speed,
+            "share_of_matrix_product": speed / reachable,
+        }
+    return measured
+
+
+def resident_growth(call) -> float | None:
+    """2^20 bytes by which the process' peak memory rises above what it holds, during a call; None where unknown."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        before = _status("VmRSS")
+        call()
+        return max(_status("VmHWM") - before, 0) / 1024
+    except OSError:
+        return None
+
+
+def _status(field):
+    return int(re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
+
+
+def layers(model_config, num_classes, size, iterations) -> list[dict]:
+    """Every convolution and matrix product that is executed: name, kind, GMACs and share of the total, in order."""
+    network = architectures.build(model_config, num_classes)
+    found = [op for op in flops.count(flops.trace(network, size, iterations)) if op.macs]
+    total = sum(op.macs for op in found)
+    return [
+        {
+            "operation": op.name,
+            "kind": op.kind,
+            "executions": op.executions,
+            "executed_gmacs": op.macs / 1e9,
+            "share": op.macs / total,
+        }
+        for op in found
+    ]
+
+
+def device() -> dict:
+    """Where times were taken: device, threads, TensorFlow's version."""
+    gpus = [
+        tf.config.experimental.get_device_details(gpu).get("device_name")
+        for gpu in tf.config.list_physical_devices("GPU")
+    ]
+    cores = len(os.sched_getaffinity(0))
+    threads = tf.config.threading.get_intra_op_parallelism_threads() or cores
+    return {
+        "device": f"GPU: {', '.join(map(str, gpus))}" if gpus else f"CPU: {_processor()}, {cores} cores",
+        "threads": threads,
+        "tensorflow": tf.__version__,
+    }
+
+
+def _processor():
+    try:
+        return re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())[1]
+    except (OSError, TypeError):
+        return "unknown"
+
+
+def as_markdown(rows, columns=None) -> str:
+    """A table of rows (dicts); numbers to four digits, empty where nothing was measured."""
+    columns = columns or {name: name for name in rows[0]}
+    cells = [[_cell(name, row[name]) for name in columns] for row in rows]
+    widths = [max(len(title), *(len(line[i]) for line in cells)) for i, title in enumerate(columns.values())]
+    is_number = [
+        all(isinstance(row[name], int | float | None) and not isinstance(row[name], bool) for row in rows)
+        for name in columns
+    ]
+    lines = [
+        list(columns.values()),
+        ["-" * (w - number) + ":" * number for w, number in zip(widths, is_number, strict=False)],
+        *cells,
+    ]
+
+    def line(texts):
+        aligned = (f"{t:>{w}}" if n else f"{t:<{w}}" for t, w, n in zip(texts, widths, is_number, strict=True))
+        return f"| {' | '.join(aligned)} |"
+
+    return "\n".join(line(texts) for texts in lines)
+
+
+def _cell(name, value):
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return (
+            f"{100 * value:.1f} %"
+            if name.startswith("share")
+            else f"{value:,.0f}"
+            if value >= 9999.5
+            else f"{value:.4g}"
+        )
+    return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def as_csv(rows) -> str:
+    """The rows with their field names, at full precision."""
+    buffer = io.StringIO()
+    writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return buffer.getvalue()
+
+
+def write(folder, name, rows, columns, context):
+    """Writes a table as <name>.md, <name>.csv and <name>.json, the last with what it was measured on."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{name}.md").write_text(as_markdown(rows, columns) + "\n")
+    (folder / f"{name}.csv").write_text(as_csv(rows))
+    (folder / f"{name}.json").write_text(json.dumps(context | {"rows": rows}, indent=1) + "\n")
