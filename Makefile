@@ -13,10 +13,10 @@ demo: $(READY)          ## sample scenes, a short training of the recurrent mode
 	@echo "Look at $(DEMO)/report/strip.png and $(DEMO)/report/curve.png"
 
 test: $(READY)          ## the test suite, without the slow ones
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist=worksteal
 
 test-slow: $(READY)     ## the tests at real sizes or on real data
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -n 2 --dist=worksteal -m slow
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -19,7 +19,7 @@ from tfseg.training.run_directory import weight_arrays
 from tfseg.training.strategy import build_strategy
 from tfseg.training.trainer import Trainer
 
-NUM_STEPS, GLOBAL_BATCH = 5, 4
+NUM_STEPS, GLOBAL_BATCH = 5, 5
 
 
 def batches():
@@ -67,7 +67,8 @@ def main(num_devices, path):
     def dataset(_):
         arrays = list(batches())
         stacked = {name: np.concatenate([batch[name] for batch in arrays]) for name in arrays[0]}
-        return tf.data.Dataset.from_tensor_slices(stacked).batch(GLOBAL_BATCH // num_devices)
+        sizes = {1: [5], 2: [2, 3]}[num_devices]
+        return tf.data.Dataset.from_tensor_slices(stacked).batch(1).rebatch(sizes)
 
     iterator = iter(strategy.distribute_datasets_from_function(dataset))
     step = trainer.make_train_function()

@@ -291,13 +291,6 @@ def test_a_changed_weights_file_is_refused(copied):
         load_run(copied)
 
 
-def test_a_batch_that_its_replicas_cannot_share_equally_counts_every_pixel_once(toy_records, unbroken, tmp_path):
-    """4 images on 3 devices: 1, 1 and 2."""
-    values = {"devices": 3, "options": {"strategy": "mirrored"}, "training": {"total_steps": 1}}
-    finish(start(toy_records, tmp_path / "run", values))
-    assert float(losses_of(tmp_path / "run")[1]) == pytest.approx(float(losses_of(unbroken)[1]), abs=1e-4)
-
-
 def free_port():
     with socket.socket() as server:
         server.bind(("localhost", 0))

@@ -150,7 +150,7 @@ def one_and_two_devices(tmp_path_factory):
 
 
 def test_two_mirrored_devices_equal_one_with_the_same_global_batch(one_and_two_devices):
-    """Synchronized batch norm, and an ignored area that lies in one replica's half of the batch.
+    """Synchronized batch norm, 5 images as 2 and 3, and an ignored area that lies in one replica's part.
 
     They agree to 1e-6. A loss divided by each replica's own count, or statistics of each replica by itself, would move
     them apart by more than 3e-3.
