@@ -1,6 +1,6 @@
 """Trains a toy model as a process of its own: `toy_run.py RECORDS WORKDIR [JSON]`; JSON may hold
 
-"training", "data", "model": fields that differ; "options": RunOptions; "devices": logical CPUs.
+"training", "data", "model": fields that differ; "options": RunOptions.
 Run by the tests that kill it or need several workers.
 """
 
@@ -8,8 +8,6 @@ import json
 import sys
 
 sys.path.insert(0, ".")
-
-import tensorflow as tf
 
 import tfseg  # noqa: F401  (quiets TensorFlow)
 from tfseg import commands
@@ -35,9 +33,6 @@ def toy_config(records, values):
 def main(argv):
     _, records, workdir, *rest = argv
     values = json.loads(rest[0]) if rest else {}
-    if values.get("devices"):
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * values["devices"])
     train(toy_config(records, values), workdir, RunOptions(**values.get("options", {})))
 
 
