@@ -4,6 +4,8 @@ python segment.py --model=runs/scenes_rnn photo.jpg
     Writes segmented/photo_classes.png (class ids) and segmented/photo_overlay.jpg (with a legend).
 python segment.py --model=model_zoo/camvid_rnn --iters=3 --output_dir=out holiday/ photo.png
     Photos of a folder and a single one, at half the usual iterations. Run again, it goes on where it was stopped.
+python segment.py --model=deeplabv3_mnv2_pascal/model.ckpt-30000.index photo.jpg
+    A weights file of DeepLab on MobileNetV2 (checkpoint or .npz under its names): the 21 classes of PASCAL VOC.
 """
 
 from absl import flags
@@ -11,7 +13,7 @@ from absl import flags
 from tfseg import commands
 from tfseg.errors import InputError
 
-MODEL = flags.DEFINE_string("model", None, "Run directory that train.py wrote, or folder of the model zoo.")
+MODEL = flags.DEFINE_string("model", None, "Run directory, folder of the model zoo, or DeepLab weights file.")
 WEIGHTS = flags.DEFINE_enum("weights", "last", ["last", "best"], "Which weights of a run.")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", "segmented", "Folder of the results.")
 ITERS = flags.DEFINE_integer("iters", None, "Iterations of a recurrent model; default is the number trained.")

@@ -31,6 +31,7 @@ MAY_IMPORT = {
         "inference",
         "losses",
         "metrics",
+        "models",
         "timing",
     },
     "profile": {"architectures", "flops", "inference", "timing"},

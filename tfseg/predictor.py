@@ -3,6 +3,7 @@
 import dataclasses
 import operator
 import os
+from pathlib import Path
 
 import numpy as np
 
@@ -10,6 +11,7 @@ from tfseg.data.images import read_image
 from tfseg.errors import InputError
 from tfseg.inference.runner import Inference
 from tfseg.labels import DatasetInfo
+from tfseg.training.deeplab_file import load_deeplab
 from tfseg.training.run_directory import load_run
 
 
@@ -42,8 +44,12 @@ class Predictor:
 
     @classmethod
     def load(cls, path, weights="last") -> "Predictor":
-        """The model of a run directory (its "last" or "best" weights) or of a model zoo folder. Raises InputError."""
-        _, info, network = load_run(path, weights)
+        """The model of a run directory (its "last" or "best" weights), a model zoo folder or a DeepLab weights file.
+
+        Raises:
+          InputError: none of these, see `load_run` and `load_deeplab`.
+        """
+        _, info, network = load_deeplab(path) if Path(path).is_file() else load_run(path, weights)
         return cls(network, info)
 
     def predict(self, image, iters=None, with_confidence=False) -> Prediction:

@@ -16,6 +16,7 @@ IRRELEVANT = re.compile(
     r"(^|/)(global_step|beta[12]_power|mean_rgb|logits|Logits|predictions|AuxLogits|Conv_1|Conv_1_bn|aspp\d\w*"
     r"|image_pooling|concat_projection|decoder)(/|$)|/(Momentum|Adam|Adam_1|RMSProp|RMSProp_1|ExponentialMovingAverage)$"
 )
+CLASSIFIER = "logits/semantic"
 STATISTICS = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
@@ -64,12 +65,37 @@ def load_backbone(backbone, path, calibration_images=None) -> Report:
         raise InputError(f"{path}: batch normalisation is folded into its kernels; unfolding it needs images")
     report = assign(file, targets)
     if is_folded:
-        for layer in convolutions.values():
-            layer.bn.gamma.assign(tf.ones_like(layer.bn.gamma))
-            layer.bn.moving_mean.assign(tf.zeros_like(layer.bn.gamma))
-            layer.bn.moving_variance.assign(tf.fill(layer.bn.gamma.shape, 1 - layer.bn.epsilon))
+        _switch_off(convolutions)
         unfold_batch_norm(backbone, calibration_images)
     return report
+
+
+def load_network(network, file) -> Report:
+    """Gives a whole network the weights of a DeepLab file, for use; nothing is changed unless all of it fits.
+
+    Folded batch normalisation stays folded: the network's is set to do nothing. It is not fit for training so.
+
+    Args:
+      network: has `convolutions()` with DeepLab's scopes, and `classifier`, called logits/semantic there.
+      file: a `WeightFile`.
+    Raises:
+      InputError: as `load_backbone`.
+    """
+    convolutions = network.convolutions()
+    targets, is_folded = _match_names(convolutions, file)
+    targets |= {f"{CLASSIFIER}/weights": network.classifier.kernel, f"{CLASSIFIER}/biases": network.classifier.bias}
+    report = assign(file, targets)
+    if is_folded:
+        _switch_off(convolutions)
+    return report
+
+
+def _switch_off(convolutions):
+    """Makes batch normalisation the identity, but for its shift."""
+    for layer in convolutions.values():
+        layer.bn.gamma.assign(tf.ones_like(layer.bn.gamma))
+        layer.bn.moving_mean.assign(tf.zeros_like(layer.bn.gamma))
+        layer.bn.moving_variance.assign(tf.fill(layer.bn.gamma.shape, 1 - layer.bn.epsilon))
 
 
 def assign(file, targets) -> Report:

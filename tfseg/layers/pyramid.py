@@ -6,6 +6,8 @@ from tensorflow import keras
 from tfseg.layers.conv import ConvBatchNorm
 from tfseg.layers.resize import resize_bilinear
 
+EPSILON = 1e-5  # of batch normalisation in DeepLab's head, whose checkpoints load here
+
 
 class AtrousSpatialPyramid(keras.layers.Layer):
     """Atrous spatial pyramid pooling, ASPP (Chen et al. 2017, arXiv:1706.05587, Sec. 3.3).
@@ -22,11 +24,12 @@ class AtrousSpatialPyramid(keras.layers.Layer):
 
     def __init__(self, filters, rates, **kwargs):
         super().__init__(**kwargs)
-        self.image_pooling = ConvBatchNorm(filters, name="image_pooling")
-        self.branches = [ConvBatchNorm(filters, name="aspp0")] + [
-            ConvBatchNorm(filters, 3, dilation=rate, name=f"aspp{index}") for index, rate in enumerate(rates, 1)
+        self.image_pooling = ConvBatchNorm(filters, epsilon=EPSILON, name="image_pooling")
+        self.branches = [ConvBatchNorm(filters, epsilon=EPSILON, name="aspp0")] + [
+            ConvBatchNorm(filters, 3, dilation=rate, epsilon=EPSILON, name=f"aspp{index}")
+            for index, rate in enumerate(rates, 1)
         ]
-        self.projection = ConvBatchNorm(filters, name="concat_projection")
+        self.projection = ConvBatchNorm(filters, epsilon=EPSILON, name="concat_projection")
 
     def call(self, inputs, training=False):
         pooled = tf.reduce_mean(tf.cast(inputs, tf.float32), [1, 2], keepdims=True)

@@ -1,0 +1,50 @@
+"""Weights files of DeepLab as models: a checkpoint or an archive of arrays under its names, and nothing else."""
+
+from tfseg import architectures
+from tfseg.backbones import BackboneConfig
+from tfseg.backbones.checkpoints import CLASSIFIER, load_network
+from tfseg.backbones.weight_files import open_weights
+from tfseg.config import DataConfig, ExperimentConfig
+from tfseg.data import voc2012
+from tfseg.errors import InputError
+from tfseg.labels import DatasetInfo, default_colors
+from tfseg.models.deeplabv3 import DeepLabV3Config
+
+LAST_CONVOLUTION, LAST_CHANNELS = "MobilenetV2/expanded_conv_16/project/weights", 320  # at width 1
+
+
+def load_deeplab(path, output_stride=16):
+    """DeepLabV3 on MobileNetV2 in its mobile form, from a file under DeepLab's names (`deeplabv3_mnv2_pascal`).
+
+    Args:
+      path: see `open_weights`. Batch normalisation may be folded into kernels and biases.
+      output_stride: 8, 16 or 32.
+    Returns:
+      (ExperimentConfig, DatasetInfo, network). 21 classes are taken for those of PASCAL VOC 2012; others have numbers
+      for names.
+    Raises:
+      InputError: another kind of file, or arrays that are missing, wrongly shaped or not finite.
+    """
+    file = open_weights(str(path))
+    last, logits = (_shape(file, name) for name in (LAST_CONVOLUTION, f"{CLASSIFIER}/weights"))
+    if last is None or logits is None:
+        raise InputError(
+            f"{path}: neither a run directory nor a folder of the model zoo, nor DeepLab on MobileNetV2 (it has no "
+            f"{LAST_CONVOLUTION if last is None else CLASSIFIER + '/weights'})"
+        )
+    backbone = BackboneConfig("mobilenet_v2", output_stride, width_multiplier=last[3] / LAST_CHANNELS)
+    model = DeepLabV3Config(backbone, atrous_rates=(), width=logits[2])
+    network = architectures.build(model, logits[3])
+    load_network(network, file)
+    return ExperimentConfig(model, DataConfig(dataset="voc2012")), _labels(logits[3]), network
+
+
+def _shape(file, name):
+    """The shape of an array, whatever stands before its name; None if it is not there."""
+    return next((shape for found, shape in file.shapes.items() if f"/{found}".endswith(f"/{name}")), None)
+
+
+def _labels(num_classes):
+    if num_classes == voc2012.INFO.num_classes:
+        return voc2012.INFO
+    return DatasetInfo("deeplab", tuple(f"class_{index}" for index in range(num_classes)), default_colors(num_classes))
