@@ -29,6 +29,7 @@ VIDEO = flags.DEFINE_boolean("video", False, "A frame whose canvas is seeded wit
 ROUNDS = flags.DEFINE_integer("rounds", 20, "Timed runs of each row, interleaved; 0 is none.")
 THREADS = flags.DEFINE_integer("threads", 0, "Threads of one operation; 0 is one a core.")
 LAYERS = flags.DEFINE_boolean("layers", False, "Also list every layer.")
+RECURRENCE = flags.DEFINE_boolean("recurrence", False, "Instead, one iteration beside its bare matrix products.")
 PAPER_TABLES = flags.DEFINE_boolean("paper_tables", False, "Print the published cost table beside our count.")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the tables as Markdown, CSV and JSON.")
 
@@ -57,9 +58,13 @@ def _profile():
     iterations = _iterations(ITERS.value, getattr(config.model, "iterations", 1))
     if THREADS.value:
         tf.config.threading.set_intra_op_parallelism_threads(THREADS.value)
+    context = {"size": f"{size[0]}x{size[1]}", "classes": num_classes} | profile.device()
+    if RECURRENCE.value:
+        _show("recurrence", profile.recurrence(config.model, num_classes, size), None, context)
+        return
     views = views_of(multi_scale=MULTI_SCALE.value, flip=MULTI_SCALE.value)
     costs = profile.profile(config.model, num_classes, size, iterations, views, ROUNDS.value, from_zeros=VIDEO.value)
-    context = {"size": f"{size[0]}x{size[1]}", "classes": num_classes, "views": len(views)} | profile.device()
+    context["views"] = len(views)
     _show("cost", [dataclasses.asdict(cost) for cost in costs], profile.COLUMNS, context)
     if LAYERS.value:
         _show("layers", profile.layers(config.model, num_classes, size, iterations[-1]), None, context)

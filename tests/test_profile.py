@@ -10,6 +10,7 @@ import pytest
 
 from tfseg import flops, profile
 from tfseg.backbones import BackboneConfig
+from tfseg.errors import InputError
 from tfseg.inference.views import views_of
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.rnn import RNNConfig
@@ -72,6 +73,24 @@ def test_a_seeded_frame_skips_nothing():
         profile.profile(MODEL, 5, (32, 48), [2], rounds=0, from_zeros=from_zeros)[0] for from_zeros in (False, True)
     )
     assert (seeded.executed_gmacs - plain.executed_gmacs) * 1e9 == pytest.approx(FROM_ZEROS)
+
+
+def test_an_iteration_multiplies_what_its_three_products_do():
+    rows = {row["what"]: row for row in profile.recurrence(MODEL, 5, (32, 48), rounds=2)}
+    counted = {name: round(row["gmacs"] * 1e9) for name, row in rows.items()}
+    assert counted["iteration"] == counted["products together"] == CHANGING
+    assert counted["iteration, un-hoisted"] == CHANGING + FEATURES
+    assert counted["first iteration"] == CHANGING - FROM_ZEROS
+    assert [rows[f"matrix product {index}"]["gmacs"] * 1e9 for index in (1, 2, 3)] == pytest.approx(
+        [6 * 4 * 8 * 13, 6 * 4 * 6 * 14, 6 * 4 * 5 * 11]
+    )
+    assert all(row["milliseconds"] > 0 for row in rows.values())
+    assert rows["products together"]["of_products"] == rows["iteration, un-hoisted"]["of_unhoisted"] == 1
+
+
+def test_the_comparison_with_matrix_products_is_for_1x1_kernels():
+    with pytest.raises(InputError, match="needs the recurrent model with 1x1 kernels"):
+        profile.recurrence(RNNConfig(BACKBONE, widths=(8, 6), kernel_size=3), 5, (32, 48))
 
 
 def test_layers_add_up_to_the_whole():

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import functools
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfseg import architectures, flops, timing
+from tfseg.errors import InputError
 from tfseg.inference.views import SINGLE_VIEW
 
 MIB = 2**20
@@ -151,6 +153,55 @@ def _measure(traced, sizes, executed, rounds):
             "share_of_matrix_product": speed / reachable,
         }
     return measured
+
+
+def recurrence(model_config, num_classes, size, rounds=30) -> list[dict]:
+    """One iteration of the recurrent model, beside the same one un-hoisted and beside its bare matrix products.
+
+    All are timed in turn in one process. The first iteration starts from the zero state, whose products it skips.
+
+    Args:
+      model_config: an RNNConfig with kernels of 1x1.
+      size: (height, width) of the image.
+    Returns:
+      Rows {"what", "gmacs" (10^9 multiply-accumulates), "milliseconds" (median), "of_unhoisted" and "of_products": the
+      time as a share of the un-hoisted iteration's and of all products'}.
+    Raises:
+      InputError: not a recurrent model with 1x1 kernels.
+    """
+    if getattr(model_config, "kernel_size", None) != 1 or not hasattr(model_config, "hoist"):
+        raise InputError("--recurrence needs the recurrent model with 1x1 kernels: its products are matrix products")
+    image = tf.random.stateless_uniform([1, *size, 3], [0, 0], 0, 255)
+    runs = {}
+    for name, hoist in (("iteration", True), ("iteration, un-hoisted", False)):
+        network = architectures.build(dataclasses.replace(model_config, hoist=hoist), num_classes)
+        features = network.encode(image)
+        state = network.refine(features, network.refine(features))
+        runs[name] = functools.partial(network.refine, features, state)
+        if hoist:
+            runs["first iteration"] = functools.partial(network.refine, features)
+    positions = int(np.prod(state["canvas"].shape[1:3]))
+    products = {}
+    for index, cell in enumerate(network.cells, 1):
+        rows, columns = cell.kernel.shape[2:]
+        pair = tf.random.normal([positions, rows]), tf.random.normal([rows, columns])
+        products[f"matrix product {index}"] = functools.partial(tf.matmul, *pair)
+    # What a function closes over is its input, not a constant that could be folded.
+    calls = {name: tf.function(run).get_concrete_function() for name, run in (runs | products).items()}
+    taken = {name: timing.median(times) for name, times in timing.interleaved(calls, rounds).items()}
+    counted = {name: flops.gmacs(flops.count(call)) for name, call in calls.items()}
+    for values in (taken, counted):
+        values["products together"] = sum(values[name] for name in products)
+    return [
+        {
+            "what": name,
+            "gmacs": counted[name],
+            "milliseconds": taken[name],
+            "of_unhoisted": taken[name] / taken["iteration, un-hoisted"],
+            "of_products": taken[name] / taken["products together"],
+        }
+        for name in taken
+    ]
 
 
 def resident_growth(call) -> float | None:
