@@ -7,6 +7,9 @@ python evaluate.py --workdir=runs/voc2012_rnn --multi_scale --flip --report_dir=
     Six scales and their mirror images, logits averaged.
 python evaluate.py --workdir=model_zoo/camvid_rnn --data_dir=CamVid --report_dir=report --compare=runs/camvid_fcn
     A model of the zoo, its curve beside that of another report.
+python evaluate.py --workdir=deeplabv3_mnv2_pascal.npz --dataset=camvid --data_dir=CamVid \\
+    --match=car:car,person:pedestrian
+    Single classes of a model on a data set of other classes: IoU, recall, precision.
 """
 
 from absl import flags
@@ -17,6 +20,8 @@ from tfseg.errors import InputError
 WORKDIR = flags.DEFINE_string("workdir", None, "Run directory, or folder of the model zoo.")
 SPLIT = flags.DEFINE_string("split", None, "Split to evaluate on; default is the run's validation split.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the raw data or of records; default is the run's.")
+DATASET = flags.DEFINE_string("dataset", None, "With --match: the data set.")
+MATCH = flags.DEFINE_list("match", [], "Classes of the model and of --dataset that mean the same, MODEL:DATA,...")
 ITERS = flags.DEFINE_integer("iters", None, "Iterations to score, from 1 to this; default is the number trained.")
 WEIGHTS = flags.DEFINE_enum("weights", "last", ["last", "best"], "Which weights of the run.")
 OUTPUT_STRIDE = flags.DEFINE_integer(
@@ -36,6 +41,8 @@ def main(argv):
     if WORKDIR.value is None:
         raise InputError("--workdir is missing: the run directory that train.py wrote, or a folder of the model zoo")
     size = commands.parse_size("size", SIZE.value) if SIZE.value else None
+    if bool(MATCH.value) != bool(DATASET.value):
+        raise InputError("--dataset and --match go together: the data set, and which of its classes the model has")
     from tfseg import flops, report
     from tfseg.training.strategy import build_strategy
 
@@ -51,12 +58,22 @@ def main(argv):
         report_dir=REPORT_DIR.value,
         compare=tuple(COMPARE.value),
     )
+    if MATCH.value:
+        print(report.evaluate_matches(WORKDIR.value, DATASET.value, options, _matches(MATCH.value)))
+        return
     with build_strategy(STRATEGY.value).scope():
         metrics = report.evaluate_run(WORKDIR.value, options, flops.executed_gmacs)
     print(report.summary(metrics))
     for line in metrics["remarks"]:
         print(line)
     print(f"report: {REPORT_DIR.value or WORKDIR.value + '/report'}")
+
+
+def _matches(words):
+    pairs = [tuple(word.split(":")) for word in words]
+    if any(len(pair) != 2 or "" in pair for pair in pairs):
+        raise InputError(f"--match={','.join(words)}: MODEL:DATA pairs of class names, e.g. car:car,person:pedestrian")
+    return pairs
 
 
 if __name__ == "__main__":

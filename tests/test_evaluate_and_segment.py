@@ -16,6 +16,11 @@ ROOT = Path(__file__).resolve().parents[1]
         (["evaluate.py", "runs/a"], "unexpected arguments: runs/a"),
         (["evaluate.py", "--workdir=runs/a", "--size=513"], "--size=513: HEIGHTxWIDTH"),
         (["evaluate.py", "--workdir=runs/a", "--weights=first"], "should be one of <last|best>"),
+        (["evaluate.py", "--workdir=runs/a", "--match=car:car"], "--dataset and --match go together"),
+        (
+            ["evaluate.py", "--workdir=a", "--dataset=camvid", "--match=car"],
+            "--match=car: MODEL:DATA pairs of class names",
+        ),
         (["segment.py", "photo.jpg"], "--model is missing"),
         (["segment.py", "--model=runs/a"], "which photos?"),
         (["segment.py", "--model=runs/a", "--itres=3"], "Did you mean: iters"),

@@ -87,11 +87,11 @@ def test_a_feed_forward_model_runs_once():
 def test_load_takes_the_weights_that_are_asked_for(monkeypatch):
     asked = []
 
-    def load_run(path, which):
+    def load_model(path, which):
         asked.append((path, which))
         return None, INFO, FakeNetwork()
 
-    monkeypatch.setattr(predictor, "load_run", load_run)
+    monkeypatch.setattr(predictor, "load_model", load_model)
     assert tfseg.load("run").info is INFO
     assert Predictor.load("run", "best").default_iterations == 3
     assert asked == [("run", "last"), ("run", "best")]

@@ -3,7 +3,6 @@
 import dataclasses
 import operator
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -11,8 +10,7 @@ from tfseg.data.images import read_image
 from tfseg.errors import InputError
 from tfseg.inference.runner import Inference
 from tfseg.labels import DatasetInfo
-from tfseg.training.deeplab_file import load_deeplab
-from tfseg.training.run_directory import load_run
+from tfseg.training.deeplab_file import load_model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,9 +45,9 @@ class Predictor:
         """The model of a run directory (its "last" or "best" weights), a model zoo folder or a DeepLab weights file.
 
         Raises:
-          InputError: none of these, see `load_run` and `load_deeplab`.
+          InputError: none of these, see `load_model`.
         """
-        _, info, network = load_deeplab(path) if Path(path).is_file() else load_run(path, weights)
+        _, info, network = load_model(path, weights)
         return cls(network, info)
 
     def predict(self, image, iters=None, with_confidence=False) -> Prediction:

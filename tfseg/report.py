@@ -20,6 +20,7 @@ from tfseg.errors import InputError
 from tfseg.inference.runner import inference_of
 from tfseg.inference.views import views_of
 from tfseg.training import evaluation
+from tfseg.training.deeplab_file import load_model
 from tfseg.training.run_directory import load_run, weights_file, write_atomically
 
 STRIP_ROWS, STRIP_ITERATIONS = 4, 6
@@ -101,6 +102,44 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
     }
     _write(Path(options.report_dir or Path(workdir) / "report"), metrics, pictures)
     return metrics
+
+
+def evaluate_matches(path, dataset, options: ReportOptions, names) -> str:
+    """Scores single classes of a model on a data set of other classes: a Markdown table.
+
+    Args:
+      path: run directory, model zoo folder or weights file, see `load_model`.
+      dataset: name of the data set; its split is `options.split`, or "val".
+      options: of which split, data_dir, iterations, weights and output_stride matter.
+      names: (class name of the model, class name of the data set) of the classes that mean the same.
+    Raises:
+      InputError: no such model, data or class.
+    """
+    _, info, network = load_model(path, options.weights, options.output_stride)
+    data_dir, manifest = datasets.open_dataset(dataset, options.data_dir)
+    split = options.split or "val"
+    pairs = [(_class_id(info, ours), _class_id(manifest.info, theirs)) for ours, theirs in names]
+    check_split(manifest, data_dir, split)
+    files = split_files(manifest, data_dir, split)
+    with pipeline.damage_named(files, needs_labels=False):
+        scores = evaluation.evaluate_matches(
+            network,
+            pipeline.eval_examples(files, manifest.info),
+            pairs,
+            iterations=options.iterations or network.default_iterations,
+            num_examples=manifest.splits[split].num_examples,
+        )
+    rows = [
+        [*pair, *(_percent(score[key]) for key in ("iou", "recall", "precision"))]
+        for pair, score in zip(names, scores, strict=True)
+    ]
+    return _table(["class", f"class of {dataset} {split}", "IoU", "recall", "precision"], rows)
+
+
+def _class_id(info, name):
+    if name not in info.class_names:
+        raise InputError(f"--match: {info.name} has no class {name!r}; it has {', '.join(info.class_names)}")
+    return info.class_names.index(name)
 
 
 def summary(metrics: dict) -> str:

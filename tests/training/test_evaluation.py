@@ -12,7 +12,7 @@ import tensorflow as tf
 from tests.fake_network import INFO, FakeNetwork, blocks, dataset, inner_label, striped
 from tfseg.errors import InputError
 from tfseg.inference.views import views_of
-from tfseg.training.evaluation import best_entry, class_maps, evaluate, latency, remarks
+from tfseg.training.evaluation import best_entry, class_maps, evaluate, evaluate_matches, latency, remarks
 
 ONE = np.array([[0, 1, 1, 1], [0, 0, 2, 2]])
 TWO = np.array([[2, 2, 2]])
@@ -111,6 +111,17 @@ def test_class_maps_are_those_of_every_iteration(network):
     maps = class_maps(network, blocks(ONE), 3)
     np.testing.assert_array_equal(maps[0], np.zeros([8, 16]))
     np.testing.assert_array_equal(maps[2][2::4, 2::4], ONE)
+
+
+def test_single_classes_are_scored_on_a_data_set_of_other_classes(network):
+    """The model's green (1) and red (0) against classes 7 and 8 of data that know no blue."""
+    truth = np.array([[7, 7, 8, 9], [7, 9, 9, 8]])
+    labels = np.where(inner_label(truth) == INFO.ignore_label, 255, inner_label(truth)).astype(np.uint8)
+    image = blocks(np.array([[1, 1, 1, 1], [2, 2, 2, 2]]))
+    scores = evaluate_matches(network, dataset([(image, labels, "a")]), [(1, 7), (0, 8)], iterations=2, num_examples=1)
+    # Of blocks: 4 are called green, 3 are class 7, 2 are both. None is called red, 2 are class 8.
+    assert scores[0] == {"iou": 2 / 5, "recall": 2 / 3, "precision": 2 / 4}
+    assert scores[1] == {"iou": 0, "recall": 0, "precision": None}
 
 
 def test_latency_is_given_for_every_number_of_iterations(network):

@@ -1,5 +1,7 @@
 """Weights files of DeepLab as models: a checkpoint or an archive of arrays under its names, and nothing else."""
 
+from pathlib import Path
+
 from tfseg import architectures
 from tfseg.backbones import BackboneConfig
 from tfseg.backbones.checkpoints import CLASSIFIER, load_network
@@ -9,11 +11,21 @@ from tfseg.data import voc2012
 from tfseg.errors import InputError
 from tfseg.labels import DatasetInfo, default_colors
 from tfseg.models.deeplabv3 import DeepLabV3Config
+from tfseg.training.run_directory import load_run
 
 LAST_CONVOLUTION, LAST_CHANNELS = "MobilenetV2/expanded_conv_16/project/weights", 320  # at width 1
 
+TRAINED_STRIDE = 16
 
-def load_deeplab(path, output_stride=16):
+
+def load_model(path, which="last", output_stride=None):
+    """The model of a run directory, a model zoo folder, or a weights file; see `load_run` and `load_deeplab`."""
+    if Path(path).is_file():
+        return load_deeplab(path, output_stride or TRAINED_STRIDE)
+    return load_run(path, which, output_stride)
+
+
+def load_deeplab(path, output_stride=TRAINED_STRIDE):
     """DeepLabV3 on MobileNetV2 in its mobile form, from a file under DeepLab's names (`deeplabv3_mnv2_pascal`).
 
     Args:

@@ -57,6 +57,35 @@ def evaluate(network, examples, info, iterations, *, num_examples, views=SINGLE_
     return suite.result() | {"sizes": dict(sizes.most_common()), "filenames_sha256": digest.hexdigest()}
 
 
+def evaluate_matches(network, examples, pairs, *, iterations, num_examples, ignore_label=255) -> list[dict]:
+    """Scores single classes of a network on a data set of other classes.
+
+    Pixels of the ignore label are left out. Everything else counts: what the data set has no class for is no match.
+
+    Args:
+      network, examples, num_examples: as `evaluate`.
+      pairs: (class id of the network, class id of the data set) of the classes that mean the same.
+      iterations: after which the prediction is taken.
+    Returns:
+      {"iou", "recall", "precision"} of each pair, 0 to 1; None where neither has a pixel of it.
+    """
+    inference, counts = inference_of(network), np.zeros([len(pairs), 3], np.int64)
+    for image, label, _ in with_progress(_single(examples), num_examples, "evaluating"):
+        [answer] = inference.refine([image], iterations, last_only=True)
+        predicted, is_labelled = answer.class_ids(), label != ignore_label
+        for count, (ours, theirs) in zip(counts, pairs, strict=True):
+            found, wanted = (predicted == ours) & is_labelled, label == theirs
+            count += np.array([(found & wanted).sum(), found.sum(), wanted.sum()])
+    return [
+        {"iou": _share(both, found + wanted - both), "recall": _share(both, wanted), "precision": _share(both, found)}
+        for both, found, wanted in counts.tolist()
+    ]
+
+
+def _share(part, whole):
+    return part / whole if whole else None
+
+
 def best_entry(result: dict) -> dict:
     """The entry of the iteration with the highest mIoU; the earliest of equals."""
     return max(result["iterations"], key=lambda entry: entry["miou"])
