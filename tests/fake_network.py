@@ -19,6 +19,8 @@ class FakeNetwork(keras.Model):
 
     default_iterations = 3
     num_classes = 3
+    canvas_stride = STRIDE
+    padding = "same"
 
     def __init__(self, is_recurrent=True):
         super().__init__(autocast=False)

@@ -8,6 +8,7 @@ from tensorflow import keras
 from tfseg import architectures
 from tfseg.backbones import BackboneConfig
 from tfseg.config import MODEL_CONFIGS
+from tfseg.layers.resize import resize_bilinear
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.fcn import FCNConfig
 from tfseg.models.pspnet import PSPNetConfig
@@ -70,7 +71,7 @@ def test_gradients_reach_every_weight(row):
     label = tf.random.stateless_uniform([1, 32, 32], [0, 2], 0, NUM_CLASSES, tf.int32)
     with tf.GradientTape() as tape:
         outputs = architecture.training_outputs(network, images, tf.constant([0, 0]))
-        terms = architecture.losses({"label": label}, outputs, ignore_label=255)
+        terms = architecture.losses({"label": label}, outputs, upsample=resize_bilinear, ignore_label=255)
         loss = tf.add_n([weight * total for weight, total, _ in terms.values()])
     gradients = tape.gradient(loss, network.trainable_variables)
     silent = [v.name for v, g in zip(network.trainable_variables, gradients, strict=True) if g is None]

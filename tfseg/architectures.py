@@ -21,7 +21,7 @@ class Architecture:
       make_targets: augmented example -> what the loss reads (runs in tf.data).
       model: (config, num_classes) -> keras.Model.
       training_outputs: (network, images, seed) -> outputs in training.
-      losses: (batch, outputs, ignore_label=, class_weights=, loss_at=) -> {name: (weight, sum, total)}.
+      losses: (batch, outputs, upsample=, ignore_label=, class_weights=, loss_at=) -> {name: (weight, sum, total)}.
     """
 
     make_targets: Callable

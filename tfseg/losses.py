@@ -2,20 +2,19 @@
 
 import tensorflow as tf
 
-from tfseg.layers.resize import resize_bilinear
 
-
-def semantic_cross_entropy(label, logits, *, ignore_label, class_weights=None):
-    """Cross-entropy summed over the labelled pixels, after bilinear upsampling of the logits.
+def semantic_cross_entropy(label, logits, *, upsample, ignore_label, class_weights=None):
+    """Cross-entropy summed over the labelled pixels, after upsampling of the logits.
 
     Args:
       label: [batch, height, width] int32 class ids or `ignore_label`.
       logits: [batch, h, w, num_classes] at any stride.
+      upsample: (logits, (height, width)) -> [batch, height, width, num_classes], see `tfseg.layers.resize`.
       class_weights: [num_classes] float, or None for 1.
     Returns:
       (sum in nats, total weight of the labelled pixels): both 0 when all pixels are ignored.
     """
-    logits = resize_bilinear(logits, tf.shape(label)[1:3])
+    logits = upsample(logits, tf.shape(label)[1:3])
     valid = tf.not_equal(label, ignore_label)
     class_ids = tf.where(valid, label, 0)
     per_pixel = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=class_ids, logits=logits)
@@ -26,15 +25,16 @@ def semantic_cross_entropy(label, logits, *, ignore_label, class_weights=None):
     return tf.reduce_sum(tf.where(valid, per_pixel, 0.0) * weight), tf.reduce_sum(weight)
 
 
-def semantic(batch, outputs, *, ignore_label, class_weights=None, loss_at=()):
+def semantic(batch, outputs, *, upsample, ignore_label, class_weights=None, loss_at=()):
     """Loss terms of a semantic network: {name: (weight, sum, total)}.
 
     Args:
       batch: "label" [batch, height, width].
       outputs: "semantic_logits", and "canvases" when `loss_at` names iterations.
+      upsample, ignore_label, class_weights: as `semantic_cross_entropy`.
       loss_at: ((iteration, weight), ...), counted from 1; empty is the last canvas alone.
     """
-    arguments = {"ignore_label": ignore_label, "class_weights": class_weights}
+    arguments = {"upsample": upsample, "ignore_label": ignore_label, "class_weights": class_weights}
     if not loss_at:
         return {
             "cross_entropy": (1.0, *semantic_cross_entropy(batch["label"], outputs["semantic_logits"], **arguments))

@@ -183,8 +183,8 @@ def recurrence(model_config, num_classes, size, rounds=30) -> list[dict]:
     positions = int(np.prod(state["canvas"].shape[1:3]))
     products = {}
     for index, cell in enumerate(network.cells, 1):
-        rows, columns = cell.kernel.shape[2:]
-        pair = tf.random.normal([positions, rows]), tf.random.normal([rows, columns])
+        _, _, _, rows, filters = cell.kernel.shape
+        pair = tf.random.normal([positions, rows]), tf.random.normal([rows, 4 * filters])
         products[f"matrix product {index}"] = functools.partial(tf.matmul, *pair)
     # What a function closes over is its input, not a constant that could be folded.
     calls = {name: tf.function(run).get_concrete_function() for name, run in (runs | products).items()}

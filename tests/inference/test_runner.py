@@ -13,7 +13,7 @@ from tfseg import architectures
 from tfseg.backbones import BackboneConfig
 from tfseg.inference.runner import Inference, inference_of
 from tfseg.inference.views import views_of
-from tfseg.layers.resize import resize_bilinear
+from tfseg.layers.resize import resize_bilinear, upsample
 from tfseg.models.rnn import RNNConfig
 
 CLASS_IDS = np.array([[0, 1, 2, 0], [2, 1, 0, 1]])
@@ -41,6 +41,38 @@ def test_answers_are_the_argmax_of_the_models_own_canvases_after_upsampling():
     for index, canvas in enumerate(canvases):
         expected = tf.argmax(resize_bilinear(canvas, (50, 75))[0], -1)
         assert (answer.class_ids(index) == expected.numpy()).mean() > 0.999
+
+
+@pytest.mark.parametrize("size", [(49, 81), (50, 75)])
+def test_canvases_of_symmetric_padding_are_read_on_their_own_grid(size):
+    backbone = BackboneConfig("mobilenet_v2", output_stride=16, width_multiplier=0.35, padding="symmetric")
+    network = architectures.build(RNNConfig(backbone, widths=(8, 6), canvas_stride=8), 5)
+    image = np.random.default_rng(0).integers(0, 256, [*size, 3], np.uint8)
+    [answer] = Inference(network).refine([image], 2)
+    canvas = network(image[np.newaxis].astype(np.float32), iterations=2)["canvases"][-1]
+    expected = tf.argmax(upsample(canvas, size, 8, "symmetric")[0], -1)
+    assert (answer.class_ids() == expected.numpy()).mean() > 0.999
+
+
+class CornerNetwork(FakeNetwork):
+    """Reads every fourth pixel instead of averages: what symmetric padding gives."""
+
+    padding = "symmetric"
+
+    def encode(self, images, training=False):
+        return {"colors": tf.cast(images[:, ::4, ::4], tf.float32)}
+
+
+@pytest.mark.parametrize("size", [(49, 81), (50, 76), (1057, 1110)])
+@pytest.mark.parametrize("views", [views_of(), views_of(flip=True)[1:]], ids=["plain", "mirrored"])
+def test_a_colour_edge_stays_where_it_is_on_the_grid_of_symmetric_padding(size, views):
+    """Red falls and green rises with the column: they meet in the middle, whatever the view, in tiles as well."""
+    ramp = np.linspace(0, 255, size[1])
+    image = np.zeros([*size, 3], np.float32)
+    image[..., 0], image[..., 1] = 255 - ramp, ramp
+    [answer] = Inference(CornerNetwork(), 1 << 20).refine([image], 2, views)
+    edge = (answer.class_ids() == 0).sum(1)
+    assert set(edge) == {int(np.ceil(size[1] / 2))} or set(edge) == {size[1] // 2}
 
 
 def test_only_the_last_canvas_is_kept_when_only_that_is_asked(inference):

@@ -21,9 +21,8 @@ def test_cell_equals_keras_convlstm2d_step_by_step(kernel_size):
     oracle.build(inputs.shape)
     # Keras starts b_f at 1, ours starts at 0 and adds 1.
     forget = np.repeat([0.0, 1.0, 0.0, 0.0], filters)
-    oracle.set_weights(
-        [cell.kernel.numpy()[:, :, :channels], cell.kernel.numpy()[:, :, channels:], cell.bias.numpy() + forget]
-    )
+    kernel = np.concatenate(cell.kernel.numpy(), -1)
+    oracle.set_weights([kernel[:, :, :channels], kernel[:, :, channels:], cell.bias.numpy().ravel() + forget])
     expected = oracle(inputs)
 
     state = (tf.zeros([2, 6, 7, filters]), tf.zeros([2, 6, 7, filters]))

@@ -58,12 +58,13 @@ def test_recurrence_equals_stacked_keras_convlstm2d_fed_with_features_and_canvas
         for layer, (cell, oracle) in enumerate(zip(model.cells, oracles, strict=True)):
             if not oracle.built:
                 oracle.build([None, 1, *value.shape[1:]])
-                kernel, changing = cell.kernel.numpy(), cell.input_channels
+                kernel, changing = np.concatenate(cell.kernel.numpy(), -1), cell.input_channels
                 inputs = [kernel[:, :, :changing]]
                 if layer == 0:
                     inputs = [model.projection.kernels[0].numpy(), *inputs]
                 forget = np.repeat([0.0, 1.0, 0.0, 0.0], cell.filters)
-                oracle.set_weights([np.concatenate(inputs, 2), kernel[:, :, changing:], cell.bias.numpy() + forget])
+                bias = cell.bias.numpy().ravel() + forget
+                oracle.set_weights([np.concatenate(inputs, 2), kernel[:, :, changing:], bias])
             value, *states[layer] = oracle(value[:, tf.newaxis], initial_state=states[layer])
         canvas += value
         np.testing.assert_allclose(model(images)["canvases"][iteration], canvas, atol=1e-5)

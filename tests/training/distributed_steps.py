@@ -13,6 +13,7 @@ from tfseg import architectures, losses
 from tfseg.backbones import BackboneConfig
 from tfseg.config import TrainingConfig
 from tfseg.layers.conv import ConvBatchNorm
+from tfseg.layers.resize import resize_bilinear
 from tfseg.models.rnn import RNNConfig
 from tfseg.training import schedule
 from tfseg.training.run_directory import weight_arrays
@@ -56,7 +57,7 @@ def main(num_devices, path):
         trainer = Trainer(
             network,
             architectures.architecture_of(config).training_outputs,
-            lambda batch, outputs: losses.semantic(batch, outputs, ignore_label=255),
+            lambda batch, outputs: losses.semantic(batch, outputs, upsample=resize_bilinear, ignore_label=255),
             clip_norm=1.0,
         )
         training = TrainingConfig(optimizer="sgd", learning_rate=0.05, total_steps=10, weight_decay=1e-3)

@@ -17,8 +17,9 @@ class BackboneConfig:
       width_multiplier: factor on MobileNetV2's channels.
       kernel_size: of MobileNetV2's depthwise convolutions: 3, 5 or 7.
       multi_grid: factors on the dilation of the three units of a ResNet's last block.
-      padding: "same" (Keras' and TF-Slim's MobileNetV2) or "symmetric" (TF-Slim's ResNet at any size). They agree at
-        odd sizes.
+      padding: of strided convolutions, and with it how maps are resized: "same" (Keras' and TF-Slim's MobileNetV2) with
+        half-pixel centres, or "symmetric" (TF-Slim's ResNet at any size) with cell i on pixel stride * i, which is
+        alignment of corners at sizes of 16 n + 1.
     """
 
     name: str = "resnet101_v1"

@@ -15,22 +15,24 @@ class Layer:
 
     Attributes:
       canvases: [iterations, h, w, num_classes] logits.
-      extent: (height, width) of the canvas in pixels of the image; beyond the image where the view was padded.
+      pitch: canvas positions an image pixel, (down, across).
+      origin: (row, column) of the first canvas position's middle, in canvas positions from the image's corner.
     """
 
     canvases: tf.Tensor | np.ndarray
-    extent: tuple[float, float]
+    pitch: tuple[float, float]
+    origin: tuple[float, float] = (0.5, 0.5)
 
 
 class Refinement:
     """A network's answer for one image: class ids after every kept iteration, in the image's size.
 
-    They are the argmax of the logits after bilinear upsampling (half-pixel centres), averaged over views.
+    They are the argmax of the logits after bilinear upsampling, averaged over views.
     """
 
     def __init__(self, layers: list[Layer], size: tuple[int, int]):
         self._layers, self._size = layers, size
-        self._extents = tf.constant([layer.extent for layer in layers], tf.float32)
+        self._grids = tf.constant([(layer.pitch, layer.origin) for layer in layers], tf.float32)
 
     def __len__(self):
         return len(self._layers[0].canvases)
@@ -49,17 +51,17 @@ class Refinement:
         read = _reader(len(canvases), with_confidence)
         step = max(STRIP_LOGITS // (width * canvases[0].shape[-1]), 1)
         strips = [
-            read(canvases, self._extents, self._size, (top, min(top + step, height))) for top in range(0, height, step)
+            read(canvases, self._grids, self._size, (top, min(top + step, height))) for top in range(0, height, step)
         ]
         return tuple(np.concatenate([part.numpy() for part in parts]) for parts in zip(*strips, strict=True))
 
 
 @functools.cache
 def _reader(num_views, with_confidence):
-    """Function of (canvases, extents, size, rows) -> class ids of those rows, and their confidence if asked."""
+    """Function of (canvases, grids, size, rows) -> class ids of those rows, and their confidence if asked."""
 
-    def read(canvases, extents, size, rows):
-        total = tf.add_n([upsample_rows(canvases[i], extents[i], size, rows) for i in range(num_views)])
+    def read(canvases, grids, size, rows):
+        total = tf.add_n([upsample_rows(canvases[i], grids[i], size, rows) for i in range(num_views)])
         logits = total / num_views
         class_ids = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.uint8)
         if not with_confidence:
@@ -67,23 +69,23 @@ def _reader(num_views, with_confidence):
         return class_ids, tf.reduce_max(tf.nn.softmax(logits), axis=-1)
 
     canvas, pair = tf.TensorSpec([None, None, None], tf.float32), tf.TensorSpec([2], tf.int32)
-    extents = tf.TensorSpec([num_views, 2], tf.float32)
-    return tf.function(read, input_signature=[(canvas,) * num_views, extents, pair, pair])
+    grids = tf.TensorSpec([num_views, 2, 2], tf.float32)
+    return tf.function(read, input_signature=[(canvas,) * num_views, grids, pair, pair])
 
 
-def upsample_rows(canvas, extent, size, rows):
-    """Rows of a bilinearly upsampled map, bit by bit those of `resize_bilinear` where extent = size.
+def upsample_rows(canvas, grid, size, rows):
+    """Rows of a bilinearly upsampled map, bit by bit those of `tfseg.layers.resize.upsample`.
 
     Args:
       canvas: [h, w, channels].
-      extent: [2] float32 height and width that the canvas covers, in output pixels.
+      grid: [2, 2] float32 pitch and origin of a `Layer`.
       size: [2] int32 height and width of the output.
       rows: [2] int32 first row, and the row after the last.
     Returns:
       [rows[1] - rows[0], size[1], channels].
     """
-    top, bottom, down = _neighbors(tf.range(rows[0], rows[1]), tf.shape(canvas)[0], extent[0])
-    left, right, across = _neighbors(tf.range(size[1]), tf.shape(canvas)[1], extent[1])
+    top, bottom, down = _neighbors(tf.range(rows[0], rows[1]), tf.shape(canvas)[0], grid[:, 0])
+    left, right, across = _neighbors(tf.range(size[1]), tf.shape(canvas)[1], grid[:, 1])
     first = top[0]
     canvas = canvas[first : bottom[-1] + 1]
     left, right = tf.gather(canvas, left, axis=1), tf.gather(canvas, right, axis=1)
@@ -92,9 +94,10 @@ def upsample_rows(canvas, extent, size, rows):
     return upper + (lower - upper) * down[:, tf.newaxis, tf.newaxis]
 
 
-def _neighbors(positions, length, extent):
+def _neighbors(positions, length, grid):
     """(index before, index after, share of the latter) of output positions on an axis of the canvas."""
-    centers = (tf.cast(positions, tf.float32) + 0.5) * (tf.cast(length, tf.float32) / extent) - 0.5
+    pitch, origin = tf.unstack(grid)
+    centers = (tf.cast(positions, tf.float32) + 0.5) * pitch - origin
     before = tf.floor(centers)
     # The share is that of the unclipped position: at an edge both neighbours are the same.
     after = tf.minimum(tf.cast(tf.math.ceil(centers), tf.int32), length - 1)

@@ -28,7 +28,7 @@ class Inference:
 
     Args:
       network: has `encode(images, training) -> features`, `refine(features, state) -> state` with "canvas",
-        `is_recurrent` and `distribute_strategy`.
+        `is_recurrent`, `canvas_stride`, `padding` and `distribute_strategy`.
       whole_image_pixels: larger views are cut into tiles.
     """
 
@@ -55,7 +55,7 @@ class Inference:
         plan = [(image, view, self._tiling(image.shape[:2], view)) for image in images for view in views]
         inputs = itertools.chain.from_iterable(network_inputs(*step) for step in plan)
         outputs = self._map(inputs, iterations, last_only)
-        layers = [_layer(outputs, view, tiling, image.shape[:2]) for image, view, tiling in plan]
+        layers = [self._layer(outputs, view, tiling, image.shape[:2]) for image, view, tiling in plan]
         count = len(views)
         return [
             Refinement(layers[i * count : (i + 1) * count], tuple(image.shape[:2])) for i, image in enumerate(images)
@@ -68,6 +68,21 @@ class Inference:
 
     def _tiling(self, image_size, view):
         return tiling_of(view.size(image_size), self._whole_image_pixels)
+
+    def _layer(self, outputs, view, tiling, image_size):
+        """Takes the canvases of a view's tiles from `outputs` and joins them."""
+        tiles = itertools.islice(outputs, len(tiling.corners))
+        if view.is_flipped:
+            tiles = (canvases[:, :, ::-1] for canvases in tiles)
+        canvases = next(tiles) if len(tiling.corners) == 1 else join(tiles, tiling)
+        if self.network.padding == "same":
+            extent = [image_size[i] * tiling.padded_size[i] / tiling.size[i] for i in range(2)]
+            return Layer(canvases, tuple(canvases.shape[1 + i] / extent[i] for i in range(2)))
+        stride = self.network.canvas_stride
+        pitch = tuple(tiling.size[i] / image_size[i] / stride for i in range(2))
+        # The grid begins at the first pixel, of a mirrored view on the other side.
+        skipped = (tiling.tile[1] - 1) % stride if view.is_flipped else 0
+        return Layer(canvases, pitch, (0.5 / stride, (0.5 + skipped) / stride))
 
     def _map(self, inputs, iterations, last_only):
         """Canvases [iterations or 1, h, w, num_classes] of each [1, height, width, 3] input, in order."""
@@ -105,14 +120,3 @@ class Inference:
 def inference_of(network) -> Inference:
     """The network's `Inference`, made once, so that repeated evaluation does not trace it again."""
     return Inference(network)
-
-
-def _layer(outputs, view, tiling, image_size):
-    """Takes the canvases of a view's tiles from `outputs` and joins them."""
-    extent = tuple(image_size[i] * tiling.padded_size[i] / tiling.size[i] for i in range(2))
-    tiles = itertools.islice(outputs, len(tiling.corners))
-    if view.is_flipped:
-        tiles = (canvases[:, :, ::-1] for canvases in tiles)
-    if len(tiling.corners) == 1:
-        return Layer(next(tiles), extent)
-    return Layer(join(tiles, tiling), extent)

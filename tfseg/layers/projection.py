@@ -3,7 +3,7 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from tfseg.layers.resize import resize_bilinear
+from tfseg.layers.resize import upsample
 
 
 def glorot_normal(fan_in, fan_out):
@@ -22,6 +22,7 @@ class FeatureProjection(keras.layers.Layer):
       filters: output channels.
       strides: stride of each feature map, a multiple or a divisor of `grid_stride`.
       grid_stride: stride of the result.
+      padding: of the strided convolutions behind the features, see `upsample`.
       fan_in_extra: channels of the inputs that are added to the result elsewhere; only the initialiser asks.
     Call:
       features: list of [batch, ceil(H / stride), ceil(W / stride), channels].
@@ -30,9 +31,10 @@ class FeatureProjection(keras.layers.Layer):
       [batch, *size, filters], float32.
     """
 
-    def __init__(self, filters, strides, grid_stride, fan_in_extra=0, **kwargs):
+    def __init__(self, filters, strides, grid_stride, padding="same", fan_in_extra=0, **kwargs):
         super().__init__(autocast=False, **kwargs)
-        self.filters, self.fan_in_extra = filters, fan_in_extra
+        self.filters, self.grid_stride, self.padding = filters, grid_stride, padding
+        self.fan_in_extra = fan_in_extra
         self.strides, self.ratios = strides, [max(grid_stride // stride, 1) for stride in strides]
 
     def build(self, input_shape):
@@ -47,10 +49,10 @@ class FeatureProjection(keras.layers.Layer):
 
     def call(self, features, size):
         total = None
-        for values, kernel, ratio in zip(features, self.kernels, self.ratios, strict=True):
+        for values, kernel, stride, ratio in zip(features, self.kernels, self.strides, self.ratios, strict=True):
             values, kernel = tf.cast(values, self.compute_dtype), tf.cast(kernel, self.compute_dtype)
             projected = tf.cast(tf.nn.conv2d(values, kernel, ratio, "SAME"), tf.float32)
-            if tuple(projected.shape[1:3]) != tuple(size):
-                projected = resize_bilinear(projected, size)
+            if stride > self.grid_stride:
+                projected = upsample(projected, size, stride // self.grid_stride, self.padding)
             total = projected if total is None else total + projected
         return total

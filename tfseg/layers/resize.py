@@ -1,11 +1,35 @@
-"""Resizing of feature maps, logits and label maps."""
+"""Resizing of feature maps and logits."""
 
 import tensorflow as tf
 
 
-def resize_bilinear(inputs, size, align_corners=False):
-    """[batch, h, w, c] -> [batch, *size, c], float32. Half-pixel centres unless `align_corners`; no antialiasing."""
+def resize_bilinear(inputs, size):
+    """[batch, h, w, c] -> [batch, *size, c], float32, half-pixel centres, no antialiasing."""
+    return tf.image.resize(tf.cast(inputs, tf.float32), size, method="bilinear")
+
+
+def upsample(inputs, size, stride, padding):
+    """Enlarges a map to the grid it was computed from.
+
+    Where a position of the map sits on that grid depends on how the strided convolutions were padded:
+
+    - "same": position i covers `stride` positions, as TensorFlow's resizing with half-pixel centres has it;
+    - "symmetric": position i sits on `stride` * i. At sizes n * stride + 1 that is resizing with aligned corners; at
+      others the last position is repeated to the end.
+
+    Args:
+      inputs: [batch, ceil(H / stride), ceil(W / stride), channels].
+      size: (H, W), numbers or a tensor.
+      stride: of the map, in positions of the result.
+    Returns:
+      [batch, H, W, channels] float32.
+    """
+    if padding == "same":
+        return resize_bilinear(inputs, size)
     inputs = tf.cast(inputs, tf.float32)
-    if align_corners:
-        return tf.compat.v1.image.resize_bilinear(inputs, size, align_corners=True)
-    return tf.image.resize(inputs, size, method="bilinear")
+    static, dynamic = inputs.shape[1:3], tf.shape(inputs)[1:3]
+    reached = [(dynamic[axis] if static[axis] is None else static[axis]) * stride + 1 for axis in range(2)]
+    inputs = tf.concat([inputs, inputs[:, -1:]], 1)
+    inputs = tf.concat([inputs, inputs[:, :, -1:]], 2)
+    outputs = tf.compat.v1.image.resize_bilinear(inputs, reached, align_corners=True)
+    return outputs[:, : size[0], : size[1]]

@@ -36,7 +36,7 @@ class FCN(FeedForwardSegmenter):
     def __init__(self, config: FCNConfig, num_classes: int):
         super().__init__(config, num_classes, config.canvas_stride or config.backbone.output_stride, "fcn")
         self.projection = FeatureProjection(
-            config.widths[0], feature_strides(config), self.canvas_stride, name="projection"
+            config.widths[0], feature_strides(config), self.canvas_stride, self.padding, name="projection"
         )
         self.bias = self.add_weight(
             "projection_bias", [config.widths[0]], initializer="zeros", experimental_autocast=False

@@ -24,6 +24,7 @@ class FeedForwardSegmenter(keras.Model):
     def __init__(self, config, num_classes: int, canvas_stride: int, name: str):
         super().__init__(name=name, autocast=False)
         self.config, self.num_classes, self.canvas_stride = config, num_classes, canvas_stride
+        self.padding = config.backbone.padding
         self.backbone = backbones.build(config.backbone)
         self.classifier = Conv2D(
             num_classes, use_bias=True, initializer="glorot_normal", name="logits", dtype=tf.float32

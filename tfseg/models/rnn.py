@@ -12,6 +12,8 @@ from tfseg.layers.conv_lstm import ConvLSTMCell
 from tfseg.layers.projection import FeatureProjection
 from tfseg.models.features import backbone_features, feature_strides, map_size
 
+INVARIANT = tuple(f"invariant_{gate}" for gate in "ifgo")
+
 
 @dataclasses.dataclass
 class RNNConfig:
@@ -69,11 +71,17 @@ class RNNSegmenter(keras.Model):
         self.config, self.num_classes = config, num_classes
         self.default_iterations = config.iterations
         self.canvas_stride = config.canvas_stride or config.backbone.output_stride
+        self.padding = config.backbone.padding
         self.backbone = backbones.build(config.backbone)
         filters = (*config.widths, num_classes)
         inputs = (num_classes, *config.widths)
         self.projection = FeatureProjection(
-            4 * filters[0], feature_strides(config), self.canvas_stride, num_classes + filters[0], name="projection"
+            4 * filters[0],
+            feature_strides(config),
+            self.canvas_stride,
+            self.padding,
+            fan_in_extra=num_classes + filters[0],
+            name="projection",
         )
         self.cells = [
             ConvLSTMCell(filters[i], inputs[i], kernel_size=config.kernel_size, name=f"conv_lstm_{i + 1}")
@@ -105,18 +113,18 @@ class RNNSegmenter(keras.Model):
         """The part that is computed once an image.
 
         Returns:
-          Dict of one entry: "invariant", the features' share of the first layer's gates, [batch, h, w, 4 * widths[0]]
-          float32; or without hoisting the feature maps themselves.
+          The features' share of the first layer's gates, "invariant_i", "_f", "_g" and "_o", each
+          [batch, h, w, widths[0]] float32; or without hoisting the feature maps themselves.
         """
         endpoints = backbone_features(self.backbone, self.config, images, training)
         size = map_size(images, self.canvas_stride)
         if not self.config.hoist:
             return {"maps": endpoints, "size": size}
-        return {"invariant": self._project(endpoints, size)}
+        return dict(zip(INVARIANT, self._project(endpoints, size), strict=True))
 
     def initial_state(self, features):
         """Zeros in the state's shapes, for callers that need tensors (`refine` takes None as well)."""
-        some_map = features["invariant"] if self.config.hoist else features["maps"][-1]
+        some_map = features[INVARIANT[0]] if self.config.hoist else features["maps"][-1]
         size = tuple(some_map.shape[1:3]) if self.config.hoist else features["size"]
         size = [tf.shape(some_map)[axis + 1] if length is None else length for axis, length in enumerate(size)]
         state = {"canvas": tf.zeros([tf.shape(some_map)[0], *size, self.num_classes])}
@@ -127,8 +135,10 @@ class RNNSegmenter(keras.Model):
 
     def refine(self, features, state=None):
         """One iteration: (features of `encode`, state or None) -> state."""
-        is_hoisted = self.config.hoist
-        invariant = features["invariant"] if is_hoisted else self._project(features["maps"], features["size"])
+        if self.config.hoist:
+            invariant = [features[name] for name in INVARIANT]
+        else:
+            invariant = self._project(features["maps"], features["size"])
         value = None if state is None else state["canvas"]
         new_state = {}
         for layer, cell in enumerate(self.cells, 1):
@@ -149,7 +159,8 @@ class RNNSegmenter(keras.Model):
         return state
 
     def _project(self, endpoints, size):
-        return self.projection(endpoints, size) + self.cells[0].gate_bias()
+        gates = tf.split(self.projection(endpoints, size), 4, axis=-1)
+        return [gate + bias for gate, bias in zip(gates, tf.unstack(self.cells[0].gate_bias()), strict=True)]
 
 
 def training_outputs(network: RNNSegmenter, images, seed):

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import json
 import math
 import sys
@@ -19,6 +20,7 @@ from tfseg.data import datasets, pipeline
 from tfseg.data.manifest import Manifest, check_split, split_files
 from tfseg.download import local_path
 from tfseg.errors import InputError
+from tfseg.layers.resize import upsample
 from tfseg.losses import median_frequency_weights
 from tfseg.training import callbacks, schedule, validation
 from tfseg.training.checkpoints import Checkpoints
@@ -114,13 +116,13 @@ def build_trainer(config, manifest, precision) -> Trainer:
             if layer.__class__.__name__ == "BatchNorm":
                 layer.trainable = False
     weights = class_weights(config.training.class_weights, manifest, config.data.train_split)
-    loss_at = getattr(config.model, "loss_at", ())
-
-    def losses(batch, outputs):
-        return architecture.losses(
-            batch, outputs, ignore_label=info.ignore_label, class_weights=weights, loss_at=loss_at
-        )
-
+    losses = functools.partial(
+        architecture.losses,
+        upsample=functools.partial(upsample, stride=network.canvas_stride, padding=network.padding),
+        ignore_label=info.ignore_label,
+        class_weights=weights,
+        loss_at=getattr(config.model, "loss_at", ()),
+    )
     trainer = Trainer(
         network,
         architecture.training_outputs,
