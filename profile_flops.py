@@ -6,12 +6,17 @@ python profile_flops.py --config=model_zoo/voc2012/rnn_resnet101.py --size=513x5
     Six scales and their mirror images.
 python profile_flops.py --workdir=runs/camvid_rnn --size=360x480 --layers --output_dir=cost
     A run, with every layer; the tables are also written to cost/, as Markdown, CSV and JSON.
+python profile_flops.py --model=exports/camvid --size=360x480 --iters=1..6
+    An exported model, the folder of a SavedModel, as it is; --size and --iters only where it leaves them open.
+python profile_flops.py --model=exports/camvid.tflite --threads=2 --layers
+    A .tflite file, every signature of it. A folder that has the name of an architecture is --model=./rnn.
 python profile_flops.py --paper_tables
     The published cost table beside our count.
 """
 
 import dataclasses
 import re
+from pathlib import Path
 
 from absl import flags
 
@@ -26,12 +31,18 @@ ITERS = flags.DEFINE_string("iters", None, "1..6, or 6 for the same; default is 
 CLASSES = flags.DEFINE_integer("classes", None, "Number of classes; default is the data set's.")
 MULTI_SCALE = flags.DEFINE_boolean("multi_scale", False, "Six scales with their mirror images, as in evaluation.")
 VIDEO = flags.DEFINE_boolean("video", False, "A frame whose canvas is seeded with the one before, on the padded grid.")
-ROUNDS = flags.DEFINE_integer("rounds", 20, "Timed runs of each row, interleaved; 0 is none.")
-THREADS = flags.DEFINE_integer("threads", 0, "Threads of one operation; 0 is one a core.")
+ROUNDS = flags.DEFINE_integer("rounds", 20, "Timed runs of each row, interleaved; 0 is none.", lower_bound=0)
+THREADS = flags.DEFINE_integer(
+    "threads", 0, "Threads of one operation; 0 is one a core, of a .tflite file 1.", lower_bound=0
+)
 LAYERS = flags.DEFINE_boolean("layers", False, "Also list every layer.")
 RECURRENCE = flags.DEFINE_boolean("recurrence", False, "Instead, one iteration beside its bare matrix products.")
 PAPER_TABLES = flags.DEFINE_boolean("paper_tables", False, "Print the published cost table beside our count.")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the tables as Markdown, CSV and JSON.")
+NOT_FOR_FILES = (
+    *("workdir", "classes", "video", "multi_scale", "recurrence", "paper_tables"),
+    *("dataset", "backbone", "output_stride"),
+)
 
 
 def main(argv):
@@ -42,8 +53,48 @@ def main(argv):
     if PAPER_TABLES.value:
         rows = paper_tables.compute(paper_tables.published_table(), commands.say)
         _show("paper_tables", rows, paper_tables.COLUMNS, {})
+    elif experiment_flags.is_file(experiment_flags.MODEL.value):
+        _profile_file(experiment_flags.MODEL.value)
     else:
         _profile()
+
+
+def _profile_file(path):
+    if not Path(path).exists():
+        raise InputError(f"--model={path}: no such file or folder")
+    is_tflite = Path(path).is_file()
+    if is_tflite and not path.endswith(".tflite"):
+        raise InputError(f"--model={path}: neither the folder of a SavedModel nor a .tflite file")
+    if not is_tflite and not (Path(path) / "saved_model.pb").exists() and (Path(path) / "config.json").exists():
+        raise InputError(f"--model={path}: a run directory, not an exported model; give it as --workdir={path}")
+    if is_tflite and SIZE.value:
+        raise InputError(f"--size={SIZE.value} does not apply to --model={path}: a .tflite file has its own")
+    size = commands.parse_size("size", SIZE.value) if SIZE.value else None
+    iterations = _iterations(ITERS.value, None) if ITERS.value else None
+    import tensorflow as tf
+
+    from tfseg import exported_cost, profile, tflite_timing
+
+    if is_tflite:
+        threads = THREADS.value or 1
+        costs = exported_cost.profile_tflite(path, iterations, ROUNDS.value, threads)
+        layers = exported_cost.tflite_layers(path, iterations) if LAYERS.value else []
+        context = {
+            "device": profile.processor(),
+            "threads": threads if THREADS.value else f"{threads}, the default for a .tflite file",
+            "interpreter": tflite_timing.runtime(),
+        }
+    else:
+        if THREADS.value:
+            tf.config.threading.set_intra_op_parallelism_threads(THREADS.value)
+        costs = exported_cost.profile_saved_model(path, size, iterations, ROUNDS.value)
+        layers = exported_cost.saved_model_layers(path, size, iterations) if LAYERS.value else []
+        context = profile.device()
+    context = {"model": path} | context
+    _show("cost", [dataclasses.asdict(cost) for cost in costs], exported_cost.COLUMNS, context)
+    if layers:
+        _show("layers", layers, None, context)
+    _explain(context, exported_cost.LEGEND)
 
 
 def _profile():
@@ -68,9 +119,7 @@ def _profile():
     _show("cost", [dataclasses.asdict(cost) for cost in costs], profile.COLUMNS, context)
     if LAYERS.value:
         _show("layers", profile.layers(config.model, num_classes, size, iterations[-1]), None, context)
-    for name, value in context.items():
-        print(f"{name}: {value}")
-    print(*profile.LEGEND, sep="\n")
+    _explain(context, profile.LEGEND)
 
 
 def _model_and_classes():
@@ -105,5 +154,11 @@ def _show(name, rows, columns, context):
         profile.write(OUTPUT_DIR.value, name, rows, columns, context)
 
 
+def _explain(context, legend):
+    for name, value in context.items():
+        print(f"{name}: {value}")
+    print(*legend, sep="\n")
+
+
 if __name__ == "__main__":
-    commands.run(main, experiment_flags.with_default_recipe)
+    commands.run(main, experiment_flags.for_file_or_recipe(NOT_FOR_FILES))

@@ -99,6 +99,33 @@ def with_default_recipe(argv):
     return argv
 
 
+def is_file(model) -> bool:
+    """Whether a value of `--model` is the path of an exported model, not an architecture, whose names come first."""
+    if not model or model in MODEL_CONFIGS:
+        return False
+    return "/" in model or model.endswith(".tflite") or Path(model).exists()
+
+
+def for_file_or_recipe(refused):
+    """For a command whose `--model` may be a path: a function like `with_default_recipe`, which leaves that path alone.
+
+    Args:
+      refused: flags that do not apply to a file, besides the recipe and its overrides. The function raises InputError
+        for them.
+    """
+
+    def prepare(argv):
+        given = _given(argv)
+        if not is_file(given.get("model")):
+            return with_default_recipe(argv)
+        for name in given:
+            if name.removeprefix("no").partition(".")[0] in ("config", *refused):
+                raise InputError(f"--{name} does not apply to --model={given['model']}, a path, not an architecture")
+        return argv
+
+    return prepare
+
+
 def _default_recipe(given):
     model, dataset, backbone = given.get("model", "rnn"), given.get("dataset", "scenes"), given.get("backbone", "")
     recipes = sorted(RECIPES.glob("*/*_*.py"))

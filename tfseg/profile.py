@@ -16,10 +16,10 @@ import tensorflow as tf
 from tfseg import architectures, flops, timing
 from tfseg.errors import InputError
 from tfseg.inference.views import SINGLE_VIEW
+from tfseg.measurement import MATRIX_SIDE, measure, speeds
+from tfseg.measurement import resident_growth as resident_growth
 
 MIB = 2**20
-MATRIX_SIDE = 1024
-MATRIX_PRODUCT = "matrix product"
 COLUMNS = {
     "iterations": "iterations",
     "published_gmacs": "paper GMACs",
@@ -127,8 +127,6 @@ def as_written(model_config):
 
 def _measure(traced, sizes, executed, rounds):
     images = {size: tf.random.stateless_uniform([1, *size, 3], [0, 0], 0, 255) for size in sizes}
-    matrix = tf.random.stateless_normal([MATRIX_SIDE, MATRIX_SIDE], [0, 0])
-    product = tf.function(tf.matmul)
 
     def runner(functions):
         def run():
@@ -138,21 +136,14 @@ def _measure(traced, sizes, executed, rounds):
 
         return run
 
-    calls = {str(n): runner(functions) for n, functions in traced.items()}
-    grown = {n: resident_growth(calls[str(n)]) for n in traced}
-    taken = timing.interleaved(calls | {MATRIX_PRODUCT: lambda: product(matrix, matrix)}, rounds)
-    reachable = 2 * MATRIX_SIDE**3 / 1e6 / timing.median(taken[MATRIX_PRODUCT])
-    measured = {}
-    for n in traced:
-        speed = 2 * executed[n] * 1e3 / timing.median(taken[str(n)])
-        measured[n] = {
-            "resident_mib": grown[n],
-            "milliseconds": timing.median(taken[str(n)]),
-            "milliseconds_p95": timing.p95(taken[str(n)]),
-            "gflops_per_second": speed,
-            "share_of_matrix_product": speed / reachable,
-        }
-    return measured
+    calls = {n: runner(functions) for n, functions in traced.items()}
+    return speeds(*measure(calls, matrix_product(), rounds), executed)
+
+
+def matrix_product():
+    """A call that multiplies two matrices with TensorFlow, for `measurement.measure`."""
+    matrix = tf.random.stateless_normal([MATRIX_SIDE, MATRIX_SIDE], [0, 0])
+    return functools.partial(tf.function(tf.matmul), matrix, matrix)
 
 
 def recurrence(model_config, num_classes, size, rounds=30) -> list[dict]:
@@ -204,25 +195,15 @@ def recurrence(model_config, num_classes, size, rounds=30) -> list[dict]:
     ]
 
 
-def resident_growth(call) -> float | None:
-    """2^20 bytes by which the process' peak memory rises above what it holds, during a call; None where unknown."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-        before = _status("VmRSS")
-        call()
-        return max(_status("VmHWM") - before, 0) / 1024
-    except OSError:
-        return None
-
-
-def _status(field):
-    return int(re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
-
-
 def layers(model_config, num_classes, size, iterations) -> list[dict]:
     """Every convolution and matrix product that is executed: name, kind, GMACs and share of the total, in order."""
     network = architectures.build(model_config, num_classes)
-    found = [op for op in flops.count(flops.trace(network, size, iterations)) if op.macs]
+    return shares(flops.count(flops.trace(network, size, iterations)))
+
+
+def shares(operations) -> list[dict]:
+    """Rows of `layers` from counted operations; those without multiply-accumulates are left out."""
+    found = [op for op in operations if op.macs]
     total = sum(op.macs for op in found)
     return [
         {
@@ -242,20 +223,20 @@ def device() -> dict:
         tf.config.experimental.get_device_details(gpu).get("device_name")
         for gpu in tf.config.list_physical_devices("GPU")
     ]
-    cores = len(os.sched_getaffinity(0))
-    threads = tf.config.threading.get_intra_op_parallelism_threads() or cores
     return {
-        "device": f"GPU: {', '.join(map(str, gpus))}" if gpus else f"CPU: {_processor()}, {cores} cores",
-        "threads": threads,
+        "device": f"GPU: {', '.join(map(str, gpus))}" if gpus else processor(),
+        "threads": tf.config.threading.get_intra_op_parallelism_threads() or len(os.sched_getaffinity(0)),
         "tensorflow": tf.__version__,
     }
 
 
-def _processor():
+def processor() -> str:
+    """The CPU of this machine and the cores that this process may use."""
     try:
-        return re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())[1]
+        name = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())[1]
     except (OSError, TypeError):
-        return "unknown"
+        name = "unknown"
+    return f"CPU: {name}, {len(os.sched_getaffinity(0))} cores"
 
 
 def as_markdown(rows, columns=None) -> str:

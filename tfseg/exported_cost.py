@@ -1,0 +1,201 @@
+"""What an exported model costs: a SavedModel or a .tflite file, by signature and number of iterations."""
+
+import dataclasses
+import functools
+
+import numpy as np
+import tensorflow as tf
+
+from tfseg import flops, frozen_graph, measurement, profile, saved_model, tflite_cost, tflite_file, tflite_timing
+from tfseg.errors import InputError
+
+COLUMNS = {"signature": "signature", "size": "size"} | {
+    name: title for name, title in profile.COLUMNS.items() if name != "published_gmacs"
+}
+LEGEND = (
+    "TensorFlow GFLOPs: 10^9 FLOPs as its profiler counts the SavedModel's graph: 2 for a multiply-accumulate, and",
+    "  those of additions, products and pooling. A .tflite file has none.",
+    "executed: 10^9 multiply-accumulates of one call with one image, from shapes; GFLOPs are 2 for each.",
+    "parameters: of a SavedModel its trainable weights, of a .tflite file its kernels and biases, in whatever type.",
+    "activations: largest sum of tensors live at one moment, analytic; resident: growth of the process at the first",
+    "  run, with what kernels need for themselves.",
+    "ms: from the inputs in memory to the outputs. The matrix product is TensorFlow's, for a .tflite file NumPy's.",
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportedCost:
+    """One row: a signature, run a number of iterations. None stands for what does not apply or was not measured.
+
+    Attributes:
+      signature: its name in the file.
+      size: HEIGHTxWIDTH of the image; None for a signature that takes none.
+      iterations: that its loop runs; None without one.
+      tensorflow_gflops: 10^9 FLOPs as TensorFlow counts them; None for a .tflite file.
+      executed_gmacs, executed_gflops: what runs; GFLOPs are 2 per multiply-accumulate.
+      parameters: see LEGEND.
+      activation_mib: 2^20 bytes, see `flops.peak_activation_bytes`.
+      resident_mib, milliseconds, milliseconds_p95, gflops_per_second, share_of_matrix_product: see `profile.Cost`.
+    """
+
+    signature: str
+    size: str | None
+    iterations: int | None
+    tensorflow_gflops: float | None
+    executed_gmacs: float
+    executed_gflops: float
+    parameters: int | None
+    activation_mib: float
+    resident_mib: float | None = None
+    milliseconds: float | None = None
+    milliseconds_p95: float | None = None
+    gflops_per_second: float | None = None
+    share_of_matrix_product: float | None = None
+
+
+def profile_saved_model(path, size=None, iterations=None, rounds=20) -> list[ExportedCost]:
+    """Costs of one image through a SavedModel, traced anew with static shapes.
+
+    Of its signature for images, see `saved_model.load`.
+
+    Args:
+      path: folder with saved_model.pb.
+      size: (height, width); None for a signature with a size of its own.
+      iterations: numbers of iterations, rising; None for a signature without.
+      rounds: of timing, interleaved; 0 is no timing.
+    Raises:
+      InputError: not a SavedModel, a damaged one, no such signature, a size or iterations that it does not take, or a
+        graph whose cost would be missed.
+    """
+    signature, size, traced = _traced(path, size, iterations)
+    with saved_model.refusing(signature, size):
+        frozen = {n: frozen_graph.freeze(function) for n, function in traced.items()}
+        operations = {n: flops.count(graph) for n, graph in frozen.items()}
+        gmacs = {n: flops.gmacs(counted) for n, counted in operations.items()}
+        measured = _measured(signature, size, traced, gmacs, rounds) if rounds else {}
+    weights = {id(variable): variable for variable in signature.function.trainable_variables}.values()
+    return [
+        ExportedCost(
+            signature=signature.name,
+            size=f"{size[0]}x{size[1]}",
+            iterations=n,
+            tensorflow_gflops=flops.gflops(operations[n]),
+            executed_gmacs=gmacs[n],
+            executed_gflops=2 * gmacs[n],
+            # A graph that was frozen before it was saved does not say which of its constants were trained.
+            parameters=sum(int(np.prod(variable.shape)) for variable in weights) if weights else None,
+            activation_mib=frozen_graph.peak_activation_bytes(frozen[n]) / profile.MIB,
+            **measured.get(n, {}),
+        )
+        for n in traced
+    ]
+
+
+def saved_model_layers(path, size=None, iterations=None) -> list[dict]:
+    """Every convolution and matrix product at the last number of iterations; arguments as `profile_saved_model`."""
+    signature, size, traced = _traced(path, size, iterations and iterations[-1:])
+    with saved_model.refusing(signature, size):
+        return profile.shares(flops.count(frozen_graph.freeze(*traced.values())))
+
+
+def _traced(path, size, iterations):
+    """The signature, the size, and {iterations: ConcreteFunction}; checks that the signature takes both."""
+    signature = saved_model.load(path)
+    own = signature.image.shape[1:3]
+    if size is None and not own.is_fully_defined():
+        raise InputError(f"--size is missing: {path} takes images of any size, e.g. --size=513x513")
+    if size is not None and not own.is_compatible_with(size):
+        sides = "x".join("any" if side is None else str(side) for side in own)
+        raise InputError(f"--size={size[0]}x{size[1]}: {path} takes images of {sides}")
+    if signature.iterations is None and iterations is not None:
+        raise InputError(f"--iters does not apply: {path} takes no number of iterations")
+    if signature.iterations is not None and iterations is None:
+        raise InputError(f"--iters is missing: {path} runs as many iterations as it is told, e.g. --iters=6")
+    size = tuple(own if size is None else size)
+    return signature, size, {n: saved_model.trace(signature, size, n) for n in iterations or [None]}
+
+
+def _measured(signature, size, traced, gmacs, rounds):
+    image = tf.cast(tf.random.stateless_uniform([1, *size, 3], [0, 0], 0, 255), signature.image.dtype)
+    calls = {n: functools.partial(function, image) for n, function in traced.items()}
+    return measurement.speeds(*measurement.measure(calls, profile.matrix_product(), rounds), gmacs)
+
+
+def profile_tflite(path, iterations=None, rounds=20, threads=1) -> list[ExportedCost]:
+    """Costs of every signature in a .tflite file, counted from the file and timed in a process of its own.
+
+    Args:
+      path: of the file.
+      iterations: how often the body of a loop runs and what an int32 input "iterations" gets, numbers, rising; None for
+        a file without either.
+      rounds: of timing, interleaved; 0 is no timing.
+      threads: of the interpreter.
+    Raises:
+      InputError: a damaged file, a cost that would be missed (see `tflite_cost.operations`), iterations that it does
+        not take, or an interpreter that cannot run it.
+    """
+    model = tflite_file.read(path)
+    counted = _counted(path, model, iterations)
+    gmacs = {key: flops.gmacs(operations) for key, operations in counted.items()}
+    measured = {}
+    if rounds:
+        # JSON has no tuples as keys.
+        calls = {str(number): _call(model, *key) for number, key in enumerate(counted)}
+        by_number = {str(number): gmacs[key] for number, key in enumerate(counted)}
+        taken, grown = tflite_timing.run(path, calls, rounds, threads)
+        measured = measurement.speeds(taken, grown, by_number)
+    subgraphs = tflite_file.signatures(model)
+    return [
+        ExportedCost(
+            signature=name,
+            size=_size(tflite_file.inputs(model, name)),
+            iterations=n,
+            tensorflow_gflops=None,
+            executed_gmacs=gmacs[name, n],
+            executed_gflops=2 * gmacs[name, n],
+            parameters=tflite_cost.parameters(model, subgraphs[name]),
+            activation_mib=tflite_cost.peak_activation_bytes(model, subgraphs[name]) / profile.MIB,
+            **measured.get(str(number), {}),
+        )
+        for number, (name, n) in enumerate(counted)
+    ]
+
+
+def tflite_layers(path, iterations=None) -> list[dict]:
+    """Every convolution and matrix product of every signature; arguments as `profile_tflite`."""
+    counted = _counted(path, tflite_file.read(path), iterations and iterations[-1:])
+    return [
+        {"signature": name} | row for (name, _), operations in counted.items() for row in profile.shares(operations)
+    ]
+
+
+def _counted(path, model, iterations):
+    """{(signature, iterations): operations}."""
+    counted = {}
+    for name, subgraph in tflite_file.signatures(model).items():
+        is_repeated = tflite_cost.has_loop(model, subgraph) or _takes_iterations(model, name)
+        if is_repeated and iterations is None:
+            raise InputError(f"--iters is missing: {path} runs as many iterations as it is told, e.g. --iters=6")
+        try:
+            for n in iterations if is_repeated else [None]:
+                counted[name, n] = tflite_cost.operations(model, n, subgraph)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+    if iterations is not None and all(n is None for _, n in counted):
+        raise InputError(f"--iters does not apply: nothing in {path} is repeated")
+    return counted
+
+
+def _takes_iterations(model, signature):
+    tensor = tflite_file.inputs(model, signature).get(saved_model.ITERATIONS)
+    return tensor is not None and tflite_file.TYPES[tensor.type] == "INT32"
+
+
+def _call(model, signature, iterations):
+    return signature if model.signatureDefs else None, iterations if _takes_iterations(model, signature) else None
+
+
+def _size(inputs):
+    shapes = [tflite_file.shape_of(tensor) for tensor in inputs.values()]
+    images = [shape for shape in shapes if len(shape) == 4 and shape[3] == 3]
+    return f"{images[0][1]}x{images[0][2]}" if len(images) == 1 else None

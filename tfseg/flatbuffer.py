@@ -1,0 +1,90 @@
+"""Whether every offset, vector and string of a FlatBuffer stays within its bytes, before anything is read from it.
+
+The format is described in https://flatbuffers.dev/internals. The readers that its compiler generates for Python check
+nothing: they cut strings short and read fields from whatever lies there.
+"""
+
+import struct
+
+# Tables are counted as often as they are referred to, so that a few bytes cannot stand for endless work.
+MAX_TABLES = 1_000_000
+STRING = "string"
+# A table whose fields are not described: only that they lie within it.
+ANY_TABLE = "any"
+
+
+def verify(data, schema, root) -> int:
+    """Follows all offsets from the root table; returns where the last thing that it found ends, in bytes.
+
+    Args:
+      data: bytes of the whole buffer.
+      schema: {table: (type of its first field, of its second, ...)}. A type is the width of a number in bytes, STRING,
+        the name of a table, or a list of one of them, which is a vector. Further fields, those of the type None and
+        tables that are not described are not looked into.
+      root: name of the root table.
+    Raises:
+      ValueError: something lies outside of the bytes or of its own table; says what.
+    """
+    end, waiting, tables = 0, [(_unsigned(data, 0, 4, "the root"), root)], 0
+    while waiting:
+        position, table = waiting.pop()
+        tables += 1
+        _limit(tables + len(waiting))
+        fields, table_end = _fields(data, position, table, schema.get(table))
+        end = max(end, table_end)
+        for field, kind, place in fields:
+            what = f"{table} field {field}"
+            if isinstance(kind, int):
+                continue
+            target = place + _unsigned(data, place, 4, what)
+            if not isinstance(kind, list) and kind != STRING:
+                waiting.append((target, kind))
+                continue
+            length, first = _unsigned(data, target, 4, what), target + 4
+            [element] = kind if isinstance(kind, list) else [1]
+            width = element if isinstance(element, int) else 4
+            # A string is followed by a zero.
+            last = first + length * width + (kind == STRING)
+            _within(data, first, last - first, what)
+            end = max(end, last)
+            if not isinstance(element, int):
+                _limit(tables + len(waiting) + length)
+                waiting += [(place + _unsigned(data, place, 4, what), element) for place in range(first, last, 4)]
+    return end
+
+
+def _fields(data, position, table, described):
+    """[(number, type, position)] of the described fields that a table has, and its end; checks the table itself."""
+    vtable = position - struct.unpack("<i", _within(data, position, 4, table))[0]
+    vtable_size, table_size = struct.unpack("<2H", _within(data, vtable, 4, table))
+    if vtable_size < 4 or vtable_size % 2:
+        raise ValueError(f"{table}: its list of fields has {vtable_size} bytes")
+    _within(data, vtable, vtable_size, table)
+    _within(data, position, table_size, table)
+    offsets = struct.unpack_from(f"<{vtable_size // 2 - 2}H", data, vtable + 4)
+    fields = []
+    kinds = [1] * len(offsets) if described is None else described
+    for number, (offset, kind) in enumerate(zip(offsets, kinds, strict=False)):  # newer files have further fields
+        if not offset or kind is None:
+            continue
+        width = kind if isinstance(kind, int) else 4
+        if offset < 4 or offset + width > table_size:
+            raise ValueError(f"{table}: field {number} lies outside of it")
+        fields.append((number, kind, position + offset))
+    return fields, position + table_size
+
+
+def _limit(tables):
+    if tables > MAX_TABLES:
+        raise ValueError(f"more than {MAX_TABLES} tables")
+
+
+def _unsigned(data, position, width, what):
+    return int.from_bytes(_within(data, position, width, what), "little")
+
+
+def _within(data, position, width, what):
+    if position < 0 or position + width > len(data):
+        raise ValueError(f"{what} lies beyond the {len(data)} bytes")
+    # Vectors can be large: a view, not a copy.
+    return memoryview(data)[position : position + width]

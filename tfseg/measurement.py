@@ -1,0 +1,58 @@
+"""Time and memory of calls, and their speed beside that of a matrix product on the same machine."""
+
+import re
+from pathlib import Path
+
+from tfseg import timing
+
+MATRIX_SIDE = 1024
+MATRIX_PRODUCT = "matrix product"
+
+
+def measure(calls, product, rounds):
+    """Runs calls in turn with a product of two matrices.
+
+    Args:
+      calls: {key: callable without arguments that returns when its work is done}.
+      product: multiplies two matrices of MATRIX_SIDE x MATRIX_SIDE float32.
+      rounds: of timing, at least 1.
+    Returns:
+      {key: milliseconds of each run}, the product's as MATRIX_PRODUCT, and {key: `resident_growth` of the first run}.
+    """
+    grown = {key: resident_growth(call) for key, call in calls.items()}
+    return timing.interleaved(calls | {MATRIX_PRODUCT: product}, rounds), grown
+
+
+def speeds(taken, grown, gmacs) -> dict:
+    """{key: the measured fields of `profile.Cost`} from what `measure` returned.
+
+    Args:
+      gmacs: {key: 10^9 multiply-accumulates of a run}.
+    """
+    reachable = 2 * MATRIX_SIDE**3 / 1e6 / timing.median(taken[MATRIX_PRODUCT])
+    measured = {}
+    for key in gmacs:
+        speed = 2 * gmacs[key] * 1e3 / timing.median(taken[key])
+        measured[key] = {
+            "resident_mib": grown[key],
+            "milliseconds": timing.median(taken[key]),
+            "milliseconds_p95": timing.p95(taken[key]),
+            "gflops_per_second": speed,
+            "share_of_matrix_product": speed / reachable,
+        }
+    return measured
+
+
+def resident_growth(call) -> float | None:
+    """2^20 bytes by which the process' peak memory rises above what it holds, during a call; None where unknown."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        before = _status("VmRSS")
+        call()
+        return max(_status("VmHWM") - before, 0) / 1024
+    except OSError:
+        return None
+
+
+def _status(field):
+    return int(re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])

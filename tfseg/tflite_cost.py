@@ -1,0 +1,264 @@
+"""What a .tflite model costs, counted from the shapes in its file."""
+
+import dataclasses
+import math
+from collections import Counter
+
+from tfseg.errors import InputError
+from tfseg.tflite_file import (
+    called,
+    is_constant,
+    kind,
+    num_bytes,
+    shape_of,
+    signature_of,
+    subgraphs_of,
+    tensor_name,
+    text,
+)
+
+# Products and the positions of their operands, image and kernel; a bias follows both.
+PRODUCTS = {
+    "CONV_2D": (0, 1),
+    "DEPTHWISE_CONV_2D": (0, 1),
+    "TRANSPOSE_CONV": (2, 1),
+    "CONV_3D": (0, 1),
+    "CONV_3D_TRANSPOSE": (2, 1),
+    "FULLY_CONNECTED": (0, 1),
+    "BATCH_MATMUL": (0, 1),
+}
+# Operators with products inside that no shape tells, or that are of a form this count does not know.
+UNCOUNTED = frozenset(
+    (
+        *("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM", "SVDF"),
+        *("RNN", "UNIDIRECTIONAL_SEQUENCE_RNN", "BIDIRECTIONAL_SEQUENCE_RNN"),
+        *("CALL", "DELEGATE", "PLACEHOLDER_FOR_GREATER_OP_CODES"),
+        *("STABLEHLO_CONVOLUTION", "STABLEHLO_DOT_GENERAL", "STABLEHLO_CUSTOM_CALL", "STABLEHLO_WHILE"),
+        *("STABLEHLO_REDUCE", "STABLEHLO_REDUCE_WINDOW", "STABLEHLO_SCATTER", "STABLEHLO_SORT"),
+    )
+)
+# Their result holds the elements of their input, so that sizes that do not agree are not the real ones.
+REARRANGING = frozenset(("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SPACE_TO_BATCH_ND"))
+# Their result is their input's memory under another shape.
+ALIASES = frozenset(("RESHAPE", "SQUEEZE", "EXPAND_DIMS"))
+# What a kernel may pass on its way from the file into a product.
+PASSES = frozenset(("DEQUANTIZE", "QUANTIZE", "CAST", "DENSIFY", "RESHAPE", "TRANSPOSE"))
+
+
+@dataclasses.dataclass(frozen=True)
+class Product:
+    """One convolution or matrix product, as `flops.Operation`.
+
+    Attributes:
+      name: of its result; products inside a loop or a branch stand behind its name.
+      kind: TFLite's name for it, e.g. "CONV_2D".
+      macs: multiply-accumulates over all executions.
+      executions: how often it runs: the trips of the loop around it.
+    """
+
+    name: str
+    kind: str
+    macs: int
+    executions: int
+
+
+def operations(model, trips=None, subgraph=0) -> list[Product]:
+    """The convolutions and matrix products of a subgraph, from static shapes; a batch of any size counts as one.
+
+    Args:
+      model: from `tflite_file.read`.
+      trips: how often the body of each loop runs; its condition runs once more. Of branches the dearest counts, and
+        what runs once before the first image does not.
+    Raises:
+      InputError: a cost that would be missed: a size that is not fixed, a loop whose trips are not given or that is
+        inside another, a custom operator, or one that hides its products. It does not name the file.
+    """
+    graph = model.subgraphs[subgraph]
+    for index in graph.inputs:
+        _fixed_shape(graph.tensors[index])
+    return _count(model, subgraph, trips, "", 1)
+
+
+def has_loop(model, subgraph) -> bool:
+    """Whether a subgraph's cost depends on the trips of a loop."""
+    graphs = (model.subgraphs[index] for index in subgraphs_of(model, subgraph))
+    return any(kind(model, operator) == "WHILE" for graph in graphs for operator in graph.operators)
+
+
+def parameters(model, subgraph=0) -> int:
+    """Elements of the constants that are kernels and biases of a subgraph's products, whatever type they are stored in.
+
+    One that several share counts once; the converter stores equal constants once.
+    """
+    return sum(_weights(model, subgraph, {}).values())
+
+
+def peak_activation_bytes(model, subgraph=0) -> int:
+    """Largest sum of the sizes of tensors that are live at one moment, constants not counted.
+
+    Analytic, as `flops.peak_activation_bytes`: operators run in the file's order, a tensor lives from its making to its
+    last use, inputs from the start and outputs to the end; of subgraphs inside, the one with the highest peak counts if
+    that is higher.
+    """
+    return max(_peak(model, model.subgraphs[index]) for index in subgraphs_of(model, subgraph))
+
+
+def _count(model, subgraph, trips, prefix, executions):
+    found, graph = [], model.subgraphs[subgraph]
+    for operator in graph.operators:
+        what = kind(model, operator)
+        name = prefix + (tensor_name(graph.tensors[operator.outputs[0]]) if len(operator.outputs) else what)
+        if what == "WHILE":
+            found += _count_loop(model, operator, trips, name, executions)
+        elif what == "IF":
+            branches = [_count(model, branch, trips, f"{name}/", executions) for branch in called(model, operator)]
+            found += max(branches, key=lambda products: sum(product.macs for product in products))
+        elif what == "CUSTOM":
+            code = text(model.operatorCodes[operator.opcodeIndex].customCode)
+            raise InputError(f"{name}: its cost would be missed: {code} is a custom operator")
+        elif what in UNCOUNTED or what.startswith("number "):
+            raise InputError(f"{name}: its cost would be missed: the operator {what} cannot be counted")
+        elif what in PRODUCTS:
+            macs = _macs(what, operator, graph, name)
+            found.append(Product(name, what, macs * executions, executions))
+        elif what in REARRANGING:
+            _check_rearranged(what, operator, graph, name)
+    return found
+
+
+def _count_loop(model, operator, trips, name, executions):
+    if trips is None:
+        raise InputError(f"{name}: how often this loop runs is not in the file; give it, e.g. --iters=6")
+    condition, body = called(model, operator)
+    if has_loop(model, condition) or has_loop(model, body):
+        raise InputError(f"{name}: a loop inside a loop cannot be counted")
+    return [
+        *_count(model, condition, None, f"{name}/", executions * (trips + 1)),
+        *_count(model, body, None, f"{name}/", executions * trips),
+    ]
+
+
+def _macs(what, operator, graph, name):
+    """Multiply-accumulates of one execution; InputError for shapes that do not fit each other."""
+    first, second = PRODUCTS[what]
+    image, kernel, result = (
+        _fixed_shape(graph.tensors[index])
+        for index in (operator.inputs[first], operator.inputs[second], operator.outputs[0])
+    )
+    if what == "BATCH_MATMUL":
+        options = operator.builtinOptions
+        image = (*image[:-2], *image[:-3:-1]) if getattr(options, "adjX", False) else image
+        kernel = (*kernel[:-2], *kernel[:-3:-1]) if getattr(options, "adjY", False) else kernel
+    macs = _product(what, image, kernel, result)
+    if macs is None:
+        raise InputError(f"{name}: {what} of {list(image)} and {list(kernel)} cannot give {list(result)}")
+    return macs
+
+
+def _product(what, image, kernel, result):
+    """Multiply-accumulates; None for shapes that do not fit. A convolution's channels are those of one group."""
+    fits = min(kernel, default=0) > 0 and len(image) > 1 < len(result) and image[0] == result[0]
+    match what, kernel:
+        case "CONV_2D", (filters, height, width, channels):
+            fits = fits and len(image) == len(result) == 4 and image[3] % channels == 0 and result[3] == filters
+            macs = math.prod(result) * height * width * channels
+        case "DEPTHWISE_CONV_2D", (1, height, width, filters):
+            fits = fits and len(image) == len(result) == 4 and result[3] == filters and filters % max(image[3], 1) == 0
+            macs = math.prod(result) * height * width
+        case "TRANSPOSE_CONV", (filters, height, width, channels):
+            fits = fits and len(image) == len(result) == 4 and image[3] == channels and result[3] == filters
+            macs = math.prod(image) * height * width * filters
+        case "CONV_3D", (depth, height, width, channels, filters):
+            fits = fits and len(image) == len(result) == 5 and image[4] % channels == 0 and result[4] == filters
+            macs = math.prod(result) * depth * height * width * channels
+        case "CONV_3D_TRANSPOSE", (depth, height, width, filters, channels):
+            fits = fits and len(image) == len(result) == 5 and image[4] == channels and result[4] == filters
+            macs = math.prod(image) * depth * height * width * filters
+        case "FULLY_CONNECTED", (filters, channels):
+            fits = math.prod(image) * filters == math.prod(result) * channels
+            macs = math.prod(result) * channels
+        case "BATCH_MATMUL", (*_, channels, filters):
+            fits = len(image) > 1 and image[-1] == channels and result[-2:] == (image[-2], filters)
+            macs = math.prod(result) * channels
+        case _:
+            return None
+    return macs if fits else None
+
+
+def _fixed_shape(tensor):
+    signature = signature_of(tensor)
+    if -1 in signature[1:]:
+        sizes = "x".join("?" if size < 0 else str(size) for size in signature)
+        raise InputError(f"{tensor_name(tensor)}: its size {sizes} is not fixed; export the model at a fixed size")
+    return shape_of(tensor)
+
+
+def _check_rearranged(what, operator, graph, name):
+    """The converter writes 1 for a size that it does not know, also for a batch that others were folded into."""
+    before, after = (math.prod(shape_of(graph.tensors[i])) for i in (operator.inputs[0], operator.outputs[0]))
+    if before > after or (before < after and what != "SPACE_TO_BATCH_ND"):
+        raise InputError(f"{name}: the size of this {what} is not fixed; export the model at a fixed size and batch")
+
+
+def _weights(model, subgraph, given):
+    """{buffer: elements} of the kernels and biases; `given` are those of {tensor: (buffer, elements)} from outside."""
+    graph = model.subgraphs[subgraph]
+    known = dict(given)
+    known |= {
+        index: (tensor.buffer, math.prod(shape_of(tensor)))
+        for index, tensor in enumerate(graph.tensors)
+        if is_constant(model, tensor)
+    }
+    found = {}
+    for operator in graph.operators:
+        what, inputs = kind(model, operator), [int(index) for index in operator.inputs]
+        if what in PASSES and inputs[0] in known:
+            known[int(operator.outputs[0])] = known[inputs[0]]
+        elif what in PRODUCTS:
+            # Before a transposed convolution's operands stands the shape of its result.
+            others = inputs if what == "BATCH_MATMUL" else inputs[1:]
+            image = None if what == "BATCH_MATMUL" else inputs[PRODUCTS[what][0]]
+            found |= dict(known[index] for index in others if index in known and index != image)
+        elif what in ("WHILE", "IF"):
+            passed = inputs[1:] if what == "IF" else inputs
+            for inner in called(model, operator):
+                found |= _weights(model, inner, _entering(model, inner, passed, known, what))
+    return found
+
+
+def _entering(model, subgraph, passed, known, what):
+    """{tensor: (buffer, elements)} of the constants that enter a subgraph; of a loop's, those that it leaves alone."""
+    graph = model.subgraphs[subgraph]
+    return {
+        int(inside): known[outside]
+        for position, (inside, outside) in enumerate(zip(graph.inputs, passed, strict=True))
+        if outside in known and (what == "IF" or list(graph.outputs)[position : position + 1] == [inside])
+    }
+
+
+def _peak(model, graph):
+    weights = {index for index, tensor in enumerate(graph.tensors) if is_constant(model, tensor)}
+    owner, last_use = {}, {}
+    for moment, operator in enumerate(graph.operators):
+        for index in operator.inputs:
+            last_use[owner.get(index, index)] = moment
+        what = kind(model, operator)
+        if what in ALIASES:
+            owner[operator.outputs[0]] = owner.get(operator.inputs[0], operator.inputs[0])
+        if what in PASSES and operator.inputs[0] in weights:
+            weights.add(operator.outputs[0])
+    last_use |= {owner.get(index, index): len(graph.operators) for index in graph.outputs}
+    sizes = {
+        index: num_bytes(tensor)
+        for index, tensor in enumerate(graph.tensors)
+        if index in last_use and index not in owner and index not in weights
+    }
+    released = Counter()
+    for index, size in sizes.items():
+        released[last_use[index]] += size
+    live = peak = sum(sizes.get(index, 0) for index in graph.inputs)
+    for moment, operator in enumerate(graph.operators):
+        live += sum(sizes.get(index, 0) for index in operator.outputs)
+        peak = max(peak, live)
+        live -= released[moment]
+    return peak

@@ -1,0 +1,260 @@
+"""Reads .tflite files without an interpreter, which would crash on a damaged one.
+
+The format: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/schema/schema.fbs.
+"""
+
+import io
+import struct
+import zipfile
+from pathlib import Path
+
+from tensorflow.lite.python.schema_py_generated import BuiltinOperator, Model, ModelT, TensorType
+from tensorflow.lite.python.schema_util import get_builtin_code_from_operator_code
+
+from tfseg import flatbuffer
+from tfseg.errors import InputError
+
+IDENTIFIER, VERSION = b"TFL3", 3
+BYTES, INTS, TEXT, OPTIONS = [1], [4], flatbuffer.STRING, flatbuffer.ANY_TABLE
+# Types of the fields of each table, in the schema's order; None is one that is no longer used.
+SCHEMA = {
+    "Model": (4, ["OperatorCode"], ["SubGraph"], TEXT, ["Buffer"], INTS, ["Metadata"], ["SignatureDef"]),
+    "OperatorCode": (1, TEXT, 4, 4),
+    "SubGraph": (["Tensor"], INTS, INTS, ["Operator"], TEXT),
+    "Tensor": (INTS, 1, 4, TEXT, "Quantization", 1, "Sparsity", INTS, 1, ["VariantSubType"]),
+    "Quantization": (INTS, INTS, INTS, [8], 1, OPTIONS, 4),
+    "Sparsity": (INTS, INTS, ["DimensionMetadata"]),
+    "DimensionMetadata": (1, 4, 1, OPTIONS, 1, OPTIONS),
+    "VariantSubType": (INTS, 1, 1),
+    "Operator": (4, INTS, INTS, 1, OPTIONS, BYTES, 1, BYTES, INTS, 8, 8, 1, OPTIONS),
+    "Buffer": (BYTES, 8, 8),
+    "Metadata": (TEXT, 4),
+    "SignatureDef": (["TensorMap"], ["TensorMap"], TEXT, None, 4),
+    "TensorMap": (TEXT, 4),
+}
+KINDS = {code: name for name, code in vars(BuiltinOperator).items() if isinstance(code, int)}
+TYPES = {code: name for name, code in vars(TensorType).items() if isinstance(code, int)}
+BITS = {"FLOAT16": 16, "FLOAT32": 32, "FLOAT64": 64, "COMPLEX64": 64, "COMPLEX128": 128, "BOOL": 8, "INT4": 4}
+BITS |= {f"{sign}INT{bits}": bits for sign in ("", "U") for bits in (8, 16, 32, 64)}
+# Operators whose result follows from their first inputs, and the number of those.
+OPERANDS = {
+    **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_3D", "FULLY_CONNECTED", "BATCH_MATMUL"), 2),
+    **dict.fromkeys(("TRANSPOSE_CONV", "CONV_3D_TRANSPOSE"), 3),
+    **dict.fromkeys(("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SPACE_TO_BATCH_ND"), 1),
+    **dict.fromkeys(("QUANTIZE", "DEQUANTIZE", "CAST", "DENSIFY"), 1),
+}
+# Fields of an operator's options that are subgraphs.
+CALLED = {
+    "WHILE": ("condSubgraphIndex", "bodySubgraphIndex"),
+    "IF": ("thenSubgraphIndex", "elseSubgraphIndex"),
+    "CALL_ONCE": ("initSubgraphIndex",),
+}
+
+
+def read(path) -> ModelT:
+    """The model in a .tflite file, with every offset, index and buffer checked.
+
+    Returns:
+      tensorflow.lite.python.schema_py_generated.ModelT; vectors that it lacks are empty.
+    Raises:
+      InputError: no such file, or one that is damaged or of another format.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        _check_bytes(data)
+        model = _unpack(data)
+        _check_model(model, len(data))
+    except ValueError as error:
+        raise InputError(f"{path}: damaged, or not a .tflite file ({error}); export or download it again") from error
+    return model
+
+
+def kind(model, operator) -> str:
+    """The operator's name in the schema, e.g. "CONV_2D"; for one that the schema lacks its number."""
+    code = get_builtin_code_from_operator_code(model.operatorCodes[operator.opcodeIndex])
+    return KINDS.get(code, f"number {code}")
+
+
+def is_constant(model, tensor) -> bool:
+    """Whether the tensor's values are in the file."""
+    return _num_bytes(model.buffers[tensor.buffer]) > 0
+
+
+def tensor_name(tensor) -> str:
+    """A tensor's name; of those that the converter fused, the first."""
+    return text(tensor.name).split(";")[0]
+
+
+def text(name) -> str:
+    """A string of the file."""
+    return (name or b"").decode("utf-8", "replace")
+
+
+def called(model, operator) -> list[int]:
+    """Subgraphs that an operator runs: of WHILE condition and body, of IF both branches, of CALL_ONCE one."""
+    return [getattr(operator.builtinOptions, field) for field in CALLED.get(kind(model, operator), ())]
+
+
+def subgraphs_of(model, subgraph) -> list[int]:
+    """A subgraph and those that it runs with every image, through others too; not those that it runs once before."""
+    found = [subgraph]
+    for index in found:
+        for operator in model.subgraphs[index].operators:
+            if kind(model, operator) != "CALL_ONCE":
+                found += [other for other in called(model, operator) if other not in found]
+    return found
+
+
+def signatures(model) -> dict[str, int]:
+    """{name: subgraph} of what can be called in the file; of a file without signatures {"main": 0}."""
+    return {text(one.signatureKey): one.subgraphIndex for one in model.signatureDefs} or {"main": 0}
+
+
+def inputs(model, signature) -> dict[str, object]:
+    """{name: TensorT} of a signature's inputs; without signatures, tensors have names of their own."""
+    for one in model.signatureDefs:
+        if text(one.signatureKey) == signature:
+            tensors = model.subgraphs[one.subgraphIndex].tensors
+            return {text(item.name): tensors[item.tensorIndex] for item in one.inputs}
+    graph = model.subgraphs[0]
+    return {tensor_name(graph.tensors[index]): graph.tensors[index] for index in graph.inputs}
+
+
+def _check_bytes(data):
+    _check(data, "it is empty")
+    _check(data[4:8] == IDENTIFIER, f"it does not have {IDENTIFIER.decode()} in bytes 4 to 8")
+    end = flatbuffer.verify(data, SCHEMA, "Model")
+    # Labels and other files may follow as a zip archive, whose directory is its end.
+    is_followed = data[end:].lstrip(b"\0").startswith(b"PK\3\4")
+    if is_followed:
+        _check(zipfile.is_zipfile(io.BytesIO(data[end:])), "its end is missing")
+    _check(is_followed or len(data) % 4 == 0, f"{len(data)} bytes are not a multiple of 4: its end is missing")
+
+
+def _unpack(data):
+    try:
+        model = ModelT.InitFromObj(Model.GetRootAs(data))
+    except (struct.error, TypeError, ValueError) as error:
+        raise ValueError("the options of an operator lie outside of it") from error
+    _fill(model, "operatorCodes", "subgraphs", "buffers", "metadata", "metadataBuffer", "signatureDefs")
+    for signature in model.signatureDefs:
+        _fill(signature, "inputs", "outputs")
+    for graph in model.subgraphs:
+        _fill(graph, "tensors", "inputs", "outputs", "operators")
+        for operator in graph.operators:
+            _fill(operator, "inputs", "outputs")
+    return model
+
+
+def _fill(part, *vectors):
+    for name in vectors:
+        if getattr(part, name) is None:
+            setattr(part, name, [])
+
+
+def _check_model(model, num_bytes):
+    _check(model.version == VERSION, f"its version is {model.version}, not {VERSION}")
+    _check(model.subgraphs, "it has no subgraph")
+    for buffer in model.buffers:
+        is_outside = buffer.offset > 1
+        _check(not is_outside or buffer.offset + buffer.size <= num_bytes, "a buffer lies outside of it")
+    for index in (*model.metadataBuffer, *(item.buffer for item in model.metadata)):
+        _check(0 <= index < len(model.buffers), f"there is no buffer {index}")
+    for index, graph in enumerate(model.subgraphs):
+        _check_tensors(model, graph, f"subgraph {index}")
+        _check_operators(model, graph, f"subgraph {index}")
+    _check_calls(model)
+    for signature in model.signatureDefs:
+        index = signature.subgraphIndex
+        _check(index < len(model.subgraphs), f"there is no subgraph {index}")
+        tensors = [item.tensorIndex for item in (*signature.inputs, *signature.outputs)]
+        _check_indices(tensors, model.subgraphs[index], f"signature {text(signature.signatureKey)}")
+
+
+def _check_tensors(model, graph, where):
+    for tensor in graph.tensors:
+        name = f"{where}, tensor {tensor_name(tensor)}"
+        _check(tensor.type in TYPES, f"{name}: TensorFlow does not know its type {tensor.type}")
+        _check(tensor.buffer < len(model.buffers), f"{name}: there is no buffer {tensor.buffer}")
+        shape, signature = shape_of(tensor), signature_of(tensor)
+        _check(min(shape, default=0) >= 0, f"{name}: its shape is {shape}")
+        _check(len(signature) == len(shape) and min(signature, default=0) >= -1, f"{name}: its shape is {signature}")
+        size, wanted = _num_bytes(model.buffers[tensor.buffer]), num_bytes(tensor)
+        is_checked = size and tensor.sparsity is None and TYPES[tensor.type] in BITS
+        _check(not is_checked or size == wanted, f"{name}: has {size} bytes, its shape needs {wanted}")
+
+
+def _check_operators(model, graph, where):
+    """Indices, and that everything is made before it is used."""
+    _check_indices((*graph.inputs, *graph.outputs), graph, where)
+    known = {int(index) for index in graph.inputs}
+    known |= {i for i, t in enumerate(graph.tensors) if is_constant(model, t) or t.isVariable or 0 in shape_of(t)}
+    for number, operator in enumerate(graph.operators):
+        name = f"{where}, operator {number}"
+        _check(operator.opcodeIndex < len(model.operatorCodes), f"{name}: its kind is missing")
+        wanted = OPERANDS.get(kind(model, operator), 0)
+        is_whole = list(operator.inputs[:wanted]).count(-1) == 0 and len(operator.inputs) >= wanted
+        _check(is_whole and (not wanted or len(operator.outputs) == 1), f"{name}: inputs or outputs are missing")
+        used = [int(index) for index in operator.inputs if index != -1]  # -1 stands for an input that is left out
+        _check_indices((*used, *operator.outputs), graph, name)
+        for index in used:
+            _check(index in known, f"{name} uses tensor {index}, which nothing before it makes")
+        known |= {int(index) for index in operator.outputs}
+        for field in CALLED.get(kind(model, operator), ()):
+            index = getattr(operator.builtinOptions, field, -1)
+            _check(0 <= index < len(model.subgraphs), f"{name}: there is no subgraph {index}")
+    for index in graph.outputs:
+        _check(index in known, f"{where}: nothing makes its output {index}")
+
+
+def _check_calls(model):
+    """That no subgraph runs itself, and that loops and branches fit what they run."""
+    calls = {index: set() for index in range(len(model.subgraphs))}
+    for index, graph in enumerate(model.subgraphs):
+        for operator in graph.operators:
+            passed = len(operator.inputs) - (kind(model, operator) == "IF")  # its condition is not passed on
+            for other in called(model, operator):
+                wanted = len(model.subgraphs[other].inputs)
+                _check(passed == wanted, f"subgraph {index} gives {passed} inputs to subgraph {other}, not {wanted}")
+                calls[index].add(other)
+    while calls:
+        ends = {index for index, others in calls.items() if not others & calls.keys()}
+        _check(ends, "its subgraphs run each other")
+        calls = {index: others for index, others in calls.items() if index not in ends}
+
+
+def _check_indices(indices, graph, what):
+    for index in indices:
+        _check(0 <= index < len(graph.tensors), f"{what}: there is no tensor {index}")
+
+
+def shape_of(tensor) -> tuple[int, ...]:
+    """Sizes; an axis without one is 1."""
+    return () if tensor.shape is None else tuple(map(int, tensor.shape))
+
+
+def signature_of(tensor) -> tuple[int, ...]:
+    """Sizes; an axis without one is -1."""
+    return shape_of(tensor) if tensor.shapeSignature is None else tuple(map(int, tensor.shapeSignature))
+
+
+def num_bytes(tensor) -> int:
+    """Of the tensor's values; 0 for a type without a size, such as strings."""
+    bits = BITS.get(TYPES[tensor.type], 0)
+    for size in shape_of(tensor):
+        bits *= size
+    return -(-bits // 8)
+
+
+def _num_bytes(buffer):
+    if buffer.offset > 1:
+        return buffer.size
+    return 0 if buffer.data is None else len(buffer.data)
+
+
+def _check(condition, reason):
+    if not condition:
+        raise ValueError(reason)
