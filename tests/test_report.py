@@ -1,6 +1,7 @@
 """The report: its files, what they say, and how it was measured."""
 
 import csv
+import dataclasses
 import hashlib
 import json
 import re
@@ -14,7 +15,7 @@ from tests.fake_network import INFO, FakeNetwork, blocks, inner_label
 from tfseg import report
 from tfseg.config import DataConfig, ExperimentConfig
 from tfseg.data import datasets
-from tfseg.data.images import encode_png
+from tfseg.data.images import encode_panoptic, encode_png
 from tfseg.data.manifest import Manifest, Shard, Split, file_sha256, write_manifest
 from tfseg.data.tfrecord import to_example
 from tfseg.errors import InputError
@@ -22,27 +23,35 @@ from tfseg.models.rnn import RNNConfig
 from tfseg.report import ReportOptions, evaluate_run, read_curve, summary
 
 CONFIG = ExperimentConfig(RNNConfig(), DataConfig(dataset="camvid"))
+THINGS = dataclasses.replace(INFO, thing_ids=frozenset({1, 2}), categories=("warm", "cold", "cold"))
+INSTANCE_KEYS = {"iiou", "mean_iiou", "category_iou", "mean_category_iou", "category_iiou", "mean_category_iiou"}
 PNG_NAMES = {"curve.png", "confusion.png", "strip.png"}
 
 
-def write_records(folder, count=5):
-    """`count` images of 24x32 pixels, in which the network makes no mistake from its second iteration on."""
+def write_records(folder, count=5, info=INFO, num_panoptic=0):
+    """`count` images of 24x32 pixels, in which the network makes no mistake from its second iteration on.
+
+    The first `num_panoptic` have a panoptic map, where the left and the right half are instances.
+    """
     rng, path = np.random.default_rng(3), folder / "val-00000-of-00001.tfrecord"
     with tf.io.TFRecordWriter(str(path)) as writer:
         for index in range(count):
             class_ids = rng.integers(0, 3, [6, 8])
+            label = inner_label(class_ids)
+            instance_ids = np.where(np.isin(label, [1, 2]), 1 + np.arange(32) // 16, 0)
             example = to_example(
                 encode_png(blocks(class_ids)),
-                encode_png(inner_label(class_ids)),
+                encode_png(label),
                 height=24,
                 width=32,
                 filename=f"{index}.png",
                 image_format="png",
+                panoptic_png=encode_panoptic(label, instance_ids) if index < num_panoptic else None,
             )
             writer.write(example.SerializeToString())
     shard = Shard(path.name, count, path.stat().st_size, file_sha256(path))
     splits = {"val": Split(count, [9, 9, 9], 9, [1, 1, 1], [shard]), "train": Split(0, [5, 0, 5], 0, [1, 0, 1], [])}
-    write_manifest(folder, Manifest(INFO, splits))
+    write_manifest(folder, Manifest(info, splits))
     return path
 
 
@@ -136,6 +145,37 @@ def test_the_summary_shows_the_first_the_best_the_trained_and_the_last_iteration
     assert "| IoU, % | iteration 1 | iteration 2 (best) | iteration 3 | iteration 5 |" in text
     assert re.search(r"\| green +\| +0\.00 \| +100\.00 \| +100\.00 \| +100\.00 \|", text)
     assert len({len(line) for line in text.split("\n\n")[0].splitlines()}) == 1
+
+
+def test_instances_and_categories_are_in_the_report_where_the_records_know_them(run):
+    """The model is of before there were categories: its own facts have none."""
+    write_records(run / "data", info=THINGS, num_panoptic=5)
+    metrics = evaluate_run(run, ReportOptions(iterations=3), count_gmacs)
+    first, second, _ = metrics["iterations"]
+    assert set(first) >= INSTANCE_KEYS
+    # The second iteration is perfect; in the first, all is warm.
+    assert first["iiou"] == {"green": 0.0, "blue": 0.0} and second["iiou"] == {"green": 1.0, "blue": 1.0}
+    assert first["category_iou"]["cold"] == 0.0 and second["mean_category_iou"] == 1.0
+    assert first["category_iiou"] == {"cold": 0.0} and second["category_iiou"] == {"cold": 1.0}
+    assert metrics["protocol"]["instance_sizes"] == "averages over the split"
+    assert json.loads((run / "report" / "metrics.json").read_text()) == metrics
+    report_text = (run / "report" / "report.md").read_text()
+    for text in (summary(metrics), report_text):
+        assert re.search(r"^\| iteration \| +mIoU \| +iIoU \| IoU cat \| iIoU cat \| +fwIoU \|", text, re.MULTILINE)
+        assert re.search(r"^\| iIoU, % +\| iteration 1 \| iteration 2 \(best\) \|", text, re.MULTILINE)
+        assert re.search(r"^\| cold +\| +0\.00 \| +100\.00 \|", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("num_panoptic", [0, 3])
+def test_instances_that_are_not_known_everywhere_are_not_in_the_report(run, num_panoptic):
+    write_records(run / "data", info=dataclasses.replace(THINGS, categories=()), num_panoptic=num_panoptic)
+    metrics = evaluate_run(run, ReportOptions(iterations=2), count_gmacs)
+    assert not set(metrics["iterations"][0]) & INSTANCE_KEYS
+    assert "instance_sizes" not in metrics["protocol"]
+    assert "iIoU" not in summary(metrics) and "cat" not in summary(metrics)
+    [_, *others] = metrics["remarks"]
+    expected = "note: only 3 of 5 images have instances, so instance-level IoU is left out"
+    assert others == ([expected] if num_panoptic else [])
 
 
 def test_rows_of_confusion_matrices_stand_on_one_line(run):

@@ -23,6 +23,9 @@ class DatasetInfo:
       split_sizes: split -> number of examples of the complete data set; a converter warns when it finds others.
       label_divisor: panoptic id = class id * label_divisor + instance id.
       url: the page a user downloads the raw data from.
+      categories: class id -> name of the group of classes it belongs to; empty: there are none.
+      average_instance_sizes: name of every thing -> pixels of an average instance, where the data set's benchmark fixes
+        them for its instance-level IoU; empty: those of the split that is evaluated.
     """
 
     name: str
@@ -33,6 +36,8 @@ class DatasetInfo:
     split_sizes: dict[str, int] = dataclasses.field(default_factory=dict)
     label_divisor: int = 1000
     url: str = ""
+    categories: tuple[str, ...] = ()
+    average_instance_sizes: dict[str, float] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if not 1 <= len(self.class_names) <= MAX_CLASSES:
@@ -41,10 +46,31 @@ class DatasetInfo:
             raise ValueError(f"{self.name}: {len(self.class_names)} class names but {len(self.colors)} colours")
         if not all(0 <= class_id < self.num_classes for class_id in self.thing_ids):
             raise ValueError(f"{self.name}: thing ids {sorted(self.thing_ids)} outside 0..{self.num_classes - 1}")
+        if self.categories and len(self.categories) != self.num_classes:
+            raise ValueError(f"{self.name}: {self.num_classes} classes but categories of {len(self.categories)}")
+        things = {self.class_names[class_id] for class_id in self.thing_ids}
+        if self.average_instance_sizes and set(self.average_instance_sizes) != things:
+            raise ValueError(f"{self.name}: average instance sizes are not those of the things {sorted(things)}")
 
     @property
     def num_classes(self) -> int:
         return len(self.class_names)
+
+    @property
+    def category_names(self) -> tuple[str, ...]:
+        """The categories, each once, in the order of the classes."""
+        return tuple(dict.fromkeys(self.categories))
+
+    @property
+    def category_ids(self) -> tuple[int, ...]:
+        """Class id -> index in `category_names`; empty without categories."""
+        return tuple(self.category_names.index(category) for category in self.categories)
+
+    @property
+    def thing_categories(self) -> tuple[str, ...]:
+        """Those of `category_names` that consist of things."""
+        with_stuff = {name for class_id, name in enumerate(self.categories) if class_id not in self.thing_ids}
+        return tuple(name for name in self.category_names if name not in with_stuff)
 
     def to_dict(self) -> dict:
         """Plain JSON types; `from_dict` is its inverse."""
@@ -58,6 +84,7 @@ class DatasetInfo:
                 "class_names": tuple(values["class_names"]),
                 "colors": tuple(tuple(color) for color in values["colors"]),
                 "thing_ids": frozenset(values["thing_ids"]),
+                "categories": tuple(values.get("categories", ())),
             }
         )
 

@@ -19,13 +19,15 @@ from tfseg.data.manifest import check_split, file_sha256, split_files
 from tfseg.errors import InputError
 from tfseg.inference.runner import inference_of
 from tfseg.inference.views import views_of
+from tfseg.score_tables import percent, summary, table
 from tfseg.training import evaluation
 from tfseg.training.deeplab_file import load_model
 from tfseg.training.run_directory import load_run, weights_file, write_atomically
 
 STRIP_ROWS, STRIP_ITERATIONS = 4, 6
 CURVE_COLUMNS = ("iteration", "gmacs", "gflops", "milliseconds", "miou")
-PREDICTION = "argmax of the logits after bilinear upsampling (half-pixel centres) to the label's size"
+PREDICTION = "argmax of the logits after bilinear upsampling ({grid}) to the label's size"
+GRIDS = {"same": "half-pixel centres", "symmetric": "position i on pixel stride * i"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,13 +83,15 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
     data_dir, manifest = datasets.open_dataset(config.data.dataset, options.data_dir or config.data.data_dir)
     check_split(manifest, data_dir, split, expected_info=info)
     files, count = split_files(manifest, data_dir, split), manifest.splits[split].num_examples
-    examples = pipeline.eval_examples(files, info)
+    # The facts of the records: those that the model was trained with may be from before there were categories.
+    facts = manifest.info
+    examples = pipeline.eval_examples(files, facts, with_instances=bool(facts.thing_ids))
     with pipeline.damage_named(files, needs_labels=False):
-        result = evaluation.evaluate(network, examples, info, iterations, num_examples=count, views=options.views)
+        result = evaluation.evaluate(network, examples, facts, iterations, num_examples=count, views=options.views)
         strip = _strip(network, examples, count, min(iterations, STRIP_ITERATIONS), info)
     train = manifest.splits.get(config.data.train_split)
     metrics = {
-        "protocol": _protocol(workdir, config, split, options, result),
+        "protocol": _protocol(workdir, config, split, options, result) | _instance_protocol(facts, result),
         "trained_iterations": network.default_iterations,
         "best_iteration": evaluation.best_entry(result)["iteration"],
         "remarks": evaluation.remarks(result, train.label_histogram if train else None),
@@ -130,38 +134,16 @@ def evaluate_matches(path, dataset, options: ReportOptions, names) -> str:
             num_examples=manifest.splits[split].num_examples,
         )
     rows = [
-        [*pair, *(_percent(score[key]) for key in ("iou", "recall", "precision"))]
+        [*pair, *(percent(score[key]) for key in ("iou", "recall", "precision"))]
         for pair, score in zip(names, scores, strict=True)
     ]
-    return _table(["class", f"class of {dataset} {split}", "IoU", "recall", "precision"], rows)
+    return table(["class", f"class of {dataset} {split}", "IoU", "recall", "precision"], rows)
 
 
 def _class_id(info, name):
     if name not in info.class_names:
         raise InputError(f"--match: {info.name} has no class {name!r}; it has {', '.join(info.class_names)}")
     return info.class_names.index(name)
-
-
-def summary(metrics: dict) -> str:
-    """Two Markdown tables: scores and cost of every iteration, and IoU per class after some of them."""
-    entries = metrics["iterations"]
-    names = ("miou", "fwiou", "pixel_accuracy", "mean_class_accuracy")
-    header = ["iteration", "mIoU", "fwIoU", "pixel accuracy", "class accuracy", "GFLOPs", "ms"]
-    rows = []
-    for entry in entries:
-        scores = [_percent(entry[name]) for name in names]
-        rows.append([str(entry["iteration"]), *scores, f"{entry['gflops']:.2f}", f"{entry['milliseconds']:.1f}"])
-    return f"{_table(header, rows)}\n\n{_class_table(metrics)}\n"
-
-
-def _class_table(metrics):
-    """IoU per class after the first, the trained, the best and the last iteration."""
-    entries, best = metrics["iterations"], metrics["best_iteration"]
-    numbers = sorted({1, min(metrics["trained_iterations"], len(entries)), best, len(entries)})
-    header = ["IoU, %", *(f"iteration {number}" + (" (best)" if number == best else "") for number in numbers)]
-    shown = [entries[number - 1] for number in numbers]
-    rows = [[name, *(_percent(entry["iou"][name]) for entry in shown)] for name in entries[0]["iou"]]
-    return _table(header, [*rows, ["mean", *(_percent(entry["miou"]) for entry in shown)]])
 
 
 def read_curve(folder) -> list[dict]:
@@ -231,7 +213,7 @@ def _protocol(workdir, config, split, options, result):
         "network_size": list(options.size) if options.size else "the image's",
         "scales": sorted({view.scale for view in options.views}),
         "flip": options.flip,
-        "prediction": PREDICTION,
+        "prediction": PREDICTION.format(grid=GRIDS[config.model.backbone.padding]),
         "ignored_label": 255,
         "mean": "over the classes that occur in labels or predictions",
         "cost_size": list(_cost_size(result)),
@@ -241,6 +223,13 @@ def _protocol(workdir, config, split, options, result):
         "tensorflow": tf.__version__,
         "commit": _commit(),
     }
+
+
+def _instance_protocol(info, result):
+    """What instance-level IoU depends on, where it is known."""
+    if "iiou" not in result["iterations"][0]:
+        return {}
+    return {"instance_sizes": info.average_instance_sizes or "averages over the split"}
 
 
 def _commit():
@@ -283,20 +272,3 @@ def _markdown(metrics):
     lines += [f"![{name}]({name}.png)\n" for name in ("curve", "strip", "confusion")]
     lines += ["## Protocol", "", *(f"- {key}: {json.dumps(value)}" for key, value in protocol.items()), ""]
     return "\n".join(lines)
-
-
-def _table(header, rows):
-    """A Markdown table whose columns line up; the first to the left, the others to the right."""
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-
-    def line(cells):
-        first, *others = cells
-        others = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        return f"| {' | '.join([first.ljust(widths[0]), *others])} |"
-
-    rule = f"|{'-' * (widths[0] + 2)}|" + "".join(f"{'-' * (width + 1)}:|" for width in widths[1:])
-    return "\n".join([line(header), rule, *map(line, rows)])
-
-
-def _percent(share):
-    return "-" if share is None else f"{100 * share:.2f}"

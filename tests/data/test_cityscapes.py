@@ -1,7 +1,10 @@
 """Cityscapes: 34 label ids become 19 train ids; fine and coarse labels."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from tfseg.data import cityscapes, datasets
 from tfseg.data.raw import ConvertOptions
@@ -20,6 +23,28 @@ def write(tmp_path, save):
         return save(label, np.arange(34, dtype=np.uint8)[np.newaxis])
 
     return write_frame
+
+
+@pytest.fixture
+def write_instances(write, save):
+    """write_instances(ids, label_ids, kind, folder): an image, its label and instance ids, of one row."""
+
+    def write_frame(ids, label_ids=None, kind="gtFine", folder="val"):
+        label = write(kind, folder)
+        image = label.parents[3] / "leftImg8bit" / folder / "aachen" / f"{FRAME}_leftImg8bit.png"
+        ids = np.array([ids], np.uint16)
+        label_ids = np.where(ids >= 1000, ids // 1000, ids) if label_ids is None else np.array([label_ids])
+        save(image, np.zeros([*label_ids.shape, 3], np.uint8))
+        save(label, label_ids.astype(np.uint8))
+        return save(label.with_name(label.name.replace("labelIds", "instanceIds")), ids)
+
+    return write_frame
+
+
+def encoded(raw_dir, split="val"):
+    found = listing(raw_dir)
+    (example,) = found.splits[split]
+    return found.encode(example)
 
 
 def listing(raw_dir):
@@ -59,6 +84,43 @@ def test_coarse_labels_of_extra_and_train_images_are_one_split(write, tmp_path):
     splits = listing(tmp_path).splits
     assert len(splits["train"]) == 1
     assert [example.filename.split("/")[1] for example in splits["train_coarse"]] == ["train_extra", "train"]
+
+
+def test_instances_of_things_are_counted_from_one_and_all_else_is_none(write_instances, tmp_path):
+    # Road, two persons, a group of persons, a car, number 299 of bicycles; a caravan and a trailer, both ignored.
+    write_instances([7, 24000, 24017, 24, 26003, 33299, 29001, 30])
+    panoptic = np.asarray(Image.open(io.BytesIO(encoded(tmp_path).panoptic_png))).astype(int)
+    np.testing.assert_array_equal(panoptic[0, :, 0], [0, 11, 11, 11, 13, 18, 255, 255])
+    np.testing.assert_array_equal(panoptic[0, :, 1] * 256 + panoptic[0, :, 2], [0, 1, 18, 0, 4, 300, 0, 0])
+
+
+def test_without_instance_ids_and_for_coarse_labels_there_is_no_panoptic_map(write, write_instances, tmp_path):
+    write("gtFine", "train")
+    write_instances([7, 24000], kind="gtCoarse", folder="train_extra")
+    assert encoded(tmp_path, "train").panoptic_png is None
+    assert encoded(tmp_path, "train_coarse").panoptic_png is None
+
+
+def test_records_have_the_panoptic_map_and_are_made_again_when_it_changes(write_instances, tmp_path):
+    path = write_instances([7, 24000])
+    first, _ = datasets.open_dataset("cityscapes", str(tmp_path))
+    assert datasets.open_dataset("cityscapes", str(tmp_path))[0] == first
+    write_instances([7, 24001, 24001])
+    second, _ = datasets.open_dataset("cityscapes", str(tmp_path))
+    path.unlink()
+    assert datasets.open_dataset("cityscapes", str(tmp_path))[0] not in (first, second) and first != second
+
+
+def test_instance_ids_that_do_not_fit_their_label_are_a_bad_file(write_instances, tmp_path):
+    write_instances([7, 24000, 26001], label_ids=[7, 24, 27])
+    with pytest.raises(InputError, match=r"_instanceIds\.png: 1 pixels are of other classes than in .*_labelIds\.png$"):
+        encoded(tmp_path)
+    path = write_instances([7, 24000, 26001], label_ids=[7, 24])
+    with pytest.raises(InputError, match=r"_instanceIds\.png: instance ids of 3x1 pixels for an image of 2x1 \(width"):
+        encoded(tmp_path)
+    path.write_bytes(b"")
+    with pytest.raises(InputError, match=r"_instanceIds\.png: is empty"):
+        encoded(tmp_path)
 
 
 def test_an_image_without_its_label_is_a_problem(write, tmp_path):

@@ -8,6 +8,7 @@ from tfseg.metrics.confusion import (
     accuracy_per_class,
     confusion_matrix,
     frequency_weighted_iou,
+    grouped,
     iou_per_class,
     mean_class_accuracy,
     mean_iou,
@@ -74,6 +75,12 @@ def test_predictions_of_other_shape_or_range_are_refused():
         confusion_matrix([[0, 1]], [0, 1], num_classes=2)
     with pytest.raises(ValueError, match="predictions from 0 to 2 for 2 classes"):
         confusion_matrix([0, 1], [0, 2], num_classes=2)
+
+
+def test_classes_of_a_group_are_one_class_and_errors_inside_it_are_none():
+    confusion = np.array([[5, 1, 2], [3, 4, 0], [0, 6, 7]])
+    np.testing.assert_array_equal(grouped(confusion, (0, 1, 0)), [[5 + 2 + 0 + 7, 1 + 6], [3 + 0, 4]])
+    np.testing.assert_array_equal(grouped(confusion, (0, 1, 2)), confusion)
 
 
 def test_255_classes_fit_beside_the_ignore_label():

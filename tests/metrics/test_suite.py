@@ -1,5 +1,6 @@
 """Properties of the whole suite: perfect is 1, absent is left out, order does not matter, parts add up."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -10,6 +11,7 @@ from tfseg.labels import DatasetInfo, default_colors
 from tfseg.metrics.suite import SegmentationSuite
 
 INFO = DatasetInfo("toy", ("sky", "road", "car"), default_colors(3))
+THINGS = dataclasses.replace(INFO, thing_ids=frozenset({2}), categories=("nature", "flat", "vehicle"))
 SCORES = ("miou", "fwiou", "pixel_accuracy", "mean_class_accuracy")
 
 
@@ -60,6 +62,53 @@ def test_order_does_not_matter_and_parts_add_up():
     first.merge(second)
     assert suite_of(images[::-1]).result() == whole.result() == first.result()
     assert whole.result()["num_images"] == 7
+
+
+def test_without_things_instances_and_categories_their_scores_are_not_there():
+    entry = suite_of(random_images(2)).result()["iterations"][0]
+    assert not [key for key in entry if "iiou" in key or "category" in key]
+
+
+@pytest.mark.parametrize(
+    "known,keys",
+    [
+        ([True, True], {"iiou", "mean_iiou", "category_iiou", "mean_category_iiou"}),
+        ([True, False], set()),
+        ([False, False], set()),
+    ],
+)
+def test_instance_level_iou_is_there_only_if_the_instances_of_every_image_are_known(known, keys):
+    suite, label = SegmentationSuite(THINGS, 1), np.array([[0, 1, 2]])
+    for is_known in known:
+        suite.update(label, [label], label if is_known else None)
+    result = suite.result()
+    [entry] = result["iterations"]
+    assert {key for key in entry if "iiou" in key} == keys
+    assert entry["category_iou"] == {"nature": 1.0, "flat": 1.0, "vehicle": 1.0} and entry["mean_category_iou"] == 1.0
+    assert result["num_images_with_instances"] == sum(known)
+    assert json.loads(json.dumps(result, allow_nan=False)) == result
+
+
+def test_instances_are_scored_after_every_iteration_and_parts_add_up():
+    rng, images = np.random.default_rng(2), list(random_images(5))
+    instances = [rng.integers(0, 3, label.shape) for label, _ in images]
+    suites = [SegmentationSuite(THINGS, 2) for _ in range(3)]
+    for index, ((label, predictions), ids) in enumerate(zip(images, instances, strict=True)):
+        suites[0].update(label, iter(predictions), ids)
+        suites[1 + index % 2].update(label, predictions, ids)
+    suites[1].merge(suites[2])
+    first, second = suites[0].result()["iterations"]
+    assert suites[1].result() == suites[0].result()
+    assert first["iiou"] != second["iiou"]
+    swapped = SegmentationSuite(THINGS, 2)
+    for (label, predictions), ids in zip(images, instances, strict=True):
+        swapped.update(label, predictions[::-1], ids)
+    assert swapped.result()["iterations"][1]["iiou"] == first["iiou"]
+
+
+def test_suites_of_other_things_or_categories_do_not_add_up():
+    with pytest.raises(ValueError, match="add up"):
+        SegmentationSuite(THINGS, 1).merge(SegmentationSuite(INFO, 1))
 
 
 def test_only_ignored_pixels_score_nothing():

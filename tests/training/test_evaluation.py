@@ -1,5 +1,6 @@
 """Evaluation of a network whose answers are known."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -11,11 +12,14 @@ import tensorflow as tf
 
 from tests.fake_network import INFO, FakeNetwork, blocks, dataset, inner_label, striped
 from tfseg.errors import InputError
+from tfseg.inference.runner import Inference
 from tfseg.inference.views import views_of
+from tfseg.training import evaluation
 from tfseg.training.evaluation import best_entry, class_maps, evaluate, evaluate_matches, latency, remarks
 
 ONE = np.array([[0, 1, 1, 1], [0, 0, 2, 2]])
 TWO = np.array([[2, 2, 2]])
+THINGS = dataclasses.replace(INFO, thing_ids=frozenset({1, 2}), categories=("warm", "cold", "cold"))
 
 
 def labelled(class_ids, filename):
@@ -101,6 +105,57 @@ def test_classes_never_predicted_or_absent_are_remarked(network):
         "warning: labelled, but never predicted: green",
         "note: in neither labels nor predictions, so left out of the mean: blue",
     ]
+
+
+def with_instances(class_ids, instance_ids, seen=None, is_known=True):
+    """A batch of one image, which shows `seen` (None: its label)."""
+    ids = np.array(instance_ids if is_known else np.zeros_like(class_ids)).repeat(4, 0).repeat(4, 1)
+    return {
+        "image": blocks(class_ids if seen is None else seen)[np.newaxis],
+        "label": inner_label(class_ids)[np.newaxis].astype(np.int32),
+        "filename": [b"a"],
+        "instance": ids[np.newaxis].astype(np.int32),
+        "has_instances": np.array([is_known]),
+    }
+
+
+# Green: an instance of 2 blocks, one of which looks blue, and one of 1 block. Blue: an instance of 2 blocks.
+MIXED = with_instances(ONE, [[0, 1, 1, 2], [0, 0, 1, 1]], seen=[[0, 1, 2, 1], [0, 0, 2, 2]])
+
+
+def test_instances_and_categories_are_scored_after_every_iteration(network):
+    first, second = evaluate(network, [MIXED], THINGS, 2, num_examples=1)["iterations"]
+    assert first["iiou"] == {"green": 0.0, "blue": 0.0} and first["mean_category_iiou"] == 0.0
+    # Green has 1.5 blocks on average: weights 3/4 and 3/2, iTP = 3/4 + 3/2, iFN = 3/4. Blue: iTP = 2, FP = 1.
+    assert second["iiou"] == {"green": pytest.approx(2.25 / 3), "blue": pytest.approx(2 / 3)}
+    assert second["mean_iiou"] == pytest.approx((2.25 / 3 + 2 / 3) / 2)
+    assert second["category_iou"] == {"warm": 1.0, "cold": 1.0} and second["category_iiou"] == {"cold": 1.0}
+
+
+def test_two_replicas_score_what_one_does(network, monkeypatch):
+    batches = [MIXED, with_instances(TWO, [[1, 2, 2]]), with_instances(ONE, ONE)]
+    expected = evaluate(network, batches, THINGS, 2, num_examples=3)
+
+    class Pair(Inference):
+        num_replicas = 2
+
+        def refine(self, images, *args, **kwargs):
+            assert len(images) <= 2
+            return [Inference(network).refine([image], *args, **kwargs)[0] for image in images]
+
+    monkeypatch.setattr(evaluation, "inference_of", Pair)
+    assert evaluate(network, batches, THINGS, 2, num_examples=3) == expected
+
+
+def test_where_only_some_images_have_instances_their_scores_are_left_out_and_a_remark_says_so(network):
+    batches = [MIXED, with_instances(ONE, ONE), with_instances(ONE, ONE, is_known=False)]
+    result = evaluate(network, batches, THINGS, 2, num_examples=3)
+    assert not [key for key in result["iterations"][1] if "iiou" in key]
+    assert result["iterations"][1]["category_iou"] == {"warm": 1.0, "cold": 1.0}
+    assert remarks(result) == ["note: only 2 of 3 images have instances, so instance-level IoU is left out"]
+    result = evaluate(network, batches[2:], THINGS, 2, num_examples=1)
+    assert not [key for key in result["iterations"][1] if "iiou" in key]
+    assert remarks(result) == []
 
 
 def test_a_good_result_needs_no_remark(result):

@@ -81,10 +81,6 @@ def encode_arrays(image, class_ids, filename: str, panoptic=None, sequence_id=No
       panoptic: (class ids, instance ids below 65536), [height, width] each.
       sequence_id, frame_id: of a video frame.
     """
-    panoptic_png = None
-    if panoptic is not None:
-        classes, instances = panoptic
-        panoptic_png = encode_png(np.stack([classes, instances // 256, instances % 256], -1).astype(np.uint8))
     return EncodedExample(
         image_jpeg=encode_jpeg(image),
         label_png=encode_png(class_ids),
@@ -92,7 +88,7 @@ def encode_arrays(image, class_ids, filename: str, panoptic=None, sequence_id=No
         width=image.shape[1],
         filename=filename,
         class_counts=np.bincount(class_ids.ravel(), minlength=256),
-        panoptic_png=panoptic_png,
+        panoptic_png=None if panoptic is None else encode_panoptic(*panoptic),
         sequence_id=sequence_id,
         frame_id=frame_id,
     )
@@ -110,6 +106,11 @@ def encode_png(values) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(values).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def encode_panoptic(class_ids, instance_ids) -> bytes:
+    """PNG of (class, instance // 256, instance % 256) from [height, width] ids; those of instances are below 65536."""
+    return encode_png(np.stack([class_ids, instance_ids // 256, instance_ids % 256], -1).astype(np.uint8))
 
 
 def read_image(path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -134,6 +135,12 @@ def read_label(source, rule: LabelRule, max_pixels: int = MAX_PIXELS, name: str 
         if rule.palette is not None:
             return _ids_of_colors(_colors(image, path), rule, path)
         return _ids_of_values(_label_values(image, path), rule, path)
+
+
+def read_values(path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """[height, width] int32 whole numbers, 0 to 65535, of a file that is no picture. Raises InputError naming it."""
+    with opened(path, max_pixels) as image:
+        return _in_16_bits(_label_values(image, path), path).astype(np.int32)
 
 
 @contextlib.contextmanager
@@ -235,10 +242,14 @@ def _raw_mode(image):
     return str(arguments[0] if isinstance(arguments, tuple) else arguments)
 
 
-def _ids_of_values(values, rule, path):
+def _in_16_bits(values, path):
     if values.min() < 0 or values.max() > 65535:
         raise InputError(f"{path}: label value {values.min() if values.min() < 0 else values.max()} is no class id")
-    counts = np.bincount(values.ravel())
+    return values
+
+
+def _ids_of_values(values, rule, path):
+    counts = np.bincount(_in_16_bits(values, path).ravel())
     present = np.flatnonzero(counts)
     ids = np.array([rule.value_map.get(int(value), int(value)) for value in present])
     largest = (rule.num_classes or IGNORE_LABEL) - 1

@@ -12,8 +12,10 @@ import os
 import tensorflow as tf
 
 from tfseg.data import augment
+from tfseg.data.panoptic import decode_instances
 from tfseg.data.tfrecord import locate_damage, parse_example
 from tfseg.errors import InputError
+from tfseg.labels import IGNORE_LABEL
 
 MAX_OPEN_SHARDS = 8
 READ_BUFFER_BYTES = 1 << 20
@@ -81,22 +83,29 @@ def _share(batch_size, input_context):
     return borders[0], [after - before for before, after in itertools.pairwise(borders)]
 
 
-def eval_examples(files, info, batch_size=1) -> tf.data.Dataset:
+def eval_examples(files, info, batch_size=1, with_instances=False) -> tf.data.Dataset:
     """Every example once, in the order of the shards, at its own size.
 
     Args:
       files, info: as `train_batches`.
       batch_size: above 1 only where all images have one size; the last batch may be smaller.
+      with_instances: instance ids, too.
     Returns:
       Finite batches {"image": uint8 [batch, height, width, 3], "label": int32 [batch, height, width], "filename":
-      string [batch]}. An example without a label has the ignore label everywhere.
+      string [batch]}. An example without a label has the ignore label everywhere. With instances also {"instance":
+      int32 [batch, height, width], 0 is none, "has_instances": bool [batch]}, which is False (and all ids 0) for an
+      example without a panoptic map.
     """
 
     def load(record):
         example = parse_example(record)
         image = decode_image(example["image/encoded"], example["image/filename"])
         label = decode_label(example, tf.shape(image)[:2], info.ignore_label)
-        return {"image": image, "label": tf.cast(label, tf.int32), "filename": example["image/filename"]}
+        loaded = {"image": image, "label": tf.cast(label, tf.int32), "filename": example["image/filename"]}
+        if with_instances:
+            loaded["instance"] = decode_instances(example, label, info.ignore_label)
+            loaded["has_instances"] = tf.not_equal(example["image/panoptic/encoded"], "")
+        return loaded
 
     records = tf.data.TFRecordDataset(files, buffer_size=READ_BUFFER_BYTES)
     examples = records.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -236,6 +245,11 @@ def _why_unusable(example, needs_labels):
         return "the label is not a PNG that can be decoded"
     if label.shape[:2] != image.shape[:2]:
         return f"the image is {image.shape[0]}x{image.shape[1]}, its label {label.shape[0]}x{label.shape[1]}"
+    try:
+        if not needs_labels:  # training does not read them
+            decode_instances(example, label[..., 0], IGNORE_LABEL)
+    except tf.errors.InvalidArgumentError:
+        return "the panoptic map is not a PNG of the label's size and classes"
     return None
 
 

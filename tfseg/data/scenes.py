@@ -51,6 +51,7 @@ INFO = DatasetInfo(
     ),
     thing_ids=frozenset({POLE, SIGN, PERSON, CYCLIST, CAR}),
     split_sizes=SPLIT_SIZES,
+    categories=("flat", "flat", "construction", "nature", "sky", "object", "object", "human", "human", "vehicle"),
 )
 
 

@@ -56,10 +56,22 @@ def count_pairs(rows, prediction, num_classes: int) -> np.ndarray:
     return counts.reshape(num_classes + 1, num_classes)[:-1].astype(np.int64)
 
 
+def grouped(confusion, group_ids) -> np.ndarray:
+    """The confusion matrix of groups of classes: a class that is called another of its group is right.
+
+    Args:
+      group_ids: [num_classes] group of each class, 0 to num_groups - 1.
+    Returns:
+      [num_groups, num_groups] int64.
+    """
+    is_in_group = np.equal.outer(np.arange(np.max(group_ids) + 1), group_ids).astype(np.int64)
+    return is_in_group @ confusion @ is_in_group.T
+
+
 def iou_per_class(confusion) -> np.ndarray:
     """[num_classes] TP / (TP + FP + FN); NaN for a class that is in neither map."""
     true_positives = np.diag(confusion)
-    return _ratio(true_positives, confusion.sum(0) + confusion.sum(1) - true_positives)
+    return ratio(true_positives, confusion.sum(0) + confusion.sum(1) - true_positives)
 
 
 def mean_iou(confusion) -> tuple[float, int]:
@@ -73,17 +85,17 @@ def frequency_weighted_iou(confusion) -> float:
     """IoU averaged with each class' share of the labelled pixels as its weight."""
     frequencies = confusion.sum(1)
     weighted = np.nansum(iou_per_class(confusion) * frequencies)
-    return float(_ratio(weighted, frequencies.sum()))
+    return float(ratio(weighted, frequencies.sum()))
 
 
 def pixel_accuracy(confusion) -> float:
     """Share of the labelled pixels whose prediction is right."""
-    return float(_ratio(np.trace(confusion), confusion.sum()))
+    return float(ratio(np.trace(confusion), confusion.sum()))
 
 
 def accuracy_per_class(confusion) -> np.ndarray:
     """[num_classes] share of a class' labelled pixels that were found (recall); NaN without any."""
-    return _ratio(np.diag(confusion), confusion.sum(1))
+    return ratio(np.diag(confusion), confusion.sum(1))
 
 
 def mean_class_accuracy(confusion) -> float:
@@ -93,6 +105,7 @@ def mean_class_accuracy(confusion) -> float:
     return float(labelled.mean()) if labelled.size else float("nan")
 
 
-def _ratio(numerator, denominator):
+def ratio(numerator, denominator) -> np.ndarray:
+    """The quotients; NaN where a denominator is 0."""
     numerator = np.asarray(numerator, float)
     return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=np.asarray(denominator) > 0)

@@ -4,6 +4,7 @@ import numpy as np
 
 from tfseg.labels import DatasetInfo
 from tfseg.metrics import confusion as formulas
+from tfseg.metrics.instance_iou import InstanceCounts, instances_of
 
 
 class SegmentationSuite:
@@ -16,45 +17,69 @@ class SegmentationSuite:
     Attributes:
       confusions: [num_iterations, num_classes, num_classes] int64.
       num_images: seen so far.
+      instances: what instance-level IoU needs, of those images whose instances are known.
+      num_images_with_instances: how many these are.
     """
 
     def __init__(self, info: DatasetInfo, num_iterations: int):
         self.info, self.num_images = info, 0
         self.confusions = np.zeros([num_iterations, info.num_classes, info.num_classes], np.int64)
+        self.instances, self.num_images_with_instances = InstanceCounts(info, num_iterations), 0
 
-    def update(self, label, predictions):
+    def update(self, label, predictions, instance_ids=None):
         """Adds one image.
 
         Args:
           label: [height, width] class ids or the ignore label.
           predictions: [height, width] class ids after each iteration; any iterable, read once.
+          instance_ids: [height, width] integers, 0 is none; None if they are not known.
         Raises:
           InputError: a label value that is no class.
         """
         rows = formulas.label_rows(label, self.info.num_classes, self.info.ignore_label)
-        for confusion, prediction in zip(self.confusions, predictions, strict=True):
+        instances = None if instance_ids is None else instances_of(label, instance_ids, self.info)
+        if instances is not None:
+            self.instances.add_instances(instances)
+            self.num_images_with_instances += 1
+        for index, (confusion, prediction) in enumerate(zip(self.confusions, predictions, strict=True)):
             if np.shape(prediction) != np.shape(label):
                 raise ValueError(f"prediction of shape {np.shape(prediction)} for a label of {np.shape(label)}")
             confusion += formulas.count_pairs(rows, prediction, self.info.num_classes)
+            if instances is not None:
+                self.instances.add_prediction(index, instances, prediction)
         self.num_images += 1
 
     def merge(self, other: "SegmentationSuite"):
         """Adds what another suite of the same labels has seen."""
         if other.info.label_hash() != self.info.label_hash() or other.confusions.shape != self.confusions.shape:
             raise ValueError("only suites of the same classes and iterations add up")
+        self.instances.merge(other.instances)
         self.confusions += other.confusions
         self.num_images += other.num_images
+        self.num_images_with_instances += other.num_images_with_instances
 
     def result(self) -> dict:
         """Plain JSON types; undefined values are None.
 
         Returns:
-          "num_images" and "iterations", a list of {"iteration", "miou", "classes_left_out" (in neither labels nor
-          predictions, so not part of the mean), "fwiou", "pixel_accuracy", "mean_class_accuracy", "iou" and
-          "accuracy" by class name, "confusion" (rows: label)}. All are shares, 0 to 1.
+          "num_images", "num_images_with_instances" and "iterations", a list of {"iteration", "miou", "classes_left_out"
+          (in neither labels nor predictions, so not part of the mean), "fwiou", "pixel_accuracy",
+          "mean_class_accuracy", "iou" and "accuracy" by class name, "confusion" (rows: label)}. All are shares, 0 to 1.
+          Where classes have categories: "category_iou" by category and its mean, "mean_category_iou". Where there are
+          things and the instances of every image are known: "iiou" by thing and "mean_iiou", and of the categories of
+          things only "category_iiou" and "mean_category_iiou".
         """
-        entries = [self._entry(iteration, matrix) for iteration, matrix in enumerate(self.confusions, 1)]
-        return {"num_images": self.num_images, "iterations": entries}
+        entries = [
+            self._entry(iteration, matrix)
+            | self._category_scores(matrix)
+            | self._instance_scores(iteration - 1, matrix)
+            for iteration, matrix in enumerate(self.confusions, 1)
+        ]
+        return {
+            "num_images": self.num_images,
+            "num_images_with_instances": self.num_images_with_instances,
+            "iterations": entries,
+        }
 
     def _entry(self, iteration, matrix):
         names = self.info.class_names
@@ -71,6 +96,35 @@ class SegmentationSuite:
             "accuracy": {name: _or_none(accuracy) for name, accuracy in zip(names, accuracies, strict=True)},
             "confusion": matrix.tolist(),
         }
+
+    def _category_scores(self, matrix):
+        if not self.info.categories:
+            return {}
+        ious = formulas.iou_per_class(formulas.grouped(matrix, self.info.category_ids))
+        return _scores("category_iou", self.info.category_names, ious)
+
+    def _instance_scores(self, index, matrix):
+        if self.num_images_with_instances < max(self.num_images, 1):
+            return {}
+        info, counts = self.info, self.instances
+        things = [name for class_id, name in enumerate(info.class_names) if class_id in info.thing_ids]
+        scores = {}
+        if things:
+            scores |= _scores("iiou", info.class_names, counts.iou_per_class(index, matrix), things)
+        if info.thing_categories:
+            ious = counts.iou_per_category(index, matrix)
+            scores |= _scores("category_iiou", info.category_names, ious, info.thing_categories)
+        return scores
+
+
+def _scores(key, names, values, shown=None):
+    """The values of the names `shown` (None: all) under `key`, and the mean of those that are defined."""
+    values = {name: float(value) for name, value in zip(names, values, strict=True) if shown is None or name in shown}
+    defined = [value for value in values.values() if not np.isnan(value)]
+    return {
+        key: {name: _or_none(value) for name, value in values.items()},
+        f"mean_{key}": float(np.mean(defined)) if defined else None,
+    }
 
 
 def _or_none(value):

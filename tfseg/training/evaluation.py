@@ -26,7 +26,8 @@ def evaluate(network, examples, info, iterations, *, num_examples, views=SINGLE_
     Args:
       network: see `tfseg.inference.runner.Inference`.
       examples: batches of {"image": uint8 [batch, height, width, 3], "label": int32 [batch, height, width],
-        "filename": string [batch]}, as `pipeline.eval_examples` gives them.
+        "filename": string [batch]}, as `pipeline.eval_examples` gives them; with "instance" and "has_instances"
+        instance-level IoU is scored, too.
       info: DatasetInfo of the labels.
       iterations: scored from 1 to this; may exceed what the network was trained for. A feed-forward network has one.
       num_examples: how many there are, for the progress bar.
@@ -44,10 +45,10 @@ def evaluate(network, examples, info, iterations, *, num_examples, views=SINGLE_
     sizes, filenames = Counter(), []
     singles = with_progress(_single(examples), num_examples, "evaluating")
     while group := list(itertools.islice(singles, inference.num_replicas)):
-        answers = inference.refine([image for image, _, _ in group], iterations, views)
-        for answer, (image, label, filename) in zip(answers, group, strict=True):
+        answers = inference.refine([image for image, *_ in group], iterations, views)
+        for answer, (image, label, filename, instance_ids) in zip(answers, group, strict=True):
             try:
-                suite.update(label, (answer.class_ids(index) for index in range(len(answer))))
+                suite.update(label, (answer.class_ids(index) for index in range(len(answer))), instance_ids)
             except InputError as error:
                 raise InputError(f"{filename}: {error}") from None
             sizes["{}x{}".format(*image.shape)] += 1
@@ -70,7 +71,7 @@ def evaluate_matches(network, examples, pairs, *, iterations, num_examples, igno
       {"iou", "recall", "precision"} of each pair, 0 to 1; None where neither has a pixel of it.
     """
     inference, counts = inference_of(network), np.zeros([len(pairs), 3], np.int64)
-    for image, label, _ in with_progress(_single(examples), num_examples, "evaluating"):
+    for image, label, *_ in with_progress(_single(examples), num_examples, "evaluating"):
         [answer] = inference.refine([image], iterations, last_only=True)
         predicted, is_labelled = answer.class_ids(), label != ignore_label
         for count, (ours, theirs) in zip(counts, pairs, strict=True):
@@ -108,11 +109,15 @@ def remarks(result: dict, train_histogram=None) -> list[str]:
     if train_histogram is not None:
         unseen = np.asarray(train_histogram) == 0
         cases.insert(0, ("warning: labelled here but absent from training, so it cannot be learned", labelled & unseen))
-    return [
+    lines = [
         f"{text}: {', '.join(name for name, is_case in zip(names, is_cases, strict=True) if is_case)}"
         for text, is_cases in cases
         if is_cases.any()
     ]
+    known, count = result["num_images_with_instances"], result["num_images"]
+    if 0 < known < count:
+        lines.append(f"note: only {known} of {count} images have instances, so instance-level IoU is left out")
+    return lines
 
 
 def class_maps(network, image, iterations) -> list[np.ndarray]:
@@ -139,10 +144,14 @@ def latency(network, size, iterations, views=SINGLE_VIEW) -> list[float]:
 
 
 def _single(examples):
-    """(image, label, filename) one by one, whatever the batches."""
+    """(image, label, filename, instance ids or None) one by one, whatever the batches."""
     for batch in examples:
         names = [name.decode(errors="surrogateescape") for name in np.asarray(batch["filename"])]
-        yield from zip(np.asarray(batch["image"]), np.asarray(batch["label"]), names, strict=True)
+        instance_ids = [None] * len(names)
+        if "instance" in batch:
+            pairs = zip(np.asarray(batch["instance"]), np.asarray(batch["has_instances"]), strict=True)
+            instance_ids = [ids if is_known else None for ids, is_known in pairs]
+        yield from zip(np.asarray(batch["image"]), np.asarray(batch["label"]), names, instance_ids, strict=True)
 
 
 def _require_labels(suite):

@@ -93,8 +93,17 @@ def _protocol_lines(protocol):
         f"{', each with its mirror image' if protocol['flip'] else ''}{size}",
         f"- Prediction: {protocol['prediction']}",
         f"- Label {protocol['ignored_label']} is ignored; means are {protocol['mean']}",
+        *_instance_line(protocol),
         f"- Evaluated with TensorFlow {protocol['tensorflow']} at commit `{commit}`{differs}",
     ]
+
+
+def _instance_line(protocol):
+    sizes = protocol.get("instance_sizes")
+    if sizes is None:
+        return []
+    source = "averages are those the data set fixes" if isinstance(sizes, dict) else sizes
+    return [f"- iIoU: a pixel of an instance weighs average size of its class / size of the instance ({source})"]
 
 
 def _cost(entry, protocol, facts):

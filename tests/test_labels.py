@@ -1,0 +1,66 @@
+"""DatasetInfo: what it refuses, what is stored of it, and what its hash depends on."""
+
+import dataclasses
+import json
+
+import pytest
+
+from tfseg.data import camvid, cityscapes, scenes, voc2012
+from tfseg.labels import DatasetInfo, default_colors
+
+INFO = DatasetInfo("toy", ("sky", "road", "car"), default_colors(3), thing_ids=frozenset({2}))
+FULL = dataclasses.replace(INFO, categories=("nature", "flat", "flat"), average_instance_sizes={"car": 12.5})
+
+
+@pytest.mark.parametrize("info", [INFO, FULL, scenes.INFO, cityscapes.INFO])
+def test_everything_is_stored(info):
+    assert DatasetInfo.from_dict(json.loads(json.dumps(info.to_dict()))) == info
+
+
+def test_what_was_stored_before_there_were_categories_still_loads():
+    values = INFO.to_dict()
+    del values["categories"], values["average_instance_sizes"]
+    assert DatasetInfo.from_dict(values) == INFO
+
+
+def test_categories_and_sizes_do_not_change_the_hash():
+    assert FULL.label_hash() == INFO.label_hash()
+
+
+@pytest.mark.parametrize(
+    "module,expected",
+    [
+        (camvid, "2386c4eb23385a5e"),
+        (cityscapes, "6b045b4a8a3c1592"),
+        (scenes, "2da01c7148469d8d"),
+        (voc2012, "3216d70695eb8782"),
+    ],
+)
+def test_hashes_are_those_of_the_records_and_models_that_exist(module, expected):
+    assert module.INFO.label_hash() == expected
+
+
+def test_categories_come_once_in_the_order_of_classes_and_those_of_things_are_known():
+    info = DatasetInfo(
+        "toy",
+        ("bus", "road", "car", "bin"),
+        default_colors(4),
+        thing_ids=frozenset({0, 2, 3}),
+        categories=("vehicle", "rest", "vehicle", "rest"),
+    )
+    assert info.category_names == ("vehicle", "rest")
+    assert info.category_ids == (0, 1, 0, 1)
+    assert info.thing_categories == ("vehicle",)
+    assert INFO.category_names == INFO.category_ids == INFO.thing_categories == ()
+
+
+@pytest.mark.parametrize(
+    "field,value,message",
+    [
+        ("categories", ("nature", "flat"), "toy: 3 classes but categories of 2"),
+        ("average_instance_sizes", {"road": 3.0}, r"toy: average instance sizes are not those of the things \['car'\]"),
+    ],
+)
+def test_incomplete_facts_are_refused(field, value, message):
+    with pytest.raises(ValueError, match=message):
+        dataclasses.replace(INFO, **{field: value})

@@ -1,0 +1,35 @@
+"""Panoptic maps of records: RGB pictures of (class, instance // 256, instance % 256)."""
+
+import tensorflow as tf
+
+
+def decode_instances(example, label, ignore_label):
+    """[height, width] int32 instance ids, 0 for none; all 0 for an example without a panoptic map.
+
+    InvalidArgumentError, naming the file, for a map of another size than the label's, or with an instance of another
+    class: what is counted by label and instance would be wrong. Ignored pixels may differ.
+
+    Args:
+      example: from `parse_example`.
+      label: [height, width] uint8 class ids.
+    """
+    encoded = example["image/panoptic/encoded"]
+
+    def present():
+        panoptic = tf.image.decode_png(encoded, 3)
+        sizes_agree = tf.reduce_all(tf.equal(tf.shape(panoptic)[:2], tf.shape(label)))
+        with tf.control_dependencies([_check(sizes_agree, "sizes", example)]):
+            class_ids, high, low = tf.unstack(panoptic, axis=-1)
+        instances = 256 * tf.cast(high, tf.int32) + tf.cast(low, tf.int32)
+        is_ignored = tf.equal(label, tf.cast(ignore_label, tf.uint8))
+        classes_agree = tf.reduce_all(tf.equal(class_ids, label) | tf.equal(instances, 0) | is_ignored)
+        with tf.control_dependencies([_check(classes_agree, "classes", example)]):
+            return tf.identity(instances)
+
+    instances = tf.cond(tf.equal(encoded, ""), lambda: tf.zeros(tf.shape(label), tf.int32), present)
+    return tf.ensure_shape(instances, [None, None])
+
+
+def _check(condition, what, example):
+    message = [f"panoptic map and label differ in their {what}:", example["image/filename"]]
+    return tf.debugging.Assert(condition, message)

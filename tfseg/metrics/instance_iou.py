@@ -1,0 +1,138 @@
+"""Instance-level IoU (iIoU): IoU in which every instance of a class weighs the same, however large it is.
+
+Cordts et al. 2016 (arXiv:1604.01685), section 4.1: iIoU = iTP / (iTP + FP + iFN), where a labelled pixel of an instance
+counts (average instance size of its class / size of its instance) times. False positives count once, as they belong to
+no instance. Labelled pixels of a thing that are in no instance, such as groups, are neither iTP nor iFN; called another
+class they are its false positives. In the iIoU of a category, any class of the category is right.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from tfseg.labels import DatasetInfo
+from tfseg.metrics import confusion as formulas
+
+# What is found of an instance, 0 to 1, is added up in whole 2^-36: such sums do not depend on the order of the images.
+SHARE_UNIT = 2**36
+
+
+@dataclasses.dataclass(frozen=True)
+class Instances:
+    """The instances of one image.
+
+    Attributes:
+      pixels: [num_pixels] positions of all their pixels in the flattened image.
+      rows: [num_pixels] where each pixel's row begins in a flattened [num_instances, num_classes] table.
+      class_ids: [num_instances].
+      sizes: [num_instances] pixels.
+    """
+
+    pixels: np.ndarray
+    rows: np.ndarray
+    class_ids: np.ndarray
+    sizes: np.ndarray
+
+
+def instances_of(label, instance_ids, info: DatasetInfo) -> Instances:
+    """The instances of an image; several predictions of one label share this work.
+
+    Args:
+      label: [height, width] class ids or the ignore label.
+      instance_ids: [height, width] integers; instances of one class differ in them, 0 is none. What is given for other
+        classes than things and for ignored pixels does not matter.
+    Raises:
+      ValueError: shapes that differ.
+    """
+    if np.shape(label) != np.shape(instance_ids):
+        raise ValueError(f"label has shape {np.shape(label)}, instance ids {np.shape(instance_ids)}")
+    label, instance_ids = np.asarray(label).reshape(-1), np.asarray(instance_ids).reshape(-1)
+    pixels = np.flatnonzero(instance_ids)
+    pixels = pixels[np.isin(label[pixels], list(info.thing_ids))]
+    instance_ids = instance_ids[pixels].astype(np.int64)
+    codes = label[pixels].astype(np.int64) * (instance_ids.max(initial=0) + 1) + instance_ids
+    sizes = np.bincount(codes)
+    present = np.flatnonzero(sizes)
+    rows = np.zeros(len(sizes), np.int64)
+    rows[present] = np.arange(len(present)) * info.num_classes
+    return Instances(pixels, rows[codes], present // (instance_ids.max(initial=0) + 1), sizes[present])
+
+
+class InstanceCounts:
+    """Accumulates what instance-level IoU is computed from, image by image, in any order.
+
+    Args:
+      info: the labels; its things have instances.
+      num_iterations: predictions an image.
+
+    Attributes:
+      num_instances, num_pixels: [num_classes] int64 labelled instances, and the pixels of all of them.
+      found: [num_iterations, num_classes] int64, the share of every instance that is called its class, added up over
+        the instances of a class, in units of 1 / SHARE_UNIT.
+      found_category: the same of what is called any class of its category.
+    """
+
+    def __init__(self, info: DatasetInfo, num_iterations: int):
+        self.info = info
+        self.num_instances, self.num_pixels = np.zeros([2, info.num_classes], np.int64)
+        self.found, self.found_category = np.zeros([2, num_iterations, info.num_classes], np.int64)
+        categories = info.category_ids or np.arange(info.num_classes)
+        self._is_same_category = np.equal.outer(categories, categories)
+
+    def add_instances(self, instances: Instances):
+        """Adds the label of one image."""
+        np.add.at(self.num_instances, instances.class_ids, 1)
+        np.add.at(self.num_pixels, instances.class_ids, instances.sizes)
+
+    def add_prediction(self, index: int, instances: Instances, prediction):
+        """Adds what iteration `index`, from 0, calls the pixels of one image: [height, width] class ids."""
+        class_ids, shape = instances.class_ids, (len(instances.sizes), self.info.num_classes)
+        called = np.asarray(prediction).reshape(-1)[instances.pixels]
+        counts = np.bincount(instances.rows + called, minlength=shape[0] * shape[1]).reshape(shape)
+        right = counts[np.arange(len(class_ids)), class_ids]
+        right_category = (counts * self._is_same_category[class_ids]).sum(1)
+        for found, pixels in ((self.found, right), (self.found_category, right_category)):
+            shares = np.rint(pixels / instances.sizes * SHARE_UNIT).astype(np.int64)
+            np.add.at(found[index], class_ids, shares)
+
+    def merge(self, other: "InstanceCounts"):
+        """Adds what others of the same labels have counted."""
+        if _meaning(other.info) != _meaning(self.info) or other.found.shape != self.found.shape:
+            raise ValueError("only counts of the same things, categories and iterations add up")
+        self.num_instances += other.num_instances
+        self.num_pixels += other.num_pixels
+        self.found += other.found
+        self.found_category += other.found_category
+
+    def average_sizes(self) -> np.ndarray:
+        """[num_classes] pixels of an average instance: the benchmark's figure or that of all images; 0 without any."""
+        fixed = self.info.average_instance_sizes
+        if fixed:
+            return np.array([fixed.get(name, 0.0) for name in self.info.class_names])
+        return self.num_pixels / np.maximum(self.num_instances, 1)
+
+    def iou_per_class(self, index: int, confusion) -> np.ndarray:
+        """[num_classes] iIoU after iteration `index`, whose confusion matrix is given.
+
+        NaN for stuff and for a thing that has neither instances nor false positives.
+        """
+        sizes = self.average_sizes()
+        ious = _iou(sizes * self.found[index] / SHARE_UNIT, sizes * self.num_instances, confusion)
+        return np.where(np.isin(np.arange(self.info.num_classes), list(self.info.thing_ids)), ious, np.nan)
+
+    def iou_per_category(self, index: int, confusion) -> np.ndarray:
+        """[num_categories] iIoU of `info.category_names`, like `iou_per_class`; NaN for one that has stuff in it."""
+        sizes, category_ids = self.average_sizes(), self.info.category_ids
+        found = np.bincount(category_ids, sizes * self.found_category[index] / SHARE_UNIT)
+        labelled = np.bincount(category_ids, sizes * self.num_instances)
+        ious = _iou(found, labelled, formulas.grouped(confusion, category_ids))
+        return np.where(np.isin(self.info.category_names, self.info.thing_categories), ious, np.nan)
+
+
+def _iou(found, labelled, confusion):
+    false_positives = confusion.sum(0) - np.diag(confusion)
+    return formulas.ratio(found, labelled + false_positives)
+
+
+def _meaning(info):
+    return info.label_hash(), info.thing_ids, info.categories, info.average_instance_sizes

@@ -1,0 +1,72 @@
+"""Scores of a report as Markdown tables."""
+
+# Title of the column -> key in an entry of metrics.json. What a data set does not have gets no column.
+COLUMNS = {
+    "mIoU": "miou",
+    "iIoU": "mean_iiou",
+    "IoU cat": "mean_category_iou",
+    "iIoU cat": "mean_category_iiou",
+    "fwIoU": "fwiou",
+    "pixel accuracy": "pixel_accuracy",
+    "class accuracy": "mean_class_accuracy",
+}
+# Title of the table -> (scores by name, their mean).
+TABLES = {
+    "IoU, %": ("iou", "miou"),
+    "iIoU, %": ("iiou", "mean_iiou"),
+    "IoU cat, %": ("category_iou", "mean_category_iou"),
+    "iIoU cat, %": ("category_iiou", "mean_category_iiou"),
+}
+
+
+def summary(metrics: dict) -> str:
+    """Markdown tables: scores and cost of every iteration, and IoU per class after some of them.
+
+    Where they are known, instance-level IoU (iIoU) and the IoUs of categories (cat) are there, too.
+
+    Args:
+      metrics: content of metrics.json.
+    """
+    entries = metrics["iterations"]
+    columns = {title: key for title, key in COLUMNS.items() if _is_known(entries, key)}
+    rows = []
+    for entry in entries:
+        scores = [percent(entry[key]) for key in columns.values()]
+        rows.append([str(entry["iteration"]), *scores, f"{entry['gflops']:.2f}", f"{entry['milliseconds']:.1f}"])
+    tables = [table(["iteration", *columns, "GFLOPs", "ms"], rows)]
+    for title, (key, mean_key) in TABLES.items():
+        if _is_known(entries, mean_key):
+            tables.append(_iou_table(metrics, title, key, mean_key))
+    return "\n\n".join(tables) + "\n"
+
+
+def _is_known(entries, key):
+    return any(entry.get(key) is not None for entry in entries)
+
+
+def _iou_table(metrics, title, key, mean_key):
+    """IoU by name after the first, the trained, the best and the last iteration."""
+    entries, best = metrics["iterations"], metrics["best_iteration"]
+    numbers = sorted({1, min(metrics["trained_iterations"], len(entries)), best, len(entries)})
+    header = [title, *(f"iteration {number}" + (" (best)" if number == best else "") for number in numbers)]
+    shown = [entries[number - 1] for number in numbers]
+    rows = [[name, *(percent(entry[key][name]) for entry in shown)] for name in entries[0][key]]
+    return table(header, [*rows, ["mean", *(percent(entry[mean_key]) for entry in shown)]])
+
+
+def table(header, rows) -> str:
+    """A Markdown table whose columns line up; the first to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
+
+    def line(cells):
+        first, *others = cells
+        others = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
+        return f"| {' | '.join([first.ljust(widths[0]), *others])} |"
+
+    rule = f"|{'-' * (widths[0] + 2)}|" + "".join(f"{'-' * (width + 1)}:|" for width in widths[1:])
+    return "\n".join([line(header), rule, *map(line, rows)])
+
+
+def percent(share) -> str:
+    """A share of 0 to 1 in per cent; "-" for None."""
+    return "-" if share is None else f"{100 * share:.2f}"
