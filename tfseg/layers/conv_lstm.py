@@ -49,6 +49,15 @@ class ConvLSTMCell(keras.layers.Layer):
         Returns:
           The new (h, c), float32.
         """
+        if self.kernel_size > 1 or (inputs is None and state is None):
+            return self._step(inputs, state, invariant)
+        # With a matrix product of positions TensorFlow fuses bias and sigmoid, with a convolution the bias alone.
+        shape = _shape(inputs if state is None else state[0])[:3]
+        flat = tf.nest.map_structure(_positions, (inputs, state, invariant))
+        return tuple(tf.reshape(part, [*shape, self.filters]) for part in self._step(*flat))
+
+    def _step(self, inputs, state, invariant):
+        """`call`, on maps or on positions."""
         gate_i, gate_f, gate_g, gate_o = self._gates(inputs, state, invariant)
         cell = tf.sigmoid(gate_i) * tf.tanh(gate_g)
         if state is not None:
@@ -68,7 +77,24 @@ class ConvLSTMCell(keras.layers.Layer):
         else:
             values = tf.concat([inputs, state[0]], axis=-1)
         values = tf.cast(values, self.compute_dtype)
-        products = (tf.cast(tf.nn.conv2d(values, gate, 1, "SAME"), tf.float32) for gate in tf.unstack(kernel))
-        # TensorFlow fuses bias_add into the convolution.
+        products = (tf.cast(_product(values, gate), tf.float32) for gate in tf.unstack(kernel))
+        # What TensorFlow fuses is bias_add, not an addition.
         add = tf.nn.bias_add if invariant is None else tf.add
         return [add(product, bias) for product, bias in zip(products, biases, strict=True)]
+
+
+def _product(values, kernel):
+    """A convolution of maps; of positions [count, channels] the matrix product with a 1x1 kernel."""
+    if values.shape.rank == 2:
+        return tf.matmul(values, tf.reshape(kernel, kernel.shape[2:]))
+    return tf.nn.conv2d(values, kernel, 1, "SAME")
+
+
+def _positions(values):
+    """[batch, h, w, channels] -> [batch * h * w, channels]; None stays None."""
+    return None if values is None else tf.reshape(values, [-1, values.shape[-1]])
+
+
+def _shape(values):
+    dynamic = tf.shape(values)
+    return [dynamic[axis] if length is None else length for axis, length in enumerate(values.shape)]
