@@ -48,7 +48,7 @@ NOT_FOR_FILES = (
 def main(argv):
     if len(argv) > 1:
         raise InputError(f"unexpected arguments: {' '.join(argv[1:])}")
-    from tfseg import paper_tables
+    from tfseg.profiling import paper_tables
 
     if PAPER_TABLES.value:
         rows = paper_tables.compute(paper_tables.published_table(), commands.say)
@@ -73,7 +73,7 @@ def _profile_file(path):
     iterations = _iterations(ITERS.value, None) if ITERS.value else None
     import tensorflow as tf
 
-    from tfseg import exported_cost, profile, tflite_timing
+    from tfseg.profiling import exported_cost, profile, tflite_timing
 
     if is_tflite:
         threads = THREADS.value or 1
@@ -100,8 +100,8 @@ def _profile_file(path):
 def _profile():
     import tensorflow as tf
 
-    from tfseg import paper_tables, profile
     from tfseg.inference.views import views_of
+    from tfseg.profiling import paper_tables, profile
 
     config, num_classes = _model_and_classes()
     size = commands.parse_size("size", SIZE.value) if SIZE.value else tuple(config.data.crop_size)
@@ -147,7 +147,7 @@ def _iterations(text, trained):
 
 
 def _show(name, rows, columns, context):
-    from tfseg import profile
+    from tfseg.profiling import profile
 
     print(profile.as_markdown(rows, columns), end="\n\n")
     if OUTPUT_DIR.value:

@@ -5,6 +5,7 @@ import dataclasses
 import hashlib
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from tfseg.data.tfrecord import to_example
 from tfseg.errors import InputError
 from tfseg.models.rnn import RNNConfig
 from tfseg.report import ReportOptions, evaluate_run, read_curve, summary
+from tfseg.score_tables import comparison
 
 CONFIG = ExperimentConfig(RNNConfig(), DataConfig(dataset="camvid"))
 THINGS = dataclasses.replace(INFO, thing_ids=frozenset({1, 2}), categories=("warm", "cold", "cold"))
@@ -130,14 +132,60 @@ def test_a_given_network_size_is_what_costs(run):
 
 def test_curves_of_other_reports_are_read_from_their_folders(run):
     evaluate_run(run, ReportOptions(iterations=2), count_gmacs)
-    options = ReportOptions(iterations=1, report_dir=str(run / "again"), compare=(str(run), str(run / "report")))
-    evaluate_run(run, options, count_gmacs)
+    (run / "report").rename(run / "other")
+    options = ReportOptions(iterations=1, report_dir=str(run / "again"), compare=(str(run / "other"),))
+    assert "comparison" not in evaluate_run(run, options, count_gmacs)
     assert len(read_curve(run / "again")) == 1
+    (run / "other").rename(run / "report")
     with pytest.raises(InputError, match="no curve.csv"):
         evaluate_run(run, ReportOptions(compare=(str(run / "data"),)), count_gmacs)
     (run / "report" / "curve.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="not the curve of a report"):
         read_curve(run)
+
+
+def test_other_models_are_evaluated_on_the_same_images(run, monkeypatch):
+    """The other model is right at once: it is feed-forward."""
+    other = run / "other"
+    other.mkdir()
+    (other / "config.json").write_text("{}")
+    asked, networks = [], {run: FakeNetwork(), other: FakeNetwork(is_recurrent=False)}
+
+    def load_run(path, which, output_stride):
+        asked.append((Path(path), output_stride))
+        return CONFIG, INFO, networks[Path(path)]
+
+    monkeypatch.setattr(report, "load_run", load_run)
+    options = ReportOptions(iterations=2, compare=(str(other), f"{other}@8"))
+    metrics = evaluate_run(run, options, count_gmacs)
+    assert asked == [(run, None), (other, None), (other, 8)]
+    names = [run.name, "other", "other, stride 8"]
+    assert {name: len(points) for name, points in metrics["comparison"].items()} == dict(
+        zip(names, (2, 1, 1), strict=True)
+    )
+    assert [points[0]["miou"] == 1 for points in metrics["comparison"].values()] == [False, True, True]
+    with open(run / "report" / "comparison.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["model"], row["iteration"]) for row in rows] == [
+        *((names[0], str(iteration)) for iteration in (1, 2)),
+        (names[1], "1"),
+        (names[2], "1"),
+    ]
+    assert (run / "report" / "comparison.md").read_text() == comparison(metrics["comparison"])
+
+
+def test_models_that_cannot_be_compared_are_refused(run, monkeypatch):
+    other = run / "other"
+    other.mkdir()
+    (other / "config.json").write_text("{}")
+    for given, message in ((f"{other}@x", "RUN or RUN@OUTPUT_STRIDE"), (str(run), "two models have one name")):
+        (run / "config.json").write_text("{}")
+        with pytest.raises(InputError, match=message):
+            evaluate_run(run, ReportOptions(compare=(given,)), count_gmacs)
+    infos = {run: INFO, other: dataclasses.replace(INFO, class_names=("a", "b", "c"))}
+    monkeypatch.setattr(report, "load_run", lambda path, *_: (CONFIG, infos[Path(path)], FakeNetwork()))
+    with pytest.raises(InputError, match="its classes are not those of"):
+        evaluate_run(run, ReportOptions(compare=(str(other),)), count_gmacs)
 
 
 def test_the_summary_shows_the_first_the_best_the_trained_and_the_last_iteration(run):

@@ -15,7 +15,7 @@ from tfseg.errors import InputError
 from tfseg.inference.runner import Inference
 from tfseg.inference.views import views_of
 from tfseg.training import evaluation
-from tfseg.training.evaluation import best_entry, class_maps, evaluate, evaluate_matches, latency, remarks
+from tfseg.training.evaluation import best_entry, class_maps, evaluate, evaluate_matches, latencies, remarks
 
 ONE = np.array([[0, 1, 1, 1], [0, 0, 2, 2]])
 TWO = np.array([[2, 2, 2]])
@@ -179,10 +179,11 @@ def test_single_classes_are_scored_on_a_data_set_of_other_classes(network):
     assert scores[1] == {"iou": 0, "recall": 0, "precision": None}
 
 
-def test_latency_is_given_for_every_number_of_iterations(network):
-    milliseconds = latency(network, (64, 80), 3)
-    assert len(milliseconds) == 3
-    assert min(milliseconds) > 0
+def test_latency_is_given_for_every_model_and_number_of_iterations(network):
+    networks = {"recurrent": (network, 3), "feed-forward": (FakeNetwork(is_recurrent=False), 3)}
+    milliseconds = latencies(networks, (64, 80))
+    assert {name: len(values) for name, values in milliseconds.items()} == {"recurrent": 3, "feed-forward": 1}
+    assert min(milliseconds["recurrent"] + milliseconds["feed-forward"]) > 0
 
 
 def test_evaluation_runs_inside_a_strategy_scope():

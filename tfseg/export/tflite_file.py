@@ -11,8 +11,8 @@ from pathlib import Path
 from tensorflow.lite.python.schema_py_generated import BuiltinOperator, Model, ModelT, TensorType
 from tensorflow.lite.python.schema_util import get_builtin_code_from_operator_code
 
-from tfseg import flatbuffer
 from tfseg.errors import InputError
+from tfseg.export import flatbuffer
 
 IDENTIFIER, VERSION = b"TFL3", 3
 BYTES, INTS, TEXT, OPTIONS = [1], [4], flatbuffer.STRING, flatbuffer.ANY_TABLE

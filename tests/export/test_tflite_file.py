@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.toy_exports import changed, converted, kernel, loop
-from tfseg import flatbuffer, tflite_cost, tflite_file
+from tests.export.toy_exports import changed, converted, kernel, loop
 from tfseg.errors import InputError
+from tfseg.export import flatbuffer, tflite_file
+from tfseg.profiling import tflite_cost
 
 
 def network(x):

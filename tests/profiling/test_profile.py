@@ -8,14 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfseg import flops, profile
+from tfseg import flops
 from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
 from tfseg.inference.views import views_of
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.rnn import RNNConfig
+from tfseg.profiling import profile
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 BACKBONE = BackboneConfig("mobilenet_v2", width_multiplier=0.1)
 MODEL = RNNConfig(BACKBONE, widths=(8, 6))
 # One iteration at 2 x 3 positions, 5 classes: gates of [canvas 5 | h1], [h1 | h2], [h2 | h3]; 32 features.

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from tests.toy_exports import converted, from_saved_model, loop, save
-from tfseg import exported_cost, tflite_timing
+from tests.export.toy_exports import converted, from_saved_model, loop, save
 from tfseg.errors import InputError
+from tfseg.profiling import exported_cost, tflite_timing
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 # At half of 9 x 14: 3 channels into 4 by 3 x 3, then 4 into 4 in each iteration.
 FIRST, ITERATION = 5 * 7 * 27 * 4, 5 * 7 * 16
 MIB = 2**20

@@ -5,9 +5,9 @@ import shutil
 import pytest
 import tensorflow as tf
 
-from tests.toy_exports import save
-from tfseg import saved_model
+from tests.export.toy_exports import save
 from tfseg.errors import InputError
+from tfseg.export import saved_model
 
 
 @pytest.fixture(scope="module")

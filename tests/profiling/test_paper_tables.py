@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from tfseg import paper_tables
 from tfseg.backbones import BackboneConfig
 from tfseg.models.rnn import RNNConfig
-from tfseg.paper_tables import NUM_CLASSES, Published, compute, padded_size, published_table, rounds_to
+from tfseg.profiling import paper_tables
+from tfseg.profiling.paper_tables import NUM_CLASSES, Published, compute, padded_size, published_table, rounds_to
 
 # 10^9 multiply-accumulates of convolutions alone, worked out from the layers' shapes.
 CONVOLUTIONS = {

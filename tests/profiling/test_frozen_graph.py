@@ -3,8 +3,9 @@
 import pytest
 import tensorflow as tf
 
-from tests.toy_exports import kernel
-from tfseg import flops, frozen_graph
+from tests.export.toy_exports import kernel
+from tfseg import flops
+from tfseg.profiling import frozen_graph
 
 IMAGE = [1, 4, 4, 8]
 

@@ -16,8 +16,8 @@ import tensorflow as tf
 from tfseg import architectures, flops, timing
 from tfseg.errors import InputError
 from tfseg.inference.views import SINGLE_VIEW
-from tfseg.measurement import MATRIX_SIDE, measure, speeds
-from tfseg.measurement import resident_growth as resident_growth
+from tfseg.profiling.measurement import MATRIX_SIDE, measure, speeds
+from tfseg.profiling.measurement import resident_growth as resident_growth
 
 MIB = 2**20
 COLUMNS = {

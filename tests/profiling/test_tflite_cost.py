@@ -3,9 +3,10 @@
 import pytest
 import tensorflow as tf
 
-from tests.toy_exports import changed, converted, from_saved_model, kernel, loop
-from tfseg import tflite_cost, tflite_file
+from tests.export.toy_exports import changed, converted, from_saved_model, kernel, loop
 from tfseg.errors import InputError
+from tfseg.export import tflite_file
+from tfseg.profiling import tflite_cost
 
 IMAGE = [2, 9, 7, 4]
 VOLUME = [1, 5, 9, 7, 4]

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.errors import InputError
-from tfseg.measurement import MATRIX_SIDE, measure
+from tfseg.profiling.measurement import MATRIX_SIDE, measure
 
 TIMEOUT = 900  # seconds, of a measurement that ends by itself soon after a minute
 
@@ -35,14 +35,14 @@ def run(path, calls, rounds, threads):
     Raises:
       InputError: the interpreter refuses the file, breaks, or takes longer than TIMEOUT.
     """
-    root = str(Path(__file__).resolve().parent.parent)
+    root = str(Path(__file__).resolve().parents[2])
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
         "OPENBLAS_NUM_THREADS": str(threads),
         "OMP_NUM_THREADS": str(threads),
     }
     job = {"path": str(path), "calls": calls, "rounds": rounds, "threads": threads}
-    command = [sys.executable, "-P", "-W", "ignore", "-m", "tfseg.tflite_timing"]
+    command = [sys.executable, "-P", "-W", "ignore", "-m", "tfseg.profiling.tflite_timing"]
     try:
         child = subprocess.run(
             command, input=json.dumps(job), env=environment, capture_output=True, text=True, timeout=TIMEOUT

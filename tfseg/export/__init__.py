@@ -1,0 +1,1 @@
+"""Model files that other programs run: TFLite and SavedModel."""

@@ -1,0 +1,1 @@
+"""What models cost: counts, memory, time."""
