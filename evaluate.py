@@ -5,8 +5,8 @@ python evaluate.py --workdir=runs/scenes_rnn --iters=10
     runs/scenes_rnn/report.
 python evaluate.py --workdir=runs/voc2012_rnn --multi_scale --flip --report_dir=runs/voc2012_rnn/multi_scale
     Six scales and their mirror images, logits averaged.
-python evaluate.py --workdir=model_zoo/camvid_rnn --data_dir=CamVid --report_dir=report --compare=runs/camvid_fcn
-    A model of the zoo, its curve beside that of another report.
+python evaluate.py --workdir=runs/camvid_rnn --iters=10 --compare=runs/camvid_deeplabv3,runs/camvid_deeplabv3@8
+    One chart of several models, evaluated on the same images and timed in turn; @8 is an output stride.
 python evaluate.py --workdir=deeplabv3_mnv2_pascal.npz --dataset=camvid --data_dir=CamVid \\
     --match=car:car,person:pedestrian
     Single classes of a model on a data set of other classes: IoU, recall, precision.
@@ -31,7 +31,9 @@ MULTI_SCALE = flags.DEFINE_boolean("multi_scale", False, "Average the logits of 
 FLIP = flags.DEFINE_boolean("flip", False, "Average with the mirror image, too.")
 SIZE = flags.DEFINE_string("size", None, "HEIGHTxWIDTH that images are resized to; default is their own size.")
 REPORT_DIR = flags.DEFINE_string("report_dir", None, "Folder of the report; default WORKDIR/report.")
-COMPARE = flags.DEFINE_list("compare", [], "Evaluated run directories whose curves are drawn as well.")
+COMPARE = flags.DEFINE_list(
+    "compare", [], "Runs evaluated and timed beside it, RUN or RUN@OUTPUT_STRIDE, or folders of reports."
+)
 STRATEGY = flags.DEFINE_enum("strategy", "auto", ["auto", "one_device", "mirrored"], "Devices: see README, Training.")
 
 
@@ -43,7 +45,7 @@ def main(argv):
     size = commands.parse_size("size", SIZE.value) if SIZE.value else None
     if bool(MATCH.value) != bool(DATASET.value):
         raise InputError("--dataset and --match go together: the data set, and which of its classes the model has")
-    from tfseg import flops, report
+    from tfseg import flops, matched_classes, report
     from tfseg.training.strategy import build_strategy
 
     options = report.ReportOptions(
@@ -59,11 +61,13 @@ def main(argv):
         compare=tuple(COMPARE.value),
     )
     if MATCH.value:
-        print(report.evaluate_matches(WORKDIR.value, DATASET.value, options, _matches(MATCH.value)))
+        print(matched_classes.evaluate_matches(WORKDIR.value, DATASET.value, options, _matches(MATCH.value)))
         return
     with build_strategy(STRATEGY.value).scope():
         metrics = report.evaluate_run(WORKDIR.value, options, flops.executed_gmacs)
     print(report.summary(metrics))
+    if "comparison" in metrics:
+        print(report.comparison(metrics["comparison"]), end="\n\n")
     for line in metrics["remarks"]:
         print(line)
     print(f"report: {REPORT_DIR.value or WORKDIR.value + '/report'}")

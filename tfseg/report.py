@@ -19,9 +19,8 @@ from tfseg.data.manifest import check_split, file_sha256, split_files
 from tfseg.errors import InputError
 from tfseg.inference.runner import inference_of
 from tfseg.inference.views import views_of
-from tfseg.score_tables import percent, summary, table
+from tfseg.score_tables import comparison, comparison_csv, summary
 from tfseg.training import evaluation
-from tfseg.training.deeplab_file import load_model
 from tfseg.training.run_directory import load_run, weights_file, write_atomically
 
 STRIP_ROWS, STRIP_ITERATIONS = 4, 6
@@ -42,7 +41,8 @@ class ReportOptions:
       output_stride: of the backbone, another than in training; None is that of training.
       multi_scale, flip, size: views of each image, see `views_of`; `size` is (height, width), None the image's own.
       report_dir: None is `report` in the run directory.
-      compare: further report folders whose curves are drawn beside.
+      compare: what is drawn beside. A run directory or model zoo folder, RUN or RUN@OUTPUT_STRIDE, is evaluated on the
+        same images in the same views, and timed in turn with this model; a folder with a report only gives its curve.
     """
 
     split: str | None = None
@@ -64,7 +64,8 @@ class ReportOptions:
 def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
     """Evaluates a trained model and writes its report.
 
-    The folder gets metrics.json, report.md, curve.csv, curve.png, confusion.png and strip.png, each when it is whole.
+    The folder gets metrics.json, report.md, curve.csv, curve.png, confusion.png and strip.png, and where other models
+    are evaluated beside it comparison.csv and comparison.md, each when it is whole.
 
     Args:
       workdir: run directory or model zoo folder.
@@ -74,8 +75,9 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
     Raises:
       InputError: no such run, split or data; damaged data; labels of other classes.
     """
-    curves = {_curve_name(folder): read_curve(folder) for folder in options.compare}
     config, info, network = load_run(workdir, options.weights, options.output_stride)
+    name = _name(workdir, options.output_stride)
+    curves, others = _others(options, info, name)
     iterations = network.default_iterations if options.iterations is None else options.iterations
     if iterations < 1:
         raise InputError(f"{iterations} iterations: at least 1")
@@ -87,63 +89,53 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
     facts = manifest.info
     examples = pipeline.eval_examples(files, facts, with_instances=bool(facts.thing_ids))
     with pipeline.damage_named(files, needs_labels=False):
-        result = evaluation.evaluate(network, examples, facts, iterations, num_examples=count, views=options.views)
+        results = {
+            key: evaluation.evaluate(model, examples, facts, iterations, num_examples=count, views=options.views)
+            for key, model in ({name: network} | others).items()
+        }
         strip = _strip(network, examples, count, min(iterations, STRIP_ITERATIONS), info)
-    train = manifest.splits.get(config.data.train_split)
+    train, result = manifest.splits.get(config.data.train_split), results[name]
+    entries = _with_costs({name: network} | others, results, options.views, count_gmacs)
     metrics = {
         "protocol": _protocol(workdir, config, split, options, result) | _instance_protocol(facts, result),
         "trained_iterations": network.default_iterations,
         "best_iteration": evaluation.best_entry(result)["iteration"],
         "remarks": evaluation.remarks(result, train.label_histogram if train else None),
         "num_images": result["num_images"],
-        "iterations": _with_costs(result, network, options.views, count_gmacs),
+        "iterations": entries[name],
     }
-    curves = {Path(workdir).resolve().name: _points(metrics)} | curves
+    measured = {key: _points(values) for key, values in entries.items()}
     pictures = {
-        "curve": visualize.curve(curves),
+        "curve": visualize.curve(measured | curves),
         "confusion": visualize.confusion(metrics["iterations"][-1]["confusion"], info),
         "strip": strip,
     }
-    _write(Path(options.report_dir or Path(workdir) / "report"), metrics, pictures)
+    folder = Path(options.report_dir or Path(workdir) / "report")
+    if others:
+        metrics["comparison"] = measured
+        write_atomically(folder / "comparison.csv", comparison_csv(measured).encode())
+        write_atomically(folder / "comparison.md", comparison(measured).encode())
+    _write(folder, metrics, pictures)
     return metrics
 
 
-def evaluate_matches(path, dataset, options: ReportOptions, names) -> str:
-    """Scores single classes of a model on a data set of other classes: a Markdown table.
-
-    Args:
-      path: run directory, model zoo folder or weights file, see `load_model`.
-      dataset: name of the data set; its split is `options.split`, or "val".
-      options: of which split, data_dir, iterations, weights and output_stride matter.
-      names: (class name of the model, class name of the data set) of the classes that mean the same.
-    Raises:
-      InputError: no such model, data or class.
-    """
-    _, info, network = load_model(path, options.weights, options.output_stride)
-    data_dir, manifest = datasets.open_dataset(dataset, options.data_dir)
-    split = options.split or "val"
-    pairs = [(_class_id(info, ours), _class_id(manifest.info, theirs)) for ours, theirs in names]
-    check_split(manifest, data_dir, split)
-    files = split_files(manifest, data_dir, split)
-    with pipeline.damage_named(files, needs_labels=False):
-        scores = evaluation.evaluate_matches(
-            network,
-            pipeline.eval_examples(files, manifest.info),
-            pairs,
-            iterations=options.iterations or network.default_iterations,
-            num_examples=manifest.splits[split].num_examples,
-        )
-    rows = [
-        [*pair, *(percent(score[key]) for key in ("iou", "recall", "precision"))]
-        for pair, score in zip(names, scores, strict=True)
-    ]
-    return table(["class", f"class of {dataset} {split}", "IoU", "recall", "precision"], rows)
-
-
-def _class_id(info, name):
-    if name not in info.class_names:
-        raise InputError(f"--match: {info.name} has no class {name!r}; it has {', '.join(info.class_names)}")
-    return info.class_names.index(name)
+def _others(options, info, name):
+    """({name: points of a report}, {name: network}) of what is to be compared with the model called `name`."""
+    curves, networks = {}, {}
+    for given in options.compare:
+        folder, _, stride = given.partition("@")
+        if not (Path(folder) / "config.json").exists():
+            curves[_name(folder)] = read_curve(folder)
+            continue
+        if stride and not stride.isdigit():
+            raise InputError(f"--compare={given}: RUN or RUN@OUTPUT_STRIDE, e.g. runs/deeplabv3@8")
+        _, other, network = load_run(folder, options.weights, int(stride) if stride else None)
+        if other.label_hash() != info.label_hash():
+            raise InputError(f"--compare={given}: its classes are not those of {name}")
+        networks[_name(folder, stride)] = network
+    if name in networks | curves or len(networks | curves) < len(options.compare):
+        raise InputError("--compare: two models have one name; their folders' names have to differ")
+    return curves, networks
 
 
 def read_curve(folder) -> list[dict]:
@@ -161,9 +153,10 @@ def read_curve(folder) -> list[dict]:
     return [point | {"iteration": int(point["iteration"])} for point in points]
 
 
-def _curve_name(folder):
+def _name(folder, output_stride=None):
     path = Path(folder).resolve()
-    return path.parent.name if path.name == "report" else path.name
+    name = path.parent.name if path.name == "report" else path.name
+    return f"{name}, stride {output_stride}" if output_stride else name
 
 
 def _strip(network, examples, num_examples, iterations, info):
@@ -180,22 +173,29 @@ def _cost_size(result):
     return tuple(int(side) for side in next(iter(result["sizes"])).split("x"))
 
 
-def _with_costs(result, network, views, count_gmacs):
-    """The entries with "gmacs", "gflops" (2 per multiply-add) and "milliseconds" of an image of the usual size."""
-    size, count = _cost_size(result), len(result["iterations"])
-    gmacs = [0.0] * count
-    for network_size, times in Counter(inference_of(network).network_sizes(size, views)).items():
-        for index, value in enumerate(count_gmacs(network, network_size, count)):
-            gmacs[index] += times * value
-    milliseconds = evaluation.latency(network, size, count, views)
-    return [
-        entry | {"gmacs": gmacs[index], "gflops": 2 * gmacs[index], "milliseconds": milliseconds[index]}
-        for index, entry in enumerate(result["iterations"])
-    ]
+def _with_costs(networks, results, views, count_gmacs):
+    """The entries of each model with "gmacs", "gflops" (2 per multiply-add) and "milliseconds".
+
+    All are those of an image of the usual size.
+    """
+    size = _cost_size(next(iter(results.values())))
+    counts = {name: len(result["iterations"]) for name, result in results.items()}
+    milliseconds = evaluation.latencies({name: (networks[name], counts[name]) for name in results}, size, views)
+    entries = {}
+    for name, result in results.items():
+        gmacs = [0.0] * counts[name]
+        for network_size, times in Counter(inference_of(networks[name]).network_sizes(size, views)).items():
+            for index, value in enumerate(count_gmacs(networks[name], network_size, counts[name])):
+                gmacs[index] += times * value
+        entries[name] = [
+            entry | {"gmacs": gmacs[index], "gflops": 2 * gmacs[index], "milliseconds": milliseconds[name][index]}
+            for index, entry in enumerate(result["iterations"])
+        ]
+    return entries
 
 
-def _points(metrics):
-    return [{name: entry[name] for name in CURVE_COLUMNS} for entry in metrics["iterations"]]
+def _points(entries):
+    return [{name: entry[name] for name in CURVE_COLUMNS} for entry in entries]
 
 
 def _protocol(workdir, config, split, options, result):
@@ -251,7 +251,7 @@ def _write(folder, metrics, pictures):
     text = io.StringIO()
     writer = csv.DictWriter(text, CURVE_COLUMNS)
     writer.writeheader()
-    writer.writerows(_points(metrics))
+    writer.writerows(_points(metrics["iterations"]))
     write_atomically(folder / "curve.csv", text.getvalue().encode())
     for name, picture in pictures.items():
         write_atomically(folder / f"{name}.png", encode_png(picture))

@@ -1,5 +1,8 @@
 """Scores of a report as Markdown tables."""
 
+import csv
+import io
+
 # Title of the column -> key in an entry of metrics.json. What a data set does not have gets no column.
 COLUMNS = {
     "mIoU": "miou",
@@ -52,6 +55,32 @@ def _iou_table(metrics, title, key, mean_key):
     shown = [entries[number - 1] for number in numbers]
     rows = [[name, *(percent(entry[key][name]) for entry in shown)] for name in entries[0][key]]
     return table(header, [*rows, ["mean", *(percent(entry[mean_key]) for entry in shown)]])
+
+
+def comparison(curves: dict[str, list[dict]]) -> str:
+    """A Markdown table of models' points, an entry of a curve each, in the order given."""
+    rows = [
+        [
+            name,
+            str(point["iteration"]),
+            percent(point["miou"]),
+            f"{point['gflops']:.2f}",
+            f"{point['milliseconds']:.1f}",
+        ]
+        for name, points in curves.items()
+        for point in points
+    ]
+    return table(["model", "iteration", "mIoU", "GFLOPs", "ms"], rows)
+
+
+def comparison_csv(curves: dict[str, list[dict]]) -> str:
+    """The same at full precision, with the points' own names."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, ["model", *next(iter(curves.values()))[0]], lineterminator="\n")
+    writer.writeheader()
+    for name, points in curves.items():
+        writer.writerows({"model": name} | point for point in points)
+    return text.getvalue()
 
 
 def table(header, rows) -> str:

@@ -116,7 +116,7 @@ class Inference:
         return canvases.stack()
 
 
-@functools.lru_cache(maxsize=2)
+@functools.lru_cache(maxsize=8)
 def inference_of(network) -> Inference:
     """The network's `Inference`, made once, so that repeated evaluation does not trace it again."""
     return Inference(network)

@@ -126,21 +126,26 @@ def class_maps(network, image, iterations) -> list[np.ndarray]:
     return [answer.class_ids(index) for index in range(len(answer))]
 
 
-def latency(network, size, iterations, views=SINGLE_VIEW) -> list[float]:
-    """Median milliseconds from image to class ids, for 1, 2, ..., `iterations` iterations, see `timing.interleaved`.
+def latencies(networks, size, views=SINGLE_VIEW) -> dict[str, list[float]]:
+    """Median milliseconds from image to class ids, after 1, 2, ... iterations, all measured in turn.
 
     Args:
+      networks: name -> (network, iterations); a feed-forward network has one.
       size: (height, width) of the image.
     """
-    inference = inference_of(network)
     image = np.random.default_rng(0).integers(0, 256, [*size, 3], np.uint8)
 
-    def run(count):
+    def run(network, count):
+        inference = inference_of(network)
         return lambda: inference.refine([image], count, views, last_only=True)[0].class_ids()
 
-    counts = range(1, (iterations if network.is_recurrent else 1) + 1)
-    taken = timing.interleaved({str(count): run(count) for count in counts}, LATENCY_ROUNDS, LATENCY_SECONDS)
-    return [timing.median(taken[str(count)]) for count in counts]
+    calls = {
+        (name, count): run(network, count)
+        for name, (network, iterations) in networks.items()
+        for count in range(1, (iterations if network.is_recurrent else 1) + 1)
+    }
+    taken = timing.interleaved(calls, LATENCY_ROUNDS, LATENCY_SECONDS)
+    return {name: [timing.median(times) for (owner, _), times in taken.items() if owner == name] for name in networks}
 
 
 def _single(examples):

@@ -1,0 +1,46 @@
+"""Single classes of a model, scored on a data set of other classes."""
+
+from tfseg.data import datasets, pipeline
+from tfseg.data.manifest import check_split, split_files
+from tfseg.errors import InputError
+from tfseg.score_tables import percent, table
+from tfseg.training import evaluation
+from tfseg.training.deeplab_file import load_model
+
+
+def evaluate_matches(path, dataset, options, names) -> str:
+    """Scores single classes of a model on a data set of other classes: a Markdown table.
+
+    Args:
+      path: run directory, model zoo folder or weights file, see `load_model`.
+      dataset: name of the data set; its split is `options.split`, or "val".
+      options: a ReportOptions, of which split, data_dir, iterations, weights and output_stride matter.
+      names: (class name of the model, class name of the data set) of the classes that mean the same.
+    Raises:
+      InputError: no such model, data or class.
+    """
+    _, info, network = load_model(path, options.weights, options.output_stride)
+    data_dir, manifest = datasets.open_dataset(dataset, options.data_dir)
+    split = options.split or "val"
+    pairs = [(_class_id(info, ours), _class_id(manifest.info, theirs)) for ours, theirs in names]
+    check_split(manifest, data_dir, split)
+    files = split_files(manifest, data_dir, split)
+    with pipeline.damage_named(files, needs_labels=False):
+        scores = evaluation.evaluate_matches(
+            network,
+            pipeline.eval_examples(files, manifest.info),
+            pairs,
+            iterations=options.iterations or network.default_iterations,
+            num_examples=manifest.splits[split].num_examples,
+        )
+    rows = [
+        [*pair, *(percent(score[key]) for key in ("iou", "recall", "precision"))]
+        for pair, score in zip(names, scores, strict=True)
+    ]
+    return table(["class", f"class of {dataset} {split}", "IoU", "recall", "precision"], rows)
+
+
+def _class_id(info, name):
+    if name not in info.class_names:
+        raise InputError(f"--match: {info.name} has no class {name!r}; it has {', '.join(info.class_names)}")
+    return info.class_names.index(name)
