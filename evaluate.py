@@ -7,7 +7,7 @@ python evaluate.py --workdir=runs/voc2012_rnn --multi_scale --flip --report_dir=
     Six scales and their mirror images, logits averaged.
 python evaluate.py --workdir=runs/camvid_rnn --iters=10 --compare=runs/camvid_deeplabv3,runs/camvid_deeplabv3@8
     One chart of several models, evaluated on the same images and timed in turn; @8 is an output stride.
-python evaluate.py --workdir=deeplabv3_mnv2_pascal.npz --dataset=camvid --data_dir=CamVid \\
+python evaluate.py --workdir=deeplabv3_mnv2_pascal/model.ckpt-30000.index --dataset=camvid --data_dir=CamVid \\
     --match=car:car,person:pedestrian
     Single classes of a model on a data set of other classes: IoU, recall, precision.
 """
@@ -17,7 +17,9 @@ from absl import flags
 from tfseg import commands
 from tfseg.errors import InputError
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Run directory, or folder of the model zoo.")
+WORKDIR = flags.DEFINE_string(
+    "workdir", None, "Run directory or folder of the model zoo; with --match also a weights file."
+)
 SPLIT = flags.DEFINE_string("split", None, "Split to evaluate on; default is the run's validation split.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the raw data or of records; default is the run's.")
 DATASET = flags.DEFINE_string("dataset", None, "With --match: the data set.")
@@ -45,6 +47,8 @@ def main(argv):
     size = commands.parse_size("size", SIZE.value) if SIZE.value else None
     if bool(MATCH.value) != bool(DATASET.value):
         raise InputError("--dataset and --match go together: the data set, and which of its classes the model has")
+    if MATCH.value and (REPORT_DIR.value or COMPARE.value):
+        raise InputError("--match prints a table and writes no report: leave --report_dir and --compare away")
     from tfseg import flops, matched_classes, report
     from tfseg.training.strategy import build_strategy
 
@@ -60,10 +64,10 @@ def main(argv):
         report_dir=REPORT_DIR.value,
         compare=tuple(COMPARE.value),
     )
-    if MATCH.value:
-        print(matched_classes.evaluate_matches(WORKDIR.value, DATASET.value, options, _matches(MATCH.value)))
-        return
     with build_strategy(STRATEGY.value).scope():
+        if MATCH.value:
+            print(matched_classes.evaluate_matches(WORKDIR.value, DATASET.value, options, _matches(MATCH.value)))
+            return
         metrics = report.evaluate_run(WORKDIR.value, options, flops.executed_gmacs)
     print(report.summary(metrics))
     if "comparison" in metrics:

@@ -111,7 +111,8 @@ def _profile():
         tf.config.threading.set_intra_op_parallelism_threads(THREADS.value)
     context = {"size": f"{size[0]}x{size[1]}", "classes": num_classes} | profile.device()
     if RECURRENCE.value:
-        _show("recurrence", profile.recurrence(config.model, num_classes, size), None, context)
+        _refuse_beside_recurrence()
+        _show("recurrence", profile.recurrence(config.model, num_classes, size, ROUNDS.value), None, context)
         return
     views = views_of(multi_scale=MULTI_SCALE.value, flip=MULTI_SCALE.value)
     costs = profile.profile(config.model, num_classes, size, iterations, views, ROUNDS.value, from_zeros=VIDEO.value)
@@ -120,6 +121,14 @@ def _profile():
     if LAYERS.value:
         _show("layers", profile.layers(config.model, num_classes, size, iterations[-1]), None, context)
     _explain(context, profile.LEGEND)
+
+
+def _refuse_beside_recurrence():
+    for flag in ("iters", "layers", "multi_scale", "video"):
+        if flags.FLAGS[flag].present:
+            raise InputError(f"--recurrence measures a single iteration: leave --{flag} away")
+    if not ROUNDS.value:
+        raise InputError("--recurrence --rounds=0: it measures times, so at least 1")
 
 
 def _model_and_classes():

@@ -178,7 +178,10 @@ def test_models_that_cannot_be_compared_are_refused(run, monkeypatch):
     other = run / "other"
     other.mkdir()
     (other / "config.json").write_text("{}")
-    for given, message in ((f"{other}@x", "RUN or RUN@OUTPUT_STRIDE"), (str(run), "two models have one name")):
+    for given, message in (
+        (f"{run}/weights@8", "is no run .* to evaluate at a stride"),
+        (str(run), "two models have one name"),
+    ):
         (run / "config.json").write_text("{}")
         with pytest.raises(InputError, match=message):
             evaluate_run(run, ReportOptions(compare=(given,)), count_gmacs)

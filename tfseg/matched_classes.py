@@ -14,7 +14,7 @@ def evaluate_matches(path, dataset, options, names) -> str:
     Args:
       path: run directory, model zoo folder or weights file, see `load_model`.
       dataset: name of the data set; its split is `options.split`, or "val".
-      options: a ReportOptions, of which split, data_dir, iterations, weights and output_stride matter.
+      options: a ReportOptions; no report is written.
       names: (class name of the model, class name of the data set) of the classes that mean the same.
     Raises:
       InputError: no such model, data or class.
@@ -30,7 +30,8 @@ def evaluate_matches(path, dataset, options, names) -> str:
             network,
             pipeline.eval_examples(files, manifest.info),
             pairs,
-            iterations=options.iterations or network.default_iterations,
+            iterations=options.iterations_of(network),
+            views=options.views,
             num_examples=manifest.splits[split].num_examples,
         )
     rows = [

@@ -60,6 +60,12 @@ class ReportOptions:
     def views(self):
         return views_of(self.multi_scale, self.flip, self.size)
 
+    def iterations_of(self, network) -> int:
+        """How many are scored. Raises InputError for less than 1."""
+        if self.iterations is not None and self.iterations < 1:
+            raise InputError(f"{self.iterations} iterations: at least 1")
+        return network.default_iterations if self.iterations is None else self.iterations
+
 
 def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
     """Evaluates a trained model and writes its report.
@@ -78,9 +84,7 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
     config, info, network = load_run(workdir, options.weights, options.output_stride)
     name = _name(workdir, options.output_stride)
     curves, others = _others(options, info, name)
-    iterations = network.default_iterations if options.iterations is None else options.iterations
-    if iterations < 1:
-        raise InputError(f"{iterations} iterations: at least 1")
+    iterations = options.iterations_of(network)
     split = options.split or config.data.validation_split
     data_dir, manifest = datasets.open_dataset(config.data.dataset, options.data_dir or config.data.data_dir)
     check_split(manifest, data_dir, split, expected_info=info)
@@ -90,14 +94,17 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
     examples = pipeline.eval_examples(files, facts, with_instances=bool(facts.thing_ids))
     with pipeline.damage_named(files, needs_labels=False):
         results = {
-            key: evaluation.evaluate(model, examples, facts, iterations, num_examples=count, views=options.views)
+            key: evaluation.evaluate(
+                model, examples, facts, options.iterations_of(model), num_examples=count, views=options.views
+            )
             for key, model in ({name: network} | others).items()
         }
         strip = _strip(network, examples, count, min(iterations, STRIP_ITERATIONS), info)
     train, result = manifest.splits.get(config.data.train_split), results[name]
     entries = _with_costs({name: network} | others, results, options.views, count_gmacs)
     metrics = {
-        "protocol": _protocol(workdir, config, split, options, result) | _instance_protocol(facts, result),
+        "protocol": _protocol(workdir, config, network.padding, split, options, result)
+        | _instance_protocol(facts, result),
         "trained_iterations": network.default_iterations,
         "best_iteration": evaluation.best_entry(result)["iteration"],
         "remarks": evaluation.remarks(result, train.label_histogram if train else None),
@@ -115,6 +122,9 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
         metrics["comparison"] = measured
         write_atomically(folder / "comparison.csv", comparison_csv(measured).encode())
         write_atomically(folder / "comparison.md", comparison(measured).encode())
+    else:
+        for file in ("comparison.csv", "comparison.md"):
+            (folder / file).unlink(missing_ok=True)
     _write(folder, metrics, pictures)
     return metrics
 
@@ -123,12 +133,12 @@ def _others(options, info, name):
     """({name: points of a report}, {name: network}) of what is to be compared with the model called `name`."""
     curves, networks = {}, {}
     for given in options.compare:
-        folder, _, stride = given.partition("@")
+        folder, stride = re.fullmatch(r"(.+?)(?:@(\d+))?", given).groups()
         if not (Path(folder) / "config.json").exists():
+            if stride:
+                raise InputError(f"--compare={given}: {folder} is no run (no config.json) to evaluate at a stride")
             curves[_name(folder)] = read_curve(folder)
             continue
-        if stride and not stride.isdigit():
-            raise InputError(f"--compare={given}: RUN or RUN@OUTPUT_STRIDE, e.g. runs/deeplabv3@8")
         _, other, network = load_run(folder, options.weights, int(stride) if stride else None)
         if other.label_hash() != info.label_hash():
             raise InputError(f"--compare={given}: its classes are not those of {name}")
@@ -198,7 +208,7 @@ def _points(entries):
     return [{name: entry[name] for name in CURVE_COLUMNS} for entry in entries]
 
 
-def _protocol(workdir, config, split, options, result):
+def _protocol(workdir, config, padding, split, options, result):
     """Everything that the scores depend on beside the model itself."""
     weights = weights_file(workdir, options.weights)
     gpus = len(tf.config.list_physical_devices("GPU"))
@@ -213,7 +223,7 @@ def _protocol(workdir, config, split, options, result):
         "network_size": list(options.size) if options.size else "the image's",
         "scales": sorted({view.scale for view in options.views}),
         "flip": options.flip,
-        "prediction": PREDICTION.format(grid=GRIDS[config.model.backbone.padding]),
+        "prediction": PREDICTION.format(grid=GRIDS[padding]),
         "ignored_label": 255,
         "mean": "over the classes that occur in labels or predictions",
         "cost_size": list(_cost_size(result)),

@@ -14,6 +14,7 @@ from tfseg.backbones import BackboneConfig
 from tfseg.inference.runner import Inference, inference_of
 from tfseg.inference.views import views_of
 from tfseg.layers.resize import resize_bilinear, upsample
+from tfseg.models.pspnet import PSPNetConfig
 from tfseg.models.rnn import RNNConfig
 
 CLASS_IDS = np.array([[0, 1, 2, 0], [2, 1, 0, 1]])
@@ -51,6 +52,16 @@ def test_canvases_of_symmetric_padding_are_read_on_their_own_grid(size):
     [answer] = Inference(network).refine([image], 2)
     canvas = network(image[np.newaxis].astype(np.float32), iterations=2)["canvases"][-1]
     expected = tf.argmax(upsample(canvas, size, 8, "symmetric")[0], -1)
+    assert (answer.class_ids() == expected.numpy()).mean() > 0.999
+
+
+def test_logits_of_a_fixed_size_cover_the_image_whatever_the_padding():
+    backbone = BackboneConfig("mobilenet_v2", output_stride=16, width_multiplier=0.35, padding="symmetric")
+    network = architectures.build(PSPNetConfig(backbone, width=8, head_size=(3, 9)), 3)
+    image = np.random.default_rng(0).integers(0, 256, [64, 80, 3], np.uint8)
+    [answer] = Inference(network).refine([image], 1)
+    logits = network(image[np.newaxis].astype(np.float32))["semantic_logits"]
+    expected = tf.argmax(resize_bilinear(logits, (64, 80))[0], -1)
     assert (answer.class_ids() == expected.numpy()).mean() > 0.999
 
 

@@ -1,6 +1,7 @@
 """Features of several strides projected onto one grid."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from tensorflow import keras
 
@@ -31,6 +32,25 @@ def test_a_fine_map_is_summed_over_the_cell_of_the_grid():
     outputs = projection([features], (2, 2))
     sums = [[0 + 1 + 4 + 5, 2 + 3 + 6 + 7], [8 + 9 + 12 + 13, 10 + 11 + 14 + 15]]
     np.testing.assert_allclose(outputs[0, :, :, 0], sums)
+
+
+def test_with_symmetric_padding_coarse_maps_are_enlarged_on_the_corners():
+    projection = FeatureProjection(4, strides=(16,), grid_stride=8, padding="symmetric")
+    features = tf.random.normal([1, 3, 4, 2])
+    outputs = projection([features], (5, 7))
+    enlarged = tf.compat.v1.image.resize_bilinear(features, (5, 7), align_corners=True)
+    np.testing.assert_allclose(outputs, tf.nn.conv2d(enlarged, projection.kernels[0], 1, "SAME"), atol=1e-5)
+
+
+@pytest.mark.parametrize("length", [13, 14, 15, 16])
+def test_with_symmetric_padding_fine_maps_are_read_around_the_grid_at_every_size(length):
+    """Cells of 4: position i sums 4 * i - 1 to 4 * i + 2."""
+    projection = FeatureProjection(1, strides=(2,), grid_stride=8, padding="symmetric")
+    features = tf.reshape(tf.range(float(length)), [1, 1, length, 1])
+    projection([features], (1, 4))
+    projection.kernels[0].assign(tf.ones([4, 4, 1, 1]))
+    values = [sum(n for n in range(4 * i - 1, 4 * i + 3) if 0 <= n < length) for i in range(4)]
+    np.testing.assert_allclose(projection([features], (1, 4))[0, 0, :, 0], values)
 
 
 def test_projections_add_up_at_odd_sizes():

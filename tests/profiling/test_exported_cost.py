@@ -212,6 +212,9 @@ def test_the_command_prints_and_writes_its_tables(command, tflite):
         (["--model=a/b", "--config=a.py"], "--config does not apply to --model=a/b, a path, not an"),
         (["--model=a/b", "--config.seed=1"], "--config.seed does not apply to --model=a/b, a path, not an"),
         (["--model", "a/b", "--multi_scale"], "--multi_scale does not apply to --model=a/b, a path, not an"),
+        (["--model=rnn", "--recurrence", "--rounds=0"], "--recurrence --rounds=0: it measures times, so at least 1"),
+        (["--model=rnn", "--recurrence", "--iters=3"], "--recurrence measures a single iteration: leave --iters away"),
+        (["--model=rnn", "--recurrence", "--video"], "--recurrence measures a single iteration: leave --video away"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(command, tflite, words, message):

@@ -177,6 +177,9 @@ def test_single_classes_are_scored_on_a_data_set_of_other_classes(network):
     # Of blocks: 4 are called green, 3 are class 7, 2 are both. None is called red, 2 are class 8.
     assert scores[0] == {"iou": 2 / 5, "recall": 2 / 3, "precision": 2 / 4}
     assert scores[1] == {"iou": 0, "recall": 0, "precision": None}
+    unlabelled = dataset([(image, np.full_like(labels, 255), "a")])
+    with pytest.raises(InputError, match="none of 1 images has a labelled pixel"):
+        evaluate_matches(network, unlabelled, [(1, 7)], iterations=2, num_examples=1)
 
 
 def test_latency_is_given_for_every_model_and_number_of_iterations(network):

@@ -12,7 +12,6 @@ written together; whoever wants only the 19,998 leaves gtCoarse/train away.
 import dataclasses
 import functools
 import hashlib
-import io
 import re
 from pathlib import Path
 
@@ -174,7 +173,7 @@ def encode_example(example: CityscapesExample, rule: LabelRule, max_pixels: int)
             f"{example.instance_path}: instance ids of {width}x{height} pixels for an image of "
             f"{encoded.width}x{encoded.height} (width x height)"
         )
-    class_ids = read_label(io.BytesIO(encoded.label_png), LabelRule(INFO.num_classes))
+    class_ids = read_label(example.label_path, rule, max_pixels)
     return dataclasses.replace(encoded, panoptic_png=encode_panoptic(class_ids, _instances(values, class_ids, example)))
 
 

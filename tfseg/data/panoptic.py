@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def decode_instances(example, label, ignore_label):
-    """[height, width] int32 instance ids, 0 for none; all 0 for an example without a panoptic map.
+    """[height, width] int32 instance ids, 0 for none; all 0 for an example without a label or a panoptic map.
 
     InvalidArgumentError, naming the file, for a map of another size than the label's, or with an instance of another
     class: what is counted by label and instance would be wrong. Ignored pixels may differ.
@@ -26,8 +26,14 @@ def decode_instances(example, label, ignore_label):
         with tf.control_dependencies([_check(classes_agree, "classes", example)]):
             return tf.identity(instances)
 
-    instances = tf.cond(tf.equal(encoded, ""), lambda: tf.zeros(tf.shape(label), tf.int32), present)
+    instances = tf.cond(~has_instances(example), lambda: tf.zeros(tf.shape(label), tf.int32), present)
     return tf.ensure_shape(instances, [None, None])
+
+
+def has_instances(example):
+    """Whether an example has a label and a panoptic map, bool scalar."""
+    parts = [example["image/panoptic/encoded"], example["image/segmentation/class/encoded"]]
+    return tf.reduce_all(tf.not_equal(parts, ""))
 
 
 def _check(condition, what, example):

@@ -12,7 +12,7 @@ import os
 import tensorflow as tf
 
 from tfseg.data import augment
-from tfseg.data.panoptic import decode_instances
+from tfseg.data.panoptic import decode_instances, has_instances
 from tfseg.data.tfrecord import locate_damage, parse_example
 from tfseg.errors import InputError
 from tfseg.labels import IGNORE_LABEL
@@ -104,7 +104,7 @@ def eval_examples(files, info, batch_size=1, with_instances=False) -> tf.data.Da
         loaded = {"image": image, "label": tf.cast(label, tf.int32), "filename": example["image/filename"]}
         if with_instances:
             loaded["instance"] = decode_instances(example, label, info.ignore_label)
-            loaded["has_instances"] = tf.not_equal(example["image/panoptic/encoded"], "")
+            loaded["has_instances"] = has_instances(example)
         return loaded
 
     records = tf.data.TFRecordDataset(files, buffer_size=READ_BUFFER_BYTES)

@@ -16,7 +16,8 @@ class FeatureProjection(keras.layers.Layer):
     """Sum of linear projections of feature maps, on the grid of one stride.
 
     A map coarser than the grid is projected, then enlarged (projection and bilinear resizing commute, and the small map
-    is cheaper); a finer one is projected by a convolution as large as its stride ratio.
+    is cheaper); a finer one is projected by a convolution as large as its stride ratio. With symmetric padding that
+    convolution lies around the positions of the grid, whatever the size.
 
     Args:
       filters: output channels.
@@ -51,7 +52,13 @@ class FeatureProjection(keras.layers.Layer):
         total = None
         for values, kernel, stride, ratio in zip(features, self.kernels, self.strides, self.ratios, strict=True):
             values, kernel = tf.cast(values, self.compute_dtype), tf.cast(kernel, self.compute_dtype)
-            projected = tf.cast(tf.nn.conv2d(values, kernel, ratio, "SAME"), tf.float32)
+            if ratio > 1 and self.padding == "symmetric":
+                margin = [(ratio - 1) // 2, ratio - 1]
+                values = tf.pad(values, [[0, 0], margin, margin, [0, 0]])
+                projected = tf.nn.conv2d(values, kernel, ratio, "VALID")[:, : size[0], : size[1]]
+            else:
+                projected = tf.nn.conv2d(values, kernel, ratio, "SAME")
+            projected = tf.cast(projected, tf.float32)
             if stride > self.grid_stride:
                 projected = upsample(projected, size, stride // self.grid_stride, self.padding)
             total = projected if total is None else total + projected

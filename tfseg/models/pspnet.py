@@ -48,6 +48,8 @@ class PSPNet(FeedForwardSegmenter):
 
     def __init__(self, config: PSPNetConfig, num_classes: int):
         super().__init__(config, num_classes, config.backbone.output_stride, "pspnet")
+        if config.head_size:
+            self.padding = "same"  # logits of a fixed size cover the image, whatever its stride
         self.pyramid = SpatialPyramid(config.width, config.bins, name="pyramid")
         self.bottleneck = ConvBatchNorm(config.width, 3, name="bottleneck")
 

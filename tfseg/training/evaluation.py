@@ -58,25 +58,32 @@ def evaluate(network, examples, info, iterations, *, num_examples, views=SINGLE_
     return suite.result() | {"sizes": dict(sizes.most_common()), "filenames_sha256": digest.hexdigest()}
 
 
-def evaluate_matches(network, examples, pairs, *, iterations, num_examples, ignore_label=255) -> list[dict]:
+def evaluate_matches(
+    network, examples, pairs, *, iterations, num_examples, views=SINGLE_VIEW, ignore_label=255
+) -> list[dict]:
     """Scores single classes of a network on a data set of other classes.
 
     Pixels of the ignore label are left out. Everything else counts: what the data set has no class for is no match.
 
     Args:
-      network, examples, num_examples: as `evaluate`.
+      network, examples, num_examples, views: as `evaluate`.
       pairs: (class id of the network, class id of the data set) of the classes that mean the same.
       iterations: after which the prediction is taken.
     Returns:
       {"iou", "recall", "precision"} of each pair, 0 to 1; None where neither has a pixel of it.
+    Raises:
+      InputError: nothing is labelled.
     """
-    inference, counts = inference_of(network), np.zeros([len(pairs), 3], np.int64)
+    inference, counts, num_labelled = inference_of(network), np.zeros([len(pairs), 3], np.int64), 0
     for image, label, *_ in with_progress(_single(examples), num_examples, "evaluating"):
-        [answer] = inference.refine([image], iterations, last_only=True)
+        [answer] = inference.refine([image], iterations, views, last_only=True)
         predicted, is_labelled = answer.class_ids(), label != ignore_label
+        num_labelled += np.count_nonzero(is_labelled)
         for count, (ours, theirs) in zip(counts, pairs, strict=True):
             found, wanted = (predicted == ours) & is_labelled, label == theirs
             count += np.array([(found & wanted).sum(), found.sum(), wanted.sum()])
+    if not num_labelled:
+        raise InputError(f"none of {num_examples} images has a labelled pixel to evaluate on")
     return [
         {"iou": _share(both, found + wanted - both), "recall": _share(both, wanted), "precision": _share(both, found)}
         for both, found, wanted in counts.tolist()
