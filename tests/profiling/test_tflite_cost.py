@@ -122,6 +122,31 @@ def test_a_loop_costs_its_body_as_often_as_it_runs(read, with_loop, trips):
     assert tflite_cost.parameters(model) == 16 + 4
 
 
+def test_a_counter_that_starts_later_runs_its_body_less_often(read):
+    """As of a network whose first iteration is outside of its loop."""
+    weights = kernel(1, 1, 4, 4)
+
+    def run(image, iterations):
+        body = lambda i, x: (i + 1, tf.nn.relu(tf.nn.conv2d(x, weights, 1, "SAME")))  # noqa: E731
+        return tf.while_loop(lambda i, _: i < iterations[0], body, (1, image))[1]
+
+    model = read(converted(run, [1, 9, 7, 4], tf.TensorSpec([1], tf.int32, name="iterations")))
+    for iterations, trips in ((1, 0), (6, 5)):
+        assert sum(one.macs for one in tflite_cost.operations(model, iterations)) == trips * 9 * 7 * 4 * 4
+
+
+def test_a_loop_whose_limit_is_in_the_file_needs_no_number(read):
+    weights = kernel(1, 1, 4, 4)
+
+    def run(image):
+        body = lambda i, x: (i + 1, tf.nn.relu(tf.nn.conv2d(x, weights, 1, "SAME")))  # noqa: E731
+        return tf.while_loop(lambda i, _: i < 3, body, (0, image))[1]
+
+    model = read(converted(run, [1, 9, 7, 4]))
+    for iterations in (None, 7):
+        assert sum(one.macs for one in tflite_cost.operations(model, iterations)) == 3 * 9 * 7 * 4 * 4
+
+
 def test_a_loop_needs_its_trips(read, with_loop):
     with pytest.raises(InputError, match=r"how often this loop runs is not in the file; give it, e\.g\. --iters=6"):
         tflite_cost.operations(read(with_loop))

@@ -130,7 +130,8 @@ def profile_tflite(path, iterations=None, rounds=20, threads=1) -> list[Exported
       path: of the file.
       iterations: how often the body of a loop runs and what an int32 input "iterations" gets, numbers, rising; None for
         a file without either.
-      rounds: of timing, interleaved; 0 is no timing.
+      rounds: of timing, interleaved; 0 is no timing. A loop in a signature without the input "iterations" is not timed:
+        nothing tells it how often to run.
       threads: of the interpreter.
     Raises:
       InputError: a damaged file, a cost that would be missed (see `tflite_cost.operations`), iterations that it does
@@ -142,10 +143,12 @@ def profile_tflite(path, iterations=None, rounds=20, threads=1) -> list[Exported
     measured = {}
     if rounds:
         # JSON has no tuples as keys.
-        calls = {str(number): _call(model, *key) for number, key in enumerate(counted)}
-        by_number = {str(number): gmacs[key] for number, key in enumerate(counted)}
-        taken, grown = tflite_timing.run(path, calls, rounds, threads)
-        measured = measurement.speeds(taken, grown, by_number)
+        timed = {str(number): key for number, key in enumerate(counted) if _obeys(model, key[0])}
+        calls = {number: _call(model, *key) for number, key in timed.items()}
+        by_number = {number: gmacs[key] for number, key in timed.items()}
+        if calls:
+            taken, grown = tflite_timing.run(path, calls, rounds, threads)
+            measured = measurement.speeds(taken, grown, by_number)
     subgraphs = tflite_file.signatures(model)
     return [
         ExportedCost(
@@ -191,6 +194,12 @@ def _counted(path, model, iterations):
 def _takes_iterations(model, signature):
     tensor = tflite_file.inputs(model, signature).get(saved_model.ITERATIONS)
     return tensor is not None and tflite_file.TYPES[tensor.type] == "INT32"
+
+
+def _obeys(model, signature):
+    """Whether a run does what is counted."""
+    has_loop = tflite_cost.has_loop(model, tflite_file.signatures(model)[signature])
+    return not has_loop or (model.signatureDefs and _takes_iterations(model, signature))
 
 
 def _call(model, signature, iterations):

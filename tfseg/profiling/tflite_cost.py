@@ -62,21 +62,22 @@ class Product:
     executions: int
 
 
-def operations(model, trips=None, subgraph=0) -> list[Product]:
+def operations(model, iterations=None, subgraph=0) -> list[Product]:
     """The convolutions and matrix products of a subgraph, from static shapes; a batch of any size counts as one.
 
     Args:
       model: from `tflite_file.read`.
-      trips: how often the body of each loop runs; its condition runs once more. Of branches the dearest counts, and
-        what runs once before the first image does not.
+      iterations: what each loop counts to from where its counter starts, unless the file says what it counts to. Its
+        condition runs once more than its body. Of branches the dearest counts, and what runs once before the first
+        image does not.
     Raises:
-      InputError: a cost that would be missed: a size that is not fixed, a loop whose trips are not given or that is
+      InputError: a cost that would be missed: a size that is not fixed, a loop whose trips cannot be told or that is
         inside another, a custom operator, or one that hides its products. It does not name the file.
     """
     graph = model.subgraphs[subgraph]
     for index in graph.inputs:
         _fixed_shape(graph.tensors[index])
-    return _count(model, subgraph, trips, "", 1)
+    return _count(model, subgraph, iterations, "", 1)
 
 
 def has_loop(model, subgraph) -> bool:
@@ -103,15 +104,16 @@ def peak_activation_bytes(model, subgraph=0) -> int:
     return max(_peak(model, model.subgraphs[index]) for index in subgraphs_of(model, subgraph))
 
 
-def _count(model, subgraph, trips, prefix, executions):
+def _count(model, subgraph, iterations, prefix, executions):
     found, graph = [], model.subgraphs[subgraph]
     for operator in graph.operators:
         what = kind(model, operator)
         name = prefix + (tensor_name(graph.tensors[operator.outputs[0]]) if len(operator.outputs) else what)
         if what == "WHILE":
+            trips = _trips(model, graph, operator, iterations, name)
             found += _count_loop(model, operator, trips, name, executions)
         elif what == "IF":
-            branches = [_count(model, branch, trips, f"{name}/", executions) for branch in called(model, operator)]
+            branches = [_count(model, branch, iterations, f"{name}/", executions) for branch in called(model, operator)]
             found += max(branches, key=lambda products: sum(product.macs for product in products))
         elif what == "CUSTOM":
             code = text(model.operatorCodes[operator.opcodeIndex].customCode)
@@ -126,9 +128,31 @@ def _count(model, subgraph, trips, prefix, executions):
     return found
 
 
-def _count_loop(model, operator, trips, name, executions):
-    if trips is None:
+def _trips(model, graph, operator, iterations, name):
+    """How often the body of a loop runs: its condition compares a counter, which starts at a constant, with a limit."""
+    condition = model.subgraphs[called(model, operator)[0]]
+    outside = dict(zip(condition.inputs.tolist(), operator.inputs.tolist(), strict=True))
+    tests = [one for one in condition.operators if kind(model, one) == "LESS" and one.inputs[0] in outside]
+    if len(tests) != 1:
+        raise InputError(f"{name}: how often this loop runs cannot be told")
+    counter, limit = tests[0].inputs
+    start = _number(model, graph.tensors[outside[counter]])
+    known = _number(model, graph.tensors[outside[limit]] if limit in outside else condition.tensors[limit])
+    if start is None:
+        raise InputError(f"{name}: where the counter of this loop starts is not in the file")
+    if known is None and iterations is None:
         raise InputError(f"{name}: how often this loop runs is not in the file; give it, e.g. --iters=6")
+    return max((iterations if known is None else known) - start, 0)
+
+
+def _number(model, tensor):
+    """The value of a constant int32 scalar; None for any other tensor."""
+    if not is_constant(model, tensor) or num_bytes(tensor) != 4:
+        return None
+    return int.from_bytes(bytes(model.buffers[tensor.buffer].data), "little", signed=True)
+
+
+def _count_loop(model, operator, trips, name, executions):
     condition, body = called(model, operator)
     if has_loop(model, condition) or has_loop(model, body):
         raise InputError(f"{name}: a loop inside a loop cannot be counted")
