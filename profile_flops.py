@@ -10,6 +10,8 @@ python profile_flops.py --model=exports/camvid --size=360x480 --iters=1..6
     An exported model, the folder of a SavedModel, as it is; --size and --iters only where it leaves them open.
 python profile_flops.py --model=exports/camvid.tflite --threads=2 --layers
     A .tflite file, every signature of it. A folder that has the name of an architecture is --model=./rnn.
+python profile_flops.py --config=model_zoo/voc2012/rnn_resnet101.py --size=513x513 --recurrence
+    One iteration beside its un-hoisted form and beside its bare matrix products.
 python profile_flops.py --paper_tables
     The published cost table beside our count.
 """

@@ -1,6 +1,10 @@
 """Fixtures for all tests. Importing tfseg first keeps TensorFlow's start-up quiet."""
 
+import json
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,7 +12,9 @@ from PIL import Image
 
 import tfseg  # noqa: F401
 from tfseg.data import datasets
+from tfseg.export import tflite_file
 
+COMMAND_SERVER = Path(__file__).with_name("command_server.py")
 NUM_TOY_IMAGES = 10
 
 
@@ -44,3 +50,36 @@ def camvid_dir():
     if not folder:
         pytest.skip("TFSEG_CAMVID_DIR is not set: no real frames here")
     return folder
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory):
+    """command("train.py", "--steps=0") -> {"code", "out", "err"}, run in a scratch folder `command.folder`."""
+    folder = tmp_path_factory.mktemp("commands")
+    server = subprocess.Popen(
+        [sys.executable, str(COMMAND_SERVER)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"TFSEG_CACHE": str(folder / "cache")},
+    )
+
+    def run(*words):
+        print(json.dumps({"words": [*map(str, words)], "folder": str(folder)}), file=server.stdin, flush=True)
+        return json.loads(server.stdout.readline())
+
+    run.folder = folder
+    with server:
+        yield run
+        server.stdin.close()
+
+
+@pytest.fixture
+def read_tflite(tmp_path):
+    """Writes bytes to a file and reads that."""
+
+    def written_and_read(content):
+        (tmp_path / "model.tflite").write_bytes(content)
+        return tflite_file.read(tmp_path / "model.tflite")
+
+    return written_and_read

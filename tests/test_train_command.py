@@ -1,9 +1,6 @@
 """train.py as a user meets it: what the flags mean, and one line and exit code 2 for what they cannot mean."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,28 +17,6 @@ def main(argv):
 experiment_flags.define_short_flags()
 commands.run(main, experiment_flags.with_default_recipe)
 """
-
-
-@pytest.fixture(scope="module")
-def command(tmp_path_factory):
-    """command("train.py", "--steps=0") -> {"code", "out", "err"}, run in a scratch folder `command.folder`."""
-    folder = tmp_path_factory.mktemp("commands")
-    server = subprocess.Popen(
-        [sys.executable, str(ROOT / "tests" / "command_server.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"TFSEG_CACHE": str(folder / "cache")},
-    )
-
-    def run(*words):
-        print(json.dumps({"words": [*map(str, words)], "folder": str(folder)}), file=server.stdin, flush=True)
-        return json.loads(server.stdout.readline())
-
-    run.folder = folder
-    with server:
-        yield run
-        server.stdin.close()
 
 
 @pytest.fixture(scope="module")

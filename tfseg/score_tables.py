@@ -3,6 +3,8 @@
 import csv
 import io
 
+from tfseg.markdown import aligned
+
 # Title of the column -> key in an entry of metrics.json. What a data set does not have gets no column.
 COLUMNS = {
     "mIoU": "miou",
@@ -85,15 +87,10 @@ def comparison_csv(curves: dict[str, list[dict]]) -> str:
 
 def table(header, rows) -> str:
     """A Markdown table whose columns line up; the first to the left, the others to the right."""
-    widths = [max(len(row[column]) for row in [header, *rows]) for column in range(len(header))]
-
-    def line(cells):
-        first, *others = cells
-        others = [cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True)]
-        return f"| {' | '.join([first.ljust(widths[0]), *others])} |"
-
-    rule = f"|{'-' * (widths[0] + 2)}|" + "".join(f"{'-' * (width + 1)}:|" for width in widths[1:])
-    return "\n".join([line(header), rule, *map(line, rows)])
+    first, *others = aligned([header, *rows], [False] + [True] * (len(header) - 1))
+    label, *numbers = (len(cell) for cell in first[1:-1].split("|"))
+    rule = f"|{'-' * label}|" + "".join(f"{'-' * (width - 1)}:|" for width in numbers)
+    return "\n".join([first, rule, *others])
 
 
 def percent(share) -> str:

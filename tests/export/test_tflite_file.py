@@ -30,17 +30,6 @@ def with_loop():
     return converted(loop, [1, 9, 7, 4], tf.TensorSpec([1], tf.int32, name="iterations"))
 
 
-@pytest.fixture
-def read(tmp_path):
-    """Writes bytes to a file and reads that."""
-
-    def written_and_read(content):
-        (tmp_path / "model.tflite").write_bytes(content)
-        return tflite_file.read(tmp_path / "model.tflite")
-
-    return written_and_read
-
-
 def count(model):
     for name, subgraph in tflite_file.signatures(model).items():
         tflite_file.inputs(model, name)
@@ -49,8 +38,8 @@ def count(model):
         tflite_cost.peak_activation_bytes(model, subgraph)
 
 
-def test_a_whole_file_is_read(read, data):
-    model = read(data)
+def test_a_whole_file_is_read(read_tflite, data):
+    model = read_tflite(data)
     [graph] = model.subgraphs
     assert [tflite_file.kind(model, operator) for operator in graph.operators] == ["CONV_2D", "FULLY_CONNECTED"]
     assert tflite_file.signatures(model) == {"serving_default": 0}
@@ -61,14 +50,14 @@ def test_a_whole_file_is_read(read, data):
     assert sorted(tflite_file.num_bytes(tensor) for tensor in constants) == [4 * 8, 4 * 24, 4 * 288]
 
 
-def test_a_file_cut_short_anywhere_is_refused(read, data, with_loop):
+def test_a_file_cut_short_anywhere_is_refused(read_tflite, data, with_loop):
     for whole in (data, with_loop):
         for length in range(0, len(whole), 7):
             with pytest.raises(InputError, match=r"model\.tflite: damaged, or not a .tflite file \(.+\); export or"):
-                read(whole[:length])
+                read_tflite(whole[:length])
 
 
-def test_changed_bytes_are_refused_or_counted(read, data, with_loop):
+def test_changed_bytes_are_refused_or_counted(read_tflite, data, with_loop):
     generator = np.random.default_rng(0)
     refused = 0
     for trial in range(150):
@@ -76,7 +65,7 @@ def test_changed_bytes_are_refused_or_counted(read, data, with_loop):
         places = generator.integers(len(damaged), size=generator.choice([1, 3, 10]))
         damaged[places] = generator.integers(256, size=len(places))
         try:
-            count(read(damaged.tobytes()))
+            count(read_tflite(damaged.tobytes()))
         except InputError as error:
             refused += 1
             assert len(str(error).splitlines()) == 1
@@ -93,9 +82,9 @@ def test_changed_bytes_are_refused_or_counted(read, data, with_loop):
         (b"PK\3\4" + bytes(100), "it does not have TFL3"),
     ],
 )
-def test_what_is_no_such_file_is_refused(read, content, reason):
+def test_what_is_no_such_file_is_refused(read_tflite, content, reason):
     with pytest.raises(InputError, match=reason):
-        read(content)
+        read_tflite(content)
 
 
 def test_a_missing_file_is_refused(tmp_path):
@@ -136,37 +125,37 @@ def set_on(path, value):
         ("metadata.0.buffer", 99, "there is no buffer 99"),
     ],
 )
-def test_indices_and_shapes_are_checked(read, data, path, value, reason):
+def test_indices_and_shapes_are_checked(read_tflite, data, path, value, reason):
     with pytest.raises(InputError, match=reason):
-        read(changed(data, set_on(path, value)))
+        read_tflite(changed(data, set_on(path, value)))
 
 
-def test_a_constant_has_the_bytes_that_its_shape_needs(read, data):
+def test_a_constant_has_the_bytes_that_its_shape_needs(read_tflite, data):
     def shorten(model):
         largest = max(model.buffers, key=lambda buffer: 0 if buffer.data is None else len(buffer.data))
         largest.data = largest.data[:-4]
 
     with pytest.raises(InputError, match="has 1148 bytes, its shape needs 1152"):
-        read(changed(data, shorten))
+        read_tflite(changed(data, shorten))
 
 
-def test_a_constant_that_has_lost_its_values_is_noticed(read, data):
+def test_a_constant_that_has_lost_its_values_is_noticed(read_tflite, data):
     def empty(model):
         max(model.buffers, key=lambda buffer: 0 if buffer.data is None else len(buffer.data)).data = None
 
     with pytest.raises(InputError, match="which nothing before it makes"):
-        read(changed(data, empty))
+        read_tflite(changed(data, empty))
 
 
-def test_a_loop_runs_another_subgraph(read, with_loop):
+def test_a_loop_runs_another_subgraph(read_tflite, with_loop):
     body = "subgraphs.0.operators.0.builtinOptions.bodySubgraphIndex"
     with pytest.raises(InputError, match="there is no subgraph 9"):
-        read(changed(with_loop, set_on(body, 9)))
+        read_tflite(changed(with_loop, set_on(body, 9)))
     with pytest.raises(InputError, match="subgraph 0 gives 3 inputs to subgraph 0, not 2"):
-        read(changed(with_loop, set_on(body, 0)))
+        read_tflite(changed(with_loop, set_on(body, 0)))
 
 
-def test_a_subgraph_that_runs_itself_is_refused(read, with_loop):
+def test_a_subgraph_that_runs_itself_is_refused(read_tflite, with_loop):
     def repeat(model):
         loop = model.subgraphs[0].operators[0]
         body = model.subgraphs[loop.builtinOptions.bodySubgraphIndex]
@@ -175,22 +164,22 @@ def test_a_subgraph_that_runs_itself_is_refused(read, with_loop):
         body.operators = [again]
 
     with pytest.raises(InputError, match="its subgraphs run each other"):
-        read(changed(with_loop, repeat))
+        read_tflite(changed(with_loop, repeat))
 
 
-def test_without_signatures_the_first_subgraph_is_called_main(read, data):
-    model = read(changed(data, set_on("signatureDefs", None)))
+def test_without_signatures_the_first_subgraph_is_called_main(read_tflite, data):
+    model = read_tflite(changed(data, set_on("signatureDefs", None)))
     assert tflite_file.signatures(model) == {"main": 0}
     assert list(tflite_file.inputs(model, "main")) == ["serving_default_x:0"]
 
 
-def test_files_that_are_appended_as_a_zip_archive_must_be_whole(read, data):
+def test_files_that_are_appended_as_a_zip_archive_must_be_whole(read_tflite, data):
     stream = io.BytesIO(data)
     with zipfile.ZipFile(stream, "a") as archive:
         archive.writestr("labels.txt", "road\ncar\n")
-    count(read(stream.getvalue()))
+    count(read_tflite(stream.getvalue()))
     with pytest.raises(InputError, match="its end is missing"):
-        read(stream.getvalue()[:-30])
+        read_tflite(stream.getvalue()[:-30])
 
 
 def nested(levels, width):

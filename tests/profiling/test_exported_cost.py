@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -162,30 +161,11 @@ def test_an_interpreter_that_breaks_is_one_line(tflite, monkeypatch):
         exported_cost.profile_tflite(tflite, [1])
 
 
-@pytest.fixture(scope="module")
-def command(tmp_path_factory):
-    """command("--model=a.tflite") -> {"code", "out", "err"} of profile_flops.py, run in `command.folder`."""
-    folder = tmp_path_factory.mktemp("commands")
-    server = subprocess.Popen(
-        [sys.executable, str(ROOT / "tests" / "command_server.py")],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-
-    def run(*words):
-        print(json.dumps({"words": ["profile_flops.py", *words], "folder": str(folder)}), file=server.stdin, flush=True)
-        return json.loads(server.stdout.readline())
-
-    run.folder = folder
-    with server:
-        yield run
-        server.stdin.close()
-
-
 def test_the_command_prints_and_writes_its_tables(command, tflite):
     shutil.copy(tflite, command.folder / "model.tflite")
-    done = command("--model=model.tflite", "--iters=3..3", "--rounds=0", "--layers", "--output_dir=cost")
+    done = command(
+        "profile_flops.py", "--model=model.tflite", "--iters=3..3", "--rounds=0", "--layers", "--output_dir=cost"
+    )
     assert done["code"] == 0, done["err"]
     written = json.loads((command.folder / "cost" / "cost.json").read_text())
     assert written["model"] == "model.tflite"
@@ -222,7 +202,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(command, tflite, words, message):
     (command.folder / "run" / "config.json").write_text("{}")
     (command.folder / "notes.txt").write_text("no model")
     (command.folder / "cut.tflite").write_bytes(tflite.read_bytes()[:100])
-    done = command(*words)
+    done = command("profile_flops.py", *words)
     assert (done["code"], done["out"]) == (2, "")
     assert done["err"].startswith(f"error: {message}")
     assert len(done["err"].splitlines()) == 1
@@ -230,7 +210,7 @@ def test_a_mistake_is_one_line_and_exit_code_2(command, tflite, words, message):
 
 def test_the_name_of_an_architecture_comes_before_a_folder_of_that_name(command):
     (command.folder / "rnn").mkdir()
-    done = command("--model=rnn", "--size=64")
+    done = command("profile_flops.py", "--model=rnn", "--size=64")
     assert done["err"] == "error: --size=64: HEIGHTxWIDTH in pixels, e.g. 513x513\n"
-    done = command("--model=./rnn")
+    done = command("profile_flops.py", "--model=./rnn")
     assert done["err"] == "error: ./rnn: not a SavedModel, which is a folder with saved_model.pb\n"

@@ -15,6 +15,7 @@ from tfseg.inference.views import views_of
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.rnn import RNNConfig
 from tfseg.profiling import profile
+from tfseg.profiling.measurement import resident_growth
 
 ROOT = Path(__file__).resolve().parents[2]
 BACKBONE = BackboneConfig("mobilenet_v2", width_multiplier=0.1)
@@ -104,7 +105,7 @@ def test_layers_add_up_to_the_whole():
 
 def test_a_process_that_fills_an_array_grows_by_it():
     kept = []
-    grown = profile.resident_growth(lambda: kept.append(np.ones(64 * 2**17)))
+    grown = resident_growth(lambda: kept.append(np.ones(64 * 2**17)))
     assert grown is None or 60 < grown < 80
 
 

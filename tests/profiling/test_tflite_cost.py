@@ -12,15 +12,6 @@ IMAGE = [2, 9, 7, 4]
 VOLUME = [1, 5, 9, 7, 4]
 
 
-@pytest.fixture
-def read(tmp_path):
-    def written_and_read(content):
-        (tmp_path / "model.tflite").write_bytes(content)
-        return tflite_file.read(tmp_path / "model.tflite")
-
-    return written_and_read
-
-
 # What is converted, its inputs, kind, multiply-accumulates, and kernels and biases.
 PRODUCTS = {
     # 2 images x positions of the result x kernel area x input channels x output channels; the converter adds a bias.
@@ -89,18 +80,18 @@ PRODUCTS = {
 
 
 @pytest.mark.parametrize("name", PRODUCTS)
-def test_a_product_costs_what_it_multiplies(read, name):
+def test_a_product_costs_what_it_multiplies(read_tflite, name):
     run, shapes, kind, macs, parameters = PRODUCTS[name]
-    model = read(converted(run, *shapes))
+    model = read_tflite(converted(run, *shapes))
     [product] = tflite_cost.operations(model)
     assert (product.kind, product.macs, product.executions) == (kind, macs, 1)
     assert tflite_cost.parameters(model) == parameters
 
 
 @pytest.mark.parametrize("precision", ["float16", "dynamic"])
-def test_kernels_of_another_type_count_the_same(read, precision):
+def test_kernels_of_another_type_count_the_same(read_tflite, precision):
     run = lambda x: tf.nn.conv2d(x, kernel(3, 3, 16, 80), 2, "SAME")  # noqa: E731
-    whole, small = (read(converted(run, [1, 9, 7, 16], precision=p)) for p in ("float32", precision))
+    whole, small = (read_tflite(converted(run, [1, 9, 7, 16], precision=p)) for p in ("float32", precision))
     assert tflite_cost.operations(small) == tflite_cost.operations(whole)
     assert tflite_cost.parameters(small) == tflite_cost.parameters(whole) == 9 * 16 * 80 + 80
     # Kernels are no activations, also when they are turned into float32 first.
@@ -113,8 +104,8 @@ def with_loop():
 
 
 @pytest.mark.parametrize("trips", [1, 6])
-def test_a_loop_costs_its_body_as_often_as_it_runs(read, with_loop, trips):
-    model = read(with_loop)
+def test_a_loop_costs_its_body_as_often_as_it_runs(read_tflite, with_loop, trips):
+    model = read_tflite(with_loop)
     [product] = tflite_cost.operations(model, trips)
     assert (product.macs, product.executions) == (trips * 9 * 7 * 16, trips)
     assert product.name.startswith("while/")
@@ -122,7 +113,7 @@ def test_a_loop_costs_its_body_as_often_as_it_runs(read, with_loop, trips):
     assert tflite_cost.parameters(model) == 16 + 4
 
 
-def test_a_counter_that_starts_later_runs_its_body_less_often(read):
+def test_a_counter_that_starts_later_runs_its_body_less_often(read_tflite):
     """As of a network whose first iteration is outside of its loop."""
     weights = kernel(1, 1, 4, 4)
 
@@ -130,36 +121,36 @@ def test_a_counter_that_starts_later_runs_its_body_less_often(read):
         body = lambda i, x: (i + 1, tf.nn.relu(tf.nn.conv2d(x, weights, 1, "SAME")))  # noqa: E731
         return tf.while_loop(lambda i, _: i < iterations[0], body, (1, image))[1]
 
-    model = read(converted(run, [1, 9, 7, 4], tf.TensorSpec([1], tf.int32, name="iterations")))
+    model = read_tflite(converted(run, [1, 9, 7, 4], tf.TensorSpec([1], tf.int32, name="iterations")))
     for iterations, trips in ((1, 0), (6, 5)):
         assert sum(one.macs for one in tflite_cost.operations(model, iterations)) == trips * 9 * 7 * 4 * 4
 
 
-def test_a_loop_whose_limit_is_in_the_file_needs_no_number(read):
+def test_a_loop_whose_limit_is_in_the_file_needs_no_number(read_tflite):
     weights = kernel(1, 1, 4, 4)
 
     def run(image):
         body = lambda i, x: (i + 1, tf.nn.relu(tf.nn.conv2d(x, weights, 1, "SAME")))  # noqa: E731
         return tf.while_loop(lambda i, _: i < 3, body, (0, image))[1]
 
-    model = read(converted(run, [1, 9, 7, 4]))
+    model = read_tflite(converted(run, [1, 9, 7, 4]))
     for iterations in (None, 7):
         assert sum(one.macs for one in tflite_cost.operations(model, iterations)) == 3 * 9 * 7 * 4 * 4
 
 
-def test_a_loop_needs_its_trips(read, with_loop):
+def test_a_loop_needs_its_trips(read_tflite, with_loop):
     with pytest.raises(InputError, match=r"how often this loop runs is not in the file; give it, e\.g\. --iters=6"):
-        tflite_cost.operations(read(with_loop))
+        tflite_cost.operations(read_tflite(with_loop))
 
 
-def test_the_dearer_branch_counts(read):
+def test_the_dearer_branch_counts(read_tflite):
     def branches(x):
         def branch(filters):
             return lambda: tf.reduce_sum(tf.nn.conv2d(x, kernel(1, 1, 4, filters), 1, "SAME"))
 
         return tf.cond(x[0, 0, 0, 0] > 0, branch(3), branch(7))
 
-    [product] = tflite_cost.operations(read(converted(branches, IMAGE)))
+    [product] = tflite_cost.operations(read_tflite(converted(branches, IMAGE)))
     assert product.macs == 2 * 9 * 7 * 4 * 7
 
 
@@ -173,10 +164,10 @@ class Steps(tf.Module):
         return {"state": state + tf.nn.relu(tf.nn.conv2d(state, kernel(1, 1, 4, 4), 1, "SAME"))}
 
 
-def test_signatures_count_one_by_one(read, tmp_path):
+def test_signatures_count_one_by_one(read_tflite, tmp_path):
     module = Steps()
     tf.saved_model.save(module, tmp_path / "saved", {"encode": module.encode, "refine": module.refine})
-    model = read(from_saved_model(tmp_path / "saved", ["encode", "refine"]))
+    model = read_tflite(from_saved_model(tmp_path / "saved", ["encode", "refine"]))
     signatures = tflite_file.signatures(model)
     assert set(signatures) == {"encode", "refine"}
     macs = {name: sum(p.macs for p in tflite_cost.operations(model, None, i)) for name, i in signatures.items()}
@@ -186,19 +177,19 @@ def test_signatures_count_one_by_one(read, tmp_path):
     assert set(tflite_file.inputs(model, "refine")) == {"state"}
 
 
-def test_memory_is_what_lives_at_one_moment(read):
+def test_memory_is_what_lives_at_one_moment(read_tflite):
     def run(x):
         wide = tf.nn.relu(tf.nn.conv2d(x, kernel(1, 1, 4, 12), 1, "SAME"))
         return tf.nn.conv2d(wide, kernel(1, 1, 12, 4), 1, "SAME") + x
 
     # The image is used at last; beside it the wide map and its result.
-    model = read(converted(run, IMAGE))
+    model = read_tflite(converted(run, IMAGE))
     assert tflite_cost.peak_activation_bytes(model) == 4 * 2 * 9 * 7 * (4 + 12 + 4)
 
 
-def test_memory_inside_a_loop_counts(read, with_loop):
+def test_memory_inside_a_loop_counts(read_tflite, with_loop):
     # The image and its successor, the counter, and the number of iterations.
-    assert tflite_cost.peak_activation_bytes(read(with_loop)) == 2 * 4 * 9 * 7 * 4 + 4 + 4
+    assert tflite_cost.peak_activation_bytes(read_tflite(with_loop)) == 2 * 4 * 9 * 7 * 4 + 4 + 4
 
 
 def flattened(x):
@@ -223,14 +214,14 @@ def resized_inside(x):
         (flattened, [None, 9, 7, 4], "the size of this RESHAPE is not fixed"),
     ],
 )
-def test_sizes_must_be_fixed(read, run, shape, message):
+def test_sizes_must_be_fixed(read_tflite, run, shape, message):
     with pytest.raises(InputError, match=message):
-        tflite_cost.operations(read(converted(run, shape)))
+        tflite_cost.operations(read_tflite(converted(run, shape)))
 
 
-def test_a_batch_of_any_size_counts_as_one(read):
+def test_a_batch_of_any_size_counts_as_one(read_tflite):
     run = lambda x: tf.nn.conv2d(x, kernel(3, 3, 4, 5), 2, "SAME")  # noqa: E731
-    [product] = tflite_cost.operations(read(converted(run, [None, 9, 7, 4])))
+    [product] = tflite_cost.operations(read_tflite(converted(run, [None, 9, 7, 4])))
     assert product.macs == 5 * 4 * 180
 
 
@@ -258,7 +249,7 @@ def as_operator(name, custom_code=None):
         ("FULLY_CONNECTED", None, r"FULLY_CONNECTED of \[1, 9, 7, 4\] and \[5, 3, 3, 4\] cannot give \[1, 9, 7, 5\]"),
     ],
 )
-def test_what_would_be_missed_is_an_error(read, name, custom_code, message):
+def test_what_would_be_missed_is_an_error(read_tflite, name, custom_code, message):
     data = converted(lambda x: tf.nn.conv2d(x, kernel(3, 3, 4, 5), 1, "SAME"), [1, 9, 7, 4])
     with pytest.raises(InputError, match=message):
-        tflite_cost.operations(read(changed(data, as_operator(name, custom_code))))
+        tflite_cost.operations(read_tflite(changed(data, as_operator(name, custom_code))))

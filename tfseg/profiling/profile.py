@@ -16,8 +16,8 @@ import tensorflow as tf
 from tfseg import architectures, flops, timing
 from tfseg.errors import InputError
 from tfseg.inference.views import SINGLE_VIEW
+from tfseg.markdown import aligned
 from tfseg.profiling.measurement import MATRIX_SIDE, measure, speeds
-from tfseg.profiling.measurement import resident_growth as resident_growth
 
 MIB = 2**20
 COLUMNS = {
@@ -243,22 +243,13 @@ def as_markdown(rows, columns=None) -> str:
     """A table of rows (dicts); numbers to four digits, empty where nothing was measured."""
     columns = columns or {name: name for name in rows[0]}
     cells = [[_cell(name, row[name]) for name in columns] for row in rows]
-    widths = [max(len(title), *(len(line[i]) for line in cells)) for i, title in enumerate(columns.values())]
     is_number = [
         all(isinstance(row[name], int | float | None) and not isinstance(row[name], bool) for row in rows)
         for name in columns
     ]
-    lines = [
-        list(columns.values()),
-        ["-" * (w - number) + ":" * number for w, number in zip(widths, is_number, strict=False)],
-        *cells,
-    ]
-
-    def line(texts):
-        aligned = (f"{t:>{w}}" if n else f"{t:<{w}}" for t, w, n in zip(texts, widths, is_number, strict=True))
-        return f"| {' | '.join(aligned)} |"
-
-    return "\n".join(line(texts) for texts in lines)
+    widths = [max(len(title), *(len(line[i]) for line in cells)) for i, title in enumerate(columns.values())]
+    rule = ["-" * (width - right) + ":" * right for width, right in zip(widths, is_number, strict=True)]
+    return "\n".join(aligned([list(columns.values()), rule, *cells], is_number))
 
 
 def _cell(name, value):
