@@ -4,19 +4,33 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := runs/demo
+CLIENTS := runs/clients
 
-.PHONY: demo test test-slow lint setup clean
+.PHONY: demo test test-slow test-clients lint setup clean
 
-demo: $(READY)          ## sample scenes, a short training of the recurrent model, its evaluation and pictures
+demo: $(READY)          ## sample scenes, a short training of the recurrent model, its evaluation, pictures, export
 	$(BIN)/python train.py --model=rnn --dataset=scenes --iters=6 --workdir=$(DEMO)
 	$(BIN)/python evaluate.py --workdir=$(DEMO) --split=test --iters=10
-	@echo "Look at $(DEMO)/report/strip.png and $(DEMO)/report/curve.png"
+	$(BIN)/python export.py --workdir=$(DEMO) --output_dir=runs/exports --overwrite
+	@echo "Look at $(DEMO)/report/strip.png and $(DEMO)/report/curve.png; serve or ship what is in runs/exports/demo"
 
 test: $(READY)          ## the test suite, without the slow ones
 	$(BIN)/python -m pytest -n 2 --dist=worksteal
 
 test-slow: $(READY)     ## the tests at real sizes or on real data
 	$(BIN)/python -m pytest -n 2 --dist=worksteal -m slow
+
+test-clients: $(READY) .venv-mediapipe/.ready .venv-readers/.ready   ## other programs run what is exported
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-onnx.txt
+	rm -rf $(CLIENTS)
+	$(BIN)/python -W ignore -m tests.clients.artifacts $(CLIENTS)
+	.venv-mediapipe/bin/python tests/clients/mediapipe_client.py $(CLIENTS)
+	.venv-readers/bin/python tests/clients/readers_client.py $(CLIENTS)
+
+.venv-%/.ready: requirements-clients-%.txt
+	$(PYTHON) -m venv .venv-$*
+	.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 lint: $(READY)
 	$(BIN)/ruff check .
@@ -33,4 +47,4 @@ $(READY): requirements.txt
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) runs .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-mediapipe .venv-readers runs .pytest_cache .ruff_cache

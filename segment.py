@@ -1,9 +1,19 @@
-"""Segments photos with a trained model.
+"""Segments photos with a trained model, or with what was exported of one.
 
 python segment.py --model=runs/scenes_rnn photo.jpg
     Writes segmented/photo_classes.png (class ids) and segmented/photo_overlay.jpg (with a legend).
 python segment.py --model=model_zoo/camvid_rnn --iters=3 --output_dir=out holiday/ photo.png
     Photos of a folder and a single one, at half the usual iterations. Run again, it goes on where it was stopped.
+python segment.py --model=runs/scenes_rnn --budget_ms=80 photo.jpg
+    As many iterations as this machine runs within 80 ms an image: measured for each size, 95 of 100 stay within.
+python segment.py --model=exports/scenes/scenes_stream_fp16.tflite --threads=2 photo.jpg
+    A .tflite file of export.py. Images are resized to its size, and its answer to theirs.
+python segment.py --model=exports/scenes/serving/scenes photo.jpg
+    The highest version of a SavedModel of export.py. A SavedModel is a program: one whose sha256 is not in the
+    manifest.json of its export runs only with --trust.
+python segment.py --model=deeplab_v3.tflite --mean=127.5 --std=127.5 photo.jpg
+    A .tflite segmenter of another program: one image in, logits out. --mean and --std where it does not say how images
+    are normalised, one number or three.
 python segment.py --model=deeplabv3_mnv2_pascal/model.ckpt-30000.index photo.jpg
     A weights file of DeepLab on MobileNetV2 (checkpoint or .npz under its names): the 21 classes of PASCAL VOC.
 """
@@ -13,10 +23,31 @@ from absl import flags
 from tfseg import commands
 from tfseg.errors import InputError
 
-MODEL = flags.DEFINE_string("model", None, "Run directory, folder of the model zoo, or DeepLab weights file.")
+MODEL = flags.DEFINE_string(
+    "model",
+    None,
+    "Run directory, folder of the model zoo, DeepLab weights file, SavedModel folder, .tflite file, or folder of an "
+    "export that holds one model.",
+)
 WEIGHTS = flags.DEFINE_enum("weights", "last", ["last", "best"], "Which weights of a run.")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", "segmented", "Folder of the results.")
-ITERS = flags.DEFINE_integer("iters", None, "Iterations of a recurrent model; default is the number trained.")
+ITERS = flags.DEFINE_integer(
+    "iters", None, "Iterations of a recurrent model; default is the number trained, or that of the export."
+)
+BUDGET_MS = flags.DEFINE_float(
+    "budget_ms",
+    None,
+    "Instead of --iters: milliseconds from a decoded image to its class map. The iterations that fit are measured, at "
+    "most those of training or of the export.",
+)
+THREADS = flags.DEFINE_integer(
+    "threads", 0, "Threads of one operation; 0 is one a core, of a .tflite file 1.", lower_bound=0
+)
+TRUST = flags.DEFINE_boolean("trust", False, "Run a SavedModel whose sha256 is in no manifest. It can do anything.")
+MEAN = flags.DEFINE_list(
+    "mean", None, "Of another program's float32 .tflite file, which takes (image - mean) / std of 0 to 255."
+)
+STD = flags.DEFINE_list("std", None, "See --mean.")
 STRIP = flags.DEFINE_boolean("strip", False, "Also write <name>_strip.png: the class map after every iteration.")
 OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Segment again what is in --output_dir already.")
 MAX_PIXELS = flags.DEFINE_integer("max_pixels", 100_000_000, "Larger images are refused.")
@@ -24,15 +55,43 @@ MAX_PIXELS = flags.DEFINE_integer("max_pixels", 100_000_000, "Larger images are 
 
 def main(argv):
     if MODEL.value is None:
-        raise InputError("--model is missing: the run directory that train.py wrote, or a folder of the model zoo")
+        raise InputError(
+            "--model is missing: the run directory that train.py wrote, a folder of the model zoo, or an export"
+        )
     if len(argv) == 1:
         raise InputError("which photos? Give image files or folders: python segment.py --model=DIR photo.jpg folder/")
+    if ITERS.value is not None and BUDGET_MS.value is not None:
+        raise InputError("--iters and --budget_ms are both given: the budget chooses the iterations; leave one away")
+    from tfseg import budget
+
+    if BUDGET_MS.value is not None:
+        budget.check(BUDGET_MS.value)
+    mean, std = _numbers(MEAN), _numbers(STD)
+    import tensorflow as tf
+
     from tfseg import photos
     from tfseg.predictor import Predictor
 
-    predictor = Predictor.load(MODEL.value, WEIGHTS.value)
-    options = photos.PhotoOptions(OUTPUT_DIR.value, ITERS.value, OVERWRITE.value, STRIP.value, MAX_PIXELS.value)
+    if THREADS.value:
+        tf.config.threading.set_intra_op_parallelism_threads(THREADS.value)
+    predictor = Predictor.load(MODEL.value, WEIGHTS.value, TRUST.value, THREADS.value or 1, mean, std)
+    options = photos.PhotoOptions(
+        OUTPUT_DIR.value, ITERS.value, OVERWRITE.value, STRIP.value, MAX_PIXELS.value, BUDGET_MS.value
+    )
     photos.report_outcome(photos.segment_files(predictor, argv[1:], options), OUTPUT_DIR.value)
+
+
+def _numbers(flag):
+    """The numbers of a flag, None if it is not given."""
+    if flag.value is None:
+        return None
+    try:
+        numbers = [float(word) for word in flag.value]
+    except ValueError:
+        numbers = []
+    if len(numbers) not in (1, 3):
+        raise InputError(f"--{flag.name}={','.join(flag.value)}: one number, or three, for red, green and blue")
+    return numbers
 
 
 if __name__ == "__main__":

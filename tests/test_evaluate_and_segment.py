@@ -24,6 +24,9 @@ ROOT = Path(__file__).resolve().parents[1]
         (["segment.py", "photo.jpg"], "--model is missing"),
         (["segment.py", "--model=runs/a"], "which photos?"),
         (["segment.py", "--model=runs/a", "--itres=3"], "Did you mean: iters"),
+        (["segment.py", "--model=runs/a", "--iters=3", "--budget_ms=80", "x.jpg"], "--iters and --budget_ms are both"),
+        (["segment.py", "--model=runs/a", "--budget_ms=0", "x.jpg"], "budget_ms is 0; milliseconds above 0"),
+        (["segment.py", "--model=a.tflite", "--mean=1,2", "x.jpg"], "--mean=1,2: one number, or three"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, message):

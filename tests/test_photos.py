@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from tests.fake_network import INFO, FakeNetwork, blocks
+from tfseg import budget
 from tfseg.errors import InputError
 from tfseg.photos import Outcome, PhotoOptions, report_outcome, segment_files
 from tfseg.predictor import Predictor
@@ -64,6 +65,26 @@ def test_iterations_are_the_users_choice(predictor, folder, tmp_path):
     assert not np.asarray(Image.open(tmp_path / "out" / "b_classes.png")).any()
     with pytest.raises(InputError, match="iters is 0"):
         segment_files(predictor, [folder], PhotoOptions(tmp_path / "out", iters=0))
+
+
+def test_a_budget_chooses_the_iterations_once_for_each_size(predictor, folder, tmp_path, monkeypatch, capsys):
+    measured = []
+
+    def measure(predictor, image, budget_ms):
+        measured.append((image.shape[:2], budget_ms))
+        return budget.choose_iterations({1: [10], 2: [50]}, budget_ms)
+
+    monkeypatch.setattr(budget, "measure", measure)
+    Image.fromarray(blocks([[1, 1]])).save(folder / "c.png")
+    outcome = segment_files(predictor, [folder], PhotoOptions(tmp_path / "out", budget_ms=40))
+    assert (outcome.num_done, measured) == (3, [((8, 12), 40), ((4, 8), 40)])
+    assert not np.asarray(Image.open(tmp_path / "out" / "c_classes.png")).any()  # all red after 1 iteration
+    assert "images of 4x8: 1 iteration: median 10.0 ms, p95 10.0 of 40 ms; 2 would take 50.0" in capsys.readouterr().out
+    outcome = segment_files(predictor, [folder], PhotoOptions(tmp_path / "none", budget_ms=5))
+    assert (outcome.num_done, len(outcome.problems)) == (0, 3)
+    assert outcome.problems[2].startswith("images of 4x8: 1 iteration, the fewest, takes 10.0 ms")
+    with pytest.raises(InputError, match="iterations and budget_ms are both given"):
+        segment_files(predictor, [folder], PhotoOptions(tmp_path / "out", iters=2, budget_ms=5))
 
 
 def test_bad_files_are_listed_and_the_others_are_done(predictor, folder, tmp_path, capsys):

@@ -1,14 +1,16 @@
 """A trained model used from Python."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
 import tfseg
 from tests.fake_network import INFO, FakeNetwork, blocks
-from tfseg import predictor
 from tfseg.errors import InputError
 from tfseg.predictor import Predictor
+from tfseg.predictors import opening
 
 CLASS_IDS = np.array([[0, 1], [2, 1]])
 IMAGE = blocks(CLASS_IDS)
@@ -91,7 +93,20 @@ def test_load_takes_the_weights_that_are_asked_for(monkeypatch):
         asked.append((path, which))
         return None, INFO, FakeNetwork()
 
-    monkeypatch.setattr(predictor, "load_model", load_model)
+    monkeypatch.setattr(opening, "load_model", load_model)
     assert tfseg.load("run").info is INFO
     assert Predictor.load("run", "best").default_iterations == 3
-    assert asked == [("run", "last"), ("run", "best")]
+    assert asked == [(Path("run"), "last"), (Path("run"), "best")]
+
+
+def test_a_network_may_run_on_and_a_feed_forward_one_may_not(model):
+    assert (model.is_recurrent, model.min_iterations, model.max_iterations) == (True, 1, None)
+    once = Predictor(FakeNetwork(is_recurrent=False), INFO)
+    assert (once.is_recurrent, once.min_iterations, once.max_iterations) == (False, 1, 1)
+    assert len(once.predict_iterations(IMAGE, 1)) == 1
+
+
+@pytest.mark.parametrize("normalization", [{"mean": 127.5}, {"std": 127.5}])
+def test_mean_and_std_go_together(normalization):
+    with pytest.raises(InputError, match="--mean and --std go together"):
+        Predictor.load("run", **normalization)

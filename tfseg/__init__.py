@@ -11,8 +11,8 @@ warnings.filterwarnings("ignore", message=r"\s*TensorFlow Addons", category=User
 __version__ = "0.1.0"
 
 
-def load(path):
-    """A trained model from a run directory or a model zoo folder; see `tfseg.predictor.Predictor`."""
+def load(path, **options):
+    """A trained model from a run directory, a model zoo folder or an export; see `tfseg.predictor.Predictor.load`."""
     from tfseg.predictor import Predictor  # TensorFlow is slow to import; `import tfseg` is not
 
-    return Predictor.load(path)
+    return Predictor.load(path, **options)

@@ -8,6 +8,7 @@ import re
 import sys
 import traceback
 
+import absl.logging
 from absl import app, flags
 
 from tfseg.errors import InputError, RunError
@@ -23,6 +24,7 @@ def run(main, prepare=None):
     """
     # Of TensorFlow's own lines, only errors: the rest tells a user nothing to act on.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
+    absl.logging.set_verbosity(absl.logging.ERROR)
     # A key flag of the command: --help lists it.
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS["debug"])
     try:

@@ -6,11 +6,14 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from tqdm import tqdm
+
 from tfseg import visualize
+from tfseg.budget import Budget
 from tfseg.data.images import encode_jpeg, encode_png, read_image
-from tfseg.data.parallel import with_progress
 from tfseg.data.raw import MAX_PIXELS
 from tfseg.errors import InputError
+from tfseg.parallel import with_progress
 from tfseg.training.run_directory import write_atomically
 
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp"}
@@ -24,6 +27,7 @@ class PhotoOptions:
     Attributes:
       output_dir: where results go, made if missing.
       iters: refinements; None is what the model was trained with.
+      budget_ms: instead, as many refinements as this machine runs within so many milliseconds; see `tfseg.budget`.
       overwrite: make what is there already once more.
       with_strip: also a picture of every iteration.
       max_pixels: larger images are refused.
@@ -34,6 +38,7 @@ class PhotoOptions:
     overwrite: bool = False
     with_strip: bool = False
     max_pixels: int = MAX_PIXELS
+    budget_ms: float | None = None
 
 
 @dataclasses.dataclass
@@ -56,9 +61,13 @@ def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
       predictor: a `tfseg.predictor.Predictor`.
       inputs: image files, and folders whose images (not those in subfolders) are taken.
     Raises:
-      InputError: two inputs would have the same results, or the model has no such number of iterations.
+      InputError: two inputs would have the same results, the model has no such number of iterations, or both iterations
+        and a budget are given.
     """
-    predictor.check_iters(options.iters)
+    if options.budget_ms is not None and options.iters is not None:
+        raise InputError("iterations and budget_ms are both given; the budget chooses the iterations")
+    predictor.check_iters(options.iters, options.with_strip)
+    budget = None if options.budget_ms is None else Budget(predictor, options.budget_ms, tqdm.write)
     outcome = Outcome()
     files = _listed(inputs, outcome.problems)
     names = _output_names(files)
@@ -71,7 +80,7 @@ def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
     outcome.num_skipped = len(files) - len(pending)
     for file, outputs in with_progress(iter(pending), len(pending), "segmenting") if pending else ():
         try:
-            pictures = _segment(predictor, file, options)
+            pictures = _segment(predictor, file, options, budget)
         except InputError as error:
             outcome.problems.append(str(error))
             continue
@@ -92,13 +101,14 @@ def report_outcome(outcome: Outcome, output_dir):
     raise InputError(f"{len(outcome.problems)} of the inputs could not be used; they are listed above")
 
 
-def _segment(predictor, file, options):
+def _segment(predictor, file, options, budget):
     """Encoded class map, overlay and strip of one file."""
     image = read_image(file, options.max_pixels)
+    iters = options.iters if budget is None else budget.iterations(image)
     if options.with_strip:
-        maps = predictor.predict_iterations(image, options.iters)
+        maps = predictor.predict_iterations(image, iters)
     else:
-        maps = [predictor.predict(image, options.iters).class_ids]
+        maps = [predictor.predict(image, iters).class_ids]
     info = predictor.info
     pictures = [visualize.palette_png(maps[-1], info), encode_jpeg(visualize.overlay(image, maps[-1], info))]
     if options.with_strip:

@@ -8,9 +8,9 @@ import numpy as np
 
 from tfseg.data.images import read_image
 from tfseg.errors import InputError
-from tfseg.inference.runner import Inference
 from tfseg.labels import DatasetInfo
-from tfseg.training.deeplab_file import load_model
+from tfseg.predictors.network import NetworkEngine
+from tfseg.predictors.opening import open_engine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,51 +29,81 @@ class Prediction:
 
 
 class Predictor:
-    """Segments images of any size; large ones in overlapping tiles.
+    """Segments images of any size.
+
+    A network, and a SavedModel for any size, gets images as they are, large ones in overlapping tiles; a file of a
+    fixed size gets them resized, and its logits are enlarged to the image's size.
 
     Attributes:
       info: DatasetInfo, what the class ids mean.
+      is_recurrent: whether the model refines its answer.
       default_iterations: refinements unless a call says otherwise.
+      min_iterations, max_iterations: what `iters` may be; max_iterations is None where nothing limits it.
     """
 
     def __init__(self, network, info: DatasetInfo):
-        self.info, self.default_iterations = info, network.default_iterations
-        self._network, self._inference = network, Inference(network)
+        self._use(NetworkEngine(network, info))
 
     @classmethod
-    def load(cls, path, weights="last") -> "Predictor":
-        """The model of a run directory (its "last" or "best" weights), a model zoo folder or a DeepLab weights file.
+    def load(cls, path, weights="last", trust=False, threads=1, mean=None, std=None) -> "Predictor":
+        """A model from anything that holds one.
 
+        Args:
+          path: a run directory, a model zoo folder, a DeepLab weights file, a SavedModel folder of ours (or the folder
+            of its versions, of which the highest is taken), a .tflite file, ours or another program's, or the folder of
+            an export that holds one model.
+          weights: "last" or "best" of a run directory.
+          trust: run a SavedModel, which is a program, without a manifest that lists its sha256; do not try a .tflite
+            file without one in a process of its own first.
+          threads: of the interpreter of .tflite files.
+          mean, std: a float32 .tflite file of another program takes (image - mean) / std of an image from 0 to 255: a
+            number or a sequence of three; None is what its metadata says.
         Raises:
-          InputError: none of these, see `load_model`.
+          InputError: none of these, damaged, not trusted, or its sha256 is not the manifest's.
         """
-        _, info, network = load_model(path, weights)
-        return cls(network, info)
+        if (mean is None) != (std is None):
+            raise InputError("--mean and --std go together: an image is normalised as (image - mean) / std")
+        normalization = None if mean is None else tuple(np.atleast_1d(values) for values in (mean, std))
+        predictor = cls.__new__(cls)
+        predictor._use(open_engine(path, weights, trust, threads, normalization))
+        return predictor
 
     def predict(self, image, iters=None, with_confidence=False) -> Prediction:
         """Class ids of one image.
 
         Args:
           image: [height, width, 3] uint8 RGB (not BGR, as OpenCV reads), or the path of an image file.
-          iters: refinements, from 1; more cost more. None is what the model was trained with.
+          iters: refinements, from 1; more cost more. None is what the model was trained with, or exported for.
           with_confidence: also return the probability of each pixel's class.
         Raises:
           InputError: another kind of image, an unreadable file, or `iters` the model does not have.
         """
         iters = self.check_iters(iters)
-        [answer] = self._inference.refine([_rgb(image)], iters, last_only=True)
+        answer = self._engine.answer(_rgb(image), iters, last_only=True)
         if with_confidence:
             class_ids, confidence = answer.class_ids_and_confidence()
             return Prediction(class_ids, iters, confidence)
         return Prediction(answer.class_ids(), iters)
 
     def predict_iterations(self, image, iters=None) -> list[np.ndarray]:
-        """Class ids after iteration 1, 2, ..., `iters`; arguments and errors as `predict`."""
-        [answer] = self._inference.refine([_rgb(image)], self.check_iters(iters))
+        """Class ids after iteration 1, 2, ..., `iters`; arguments and errors as `predict`.
+
+        A .tflite file of a fixed number of iterations above 1 has only the last map: InputError.
+        """
+        answer = self._engine.answer(_rgb(image), self.check_iters(iters, every=True), last_only=False)
         return [answer.class_ids(index) for index in range(len(answer))]
 
-    def check_iters(self, iters) -> int:
-        """The number of refinements that `iters` asks for. Raises InputError if the model cannot run them."""
+    def check_iters(self, iters, every=False) -> int:
+        """The number of refinements that `iters` asks for.
+
+        Raises:
+          InputError: the model cannot run them, or has no class map of `every` one.
+        """
+        if every and not self._engine.has_every_iteration:
+            raise InputError(
+                f"{self._engine.path}: only the class map after iteration {self.max_iterations} comes out of it; those "
+                "of every iteration come out of a stream file: export.py --kinds=stream"
+            )
         if iters is None:
             return self.default_iterations
         try:
@@ -82,9 +112,21 @@ class Predictor:
             count = 0
         if count < 1:
             raise InputError(f"iters is {iters!r}; a whole number from 1")
-        if count > 1 and not self._network.is_recurrent:
+        least, most = self.min_iterations, self.max_iterations
+        if count > 1 and not self.is_recurrent:
             raise InputError(f"iters is {count}; this model is not recurrent and runs once")
+        if least == most != count:
+            raise InputError(
+                f"iters is {count}; {self._engine.path} always runs {most}: leave it away, or export another"
+            )
+        if most is not None and count > most:
+            raise InputError(f"iters is {count}; {self._engine.path} was exported for 1 to {most}")
         return count
+
+    def _use(self, engine):
+        self._engine, self.info, self.is_recurrent = engine, engine.info, engine.is_recurrent
+        self.default_iterations = engine.default_iterations
+        self.min_iterations, self.max_iterations = engine.min_iterations, engine.max_iterations
 
 
 def _rgb(image):

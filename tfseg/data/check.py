@@ -10,9 +10,9 @@ from PIL import Image
 
 from tfseg.data.images import LabelRule, read_label
 from tfseg.data.manifest import Manifest, check_split, split_files
-from tfseg.data.parallel import with_progress
 from tfseg.data.tfrecord import locate_damage, parse_example
 from tfseg.errors import InputError
+from tfseg.parallel import with_progress
 
 NUM_OVERLAYS = 4
 IGNORED_ROW = "ignored, of all"

@@ -19,9 +19,9 @@ from tfseg.data.manifest import (
     split_files,
     write_manifest,
 )
-from tfseg.data.parallel import Attempt, parallel_map
 from tfseg.errors import RunError
 from tfseg.labels import IGNORE_LABEL
+from tfseg.parallel import Attempt, parallel_map
 
 __all__ = [
     "FEATURES",

@@ -23,11 +23,16 @@ class ConvLSTMCell(keras.layers.Layer):
       input_channels: channels of x, the changing part of the input.
       invariant_channels: channels behind `invariant`; only the initialiser asks.
       kernel_size: side of the kernel.
+
+    Attributes:
+      as_matrix_products: whether a 1x1 kernel multiplies positions as a matrix, which is TensorFlow's faster way. Other
+        programs are better served with convolutions.
     """
 
     def __init__(self, filters, input_channels, invariant_channels=0, kernel_size=1, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.filters, self.input_channels, self.kernel_size = filters, input_channels, kernel_size
+        self.as_matrix_products = kernel_size == 1
         fan_in = kernel_size**2 * (input_channels + filters) + invariant_channels
         shape = [4, kernel_size, kernel_size, input_channels + filters, filters]
         initializer = glorot_normal(fan_in, kernel_size**2 * 4 * filters)
@@ -49,7 +54,7 @@ class ConvLSTMCell(keras.layers.Layer):
         Returns:
           The new (h, c), float32.
         """
-        if self.kernel_size > 1 or (inputs is None and state is None):
+        if not self.as_matrix_products or (inputs is None and state is None):
             return self._step(inputs, state, invariant)
         # With a matrix product of positions TensorFlow fuses bias and sigmoid, with a convolution the bias alone.
         shape = _shape(inputs if state is None else state[0])[:3]

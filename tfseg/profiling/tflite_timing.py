@@ -4,8 +4,6 @@ The child is this module, run as a program: the job comes as JSON on stdin, the 
 """
 
 import functools
-import importlib.metadata
-import importlib.util
 import json
 import os
 import signal
@@ -16,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.errors import InputError
+from tfseg.export import tflite_runtime
 from tfseg.profiling.measurement import MATRIX_SIDE, measure
 
 TIMEOUT = 900  # seconds, of a measurement that ends by itself soon after a minute
@@ -58,10 +57,7 @@ def run(path, calls, rounds, threads):
     return answer["taken"], answer["grown"]
 
 
-def runtime() -> str:
-    """The interpreter's package and version: ai-edge-litert where it is installed, otherwise TensorFlow."""
-    package = "ai-edge-litert" if importlib.util.find_spec("ai_edge_litert") else "tensorflow"
-    return f"{package} {importlib.metadata.version(package)}"
+runtime = tflite_runtime.runtime
 
 
 def _ending(child):
@@ -71,13 +67,7 @@ def _ending(child):
 
 
 def _measure(path, calls, rounds, threads):
-    if importlib.util.find_spec("ai_edge_litert"):
-        from ai_edge_litert.interpreter import Interpreter
-    else:
-        from tensorflow.lite.python.interpreter import Interpreter
-    interpreter = Interpreter(model_path=path, num_threads=threads)
-    # First of all: without it, signatures run without the XNNPACK kernels.
-    interpreter.allocate_tensors()
+    interpreter = tflite_runtime.interpreter(path, threads)
     generator = np.random.default_rng(0)
     matrix = generator.standard_normal([MATRIX_SIDE, MATRIX_SIDE], np.float32)
     prepared = {

@@ -7,11 +7,11 @@ from collections import Counter
 import numpy as np
 
 from tfseg import timing
-from tfseg.data.parallel import with_progress
 from tfseg.errors import InputError
 from tfseg.inference.runner import inference_of
 from tfseg.inference.views import SINGLE_VIEW
 from tfseg.metrics.suite import SegmentationSuite
+from tfseg.parallel import with_progress
 
 LATENCY_ROUNDS = 5
 LATENCY_SECONDS = 30

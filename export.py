@@ -1,0 +1,134 @@
+"""Exports a trained model: SavedModel for TensorFlow Serving, TFLite for phones, ONNX; checked against the model.
+
+python export.py --workdir=runs/demo
+    exports/demo/ gets a SavedModel and two .tflite files of float16 weights: one with the iterations of training, and
+    one that is run step by step. Every file is compared with the model on held-out images.
+python export.py --workdir=model_zoo/camvid_rnn_mobilenet_v2 --data_dir=CamVid --format=tflite_int8 --iters=1,3,6
+    8-bit files of 1, 3 and 6 iterations, calibrated on training images.
+python export.py --workdir=runs/demo --format=tflite --kinds=dynamic
+    A .tflite that is told the number of iterations with every image, and may stop earlier.
+python export.py --workdir=runs/demo --format=savedmodel --size=128x192 --version=2
+    The next version for a server, for images of one size: others are resized.
+python export.py --workdir=runs/demo --format=tflite_int8 --fit_latency=40
+    As many iterations as this machine runs within 40 ms.
+python export.py --workdir=runs/demo --check_only
+    Compares what is in exports/demo with the model once more.
+"""
+
+from absl import flags
+
+from tfseg import commands
+from tfseg.errors import InputError, RunError
+
+WORKDIR = flags.DEFINE_string("workdir", None, "Run directory, folder of the model zoo, or DeepLab weights file.")
+FORMAT = flags.DEFINE_list(
+    "format", ["savedmodel", "tflite_fp16"], "savedmodel, tflite, tflite_fp16, tflite_dynamic, tflite_int8, onnx."
+)
+KINDS = flags.DEFINE_list(
+    "kinds",
+    [],
+    "Of .tflite files: segment (fixed iterations, one call), stream (encode, refine, decode: the caller keeps the "
+    "state), dynamic (iterations with every call); default: the first, and of a recurrent model the second.",
+)
+ITERS = flags.DEFINE_list("iters", [], "Iterations of segment files, e.g. 1,3,6; default is the number trained.")
+MAX_ITERS = flags.DEFINE_integer("max_iters", None, "The most that a file runs; default is the most of training.")
+SIZE = flags.DEFINE_string(
+    "size",
+    None,
+    "HEIGHTxWIDTH of every image; default: a SavedModel takes any size, others that of most images evaluated.",
+)
+NAME = flags.DEFINE_string("name", None, "Name of the model; default is that of --workdir.")
+OUTPUT_DIR = flags.DEFINE_string("output_dir", "exports", "Folder of the exports.")
+VERSION = flags.DEFINE_integer("version", 1, "Of the SavedModel; servers take the highest.", lower_bound=1)
+WEIGHTS = flags.DEFINE_enum("weights", "last", ["last", "best"], "Which weights of a run.")
+OUTPUT_STRIDE = flags.DEFINE_integer("output_stride", None, "8, 16 or 32 instead of the stride of training.")
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Raw data or records for int8 and the check; default is the run's.")
+SPLIT = flags.DEFINE_string("split", None, "Split of the check; default is the run's validation split.")
+CALIBRATION_IMAGES = flags.DEFINE_integer(
+    "calibration_images", 64, "Training images on which int8 measures the range of values.", lower_bound=1
+)
+CHECK_IMAGES = flags.DEFINE_integer(
+    "check_images", 16, "Images on which every file is compared with the model; 0 is no comparison.", lower_bound=0
+)
+CHECK_ONLY = flags.DEFINE_boolean("check_only", False, "Only compare what has been exported.")
+FIT_LATENCY = flags.DEFINE_float(
+    "fit_latency", None, "Milliseconds an image: measure this machine and note the iterations that fit.", lower_bound=0
+)
+THREADS = flags.DEFINE_integer("threads", 1, "Of the TFLite interpreter.", lower_bound=1)
+OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Replace files that are there.")
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise InputError(f"unexpected arguments: {' '.join(argv[1:])}")
+    if WORKDIR.value is None:
+        raise InputError("--workdir is missing: the run directory that train.py wrote, or a folder of the model zoo")
+    if CHECK_ONLY.value and not CHECK_IMAGES.value:
+        raise InputError("--check_only --check_images=0: nothing is left to do")
+    if CHECK_ONLY.value and FIT_LATENCY.value is not None:
+        raise InputError("--check_only changes nothing: leave --fit_latency away")
+    options = _options()
+    from tfseg.artifacts import comparison, exporting
+    from tfseg.predictor import Predictor
+
+    def load(path):
+        # What was written a moment ago, or what a manifest of this folder lists.
+        return Predictor.load(path, trust=not CHECK_ONLY.value, threads=THREADS.value)
+
+    if CHECK_ONLY.value:
+        rows = exporting.check_export(WORKDIR.value, options, load)
+    else:
+        rows = exporting.export_model(WORKDIR.value, options, load, commands.say)
+    if rows:
+        print(comparison.as_markdown(rows))
+    bad = sum(not row.is_good for row in rows)
+    if bad:
+        left = "" if CHECK_ONLY.value else "; nothing was exported (--check_images=0 exports without comparing)"
+        raise RunError(f"{bad} of {len(rows)} comparisons are not good enough{left}")
+    if not CHECK_ONLY.value:
+        print(f"exported: {exporting.folder_of(WORKDIR.value, options)}")
+
+
+def _options():
+    from tfseg.artifacts.plan import FORMATS, TFLITE_KINDS, ExportOptions
+
+    _check_words("format", FORMAT.value, FORMATS)
+    if KINDS.value:
+        _check_words("kinds", KINDS.value, TFLITE_KINDS)
+    if FIT_LATENCY.value is not None and ITERS.value:
+        raise InputError("--iters and --fit_latency exclude each other: the time says how many iterations there are")
+    return ExportOptions(
+        formats=tuple(FORMAT.value),
+        kinds=tuple(KINDS.value),
+        iterations=tuple(sorted({_count(word) for word in ITERS.value})),
+        max_iterations=MAX_ITERS.value,
+        size=commands.parse_size("size", SIZE.value) if SIZE.value else None,
+        name=NAME.value,
+        output_dir=OUTPUT_DIR.value,
+        version=VERSION.value,
+        weights=WEIGHTS.value,
+        output_stride=OUTPUT_STRIDE.value,
+        data_dir=DATA_DIR.value,
+        split=SPLIT.value,
+        calibration_images=CALIBRATION_IMAGES.value,
+        check_images=CHECK_IMAGES.value,
+        fit_latency=FIT_LATENCY.value,
+        threads=THREADS.value,
+        overwrite=OVERWRITE.value,
+    )
+
+
+def _check_words(flag, words, known):
+    for word in words or [""]:
+        if word not in known:
+            raise InputError(f"--{flag}={','.join(words)}: of {', '.join(known)}")
+
+
+def _count(word):
+    if not word.isdecimal() or not 1 <= int(word) <= 1000:
+        raise InputError(f"--iters={word}: numbers from 1, e.g. 1,3,6")
+    return int(word)
+
+
+if __name__ == "__main__":
+    commands.run(main)

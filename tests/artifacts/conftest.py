@@ -1,0 +1,22 @@
+"""An export of a network that is known by heart."""
+
+import pytest
+
+from tests.fake_network import INFO, FakeNetwork
+from tests.training.toy_run import toy_config
+from tfseg.artifacts import plan
+from tfseg.artifacts.plan import ExportOptions
+
+
+@pytest.fixture
+def planned(monkeypatch, tmp_path):
+    """planned(is_recurrent, **options) -> (Export, [path])."""
+
+    def make(is_recurrent=True, **options):
+        config, network = toy_config("records", {}), FakeNetwork(is_recurrent)
+        network.default_iterations = 3 if is_recurrent else 1
+        monkeypatch.setattr(plan, "load_model", lambda *_: (config, INFO, network))
+        export = plan.Export(tmp_path / "road", ExportOptions(output_dir=str(tmp_path / "exports"), **options))
+        return export, [one.path for one in export.planned]
+
+    return make

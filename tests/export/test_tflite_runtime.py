@@ -1,0 +1,153 @@
+"""Files in the .tflite format are run: with and without signatures, quantised, and never when they are damaged."""
+
+import shutil
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.export.toy_exports import changed, converted, kernel
+from tests.fake_network import INFO
+from tfseg.errors import InputError
+from tfseg.export import manifest, tflite_runtime
+
+
+def add_and_double(first, second):
+    return {"sum": first + second, "double": 2 * first}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    path = tmp_path_factory.mktemp("files") / "model.tflite"
+    specs = [tf.TensorSpec([1, 2], name="first"), tf.TensorSpec([1, 2], name="second")]
+    path.write_bytes(converted(add_and_double, *specs))
+    return path
+
+
+@pytest.fixture(scope="module")
+def quantized(tmp_path_factory):
+    """x -> x, where x is from -1 to 1 and stored in 8 bits."""
+    function = tf.function(lambda x: {"y": tf.nn.conv2d(x, tf.ones([1, 1, 1, 1]), 1, "SAME")})
+    function = function.get_concrete_function(tf.TensorSpec([1, 1, 3, 1], name="x"))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: [[np.float32([-1, 0, 1]).reshape(1, 1, 3, 1)]]
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = tf.uint8
+    path = tmp_path_factory.mktemp("files") / "quantized.tflite"
+    path.write_bytes(converter.convert())
+    return path
+
+
+def test_a_signature_is_run_by_names(path):
+    program = tflite_runtime.load(path)
+    [signature] = program.signatures.values()
+    assert signature.inputs["first"] == tflite_runtime.Tensor((1, 2), "float32", 0.0, 0)
+    assert set(signature.outputs) == {"sum", "double"}
+    outputs = program.run("serving_default", {"first": [[1, 2]], "second": [[10, 20]]})
+    np.testing.assert_array_equal(outputs["sum"], [[11, 22]])
+    np.testing.assert_array_equal(outputs["double"], [[2, 4]])
+
+
+def test_what_is_left_out_is_zeros(path):
+    program = tflite_runtime.load(path)
+    program.run("serving_default", {"second": [[10, 20]]})
+    np.testing.assert_array_equal(program.run("serving_default", {"first": [[1, 2]]})["sum"], [[1, 2]])
+
+
+def test_a_file_without_signatures_is_run_by_the_names_of_its_tensors(path, tmp_path):
+    old = tmp_path / "old.tflite"
+    old.write_bytes(changed(path.read_bytes(), lambda model: setattr(model, "signatureDefs", [])))
+    program = tflite_runtime.load(old)
+    [(name, signature)] = program.signatures.items()
+    first, second = sorted(signature.inputs)
+    assert name == "main" and "first" in first and "second" in second
+    outputs = program.run("main", {first: [[1, 2]], second: [[10, 20]]})
+    assert sorted(value.tolist() for value in outputs.values()) == [[[2, 4]], [[11, 22]]]
+
+
+def test_quantised_values_go_in_and_come_out_as_real_ones(quantized):
+    program = tflite_runtime.load(quantized)
+    [(name, signature)] = program.signatures.items()
+    x, y = signature.inputs["x"], signature.outputs["y"]
+    assert (x.dtype, y.dtype) == ("uint8", "uint8")
+    assert x.scale == pytest.approx(2 / 255) and x.zero_point in (127, 128)
+    real = np.float32([-1, 0.5, 9]).reshape(1, 1, 3, 1)  # 9 is the largest that can be stored, which is 1
+    outputs = program.run(name, {"x": real})["y"]
+    assert outputs.dtype == np.float32
+    np.testing.assert_allclose(outputs.ravel(), [-1, 0.5, 1], atol=2 / 255)
+    stored = np.uint8([0, x.zero_point, 255]).reshape(1, 1, 3, 1)
+    np.testing.assert_allclose(program.run(name, {"x": stored})["y"].ravel(), [-1, 0, 1], atol=2 / 255)
+    np.testing.assert_allclose(program.run(name, {})["y"], 0, atol=2 / 255)
+
+
+@pytest.mark.parametrize(
+    "signature,inputs,message",
+    [
+        ("encode", {}, "has no signature encode, only serving_default"),
+        ("serving_default", {"third": [[1, 2]]}, "serving_default has no input third"),
+        ("serving_default", {"first": [[1, 2, 3]]}, "first has the shape 1x3, wanted is 1x2"),
+        ("serving_default", {"first": [1, 2]}, "first has the shape 2, wanted is 1x2"),
+    ],
+)
+def test_wrong_calls_are_one_line(path, signature, inputs, message):
+    with pytest.raises(InputError, match=rf"model\.tflite: {message}"):
+        tflite_runtime.load(path).run(signature, inputs)
+
+
+@pytest.mark.parametrize("trust", [False, True])
+def test_a_damaged_file_never_reaches_the_interpreter(path, tmp_path, monkeypatch, trust):
+    monkeypatch.setattr(tflite_runtime, "interpreter", None)
+    monkeypatch.setattr(tflite_runtime, "_try", None)
+    cut = tmp_path / "cut.tflite"
+    content = path.read_bytes()
+    for share in (0, 25, 50, 75, 90):
+        cut.write_bytes(content[: len(content) * share // 100])
+        with pytest.raises(InputError, match=r"cut\.tflite: damaged, or not a .tflite file \(.+\); export or download"):
+            tflite_runtime.load(cut, trust=trust)
+    with pytest.raises(InputError, match=r"missing\.tflite: cannot be read"):
+        tflite_runtime.load(tmp_path / "missing.tflite", trust=trust)
+
+
+def test_a_file_that_a_manifest_lists_has_to_be_that_file(path, tmp_path, monkeypatch):
+    monkeypatch.setattr(tflite_runtime, "_try", None)
+    shutil.copy(path, tmp_path / "a.tflite")
+    artifacts = {"a.tflite": {"kind": "segment", "sha256": manifest.sha256(path)}}
+    manifest.write(tmp_path, {"format": "tfseg 1", "name": "a", "classes": INFO.to_dict(), "artifacts": artifacts})
+    assert tflite_runtime.load(tmp_path / "a.tflite").listed.path == "a.tflite"
+    (tmp_path / "a.tflite").write_bytes(path.read_bytes() + bytes(4))
+    with pytest.raises(InputError, match="sha256 is .+, the manifest says"):
+        tflite_runtime.load(tmp_path / "a.tflite", trust=True)
+
+
+def test_a_file_that_nothing_lists_is_tried_in_another_process(path, monkeypatch):
+    monkeypatch.setattr(sys, "executable", shutil.which("false"))
+    with pytest.raises(InputError, match=r"model\.tflite: the interpreter cannot run it \(exit code 1\)"):
+        tflite_runtime.load(path)
+    assert tflite_runtime.load(path, trust=True).signatures
+
+
+def test_names_that_are_no_text_are_one_line(path, tmp_path):
+    def rename(model):
+        model.subgraphs[0].tensors[model.subgraphs[0].outputs[0]].name = b"\xc5("
+
+    (tmp_path / "bad.tflite").write_bytes(changed(path.read_bytes(), rename))
+    for trust in (False, True):
+        with pytest.raises(InputError, match=r"bad\.tflite: the interpreter cannot run it \(.*utf-8"):
+            tflite_runtime.load(tmp_path / "bad.tflite", trust=trust)
+
+
+def test_what_the_interpreter_refuses_is_one_line(path, tmp_path):
+    def rename(model):
+        model.operatorCodes[0].builtinCode = model.operatorCodes[0].deprecatedBuiltinCode = 32  # CUSTOM
+        model.operatorCodes[0].customCode = b"Own"
+
+    foreign = tmp_path / "own.tflite"
+    foreign.write_bytes(
+        changed(converted(lambda x: tf.nn.conv2d(x, kernel(1, 1, 3, 2), 1, "SAME"), [1, 4, 4, 3]), rename)
+    )
+    for trust in (False, True):
+        with pytest.raises(InputError, match=r"own\.tflite: the interpreter cannot run it \(.*Own") as caught:
+            tflite_runtime.load(foreign, trust=trust)
+        assert len(str(caught.value).splitlines()) == 1

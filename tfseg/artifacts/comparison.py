@@ -1,0 +1,117 @@
+"""Whether exported files say what the model says: agreement of class ids, and mIoU, on the same images."""
+
+import dataclasses
+
+import numpy as np
+
+from tfseg.inference.runner import inference_of
+from tfseg.inference.views import SINGLE_VIEW, View
+from tfseg.metrics.confusion import count_pairs, label_rows, mean_iou
+from tfseg.parallel import with_progress
+from tfseg.score_tables import percent, table
+
+# Share of pixels that must have the class that the model gives them.
+LEAST_AGREEMENT = {"fp32": 0.999, "fp16": 0.995, "dynamic": 0.99, "int8": 0.98}
+MOST_MIOU_LOST = 0.015
+
+
+@dataclasses.dataclass(frozen=True)
+class Compared:
+    """A file after a number of iterations, beside the model.
+
+    Attributes:
+      path: of the file, relative to the export.
+      precision: key of LEAST_AGREEMENT.
+      iterations: number of them.
+      agreement: share of pixels with the same class, 0 to 1.
+      miou, model_miou: of the file and of the model, 0 to 1; None where the images have no labels.
+      num_images: they were compared on.
+    """
+
+    path: str
+    precision: str
+    iterations: int
+    agreement: float
+    miou: float | None
+    model_miou: float | None
+    num_images: int
+
+    @property
+    def is_good(self) -> bool:
+        """Whether agreement and mIoU are within the tolerance of the precision."""
+        lost = 0 if self.miou is None else self.model_miou - self.miou
+        return self.agreement >= LEAST_AGREEMENT[self.precision] and lost <= MOST_MIOU_LOST
+
+
+class _Counts:
+    """What is counted for one file and one number of iterations."""
+
+    def __init__(self, num_classes):
+        self.same = self.pixels = 0
+        self.matrix, self.model_matrix = (np.zeros([num_classes, num_classes], np.int64) for _ in range(2))
+
+    def add(self, rows, expected, found):
+        num_classes = len(self.matrix)
+        self.same += int(np.count_nonzero(expected == found))
+        self.pixels += expected.size
+        self.matrix += count_pairs(rows, found, num_classes)
+        self.model_matrix += count_pairs(rows, expected, num_classes)
+
+    def mious(self):
+        return [mean_iou(matrix)[0] if matrix.any() else None for matrix in (self.matrix, self.model_matrix)]
+
+
+def compare(network, info, files, examples, num_images) -> list[Compared]:
+    """Runs the model and every file on images.
+
+    Args:
+      network: the model that was exported.
+      info: its DatasetInfo.
+      files: {path: (predictor, precision, tuple of iterations, size)}; the size is None for a file that takes images of
+        any size, otherwise the model sees images resized to it as well.
+      examples: as of `pipeline.eval_examples`.
+      num_images: how many there are.
+    """
+    counts = {(path, n): _Counts(info.num_classes) for path, (_, _, numbers, _) in files.items() for n in numbers}
+    most = max(n for _, n in counts)
+    for example in with_progress(iter(examples.take(num_images)), num_images, "comparing"):
+        image, label = example["image"][0].numpy(), example["label"][0].numpy()
+        rows = label_rows(label, info.num_classes, info.ignore_label)
+        expected = {}
+        for path, (predictor, _, numbers, size) in files.items():
+            if size not in expected:
+                expected[size] = _class_maps(network, image, most, size)
+            for n, found in _found(predictor, image, numbers).items():
+                counts[path, n].add(rows, expected[size][n - 1], found)
+    return [
+        Compared(path, files[path][1], n, count.same / count.pixels, *count.mious(), num_images)
+        for (path, n), count in counts.items()
+    ]
+
+
+def _class_maps(network, image, iterations, size):
+    views = SINGLE_VIEW if size is None else (View(base_size=tuple(size)),)
+    [answer] = inference_of(network).refine([image], iterations, views)
+    return [answer.class_ids(index) for index in range(len(answer))]
+
+
+def _found(predictor, image, numbers):
+    if len(numbers) == 1:
+        return {numbers[0]: predictor.predict(image, numbers[0]).class_ids}
+    maps = predictor.predict_iterations(image, max(numbers))
+    return {n: maps[n - 1] for n in numbers}
+
+
+def as_markdown(rows) -> str:
+    """A table of `Compared`."""
+    lines = [
+        [
+            row.path,
+            str(row.iterations),
+            percent(row.agreement),
+            *("" if value is None else percent(value) for value in (row.miou, row.model_miou)),
+            "yes" if row.is_good else "NO",
+        ]
+        for row in rows
+    ]
+    return table(["file", "iterations", "same class, %", "mIoU, %", "mIoU of the model, %", "good"], lines)

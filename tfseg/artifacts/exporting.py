@@ -1,0 +1,193 @@
+"""Exports a model: all files are made and compared with it before the first takes its place."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from tfseg import flops
+from tfseg.artifacts import comparison, latency
+from tfseg.artifacts.making import entry, make
+from tfseg.artifacts.plan import FORMAT, Export, ExportOptions, Planned
+from tfseg.data import datasets, pipeline
+from tfseg.data.manifest import check_split, split_files
+from tfseg.export import manifest
+from tfseg.inference.views import View, network_inputs, tiling_of
+from tfseg.training.run_directory import weight_arrays
+
+
+def export_model(model, options: ExportOptions, load, say) -> list:
+    """Exports a model: all files, or none.
+
+    Args:
+      model: path, see `load_model`.
+      options: an ExportOptions.
+      load: (path of a file) -> its predictor, for the comparison.
+      say: shows a line to whoever waits.
+    Returns:
+      [comparison.Compared] of every file and number of iterations; nothing has taken its place if one is not good.
+      Empty without a comparison.
+    Raises:
+      InputError: as `Export`, data that int8 or the comparison needs, or a conversion that is not possible.
+    """
+    export = Export(model, options)
+    export.check_target()
+    partial = export.folder.with_name(f".{export.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        images = _calibration_images(export) if any(p.precision == "int8" for p in export.planned) else None
+        entries = _made(export, partial, images, load, say)
+        content = describe(export, entries)
+        manifest.write(partial, content)
+        rows = compare(export, partial, load) if options.check_images else []
+        add_scores(content, rows, options.split or export.config.data.validation_split)
+        if all(row.is_good for row in rows):
+            _take_place(partial, export.folder, content)
+        return rows
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _made(export, folder, images, load, say):
+    """Makes all files; {path: entry of the manifest}."""
+    milliseconds, threads, entries = export.options.fit_latency, export.options.threads, {}
+    for index, planned in enumerate(export.planned):
+        choice = None
+        if milliseconds is not None and planned.kind == "segment":
+            planned, choice = latency.fitted(export, planned, load, milliseconds, images)
+            export.planned[index] = planned
+        make(export, planned, folder, images)
+        if milliseconds is not None and planned.kind in ("savedmodel", "stream", "dynamic"):
+            choice = latency.measured(export, load(folder / planned.path), milliseconds)
+        entries[planned.path] = entry(export, planned, folder)
+        say(f"{planned.path}: {entries[planned.path]['bytes'] / 1e6:.2f} MB{f'; {choice}' if choice else ''}")
+        if choice:
+            entries[planned.path]["budget"] = latency.note(export, choice, threads)
+    return entries
+
+
+def check_export(model, options: ExportOptions, load) -> list:
+    """Compares an export that is there with the model; arguments, returns and errors as `export_model`."""
+    export = Export(model, options)
+    artifacts = manifest.read(export.folder)["artifacts"]
+    export.planned = [
+        Planned(path, facts["kind"], facts["precision"], facts["iterations"]) for path, facts in artifacts.items()
+    ]
+    return compare(export, export.folder, load)
+
+
+def folder_of(model, options: ExportOptions) -> Path:
+    """Where an export is."""
+    return Path(options.output_dir) / (options.name or Path(model).resolve().name)
+
+
+def compare(export, folder, load) -> list:
+    """Every planned file beside the model on images of a split; arguments as `export_model`."""
+    options = export.options
+    examples, count = _examples(export, options.split or export.config.data.validation_split)
+    wanted = min(options.check_images, count)
+    files = {}
+    for planned in export.planned:
+        if planned.kind == "onnx":  # TensorFlow has nothing that runs it
+            continue
+        size = export.description(planned)["size"]
+        predictor = load(folder / planned.path)
+        files[planned.path] = (predictor, planned.precision, export.counts_of(planned), size and tuple(size))
+    if not files:
+        return []
+    return comparison.compare(export.network, export.info, files, examples.shard(count // wanted, 0), wanted)
+
+
+def describe(export, entries) -> dict:
+    """The manifest of an export; `entries` are those of its files."""
+    network, options = export.network, export.options
+    gmacs = flops.executed_gmacs(network, export.size, export.max_iterations)
+    sha256 = _weights_sha256(network)
+    return {
+        "format": FORMAT,
+        "name": export.name,
+        "classes": export.info.to_dict(),
+        "is_recurrent": network.is_recurrent,
+        "padding": network.padding,
+        "stride": network.canvas_stride,
+        "input": {
+            "color": "RGB",
+            "range": [0, 255],
+            "mean": 0,
+            "std": 1,
+            "size": list(options.size) if options.size else None,
+        },
+        "iterations": {"default": network.default_iterations, "max": export.max_iterations},
+        "cost": [
+            {"iterations": n, "size": list(export.size), "gmacs": value, "gflops": 2 * value, "miou": None}
+            for n, value in enumerate(gmacs, 1)
+        ],
+        "miou_split": None,
+        "miou_images": None,
+        "artifacts": {path: facts | {"weights_sha256": sha256} for path, facts in entries.items()},
+    }
+
+
+def add_scores(content, rows, split):
+    """Writes what was compared into a manifest: of every file, and the model's own mIoU after each iteration."""
+    for row in rows:
+        scores = {"agreement": row.agreement, "miou": row.miou, "model_miou": row.model_miou, "images": row.num_images}
+        content["artifacts"][row.path].setdefault("check", {})[str(row.iterations)] = scores
+        if row.model_miou is not None and row.iterations <= len(content["cost"]):
+            content["cost"][row.iterations - 1]["miou"] = row.model_miou
+            content |= {"miou_split": split, "miou_images": row.num_images}
+
+
+def _examples(export, split):
+    """(examples as of `pipeline.eval_examples`, how many there are)."""
+    data = export.config.data
+    data_dir, facts = datasets.open_dataset(data.dataset, export.options.data_dir or data.data_dir)
+    check_split(facts, data_dir, split, expected_info=export.info)
+    return pipeline.eval_examples(split_files(facts, data_dir, split), facts.info), facts.splits[split].num_examples
+
+
+def _calibration_images(export):
+    """[count, height, width, 3] uint8, from all over the training split, as the network sees them."""
+    examples, count = _examples(export, export.config.data.train_split)
+    wanted = min(export.options.calibration_images, count)
+    images = []
+    for example in examples.shard(count // wanted, 0).take(wanted):
+        [seen] = network_inputs(example["image"][0].numpy(), View(base_size=export.size), tiling_of(export.size))
+        images.append(np.rint(seen[0]).clip(0, 255).astype(np.uint8))
+    return np.stack(images)
+
+
+def _weights_sha256(network):
+    digest = hashlib.sha256()
+    for name, array in sorted(weight_arrays(network).items()):
+        digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _take_place(partial, folder, content):
+    """Moves the files of `partial` to the export; its manifest comes last, and keeps what was exported before."""
+    if (folder / manifest.FILE_NAME).exists():
+        content = content | {"artifacts": manifest.read(folder)["artifacts"] | content["artifacts"]}
+    (partial / manifest.FILE_NAME).unlink()
+    moved = [path for path in content["artifacts"] if (partial / path).exists()]
+    for path in moved:
+        _move(partial / path, folder / path)
+    # What stands beside a SavedModel.
+    for path in sorted(file.relative_to(partial) for file in partial.rglob("*") if file.is_file()):
+        _move(partial / path, folder / path)
+    manifest.write(folder, content)
+
+
+def _move(source: Path, target: Path):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        if target.is_dir():
+            target.rename(old)
+    os.replace(source, target)
+    shutil.rmtree(old, ignore_errors=True)

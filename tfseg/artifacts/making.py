@@ -1,0 +1,59 @@
+"""Makes single files of a model, and says what is in them."""
+
+from tfseg.artifacts.plan import Export, Planned
+from tfseg.export import compatibility, conversion, manifest, metadata, onnx_model, service, serving_files, tflite_file
+from tfseg.export.functions import NetworkFunctions
+from tfseg.profiling import exported_cost
+from tfseg.training.run_directory import write_atomically
+
+
+def make(export: Export, planned: Planned, folder, images=None):
+    """Writes one file or SavedModel into a folder.
+
+    Args:
+      folder: takes the place of the export's.
+      images: for int8: [count, height, width, 3] uint8, on which ranges are measured.
+    Raises:
+      InputError: a conversion that is not possible.
+    """
+    path, description = folder / planned.path, export.description(planned)
+    if planned.kind == "savedmodel":
+        service.save(export.network, path, description, export.max_iterations, export.options.size)
+        serving_files.write(folder / "serving", export.name, description)
+        return
+    functions = NetworkFunctions(export.network, export.size)
+    if planned.kind == "onnx":
+        write_atomically(path, onnx_model.convert(functions.holder, functions.segment(planned.iterations)))
+        return
+    signatures = {
+        "segment": lambda: functions.segment(planned.iterations),
+        "stream": functions.stream,
+        "dynamic": lambda: functions.dynamic(export.max_iterations),
+    }[planned.kind]()
+    content = conversion.convert(functions.holder, signatures, planned.precision, images, export.max_iterations)
+    write_atomically(path, metadata.with_metadata(content, description))
+
+
+def entry(export: Export, planned: Planned, folder) -> dict:
+    """What the manifest says of a file: kind, size, sha256, operators, verdict on GPUs, GFLOPs of every signature."""
+    path = folder / planned.path
+    facts = {"kind": planned.kind, "precision": planned.precision, "iterations": planned.iterations}
+    facts |= {"bytes": _num_bytes(path), "sha256": manifest.sha256(path)}
+    counts = list(range(1, export.max_iterations + 1))
+    if planned.kind == "onnx":
+        return facts
+    if planned.kind == "savedmodel":
+        costs = exported_cost.profile_saved_model(path, export.size, counts, rounds=0)
+    else:
+        facts["operators"] = compatibility.operators(tflite_file.read(path))
+        facts["gpu"] = compatibility.gpu_verdict(path)
+        costs = exported_cost.profile_tflite(path, counts if planned.kind == "dynamic" else None, rounds=0)
+    facts["gflops"] = [
+        {"signature": cost.signature, "iterations": cost.iterations, "gflops": cost.executed_gflops} for cost in costs
+    ]
+    return facts
+
+
+def _num_bytes(path):
+    files = [path] if path.is_file() else [file for file in path.rglob("*") if file.is_file()]
+    return sum(file.stat().st_size for file in files)

@@ -1,0 +1,187 @@
+"""What is exported of a model: which files, of which kind and precision, after how many iterations."""
+
+import contextlib
+import dataclasses
+import json
+from pathlib import Path
+
+from tfseg import architectures
+from tfseg.errors import InputError
+from tfseg.export.conversion import PRECISIONS
+from tfseg.training.deeplab_file import load_model
+
+FORMATS = {"savedmodel": "fp32", "tflite": "fp32"} | {f"tflite_{p}": p for p in PRECISIONS[1:]} | {"onnx": "fp32"}
+TFLITE_KINDS = ("segment", "stream", "dynamic")
+FORMAT = "tfseg 1"
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportOptions:
+    """What is exported, and from where.
+
+    Attributes:
+      formats: keys of FORMATS.
+      kinds: of .tflite files, of TFLITE_KINDS: "segment" has a fixed number of iterations, "stream" takes and returns
+        the state, "dynamic" takes the number of iterations. Empty: the first, and of a recurrent model the second.
+      iterations: one "segment" file each; empty is the number trained.
+      max_iterations: the most that a file runs; None is the most that training ran.
+      size: (height, width) of every image; None: a SavedModel takes any, other files have that of most images of the
+        last evaluation, or else of training.
+      name: of the model; None is the run's.
+      output_dir: folder of the exports.
+      version: of the SavedModel; servers take the highest.
+      weights, output_stride: as `load_model`.
+      data_dir, split: images of the check; None are those that the run knows.
+      calibration_images: images of the training split on which int8 measures ranges.
+      check_images: how many images all files are compared on; 0 is no check.
+      fit_latency: milliseconds an image on this machine: segment files get the iterations that fit, the manifest notes
+        them for the others.
+      threads: of the TFLite interpreter.
+      overwrite: replace files that are there.
+    """
+
+    formats: tuple[str, ...] = ("savedmodel", "tflite_fp16")
+    kinds: tuple[str, ...] = ()
+    iterations: tuple[int, ...] = ()
+    max_iterations: int | None = None
+    size: tuple[int, int] | None = None
+    name: str | None = None
+    output_dir: str = "exports"
+    version: int = 1
+    weights: str = "last"
+    output_stride: int | None = None
+    data_dir: str | None = None
+    split: str | None = None
+    calibration_images: int = 64
+    check_images: int = 16
+    fit_latency: float | None = None
+    threads: int = 1
+    overwrite: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Planned:
+    """A file to be made: where (relative to the export), of which kind and precision, after how many iterations."""
+
+    path: str
+    kind: str
+    precision: str
+    iterations: int
+
+
+class Export:
+    """A model on its way into files.
+
+    Args:
+      model: path, see `load_model`.
+      options: an ExportOptions.
+    Raises:
+      InputError: no such model, or options that do not fit it.
+    """
+
+    def __init__(self, model, options: ExportOptions):
+        self.options = options
+        self.config, self.info, network = load_model(model, options.weights, options.output_stride)
+        self.network = _hoisted(network, self.config.model)
+        self.name = options.name or Path(model).resolve().name
+        self.size = options.size or _usual_size(model, self.config)
+        if not self.network.is_recurrent and options.iterations not in ((), (1,)):
+            raise InputError(f"--iters does not apply: {model} is not recurrent and runs once")
+        self.iterations = options.iterations or (self.network.default_iterations,)
+        self.max_iterations = _max_iterations(self.network, self.config.model, options)
+        self.folder = Path(options.output_dir) / self.name
+        self.planned = self._plan()
+
+    def _plan(self):
+        files = []
+        for name in self.options.formats:
+            if name == "savedmodel":
+                path = f"serving/{self.name}/{self.options.version}"
+                files.append(Planned(path, "savedmodel", "fp32", self.network.default_iterations))
+            elif name == "onnx":
+                files += [Planned(f"{self.name}_segment_{n}.onnx", "onnx", "fp32", n) for n in self.iterations]
+            else:
+                files += self._plan_tflite(FORMATS[name])
+        return files
+
+    def _plan_tflite(self, precision):
+        for kind in self.options.kinds or (TFLITE_KINDS[:2] if self.network.is_recurrent else TFLITE_KINDS[:1]):
+            if kind == "segment":
+                for n in self.iterations:
+                    yield self.renumbered(Planned("", kind, precision, n), n)
+            elif not self.network.is_recurrent:
+                raise InputError(f"--kinds={kind} is for recurrent models; this one runs once")
+            elif kind == "dynamic" and precision == "int8":
+                raise InputError(
+                    "--kinds=dynamic has no int8 form, on which the converter crashes; take segment or stream"
+                )
+            else:
+                path = f"{self.name}_{kind}_{precision}.tflite"
+                yield Planned(path, kind, precision, self.network.default_iterations)
+
+    def renumbered(self, planned, iterations) -> Planned:
+        """A segment file with another number of iterations."""
+        path = f"{self.name}_segment_{iterations}_{planned.precision}.tflite"
+        return dataclasses.replace(planned, path=path, iterations=iterations)
+
+    def description(self, planned) -> dict:
+        """What every file says about itself."""
+        has_any_size = planned.kind == "savedmodel" and self.options.size is None
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "classes": self.info.to_dict(),
+            "is_recurrent": self.network.is_recurrent,
+            "iterations": planned.iterations,
+            "max_iterations": planned.iterations if planned.kind in ("segment", "onnx") else self.max_iterations,
+            "size": None if has_any_size else list(self.size),
+            "padding": self.network.padding,
+            "stride": self.network.canvas_stride,
+            "kind": planned.kind,
+            "precision": planned.precision,
+        }
+
+    def counts_of(self, planned) -> tuple[int, ...]:
+        """Numbers of iterations that a file can run."""
+        return (
+            (planned.iterations,) if planned.kind in ("segment", "onnx") else tuple(range(1, self.max_iterations + 1))
+        )
+
+    def check_target(self):
+        """Raises InputError where a file is there already and is not to be replaced."""
+        there = [planned.path for planned in self.planned if (self.folder / planned.path).exists()]
+        if there and not self.options.overwrite:
+            raise InputError(
+                f"{self.folder / there[0]}: exists already; take another --name or --version, or --overwrite"
+            )
+
+
+def _hoisted(network, model_config):
+    """The same function with what does not change computed once an image, which is what is exported."""
+    if getattr(model_config, "hoist", True):
+        return network
+    hoisted = architectures.build(dataclasses.replace(model_config, hoist=True), network.num_classes)
+    hoisted.set_weights(network.get_weights())
+    return hoisted
+
+
+def _usual_size(model, config):
+    """(height, width) of most images of the last evaluation, or else of training."""
+    for report in ("report/metrics.json", "metrics.json"):
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            return tuple(json.loads((Path(model) / report).read_text())["protocol"]["cost_size"])
+    return tuple(config.data.crop_size)
+
+
+def _max_iterations(network, model_config, options):
+    if not network.is_recurrent:
+        return 1
+    if options.max_iterations is not None and options.max_iterations < network.default_iterations:
+        raise InputError(
+            f"--max_iters={options.max_iterations}: at least {network.default_iterations}, the model's own"
+        )
+    trained = max(network.default_iterations, *(getattr(model_config, "iterations_range", None) or [1]))
+    most = options.max_iterations or max(trained, *options.iterations, 1)
+    if options.iterations and max(options.iterations) > most:
+        raise InputError(f"--iters={max(options.iterations)} is more than --max_iters={most}")
+    return most

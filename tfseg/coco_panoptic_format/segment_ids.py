@@ -1,0 +1,35 @@
+"""Segment ids as colours of a PNG."""
+
+import numpy as np
+from PIL import Image
+
+from tfseg.errors import InputError
+
+VOID_ID = 0
+NUM_IDS = 256**3
+
+
+def read_ids(path) -> np.ndarray:
+    """[height, width] int32 segment ids of a PNG, 0 to 256**3 - 1. Raises InputError naming the file."""
+    try:
+        with Image.open(path) as image:
+            if image.format != "PNG" or image.mode != "RGB":
+                raise InputError(f"{path}: {image.format} file of mode {image.mode}; segment ids are in an RGB PNG")
+            return decode_ids(np.asarray(image))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file, but an annotation names it") from None
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); is the file whole?") from None
+
+
+def decode_ids(colors) -> np.ndarray:
+    """[height, width] int32 segment ids of [height, width, 3] uint8 colours."""
+    bytes_of_ids = np.zeros([*colors.shape[:2], 4], np.uint8)
+    bytes_of_ids[..., :3] = colors
+    return bytes_of_ids.view("<i4")[..., 0]
+
+
+def encode_ids(segment_ids) -> np.ndarray:
+    """[height, width, 3] uint8 colours of [height, width] integers from 0 to 256**3 - 1; inverse of `decode_ids`."""
+    bytes_of_ids = np.ascontiguousarray(segment_ids, "<i4").view(np.uint8)
+    return bytes_of_ids.reshape([*np.shape(segment_ids), 4])[..., :3]

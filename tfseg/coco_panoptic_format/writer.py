@@ -1,0 +1,158 @@
+"""Panoptic maps to PNGs and a JSON file, for other programs to score and show."""
+
+import contextlib
+import io
+import json
+import operator
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tfseg.coco_panoptic_format.segment_ids import NUM_IDS, VOID_ID, encode_ids
+from tfseg.errors import InputError, RunError
+from tfseg.labels import DatasetInfo
+
+
+class PanopticWriter:
+    """Writes the PNGs one by one and the JSON file at the end; without an error, as a context manager.
+
+        with PanopticWriter("val.json", info) as writer:
+            writer.add(1, "frankfurt_000000", panoptic_ids)
+
+    PNGs go to the folder that is called like the JSON file without .json. The id of a segment is its panoptic id +
+    label_divisor, so none is 0, and id // label_divisor - 1 is its class. Every file has its final name only when it is
+    whole.
+
+    Args:
+      json_path: its folders are made.
+      info: what class ids mean.
+      category_ids: class id -> category id of the data set; None: class ids are category ids.
+      has_crowds: the maps are labels, where instance 0 of a thing is a crowd; else it is a segment like any other.
+    Raises:
+      InputError: classes and divisor for which 24 bits are too few; another ending than .json.
+    """
+
+    def __init__(self, json_path, info: DatasetInfo, category_ids=None, has_crowds: bool = False):
+        if (info.num_classes + 1) * info.label_divisor > NUM_IDS:
+            raise InputError(
+                f"{info.name}: {info.num_classes} classes with the label divisor {info.label_divisor} need segment ids "
+                f"of {NUM_IDS} and above; take a smaller divisor"
+            )
+        if Path(json_path).suffix != ".json":
+            raise InputError(f"{json_path}: a JSON file with the ending .json; the folder of its PNGs has none")
+        self.json_path, self.info, self.has_crowds = Path(json_path), info, has_crowds
+        self.category_ids = [int(each) for each in category_ids or range(info.num_classes)]
+        if len(self.category_ids) != info.num_classes:
+            raise ValueError(f"{len(self.category_ids)} category ids for {info.num_classes} classes")
+        self._images, self._annotations = {}, []
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, error_type, error, traceback):
+        if error_type is None:
+            self.close()
+
+    def add(self, image_id, name: str, panoptic_ids):
+        """Writes the PNG of an image.
+
+        Args:
+          image_id: a whole number or text.
+          name: of the PNG, without .png; may have folders.
+          panoptic_ids: [height, width] integers, class id * label_divisor + instance id; the ignored class is void.
+        Raises:
+          InputError: an id of no class, an image that was added before.
+          RunError: the file cannot be written.
+        """
+        image_id = image_id if isinstance(image_id, str) else operator.index(image_id)
+        if image_id in self._images:
+            raise InputError(f"{self.json_path}: image {image_id!r} is added twice")
+        segment_ids = self._segment_ids(np.asarray(panoptic_ids, np.int64), name)
+        buffer = io.BytesIO()
+        Image.fromarray(encode_ids(segment_ids)).save(buffer, "PNG")
+        write_whole(self.json_path.with_suffix("") / f"{name}.png", buffer.getvalue())
+        height, width = segment_ids.shape
+        self._images[image_id] = {"id": image_id, "file_name": f"{name}.png", "height": height, "width": width}
+        self._annotations.append(
+            {"image_id": image_id, "file_name": f"{name}.png", "segments_info": self._segments_info(segment_ids)}
+        )
+
+    def close(self):
+        """Writes the JSON file. Raises RunError."""
+        info = self.info
+        categories = [
+            {"id": category_id, "name": name, "isthing": int(class_id in info.thing_ids), "color": list(color)}
+            for class_id, (category_id, name, color) in enumerate(
+                zip(self.category_ids, info.class_names, info.colors, strict=True)
+            )
+        ]
+        content = {
+            "images": list(self._images.values()),
+            "annotations": self._annotations,
+            "categories": categories,
+        }
+        write_whole(self.json_path, (json.dumps(content) + "\n").encode())
+
+    def _segment_ids(self, panoptic_ids, name):
+        class_ids = panoptic_ids // self.info.label_divisor
+        is_void = class_ids == self.info.ignore_label
+        is_unknown = ((class_ids < 0) | (class_ids >= self.info.num_classes)) & ~is_void
+        if is_unknown.any():
+            raise InputError(
+                f"{name}: the panoptic id {panoptic_ids[is_unknown][0]} is of none of the {self.info.num_classes} "
+                f"classes; is an instance id at or above the label divisor {self.info.label_divisor}?"
+            )
+        return np.where(is_void, VOID_ID, panoptic_ids + self.info.label_divisor)
+
+    def _segments_info(self, segment_ids):
+        entries = []
+        for segment_id, area, bbox in segment_geometry(segment_ids):
+            class_id, instance_id = divmod(segment_id - self.info.label_divisor, self.info.label_divisor)
+            is_crowd = self.has_crowds and class_id in self.info.thing_ids and instance_id == 0
+            entry = {"id": segment_id, "category_id": self.category_ids[class_id], "iscrowd": int(is_crowd)}
+            entries.append(entry | {"area": area, "bbox": bbox})
+        return entries
+
+
+def segment_geometry(segment_ids) -> list[tuple[int, int, list[int]]]:
+    """(id, area in pixels, bounding box [x, y, width, height]) of every segment, Python integers, by ascending id.
+
+    Args:
+      segment_ids: [height, width] integers, 0 is void.
+    """
+    height, width = segment_ids.shape
+    is_start = np.ones([height, width], bool)
+    is_start[:, 1:] = segment_ids[:, 1:] != segment_ids[:, :-1]
+    starts = np.flatnonzero(is_start)
+    lengths = np.diff(starts, append=height * width)
+    ids, numbers = np.unique(segment_ids.reshape(-1)[starts], return_inverse=True)
+    rows, columns = np.divmod(starts, max(width, 1))
+    areas = np.bincount(numbers, lengths, len(ids)).astype(np.int64)
+    top, left = np.full([2, len(ids)], max(height, width))
+    bottom, right = np.zeros([2, len(ids)], np.int64)
+    for reduce, extremes, values in (
+        (np.minimum, top, rows),
+        (np.minimum, left, columns),
+        (np.maximum, bottom, rows + 1),
+        (np.maximum, right, columns + lengths),
+    ):
+        reduce.at(extremes, numbers, values)
+    boxes = np.stack([left, top, right - left, bottom - top], -1).tolist()
+    segments = zip(ids.tolist(), areas.tolist(), boxes, strict=True)
+    return [segment for segment in segments if segment[0] != VOID_ID]
+
+
+def write_whole(path, data: bytes):
+    """Writes under another name beside `path` and renames; its folders are made. Raises RunError."""
+    path = Path(path)
+    part = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.write_bytes(data)
+        os.replace(part, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink()
+        raise RunError(f"{path}: cannot be written ({error.strerror})") from None

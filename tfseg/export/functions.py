@@ -1,0 +1,123 @@
+"""A network as functions of one image of a fixed size, as converters want them."""
+
+import contextlib
+
+import tensorflow as tf
+
+from tfseg.errors import InputError
+from tfseg.layers.resize import upsample
+
+SEGMENT = "serving_default"
+
+
+class NetworkFunctions:
+    """Traces what is exported of a network; the graphs are hoisted and consist of convolutions.
+
+    Args:
+      network: has `encode`, `refine`, `is_recurrent`, `canvas_stride` and `padding`.
+      size: (height, width) of the image, pixels.
+
+    Attributes:
+      holder: tf.Module that has the variables, and nothing else of the network.
+
+    Every method returns {name of the signature: ConcreteFunction}. Images are [1, height, width, 3] float32 RGB, 0 to
+    255; logits [1, height, width, num_classes].
+    """
+
+    def __init__(self, network, size):
+        self.network, self._size = network, tuple(size)
+        self.holder = tf.Module()
+        self.holder.network_variables = list(network.variables)
+
+    def segment(self, iterations):
+        """serving_default(image) -> logits, after a fixed number of iterations (of a recurrent network)."""
+
+        def run(image):
+            features, state = self.network.encode(image, training=False), None
+            for _ in range(iterations if self.network.is_recurrent else 1):
+                state = self.network.refine(features, state)
+            return {"logits": self._enlarged(state["canvas"])}
+
+        return {SEGMENT: self._traced(run, {"image": self._image()})}
+
+    def stream(self):
+        """encode(image) -> features, refine(features, state) -> state, decode(canvas) -> logits.
+
+        A stream starts with a state of zeros. Raises InputError for a network that is not recurrent.
+        """
+        self._check_is_recurrent("a stream")
+        encode = self._traced(lambda image: self.network.encode(image, training=False), {"image": self._image()})
+        features = _specs(encode.structured_outputs)
+        state = _specs(self._traced(lambda **inputs: self.network.refine(inputs), features).structured_outputs)
+
+        def refine(**inputs):
+            return self.network.refine(*({name: inputs[name] for name in part} for part in (features, state)))
+
+        def decode(canvas):
+            return {"logits": self._enlarged(canvas)}
+
+        return {
+            "encode": encode,
+            "refine": self._traced(refine, features | state),
+            "decode": self._traced(decode, {"canvas": state["canvas"]}),
+        }
+
+    def dynamic(self, max_iterations):
+        """serving_default(image, iterations int32 [1], tolerance float32 [1]) -> logits, iterations int32 [1] that ran.
+
+        `iterations` is clamped to 1..max_iterations. Fewer are run once the share of canvas positions whose class has
+        changed in an iteration is at most `tolerance`; below 0 it never stops the loop. Raises InputError for a network
+        that is not recurrent.
+        """
+        self._check_is_recurrent("a number of iterations at run time")
+
+        def run(image, iterations, tolerance):
+            features = self.network.encode(image, training=False)
+            limit = tf.clip_by_value(iterations[0], 1, max_iterations)
+
+            def step(count, _, state):
+                refined = self.network.refine(features, state)
+                before, after = (tf.argmax(part["canvas"], -1, tf.int32) for part in (state, refined))
+                return count + 1, tf.reduce_mean(tf.cast(tf.not_equal(before, after), tf.float32)), refined
+
+            count, _, state = tf.while_loop(
+                lambda count, changed, _: tf.logical_and(count < limit, changed > tolerance[0]),
+                step,
+                (tf.constant(1), tf.constant(1.0), self.network.refine(features)),
+            )
+            return {"logits": self._enlarged(state["canvas"]), "iterations": tf.reshape(count, [1])}
+
+        specs = {"iterations": tf.TensorSpec([1], tf.int32), "tolerance": tf.TensorSpec([1], tf.float32)}
+        return {SEGMENT: self._traced(run, {"image": self._image()} | specs)}
+
+    def _image(self):
+        return tf.TensorSpec([1, *self._size, 3], tf.float32)
+
+    def _enlarged(self, canvas):
+        return upsample(canvas, self._size, self.network.canvas_stride, self.network.padding)
+
+    def _check_is_recurrent(self, what):
+        if not self.network.is_recurrent:
+            raise InputError(f"{what} is for recurrent models; this one runs once")
+
+    def _traced(self, function, specs):
+        named = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in specs.items()}
+        with as_convolutions(self.network):
+            return tf.function(function).get_concrete_function(**named)
+
+
+@contextlib.contextmanager
+def as_convolutions(network):
+    """What is traced inside has convolutions where TensorFlow is faster with matrix products, see `ConvLSTMCell`."""
+    cells = [layer for layer in network.submodules if getattr(layer, "as_matrix_products", False)]
+    for cell in cells:
+        cell.as_matrix_products = False
+    try:
+        yield
+    finally:
+        for cell in cells:
+            cell.as_matrix_products = True
+
+
+def _specs(outputs):
+    return {name: tf.TensorSpec(spec.shape, spec.dtype) for name, spec in outputs.items()}

@@ -1,0 +1,170 @@
+"""The manifest of a folder of exports: what was made of a model, and the sha256 of every artifact.
+
+It is written last: a folder without it is an export that did not finish.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import re
+from pathlib import Path, PurePosixPath
+
+from tfseg.errors import InputError
+from tfseg.labels import DatasetInfo
+
+FILE_NAME = "manifest.json"
+FORMAT = "tfseg 1"
+# From the folder of a SavedModel, serving/NAME/VERSION, to that of all exports.
+LEVELS_ABOVE_SAVED_MODEL = 3
+
+
+@dataclasses.dataclass(frozen=True)
+class Listed:
+    """An artifact that a manifest lists, with the sha256 that stands there.
+
+    Attributes:
+      folder: that of the manifest.
+      path: of the artifact, relative to it, with slashes.
+      values: what the manifest says of the artifact: "kind", "precision", "sha256", ...
+    """
+
+    folder: Path
+    path: str
+    values: dict
+
+
+def write(folder, manifest: dict):
+    """Writes `folder`/manifest.json so that it is there whole or not at all.
+
+    Raises:
+      InputError: `read` would not accept it.
+    """
+    path = Path(folder) / FILE_NAME
+    _checked(manifest, path)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(manifest, indent=1) + "\n")
+    os.replace(partial, path)
+
+
+def read(folder) -> dict:
+    """The manifest of a folder of exports, JSON types.
+
+    Raises:
+      InputError: there is none, it is damaged, or it belongs to something else.
+    """
+    path = Path(folder) / FILE_NAME
+    try:
+        return _checked(_parsed(path), path)
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{folder}: no exports here, or unfinished ones: it has no {FILE_NAME}") from None
+
+
+def check(artifact) -> Listed | None:
+    """Compares a file or a SavedModel folder with the manifest that lists it.
+
+    Args:
+      artifact: path of a file, whose manifest stands beside it, or of a SavedModel folder, whose manifest stands at
+        most LEVELS_ABOVE_SAVED_MODEL above.
+    Returns:
+      None if no manifest of ours lists it.
+    Raises:
+      InputError: it was changed or cut since, or a manifest is damaged.
+    """
+    listed = find(artifact)
+    if listed is None:
+        return None
+    actual, wanted = sha256(artifact), listed.values["sha256"]
+    if actual != wanted:
+        raise InputError(
+            f"{artifact}: sha256 is {actual}, the manifest says {wanted}; export or download it again "
+            f"({listed.folder / FILE_NAME})"
+        )
+    return listed
+
+
+def find(artifact) -> Listed | None:
+    """Where a file or a SavedModel folder is listed; see `check`, which compares it, too."""
+    # Not resolved: a link to a file elsewhere is the file that stands here.
+    absolute = Path(os.path.abspath(artifact))
+    for folder in list(absolute.parents)[: LEVELS_ABOVE_SAVED_MODEL if absolute.is_dir() else 1]:
+        try:
+            values = _parsed(folder / FILE_NAME)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        if not _is_ours(values):
+            continue  # many programs have a manifest.json
+        path = absolute.relative_to(folder).as_posix()
+        artifacts = _checked(values, folder / FILE_NAME)["artifacts"]
+        if path in artifacts:
+            return Listed(folder, path, artifacts[path])
+    return None
+
+
+def sha256(artifact) -> str:
+    """Of a file's content; of a folder, of the lines "<sha256>  <relative path>" of all files in it, sorted. Hex.
+
+    Raises:
+      InputError: something cannot be read, or the folder has a link to another folder, whose files would not count.
+    """
+    artifact = Path(artifact)
+    if not artifact.is_dir():
+        return _file_sha256(artifact)
+    lines = []
+    for folder, folders, files in os.walk(artifact):
+        for name in folders:
+            if (Path(folder) / name).is_symlink():
+                raise InputError(f"{Path(folder) / name}: a link to a folder; put the folder itself there")
+        for path in (Path(folder) / name for name in files):
+            lines.append(f"{_file_sha256(path)}  {path.relative_to(artifact).as_posix()}\n")
+    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+
+
+def _file_sha256(path):
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def _parsed(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except (OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"{path}: damaged ({reason}); export or download the folder again") from error
+
+
+def _is_ours(values):
+    return isinstance(values, dict) and str(values.get("format", "")).startswith(FORMAT.split()[0])
+
+
+def _checked(values, path):
+    """The values, if they can be those of a manifest."""
+    if not _is_ours(values):
+        raise InputError(f"{path}: not the manifest of exports (its format is not {FORMAT!r})")
+    if values["format"] != FORMAT:
+        raise InputError(f"{path}: its format is {values['format']!r}, this version reads {FORMAT!r}; update tfseg")
+    try:
+        if not isinstance(values["name"], str):
+            raise ValueError("its name is not a text")
+        DatasetInfo.from_dict(values["classes"])
+        for artifact, entry in values["artifacts"].items():
+            _check_artifact(artifact, entry)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        reason = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+        raise InputError(f"{path}: damaged ({reason}); export or download the folder again") from error
+    return values
+
+
+def _check_artifact(path, entry):
+    pure = PurePosixPath(path)
+    if pure.is_absolute() or ".." in pure.parts or pure.as_posix() != path or path == ".":
+        raise ValueError(f"artifact {path!r} is not a path within the folder")
+    if not isinstance(entry["kind"], str):
+        raise ValueError(f"the kind of {path} is {entry['kind']!r}")
+    if not re.fullmatch("[0-9a-f]{64}", str(entry["sha256"])):
+        raise ValueError(f"the sha256 of {path} is {entry['sha256']!r}")

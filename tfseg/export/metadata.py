@@ -1,0 +1,270 @@
+"""Writes and reads what a .tflite file says about itself: names, normalisation, labels, and tfseg's own description.
+
+It lies in a FlatBuffer inside of the model (`metadata_tables`) and in a zip archive of small files behind it.
+MediaPipe's ImageSegmenter does not run a model without it.
+"""
+
+import contextlib
+import dataclasses
+import io
+import json
+import math
+import struct
+import zipfile
+import zlib
+
+import flatbuffers
+from tensorflow.lite.python import schema_py_generated as schema
+
+from tfseg.errors import InputError
+from tfseg.export import flatbuffer, metadata_tables, tflite_file
+
+# The name of the metadata in a model, of MediaPipe's in that, and the versions of their schemas.
+METADATA, VERSION = b"TFLITE_METADATA", "1.5.0"
+SEGMENTER, SEGMENTER_VERSION = "SEGMENTER_METADATA", "1.0.0"
+# Numbers in the schemas.
+IMAGE_PROPERTIES, NORMALIZATION, RGB, TENSOR_AXIS_LABELS = 2, 1, 1, 2
+ACTIVATIONS = ("NONE", "SIGMOID", "SOFTMAX")
+LABELS, DESCRIPTION = "labels.txt", "tfseg.json"
+# Of all attached files together, and of one that is read, unpacked.
+MAX_ARCHIVE_BYTES, MAX_FILE_BYTES = 1 << 22, 1 << 20
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """What a file says about itself; None is what it does not say.
+
+    Attributes:
+      description: tfseg's own: the JSON object that `with_metadata` was given.
+      labels: class id -> name.
+      mean, std: one value, or one a channel: the network takes (image - mean) / std of an image from 0 to 255.
+      activation: of ACTIVATIONS: what turns the logits into probabilities.
+    """
+
+    description: dict | None = None
+    labels: tuple[str, ...] | None = None
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    activation: str | None = None
+
+
+def with_metadata(content, description) -> bytes:
+    """A .tflite file with metadata, in place of such as it has; the same input gives the same bytes.
+
+    Args:
+      content: bytes of a file from the converter. Inputs named "image" are RGB images from 0 to 255, outputs named
+        "logits" are scores of the classes before softmax.
+      description: JSON types, kept as they are; "name", "classes" (`DatasetInfo.to_dict`) and "size" ([height, width]
+        or None) are used.
+    Raises:
+      InputError: a class name of several lines, or a file of more than 2 GB.
+    """
+    names = description["classes"]["class_names"]
+    for name in names:
+        if "\n" in name or "\r" in name:
+            raise InputError(
+                f"class name {name!r}: files of labels have a line for each class; take out the line break"
+            )
+    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
+    if any(buffer.offset > 1 for buffer in model.buffers):
+        raise InputError("a .tflite file of more than 2 GB cannot be given metadata; export a smaller model")
+    _set(model, metadata_tables.pack("ModelMetadata", _described(model, description)))
+    model.buffers = [_AlignedBuffer(buffer.data) for buffer in model.buffers]
+    builder = flatbuffers.Builder(len(content) + (1 << 16))
+    builder.Finish(model.Pack(builder), tflite_file.IDENTIFIER)
+    file = io.BytesIO()
+    file.write(builder.Output())
+    with zipfile.ZipFile(file, "a") as archive:
+        _attach(archive, LABELS, "".join(f"{name}\n" for name in names))
+        _attach(archive, DESCRIPTION, json.dumps(description, indent=1, sort_keys=True, ensure_ascii=False) + "\n")
+    return file.getvalue()
+
+
+def read_metadata(content, model) -> Metadata:
+    """What any .tflite file says about itself.
+
+    Args:
+      content: bytes of the file.
+      model: the same, as `tflite_file.read` returns it.
+    Raises:
+      ValueError: the metadata or the attached files are damaged, too large, or do not fit each other; one line.
+    """
+    archive = _archive(content)
+    has_description = archive is not None and DESCRIPTION in archive.namelist()
+    description = _json_object(_file(archive, DESCRIPTION)) if has_description else None
+    buffers = [entry.buffer for entry in model.metadata if entry.name == METADATA]
+    if not buffers:
+        return Metadata(description)
+    data = model.buffers[buffers[0]].data
+    root = metadata_tables.read(b"" if data is None else bytes(data), "ModelMetadata")
+    mean, std = _normalization(root)
+    return Metadata(description, _labels(root, archive), mean, std, _activation(root))
+
+
+class _AlignedBuffer:
+    """A buffer whose bytes start at a multiple of 16, as the format wants it; `BufferT` puts them anywhere."""
+
+    def __init__(self, data):
+        self.data = data
+
+    def Pack(self, builder):
+        place = None if self.data is None else metadata_tables.add_bytes(builder, self.data)
+        schema.BufferStart(builder)
+        if place is not None:
+            schema.BufferAddData(builder, place)
+        return schema.BufferEnd(builder)
+
+
+def _set(model, packed):
+    """Puts the metadata into the model's buffers."""
+    model.metadata = model.metadata or []
+    entries = [entry for entry in model.metadata if entry.name == METADATA]
+    if not entries:
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = METADATA, len(model.buffers)
+        model.metadata.append(entry)
+        model.buffers.append(schema.BufferT())
+        entries = [entry]
+    model.buffers[entries[0].buffer].data = packed
+
+
+def _attach(archive, name, text):
+    # A date of its own would make every file different. Clients read only what is not compressed.
+    archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text, zipfile.ZIP_STORED)
+
+
+def _described(model, description):
+    """Fields of ModelMetadata. Its list of subgraphs goes by position: up to the last one that can be called."""
+    last = max((signature.subgraphIndex for signature in model.signatureDefs or ()), default=0)
+    return {
+        "name": description["name"],
+        "description": f"Semantic segmentation into {len(description['classes']['class_names'])} classes.",
+        "subgraph_metadata": [_subgraph(model, index, description["size"]) for index in range(last + 1)],
+        "min_parser_version": VERSION,
+    }
+
+
+def _subgraph(model, index, size):
+    graph = model.subgraphs[index]
+    names = {number: tflite_file.tensor_name(tensor) for number, tensor in enumerate(graph.tensors)}
+    for signature in model.signatureDefs or ():
+        if signature.subgraphIndex == index:
+            names |= {item.tensorIndex: tflite_file.text(item.name) for item in (*signature.inputs, *signature.outputs)}
+    inputs, outputs = [names[i] for i in graph.inputs], [names[i] for i in graph.outputs]
+    fields = {
+        "input_tensor_metadata": [_image(size) if name == "image" else {"name": name} for name in inputs],
+        "output_tensor_metadata": [_logits() if name == "logits" else {"name": name} for name in outputs],
+    }
+    if "logits" in outputs:
+        options = {"activation": ACTIVATIONS.index("SOFTMAX"), "min_parser_version": SEGMENTER_VERSION}
+        packed = metadata_tables.pack("ImageSegmenterOptions", options)
+        fields["custom_metadata"] = [{"name": SEGMENTER, "data": packed}]
+    return fields
+
+
+def _image(size):
+    properties = {"color_space": RGB}
+    if size is not None:
+        properties["default_size"] = {"width": size[1], "height": size[0]}
+    normalization = ("NormalizationOptions", {"mean": [0.0], "std": [1.0]})
+    return {
+        "name": "image",
+        "description": "RGB image, values from 0 to 255.",
+        "content": {
+            "content_properties_type": IMAGE_PROPERTIES,
+            "content_properties": ("ImageProperties", properties),
+        },
+        "process_units": [{"options_type": NORMALIZATION, "options": normalization}],
+        "stats": {"max": [255.0], "min": [0.0]},
+    }
+
+
+def _logits():
+    file = {"name": LABELS, "description": "Name of each class.", "type": TENSOR_AXIS_LABELS}
+    return {"name": "logits", "description": "Score of each class, before softmax.", "associated_files": [file]}
+
+
+def _normalization(root):
+    """(mean, std) of the first input that has them."""
+    for tensor in _tensors(root, "input_tensor_metadata"):
+        for unit in tensor.parts("process_units"):
+            if unit.number("options_type") != NORMALIZATION:
+                continue
+            options = unit.union("options", "NormalizationOptions")
+            mean, std = options.floats("mean"), options.floats("std")
+            if len(mean) not in (1, 3) or len(std) != len(mean):
+                raise ValueError(f"its normalisation has {len(mean)} means and {len(std)} deviations, not 1 or 3")
+            if not all(map(math.isfinite, mean + std)) or 0 in std:
+                raise ValueError(f"its normalisation is {mean}, {std}")
+            return mean, std
+    return None, None
+
+
+def _labels(root, archive):
+    for tensor in _tensors(root, "output_tensor_metadata"):
+        for file in tensor.parts("associated_files"):
+            if file.number("type") == TENSOR_AXIS_LABELS:
+                text = _file(archive, file.text("name")).decode("utf-8", "replace")
+                return tuple(line.removesuffix("\r") for line in text.removesuffix("\n").split("\n"))
+    return None
+
+
+def _activation(root):
+    for graph in root.parts("subgraph_metadata"):
+        for custom in graph.parts("custom_metadata"):
+            if custom.text("name") == SEGMENTER:
+                number = metadata_tables.read(custom.data("data"), "ImageSegmenterOptions").number("activation")
+                if number >= len(ACTIVATIONS):
+                    raise ValueError(f"its activation has the number {number}, which is none of {ACTIVATIONS}")
+                return ACTIVATIONS[number]
+    return None
+
+
+def _tensors(root, name):
+    return (tensor for graph in root.parts("subgraph_metadata") for tensor in graph.parts(name))
+
+
+def _archive(content):
+    """The attached files; None without any."""
+    attached = content[flatbuffer.verify(content, tflite_file.SCHEMA, "Model") :].lstrip(b"\0")
+    if not attached.startswith(b"PK\3\4"):
+        return None
+    if len(attached) > MAX_ARCHIVE_BYTES:
+        raise ValueError(f"{len(attached)} bytes of files are attached to it; at most {MAX_ARCHIVE_BYTES} are read")
+    # Alone, not with the model before them: so nothing makes the reader take the model for a list of files.
+    with _reading():
+        return zipfile.ZipFile(io.BytesIO(attached))
+
+
+def _file(archive, name):
+    if archive is None or name not in archive.namelist():
+        raise ValueError(f"{name!r} is not attached to it")
+    info = archive.getinfo(name)
+    # Other methods of compression cannot be unpacked up to a limit.
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name!r} is compressed in a way other than deflate")
+    with _reading(), archive.open(info) as file:
+        data = file.read(MAX_FILE_BYTES + 1)
+    if len(data) > MAX_FILE_BYTES:
+        raise ValueError(f"{name!r} has more than {MAX_FILE_BYTES} bytes")
+    return data
+
+
+@contextlib.contextmanager
+def _reading():
+    """Turns all that `zipfile` raises on damaged files into one line."""
+    errors = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, OverflowError)
+    try:
+        yield
+    except errors as error:  # RuntimeError: encrypted; NotImplementedError is one
+        raise ValueError(f"the files attached to it are damaged ({error})") from error
+
+
+def _json_object(data):
+    try:
+        value = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{DESCRIPTION} is not JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"{DESCRIPTION} is not a JSON object")
+    return value

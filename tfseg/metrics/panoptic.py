@@ -1,0 +1,116 @@
+"""Scores panoptic predictions: panoptic quality (PQ = SQ * RQ) and parsing covering (PC).
+
+python -m tfseg.metrics.panoptic --gt=panoptic_val2017.json --pred=predictions.json
+    Labels and predictions in COCO's panoptic format, of any data set. Each is a JSON file, with its PNGs in the folder
+    that is called like it without .json or beside it; or a folder with one JSON file.
+python -m tfseg.metrics.panoptic --gt=labels --pred=predictions --output=scores.json --num_workers=4
+python -m tfseg.metrics.panoptic --benchmark
+    Time of counting, beside panopticapi's where that is installed.
+"""
+
+import json
+
+import numpy as np
+from absl import flags
+
+from tfseg import commands
+from tfseg.errors import InputError
+from tfseg.markdown import aligned
+
+GT = flags.DEFINE_string("gt", None, "The labels: a JSON file in COCO's panoptic format, or a folder that has one.")
+PRED = flags.DEFINE_string("pred", None, "The predictions, likewise; their categories are those of the labels.")
+OUTPUT = flags.DEFINE_string("output", None, "JSON file for all scores and counts at full precision.")
+NUM_WORKERS = flags.DEFINE_integer("num_workers", None, "Processes; default one per core.", lower_bound=1)
+PANOPTICAPI_COMPAT = flags.DEFINE_boolean(
+    "panopticapi_compat",
+    False,
+    "Of several crowds of a class in one image only the last excuses false positives, as in panopticapi.",
+)
+BENCHMARK = flags.DEFINE_boolean("benchmark", False, "Measure the time of counting, and score nothing.")
+
+GROUPS = ("all", "things", "stuff")
+REMARK = (
+    "Each mean is over classes: mean PQ is not mean SQ * mean RQ. PC normalized: every image weighs the same. "
+    "A dash: the class is not counted."
+)
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise InputError(f"unexpected arguments: {' '.join(argv[1:])}")
+    if BENCHMARK.value:
+        print("\n".join(benchmark_lines()))
+        return
+    for flag in (GT, PRED):
+        if not flag.value:
+            raise InputError(
+                f"--{flag.name} is missing: a JSON file in COCO's panoptic format, or a folder that has one"
+            )
+    from tfseg.coco_panoptic_format.annotations import read_annotations
+    from tfseg.coco_panoptic_format.writer import write_whole
+    from tfseg.metrics.panoptic_folders import score_folders
+
+    labels = read_annotations(GT.value)
+    predictions = read_annotations(PRED.value, labels)
+    num_others = len(predictions.images.keys() - labels.images.keys())
+    if num_others:
+        commands.say(f"{num_others} predictions are not scored: {labels.path} does not have their images")
+    scores = score_folders(labels, predictions, NUM_WORKERS.value, PANOPTICAPI_COMPAT.value)
+    print(summary(scores))
+    if OUTPUT.value:
+        paths = {"label": labels.path, "prediction": predictions.path}
+        write_whole(OUTPUT.value, (json.dumps(paths | scores, indent=1) + "\n").encode())
+
+
+def summary(scores: dict) -> str:
+    """Markdown tables, in per cent: means over all classes, things and stuff, and every class.
+
+    Args:
+      scores: from `score_folders`.
+    """
+    quality, covering = scores["panoptic_quality"], scores["parsing_covering"]
+    means = [["mean, %", "PQ", "SQ", "RQ", "classes", "PC", "PC normalized", "classes"]]
+    for group in GROUPS:
+        of_quality, of_covering = quality[group], covering[group]
+        row = [group.capitalize(), *_percents(of_quality, "pq", "sq", "rq"), str(of_quality["num_classes"])]
+        means.append([*row, *_percents(of_covering, "pc", "pc_normalized"), str(of_covering["num_classes"])])
+    classes = [["class, %", "PQ", "SQ", "RQ", "PC", "PC normalized", "TP", "FP", "FN"]]
+    for name, entry in quality["classes"].items():
+        counts = [str(entry[key]) for key in ("true_positives", "false_positives", "false_negatives")]
+        percents = _percents(entry, "pq", "sq", "rq") + _percents(covering["classes"][name], "pc", "pc_normalized")
+        classes.append([name, *percents, *counts])
+    return f"{scores['num_images']} images\n\n{_table(means)}\n\n{_table(classes)}\n\n{REMARK}"
+
+
+def benchmark_lines() -> list[str]:
+    """What `--benchmark` prints."""
+    from tfseg.metrics.panoptic_benchmark import NUM_SEGMENTS, benchmark
+
+    size = (1024, 2048)
+    found = benchmark(size)
+    seconds, counts = found["tfseg"]
+    lines = [
+        f"CPU time of counting one image of {size[0]}x{size[1]} with {NUM_SEGMENTS} segments, maps in memory; best run",
+        f"tfseg        {1e3 * seconds:8.1f} ms",
+    ]
+    if found["panopticapi"] is None:
+        return [*lines, "panopticapi  is not installed"]
+    their_seconds, their_counts = found["panopticapi"]
+    is_equal = np.allclose(counts, their_counts, rtol=0, atol=1e-9)
+    lines.append(f"panopticapi  {1e3 * their_seconds:8.1f} ms, {their_seconds / seconds:.1f} times as much")
+    return [*lines, f"counts and sums of IoUs are {'equal' if is_equal else 'NOT EQUAL'}"]
+
+
+def _percents(entry, *keys):
+    return ["-" if entry[key] is None else f"{100 * entry[key]:.2f}" for key in keys]
+
+
+def _table(rows):
+    is_number = [False] + [True] * (len(rows[0]) - 1)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rule = ["-" * (width - right) + ":" * right for width, right in zip(widths, is_number, strict=True)]
+    return "\n".join(aligned([rows[0], rule, *rows[1:]], is_number))
+
+
+if __name__ == "__main__":
+    commands.run(main)

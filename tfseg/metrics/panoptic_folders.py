@@ -1,0 +1,78 @@
+"""Scores two folders in COCO's panoptic format, with worker processes."""
+
+import dataclasses
+import functools
+
+from tfseg.coco_panoptic_format.annotations import AnnotatedImage, Annotations, segment_meanings
+from tfseg.coco_panoptic_format.segment_ids import read_ids
+from tfseg.errors import InputError
+from tfseg.labels import DatasetInfo
+from tfseg.metrics.panoptic_quality import PanopticQuality
+from tfseg.metrics.parsing_covering import ParsingCovering
+from tfseg.metrics.segments import Overlaps, Segments, count_pairs
+from tfseg.parallel import parallel_map
+
+
+@dataclasses.dataclass(frozen=True)
+class ImagePair:
+    """The label and the prediction of one image."""
+
+    label: AnnotatedImage
+    prediction: AnnotatedImage
+
+
+def score_folders(labels: Annotations, predictions: Annotations, num_workers=None, panopticapi_compat=False) -> dict:
+    """Panoptic quality and parsing covering of all labelled images.
+
+    Args:
+      predictions: their class ids are those of the labels.
+      num_workers: processes; None is one per core.
+      panopticapi_compat: see PanopticQuality.
+    Returns:
+      {"num_images", "panoptic_quality", "parsing_covering"}, results of these two classes.
+    Raises:
+      InputError: a label without prediction, or a PNG that is missing, damaged, of another size, or does not fit its
+        JSON file.
+    """
+    without = [image_id for image_id in labels.images if image_id not in predictions.images]
+    if without:
+        raise InputError(
+            f"{predictions.path}: no annotation of image {without[0]!r}, which {labels.path} has "
+            f"({len(without)} of {len(labels.images)} images)"
+        )
+    pairs = [ImagePair(label, predictions.images[image_id]) for image_id, label in labels.images.items()]
+    quality, covering = PanopticQuality(labels.info, panopticapi_compat), ParsingCovering(labels.info)
+    score = functools.partial(score_pair, info=labels.info, panopticapi_compat=panopticapi_compat)
+    for image_quality, image_covering in parallel_map(score, pairs, num_workers, "score"):
+        quality.merge(image_quality)
+        covering.merge(image_covering)
+    return {
+        "num_images": quality.num_images,
+        "panoptic_quality": quality.result(),
+        "parsing_covering": covering.result(),
+    }
+
+
+def score_pair(pair: ImagePair, info: DatasetInfo, panopticapi_compat: bool) -> tuple[PanopticQuality, ParsingCovering]:
+    """The counts of one image. Raises InputError naming its file."""
+    overlaps = pair_overlaps(pair)
+    quality, covering = PanopticQuality(info, panopticapi_compat), ParsingCovering(info)
+    quality.add(overlaps)
+    covering.add(overlaps)
+    return quality, covering
+
+
+def pair_overlaps(pair: ImagePair) -> Overlaps:
+    """Reads the two PNGs. Raises InputError naming the file that is wrong."""
+    label, prediction = read_ids(pair.label.path), read_ids(pair.prediction.path)
+    if label.shape != prediction.shape:
+        raise InputError(
+            f"{pair.prediction.path}: {prediction.shape[1]}x{prediction.shape[0]} pixels, but {pair.label.path} has "
+            f"{label.shape[1]}x{label.shape[0]} (width x height); write predictions in the size of the labels"
+        )
+    pairs = count_pairs(label, prediction)
+    return Overlaps(
+        pairs,
+        Segments(*segment_meanings(pair.label, pairs.label_ids)),
+        Segments(*segment_meanings(pair.prediction, pairs.prediction_ids)),
+    )

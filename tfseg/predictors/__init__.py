@@ -1,0 +1,37 @@
+"""Engines: what runs a model, a network or an exported one. `tfseg.predictor.Predictor` uses all of them alike.
+
+An engine has
+
+- `path`: what messages call the model;
+- `info`: DatasetInfo, what its class ids mean;
+- `is_recurrent`, `default_iterations`, `min_iterations`, and `max_iterations` or None where nothing limits them;
+- `has_every_iteration`: whether it gives the class maps of the iterations before the last one;
+- `answer(image, iterations, last_only)`: [height, width, 3] uint8 RGB -> the class maps after iteration 1, 2, ..., or
+  after the last one only, as an `inference.refinement.Refinement` or as `Maps`, which is read alike.
+"""
+
+import dataclasses
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Maps:
+    """Class maps that a program made, in the image's size; read as a `Refinement` is.
+
+    Attributes:
+      maps: for every kept iteration [height, width] uint8 class ids and their float32 softmax probability.
+    """
+
+    maps: list[tuple[np.ndarray, np.ndarray]]
+
+    def __len__(self):
+        return len(self.maps)
+
+    def class_ids(self, index=-1) -> np.ndarray:
+        """[height, width] uint8 after kept iteration `index` (0 is the first)."""
+        return self.maps[index][0]
+
+    def class_ids_and_confidence(self, index=-1) -> tuple[np.ndarray, np.ndarray]:
+        """As `class_ids`, and the softmax probability of the class, [height, width] float32."""
+        return self.maps[index]

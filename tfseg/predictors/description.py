@@ -1,0 +1,99 @@
+"""tfseg.json: what every artifact of ours says about itself."""
+
+import dataclasses
+import json
+
+from tfseg.errors import InputError
+from tfseg.export.manifest import FORMAT
+from tfseg.labels import DatasetInfo
+
+FILE_NAME = "tfseg.json"
+PADDINGS = ("same", "symmetric")
+
+
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """An artifact in its own words.
+
+    Attributes:
+      name: of the model.
+      info: what its class ids mean.
+      is_recurrent: whether it can be iterated at all.
+      iterations: the default; of a "segment" file the only number.
+      max_iterations: the most that it runs.
+      size: (height, width) of the network's input; None is any.
+      padding, stride: of its canvas, see `layers.resize.upsample`.
+      kind: "savedmodel", "segment", "stream" or "dynamic".
+    """
+
+    name: str
+    info: DatasetInfo
+    is_recurrent: bool
+    iterations: int
+    max_iterations: int
+    size: tuple[int, int] | None
+    padding: str
+    stride: int
+    kind: str
+
+
+def parse(content, path) -> Description:
+    """The description in a tfseg.json.
+
+    Args:
+      content: bytes, or what is in them as JSON types.
+      path: of the artifact, for messages.
+    Raises:
+      InputError: damaged, or of another version.
+    """
+    try:
+        values = json.loads(content) if isinstance(content, bytes) else content
+        return _parsed(values, path)
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
+        reason = f"there is no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        raise InputError(f"{path}: its {FILE_NAME} is damaged ({reason}); export or download it again") from error
+
+
+def noted_iterations(listed, described) -> int:
+    """The default number of iterations: that of the manifest, from export.py --fit_latency, or the artifact's own.
+
+    Args:
+      listed: `manifest.Listed`, or None.
+    """
+    budget = listed.values.get("budget") if listed else None
+    noted = budget.get("iterations") if isinstance(budget, dict) else None
+    return noted if _is_count(noted) and noted <= described.max_iterations else described.iterations
+
+
+def _parsed(values, path):
+    if values["format"] != FORMAT:
+        raise InputError(f"{path}: its format is {values['format']!r}, this version reads {FORMAT!r}; update tfseg")
+    size = values["size"]
+    if size is not None and (len(size) != 2 or not all(_is_count(side) for side in size)):
+        raise ValueError(f"size is {size!r}")
+    for name in ("iterations", "max_iterations", "stride"):
+        if not _is_count(values[name]):
+            raise ValueError(f"{name} is {values[name]!r}")
+    if values["iterations"] > values["max_iterations"]:
+        raise ValueError(f"iterations is {values['iterations']}, max_iterations {values['max_iterations']}")
+    if values["padding"] not in PADDINGS:
+        raise ValueError(f"padding is {values['padding']!r}")
+    if not isinstance(values["is_recurrent"], bool):
+        raise ValueError(f"is_recurrent is {values['is_recurrent']!r}")
+    return Description(
+        str(values["name"]),
+        DatasetInfo.from_dict(values["classes"]),
+        values["is_recurrent"],
+        values["iterations"],
+        values["max_iterations"],
+        size and tuple(size),
+        values["padding"],
+        values["stride"],
+        str(values["kind"]),
+    )
+
+
+def _is_count(value):
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

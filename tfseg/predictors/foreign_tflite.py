@@ -1,0 +1,102 @@
+"""What is needed to use a .tflite segmenter that another program made."""
+
+import dataclasses
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from tfseg.errors import InputError
+from tfseg.labels import MAX_CLASSES, DatasetInfo, default_colors
+
+
+@dataclasses.dataclass(frozen=True)
+class ForeignForm:
+    """How such a file is used.
+
+    Attributes:
+      info: its classes; those without a name are class_0, class_1, ...
+      size: (height, width) of its image.
+      prepare: [1, height, width, 3] float32 RGB, 0 to 255 -> what the file takes.
+      logits: (prepared image, iterations, last_only) -> a list of one [1, h, w, num_classes] float32.
+    """
+
+    info: DatasetInfo
+    size: tuple[int, int]
+    prepare: Callable
+    logits: Callable
+
+
+def foreign_form(program, metadata, normalization) -> ForeignForm:
+    """Finds out how a file is used that has no description of ours.
+
+    Args:
+      program: `tflite_runtime.Program`.
+      metadata: `export.metadata.Metadata` of the file.
+      normalization: (mean, std), one value or one a channel each: a float32 file takes (image - mean) / std; None is
+        what its metadata says.
+    Raises:
+      InputError: it does not have one image as input and logits as output, or nothing says how to normalise.
+    """
+    if len(program.signatures) != 1:
+        raise InputError(
+            f"{program.path}: not made by tfseg, and has {len(program.signatures)} signatures instead of one"
+        )
+    [(signature, tensors)] = program.signatures.items()
+    image_name, image = _only(program.path, "input", tensors.inputs, ("float32", "uint8"))
+    logits_name, logits = _only(program.path, "output", tensors.outputs, ("float32", "uint8", "int8"))
+    num_classes = logits.shape[3]
+    if image.shape[3] != 3 or not 2 <= num_classes <= MAX_CLASSES:
+        raise InputError(
+            f"{program.path}: not made by tfseg; its input has {image.shape[3]} channels and its output {num_classes}, "
+            f"wanted are 3, and logits of 2 to {MAX_CLASSES} classes"
+        )
+
+    def run(prepared, iterations, last_only):
+        return [program.run(signature, {image_name: prepared})[logits_name]]
+
+    names = _names(program.path, metadata.labels, num_classes)
+    info = DatasetInfo(Path(program.path).stem, names, default_colors(num_classes))
+    return ForeignForm(info, image.shape[1:3], _preparation(program.path, image, metadata, normalization), run)
+
+
+def _only(path, what, tensors, dtypes):
+    """(name, Tensor) of the only input or output."""
+    described = ", ".join(
+        f"{name} {one.dtype} [{', '.join('?' if side is None else str(side) for side in one.shape)}]"
+        for name, one in tensors.items()
+    )
+    [(name, tensor), *others] = tensors.items() or [("", None)]
+    is_map = tensor is not None and len(tensor.shape) == 4 and None not in tensor.shape and tensor.shape[0] == 1
+    if others or not is_map or tensor.dtype not in dtypes:
+        wanted = "[1, height, width, 3]" if what == "input" else "[1, height, width, num_classes] of logits"
+        raise InputError(
+            f"{path}: not made by tfseg; as {what} it has {described or 'nothing'}, wanted is one {wanted}, "
+            f"{' or '.join(dtypes)}"
+        )
+    return name, tensor
+
+
+def _names(path, labels, num_classes):
+    if labels and len(labels) == num_classes:
+        return tuple(labels)
+    if labels:
+        print(f"note: {path}: has {len(labels)} labels for {num_classes} classes; they are not used", file=sys.stderr)
+    return tuple(f"class_{class_id}" for class_id in range(num_classes))
+
+
+def _preparation(path, image, metadata, normalization):
+    if image.dtype == "uint8":
+        if normalization is not None:
+            raise InputError(f"--mean and --std do not apply to {path}: it takes uint8 images as they are")
+        return lambda pixels: np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+    if normalization is None and not (metadata.mean and metadata.std):
+        raise InputError(
+            f"{path}: takes float32 images and has no NormalizationOptions that say how they are normalised; "
+            "give it as --mean=127.5 --std=127.5 (for -1 to 1), or whatever it was trained with"
+        )
+    mean, std = (np.float32(values) for values in normalization or (metadata.mean, metadata.std))
+    if not (mean.shape in ((1,), (3,)) and std.shape in ((1,), (3,)) and np.isfinite(mean).all() and (std > 0).all()):
+        raise InputError(f"{path}: mean {mean} and std {std}; wanted are one number or three each, std above 0")
+    return lambda pixels: (pixels - mean) / std

@@ -1,0 +1,19 @@
+"""A Keras network as an engine."""
+
+from tfseg.inference.runner import Inference
+
+
+class NetworkEngine:
+    """Runs a network on images of any size, large ones in overlapping tiles. Its interface: see `tfseg.predictors`."""
+
+    min_iterations, has_every_iteration = 1, True
+
+    def __init__(self, network, info, path="this model"):
+        self.path, self.info = str(path), info
+        self.is_recurrent, self.default_iterations = network.is_recurrent, network.default_iterations
+        self.max_iterations = None if network.is_recurrent else 1
+        self._inference = Inference(network)
+
+    def answer(self, image, iterations, last_only):
+        [answer] = self._inference.refine([image], iterations, last_only=last_only)
+        return answer

@@ -1,0 +1,63 @@
+"""Which engine runs what lies at a path."""
+
+import re
+from pathlib import Path
+
+from tfseg.errors import InputError
+from tfseg.export import manifest
+from tfseg.predictors.network import NetworkEngine
+from tfseg.training.deeplab_file import load_model
+
+PROGRAM = "saved_model.pb"
+# Kinds of artifacts that are used here; others are for other programs.
+KINDS = ("savedmodel", "segment", "stream", "dynamic")
+
+
+def open_engine(path, weights="last", trust=False, threads=1, normalization=None):
+    """The engine of a model; arguments and errors as those of `Predictor.load`."""
+    path = found(path)
+    is_tflite = path.suffix == ".tflite" and not path.is_dir()
+    is_saved_model = (path / PROGRAM).is_file()
+    if normalization is not None and not is_tflite:
+        raise InputError(f"--mean and --std do not apply to {path}: it normalises images itself")
+    if weights != "last" and (is_tflite or is_saved_model):
+        raise InputError(f"--weights={weights} does not apply to {path}: an exported model has one set of weights")
+    if is_tflite:
+        from tfseg.predictors.tflite import TFLiteEngine  # the interpreter is slow to import
+
+        return TFLiteEngine(path, threads, trust, normalization)
+    if is_saved_model:
+        from tfseg.predictors.saved_model import SavedModelEngine
+
+        return SavedModelEngine(path, trust)
+    _, info, network = load_model(path, weights)
+    return NetworkEngine(network, info)
+
+
+def found(path) -> Path:
+    """The artifact that a folder stands for; other paths as they are.
+
+    Args:
+      path: serving/NAME, of which the highest version is taken, or a folder of exports with one artifact.
+    Raises:
+      InputError: a folder of several artifacts, or of none, or a file for other programs.
+    """
+    path = Path(path)
+    if path.suffix == ".onnx" or path.name == PROGRAM:
+        other = "is for other programs" if path.suffix == ".onnx" else "is part of a SavedModel, which is its folder"
+        raise InputError(f"{path}: {other}; give a .tflite file, a SavedModel folder or a run directory")
+    if not path.is_dir() or (path / PROGRAM).is_file() or (path / "config.json").exists():
+        return path
+    versions = [child for child in path.iterdir() if re.fullmatch("[0-9]+", child.name) and (child / PROGRAM).is_file()]
+    if versions:
+        return max(versions, key=lambda child: int(child.name))
+    if not (path / manifest.FILE_NAME).is_file():
+        raise InputError(
+            f"{path}: neither a run directory or a model zoo folder (config.json), nor a SavedModel ({PROGRAM}), nor a "
+            f"folder of exports ({manifest.FILE_NAME})"
+        )
+    artifacts = [name for name, values in manifest.read(path)["artifacts"].items() if values["kind"] in KINDS]
+    if len(artifacts) != 1:
+        several = f"holds {len(artifacts)} models; give one of them: {', '.join(sorted(artifacts))}"
+        raise InputError(f"{path}: {several if artifacts else 'holds no model that can be run here'}")
+    return path / artifacts[0]

@@ -1,0 +1,166 @@
+"""A SavedModel that was exported by tfseg, as an engine."""
+
+import contextlib
+import itertools
+import re
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfseg.errors import InputError
+from tfseg.export import manifest, saved_model
+from tfseg.inference.runner import Inference
+from tfseg.inference.views import SINGLE_VIEW, WHOLE_IMAGE_PIXELS, View, network_inputs, tiling_of
+from tfseg.predictors import Maps, description
+from tfseg.predictors.description import noted_iterations
+
+SEGMENT = "segment_tensors"
+STEPS = ("encode", "initial_state", "refine")
+
+
+class SavedModelEngine:
+    """Runs the signatures of a SavedModel. See `tfseg.predictors` for the interface.
+
+    `segment_tensors` gets images of the size that it takes, up to `whole_image_pixels`. Others, and every iteration of
+    an image, go through `encode` and `refine` as through a network: resized, or in tiles. A feed-forward model has no
+    such signatures: class maps of tiles are joined in the middle of their overlap, those of resized images are enlarged
+    (nearest).
+    """
+
+    min_iterations, has_every_iteration = 1, True
+
+    def __init__(self, path, trust=False, whole_image_pixels=WHOLE_IMAGE_PIXELS):
+        """Loads the model.
+
+        Args:
+          path: the folder with saved_model.pb.
+          trust: run it, whatever it is: a SavedModel is a program. Otherwise a manifest has to list its sha256.
+          whole_image_pixels: larger images are cut into tiles.
+        Raises:
+          InputError: not trusted, not ours, or damaged.
+        """
+        described = _description(path)
+        listed = None if trust else manifest.check(path)
+        if not trust and listed is None:
+            raise InputError(
+                f"{path}: a SavedModel is a program that may do anything, and no {manifest.FILE_NAME} above it lists "
+                "its sha256; if it comes from someone you trust: --trust, from Python tfseg.load(path, trust=True)"
+            )
+        self.path, self.info, self._size = str(path), described.info, described.size
+        self.is_recurrent, self.default_iterations = described.is_recurrent, noted_iterations(listed, described)
+        self.max_iterations = described.max_iterations if described.is_recurrent else 1
+        self._whole_image_pixels = whole_image_pixels
+        self._segment = saved_model.load(path)
+        signatures = self._segment.loaded.signatures
+        if self._segment.name != SEGMENT:
+            raise InputError(f"{path}: has no signature {SEGMENT} of images and iterations; export it again")
+        self._inference = None
+        if described.is_recurrent and all(name in signatures for name in STEPS):
+            self._inference = Inference(_Steps(signatures, described), whole_image_pixels)
+
+    def answer(self, image, iterations, last_only):
+        size = image.shape[:2]
+        is_direct = self._size in (None, size) and size[0] * size[1] <= self._whole_image_pixels
+        with saved_model.refusing(self._segment, size), _with_reason():
+            if self._inference and not (is_direct and last_only):
+                views = SINGLE_VIEW if self._size is None else (View(base_size=self._size),)
+                [answer] = self._inference.refine([image], iterations, views, last_only)
+                return answer
+            counts = [iterations] if last_only else range(1, iterations + 1)
+            if is_direct:
+                return Maps([self._maps(image, count) for count in counts])
+            run = self._tiled if self._size is None else self._resized
+            return Maps([run(image, count) for count in counts])
+
+    def _maps(self, image, iterations):
+        """Class ids and confidence of an image that goes in as it is."""
+        images = tf.constant(np.asarray(image)[np.newaxis])
+        given = {self._segment.image_name: images, saved_model.ITERATIONS: tf.constant([iterations])}
+        outputs = self._segment.function(**given)
+        return outputs["mask"].numpy()[0], outputs["confidence"].numpy()[0]
+
+    def _resized(self, image, iterations):
+        resized = _pixels(tf.image.resize(image, self._size, antialias=True))
+        class_ids, confidence = (part[..., np.newaxis] for part in self._maps(resized, iterations))
+        size = image.shape[:2]
+        class_ids = tf.image.resize(class_ids, size, method="nearest")
+        return class_ids.numpy()[..., 0], tf.image.resize(confidence, size).numpy()[..., 0]
+
+    def _tiled(self, image, iterations):
+        size = image.shape[:2]
+        tiling = tiling_of(size, self._whole_image_pixels)
+        class_ids, confidence = (np.zeros(tiling.padded_size, dtype) for dtype in (np.uint8, np.float32))
+        rows, columns = _begins(tiling.tops, tiling.tile[0]), _begins(tiling.lefts, tiling.tile[1])
+        for (top, left), piece in zip(tiling.corners, network_inputs(image, View(), tiling), strict=True):
+            row, column = rows[top], columns[left]
+            inner = np.s_[row - top :, column - left :]
+            place = np.s_[row : top + tiling.tile[0], column : left + tiling.tile[1]]
+            ids, share = self._maps(_pixels(piece[0]), iterations)
+            class_ids[place], confidence[place] = ids[inner], share[inner]
+        return class_ids[: size[0], : size[1]], confidence[: size[0], : size[1]]
+
+
+class _Steps:
+    """`encode` and `refine` of a SavedModel with the interface of a network, for `Inference`."""
+
+    is_recurrent = True
+
+    def __init__(self, signatures, described):
+        self.padding, self.canvas_stride, self._size = described.padding, described.stride, described.size
+        self.distribute_strategy = tf.distribute.get_strategy()
+        self._encode, self._initial_state, self._refine = (signatures[name] for name in STEPS)
+
+    def encode(self, images, training):
+        images = tf.cast(tf.round(images), tf.uint8)
+        if self._size is not None:
+            images = tf.ensure_shape(images, [1, *self._size, 3])
+        return _called(self._encode, {name: images for name in _names(self._encode)})
+
+    def refine(self, features, state):
+        if state is None:
+            state = _called(self._initial_state, features)
+        return _called(self._refine, features | state)
+
+
+@contextlib.contextmanager
+def _with_reason():
+    """Lifts out of TensorFlow's account of a graph what an assertion of the model says."""
+    try:
+        yield
+    except tf.errors.OpError as error:
+        if said := re.search(r"assertion failed: \[(.+)\]", error.message):
+            raise ValueError(said[1]) from error
+        raise
+
+
+def _called(function, tensors):
+    """A signature on those of the tensors that it takes."""
+    return function(**{name: tensors[name] for name in _names(function)})
+
+
+def _names(function):
+    return function.structured_input_signature[1]
+
+
+def _begins(starts, side):
+    """{start of a tile: where its part begins}, on an axis: in the middle of what it shares with the tile before."""
+    begins = {starts[0]: starts[0]}
+    for before, start in itertools.pairwise(starts):
+        begins[start] = (before + side + start) // 2
+    return begins
+
+
+def _pixels(image):
+    return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8).numpy()
+
+
+def _description(path):
+    file = Path(path) / "assets.extra" / description.FILE_NAME
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise InputError(
+            f"{path}: not a SavedModel of tfseg ({file.name} cannot be read: {error.strerror}); export.py makes one"
+        ) from error
+    return description.parse(content, path)

@@ -1,0 +1,117 @@
+"""A .tflite file as an engine: one of ours, or a segmenter of another program."""
+
+import sys
+
+import numpy as np
+
+from tfseg.errors import InputError
+from tfseg.export import metadata, tflite_runtime
+from tfseg.inference.refinement import Layer, Refinement
+from tfseg.inference.views import Tiling, View, network_inputs
+from tfseg.predictors import description
+from tfseg.predictors.description import noted_iterations
+from tfseg.predictors.foreign_tflite import foreign_form
+
+# Negative: never stop early.
+NO_TOLERANCE = -1.0
+
+
+class TFLiteEngine:
+    """Runs a .tflite file: images are resized to its size, its logits to theirs. See `tfseg.predictors`."""
+
+    def __init__(self, path, threads=1, trust=False, normalization=None):
+        """Opens the file.
+
+        Args:
+          threads: of the interpreter.
+          trust: a file that no manifest lists is not tried in a process of its own first.
+          normalization: (mean, std), see `foreign_form`; None is what the file says.
+        Raises:
+          InputError: damaged, changed since the manifest was written, or no segmenter.
+        """
+        self.path = str(path)
+        self._program = tflite_runtime.load(path, threads, trust)
+        if self._program.listed is None and not trust:
+            note = "no manifest.json beside it lists it; its structure was checked, its sha256 could not be"
+            print(f"note: {path}: {note}", file=sys.stderr)
+        try:
+            found = metadata.read_metadata(self._program.content, self._program.model)
+        except ValueError as error:
+            raise InputError(f"{path}: its metadata is damaged ({error}); export or download it again") from error
+        if found.description is None:
+            form = foreign_form(self._program, found, normalization)
+            self.info, self._size, self._prepare = form.info, form.size, form.prepare
+            self._canvases, self._padding, self._stride = form.logits, "same", 1
+            self.is_recurrent, self.has_every_iteration = False, True
+            self.default_iterations = self.min_iterations = self.max_iterations = 1
+            return
+        if normalization is not None:
+            raise InputError(f"--mean and --std do not apply to {path}: it normalises images itself")
+        self._use(description.parse(found.description, path))
+
+    def answer(self, image, iterations, last_only):
+        [pixels] = network_inputs(image, View(base_size=self._size), Tiling(self._size, self._size))
+        canvases = np.concatenate(self._canvases(self._prepare(pixels.numpy()), iterations, last_only))
+        return Refinement([self._layer(canvases, image.shape[:2])], image.shape[:2])
+
+    def _use(self, described):
+        """Sets up a file of ours."""
+        self.info, self._padding, self._stride = described.info, described.padding, described.stride
+        self.is_recurrent = described.is_recurrent
+        self.default_iterations = noted_iterations(self._program.listed, described)
+        kinds = {"segment": self._segment, "dynamic": self._dynamic, "stream": self._stream}
+        if described.kind not in kinds:
+            raise InputError(f"{self.path}: of the kind {described.kind!r}, this version runs {', '.join(kinds)}")
+        self._canvases, self._prepare = kinds[described.kind], lambda pixels: pixels
+        self._check_signatures(described)
+        if described.kind == "segment":
+            self.min_iterations = self.max_iterations = described.iterations
+        else:
+            self.min_iterations, self.max_iterations = 1, described.max_iterations
+        self.has_every_iteration = self.min_iterations == 1
+
+    def _check_signatures(self, described):
+        """That the file has what its description promises."""
+        signatures = self._program.signatures
+        first = "encode" if described.kind == "stream" else next(iter(signatures))
+        last = "refine" if described.kind == "stream" else first
+        wanted = "canvas" if described.kind == "stream" else "logits"
+        inputs = {"image", "iterations", "tolerance"} if described.kind == "dynamic" else {"image"}
+        is_whole = first in signatures and last in signatures and set(signatures[first].inputs) == inputs
+        logits = signatures[last].outputs.get(wanted) if is_whole else None
+        shape = signatures[first].inputs["image"].shape if logits else ()
+        is_whole = len(shape) == 4 and shape[0] == 1 and shape[3] == 3 and None not in shape
+        if not is_whole or len(logits.shape) != 4 or logits.shape[3] != described.info.num_classes:
+            raise InputError(
+                f"{self.path}: its signatures are not those of a {described.kind} file of "
+                f"{described.info.num_classes} classes; export it again"
+            )
+        self._signature, self._size = first, shape[1:3]
+
+    def _segment(self, pixels, iterations, last_only):
+        return [self._program.run(self._signature, {"image": pixels})["logits"]]
+
+    def _dynamic(self, pixels, iterations, last_only):
+        tolerance = np.float32([NO_TOLERANCE])
+        return [
+            self._program.run(
+                self._signature, {"image": pixels, "iterations": np.int32([count]), "tolerance": tolerance}
+            )["logits"]
+            for count in ([iterations] if last_only else range(1, iterations + 1))
+        ]
+
+    def _stream(self, pixels, iterations, last_only):
+        # What is left out is zeros, as the state is before the first iteration.
+        features, state, canvases = self._program.run("encode", {"image": pixels}), {}, []
+        for _ in range(iterations):
+            state = self._program.run("refine", features | state)
+            canvases.append(state["canvas"])
+        return canvases[-1:] if last_only else canvases
+
+    def _layer(self, canvases, image_size):
+        """Where the positions of logits are on the image; as `Inference` has it for a resized view."""
+        shape = canvases.shape[1:3]
+        if self._padding == "same" or shape == self._size:
+            return Layer(canvases, tuple(shape[axis] / image_size[axis] for axis in range(2)))
+        pitch = tuple(self._size[axis] / image_size[axis] / self._stride for axis in range(2))
+        return Layer(canvases, pitch, (0.5 / self._stride, 0.5 / self._stride))
