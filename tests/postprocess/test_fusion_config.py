@@ -1,0 +1,30 @@
+"""Thresholds that make no sense are named."""
+
+import pytest
+
+from tfseg.errors import InputError
+from tfseg.postprocess.fusion_config import FusionConfig
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("graph", "triangle"),
+        ("long_votes", "stuff"),
+        ("distance", "l1"),
+        ("radius", 0.0),
+        ("max_keypoints", 0),
+        ("refine_steps", -1),
+        ("peak_threshold", float("nan")),
+        ("peak_window", 4),
+        ("peak_window", 1),
+    ],
+)
+def test_a_bad_value_is_named_with_its_field(field, value):
+    with pytest.raises(InputError, match=rf"^fusion {field} is '?{value}'?; [^\n]+$"):
+        FusionConfig(**{field: value})
+
+
+def test_the_graph_has_its_keypoints():
+    assert FusionConfig(graph="star").keypoint_graph.num_keypoints == 5
+    assert FusionConfig(graph="rectangle").keypoint_graph.num_keypoints == 4

@@ -1,0 +1,67 @@
+"""Cells -> instances: by the keypoints they see."""
+
+import numpy as np
+
+from tfseg.postprocess.keypoint_graphs import boxes
+
+# Of the distances that are held at a time: 1 MB, which stays in the cache.
+DISTANCES_AT_ONCE = 2**18
+
+
+def nearest_instances(targets, keypoints, config, cell) -> np.ndarray:
+    """The instance whose keypoints are nearest to those that a cell sees (arXiv:1902.05093, section 3.3).
+
+    Args:
+      targets: [P, T, 2] keypoints (y, x) as cells see them, cells.
+      keypoints: [N, P, 2] of the instances, N from 1.
+      cell: cells a pixel, the inverse of the stride.
+    Returns:
+      [T] indices of instances; the first one of equally near ones.
+    """
+    center = keypoints.mean(axis=(0, 1))
+    keypoints = keypoints - center
+    distances = _squared_l2 if config.distance == "squared_l2" else _sum_l2
+    measure = distances(keypoints, _areas(keypoints, config, cell))
+    nearest = np.empty(targets.shape[1], np.intp)
+    step = max(1, DISTANCES_AT_ONCE // len(keypoints))
+    for first in range(0, len(nearest), step):
+        chunk = slice(first, first + step)
+        measure(targets[:, chunk] - center).argmin(axis=1, out=nearest[chunk])
+    return nearest
+
+
+def _areas(keypoints, config, cell):
+    """[N] areas of the instances' boxes, cells, at least one pixel; 1 if distances do not depend on them."""
+    if not config.normalize_by_scale:
+        return np.ones(len(keypoints), np.float32)
+    found = boxes(keypoints)
+    return np.maximum(found[:, 2:] - found[:, :2] + cell, cell).prod(axis=1)
+
+
+def _squared_l2(keypoints, areas):
+    """Function of [P, n, 2] targets: [n, N] squared distances over areas, as one matrix product."""
+    points = keypoints.reshape(len(keypoints), -1)
+    # |q - m|^2 = -2 q m + |q|^2 + |m|^2.
+    factors = np.concatenate([-2 * points, np.ones([len(points), 1]), (points**2).sum(axis=1, keepdims=True)], axis=1)
+    factors = np.ascontiguousarray((factors / areas[:, np.newaxis]).T, np.float32)
+
+    def measure(targets):
+        points = targets.transpose(1, 0, 2).reshape(targets.shape[1], -1)
+        squares = np.einsum("ij,ij->i", points, points)
+        return np.column_stack([points, squares, np.ones_like(squares)]) @ factors
+
+    return measure
+
+
+def _sum_l2(keypoints, areas):
+    """Function of [P, n, 2] targets: [n, N] sums over keypoints of their distances, over the roots of areas."""
+    planes = np.ascontiguousarray(keypoints.transpose(1, 2, 0))
+    sides = np.sqrt(areas)
+
+    def measure(targets):
+        distances = np.zeros([targets.shape[1], len(keypoints)], np.float32)
+        for seen, (y, x) in zip(targets, planes, strict=True):
+            distances += np.hypot(seen[:, :1] - y, seen[:, 1:] - x)
+        return distances / sides
+
+    return measure

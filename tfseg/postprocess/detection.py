@@ -1,0 +1,112 @@
+"""Keypoints -> instances: one seed an instance, duplicates removed."""
+
+import dataclasses
+
+import numpy as np
+
+from tfseg.postprocess.keypoint_graphs import boxes
+from tfseg.postprocess.offset_fields import follow_edges
+from tfseg.postprocess.peaks import find_peaks, keypoint_scores
+
+# Of the pairs of boxes that are compared at a time: 128 kB, which stays in the cache.
+PAIRS = 2**15
+
+
+@dataclasses.dataclass(frozen=True)
+class Detections:
+    """Instances without their pixels, best first.
+
+    Attributes:
+      keypoints: [n, P, 2] (y, x), cells.
+      scores: [n] mean score of the keypoints, 0 to 1.
+    """
+
+    keypoints: np.ndarray
+    scores: np.ndarray
+
+
+def detect(scores, probabilities, fields, radius, config) -> Detections:
+    """All instances of an image, whatever their class.
+
+    Args:
+      scores: [P, h, w] voted.
+      probabilities: [P, h, w] of the heatmap.
+      fields: (middle_field [h, w, E, 2], short_field [h, w, P, 2]), in cells.
+      radius: cells.
+    """
+    grid = scores.shape[1:]
+    peaks = find_peaks(scores, probabilities, radius, config)
+    keypoints = follow_edges(peaks.keypoints, peaks.points, *fields, config)
+    accepted = pick_seeds(peaks.keypoints, keypoints, grid, radius * config.proximity / config.radius)
+    keypoints, seeds = keypoints[accepted], peaks.keypoints[accepted]
+    cells = np.rint(keypoints).clip(0, np.array(grid) - 1).astype(np.intp).reshape(-1, 2)
+    channels = np.tile(np.arange(len(scores)), len(keypoints))
+    values = keypoint_scores(scores, probabilities, channels, cells, radius, config).reshape(-1, len(scores))
+    values[np.arange(len(seeds)), seeds] = peaks.scores[accepted]
+    means = values.mean(axis=1)
+    order = np.argsort(-means, kind="stable")
+    order = order[means[order] >= config.instance_score_min]
+    order = order[suppress(boxes(keypoints[order]), config.nms_iou, cell=radius / config.radius)]
+    return Detections(keypoints[order], means[order])
+
+
+def pick_seeds(seeds, keypoints, grid, proximity) -> np.ndarray:
+    """Takes the seeds in turn, unless the same keypoint of an instance taken before is near.
+
+    What is taken is marked on one map a keypoint, so that a seed costs the same however many instances there are.
+
+    Args:
+      seeds: [n] which keypoint each seed is, best first.
+      keypoints: [n, P, 2] of the instances they lead to, cells; also outside the grid.
+      grid: (h, w).
+      proximity: cells.
+    Returns:
+      [m] indices of the seeds that are taken.
+    """
+    reach = int(proximity)
+    y, x = np.mgrid[-reach : reach + 1, -reach : reach + 1]
+    is_near = y**2 + x**2 <= proximity**2
+    # Keypoints outside stop at a distance from which they mark nothing inside.
+    margin = 2 * reach + 1
+    height, width = grid[0] + 2 * margin, grid[1] + 2 * margin
+    cells = np.rint(keypoints).clip(-reach - 1, np.array(grid) + reach).astype(np.intp) + margin
+    index = (np.arange(keypoints.shape[1]) * height + cells[..., 0]) * width + cells[..., 1]
+    disk = (y * width + x)[is_near]
+    is_taken = np.zeros(keypoints.shape[1] * height * width, bool)
+    accepted = []
+    for seed, cell in enumerate(index[np.arange(len(seeds)), seeds].tolist()):
+        if not is_taken[cell]:
+            accepted.append(seed)
+            is_taken[index[seed, :, np.newaxis] + disk] = True
+    return np.array(accepted, np.intp)
+
+
+def suppress(candidates, max_iou, cell) -> np.ndarray:
+    """Non-maximum suppression: a box that overlaps a better one too much goes, unless that one is gone itself.
+
+    Args:
+      candidates: [n, 4] boxes (top, left, bottom, right), best first, cells; their last pixel belongs to them.
+      max_iou: intersection over union that is still allowed, 0 to 1.
+      cell: cells a pixel, the inverse of the stride.
+    Returns:
+      [m] indices of the boxes that stay.
+    """
+    is_kept = np.ones(len(candidates), bool)
+    step = max(1, PAIRS // max(len(candidates), 1))
+    for first in range(0, len(candidates), step):
+        overlaps = box_iou(candidates[first : first + step], candidates[first:], cell) > max_iou
+        pairs = np.argwhere(np.triu(overlaps, 1)) + first
+        for better, worse in pairs.tolist():
+            if is_kept[better]:
+                is_kept[worse] = False
+    return np.flatnonzero(is_kept)
+
+
+def box_iou(one, other, cell) -> np.ndarray:
+    """[n, m] intersection over union of [n, 4] and [m, 4] boxes that include their last pixel, `cell` wide."""
+    one, other = one.T[..., np.newaxis], other.T[:, np.newaxis]
+    heights = np.minimum(one[2], other[2]) - np.maximum(one[0], other[0]) + cell
+    widths = np.minimum(one[3], other[3]) - np.maximum(one[1], other[1]) + cell
+    both = np.maximum(heights, 0) * np.maximum(widths, 0)
+    areas = [np.maximum(box[2] - box[0] + cell, 0) * np.maximum(box[3] - box[1] + cell, 0) for box in (one, other)]
+    return both / np.maximum(areas[0] + areas[1] - both, np.finfo(np.float32).tiny)
