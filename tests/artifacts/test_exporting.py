@@ -155,7 +155,7 @@ def test_what_fits_into_a_time_is_noted_and_used(run, tmp_path, monkeypatch):
 
 
 def test_a_file_loses_too_much_by_its_classes_or_by_its_miou():
-    row = comparison.Compared("a", "int8", 3, 0.99, 0.60, 0.61, 8)
+    row = comparison.Compared("a", "int8", 3, 0.99, 0.60, 0.61, 8, 12.34)
     assert row.is_good
     assert not dataclasses.replace(row, agreement=0.979).is_good
     assert not dataclasses.replace(row, miou=0.594).is_good
@@ -163,8 +163,8 @@ def test_a_file_loses_too_much_by_its_classes_or_by_its_miou():
     assert dataclasses.replace(row, miou=None, model_miou=None).is_good
     table = comparison.as_markdown([row, dataclasses.replace(row, agreement=0.5, miou=None, model_miou=None)])
     assert table.splitlines()[2:] == [
-        "| a    |          3 |         99.00 |   60.00 |                61.00 |  yes |",
-        "| a    |          3 |         50.00 |         |                      |   NO |",
+        "| a    |          3 |         99.00 |   60.00 |                61.00 | 12.3 |  yes |",
+        "| a    |          3 |         50.00 |         |                      | 12.3 |   NO |",
     ]
 
 

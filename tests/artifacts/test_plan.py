@@ -53,6 +53,7 @@ def test_the_size_is_that_of_most_images_evaluated(planned, tmp_path):
         (True, {"max_iterations": 2}, "--max_iters=2: at least 3, the model's own"),
         (True, {"max_iterations": 4, "iterations": (6,)}, "--iters=6 is more than --max_iters=4"),
         (True, {"kinds": ("dynamic",), "formats": ("tflite_int8",)}, "--kinds=dynamic has no int8 form"),
+        (True, {"kinds": ("resizable",), "formats": ("tflite_int8",)}, "--kinds=resizable has no int8 form"),
     ],
 )
 def test_what_does_not_fit_the_model_is_refused(planned, is_recurrent, options, message):

@@ -10,8 +10,9 @@ from ai_edge_litert.interpreter import Interpreter as LiteRTInterpreter
 
 from tests.export.test_functions import IMAGE, SIZE, logits_of, recurrent
 from tfseg.errors import InputError
-from tfseg.export import child, conversion, tflite_file
+from tfseg.export import child, compatibility, conversion, tflite_file
 from tfseg.export.functions import NetworkFunctions
+from tfseg.layers.resize import upsample
 
 ITERATIONS = (1, 3, 5)
 IMAGES = np.random.default_rng(0).integers(0, 256, [3, *SIZE, 3]).astype(np.uint8)
@@ -32,6 +33,7 @@ def files(functions):
     """{name: content} of float32 files."""
     signatures = {f"segment_{n}": functions.segment(n) for n in ITERATIONS}
     signatures |= {"stream": functions.stream(), "dynamic": functions.dynamic(5)}
+    signatures |= {"resizable": functions.resizable(3)}
     return {name: conversion.convert(functions.holder, traced, "fp32") for name, traced in signatures.items()}
 
 
@@ -69,13 +71,47 @@ def test_every_form_gives_the_networks_logits(network, files, interpreter, itera
         np.testing.assert_array_equal(logits.argmax(-1), expected.argmax(-1))
 
 
-def test_nothing_needs_more_than_the_builtin_operators(files, tmp_path):
-    for content in files.values():
-        (tmp_path / "model.tflite").write_bytes(content)
-        model = tflite_file.read(tmp_path / "model.tflite")
-        kinds = {tflite_file.kind(model, operator) for graph in model.subgraphs for operator in graph.operators}
-        assert "CUSTOM" not in kinds
-    assert {"CONV_2D", "DEPTHWISE_CONV_2D", "RESIZE_BILINEAR", "LOGISTIC", "TANH"} <= kinds
+@pytest.mark.parametrize("interpreter", [tf.lite.Interpreter, LiteRTInterpreter], ids=["tensorflow", "litert"])
+def test_a_resizable_file_takes_any_size(network, files, interpreter):
+    model = interpreter(model_content=files["resizable"])
+    index = model.get_input_details()[0]["index"]
+    for size in ((64, 64), (64, 96), (50, 37), (33, 50)):
+        image = tf.random.stateless_uniform([1, *size, 3], size, 0, 255)
+        model.resize_tensor_input(index, image.shape)
+        model.allocate_tensors()
+        model.set_tensor(index, image.numpy())
+        model.invoke()
+        logits = model.get_tensor(model.get_output_details()[0]["index"])
+        canvas = network(image, iterations=3)["semantic_logits"]
+        expected = upsample(canvas, size, network.canvas_stride, network.padding).numpy()
+        assert np.abs(logits - expected).max() <= 1e-4 * np.abs(expected).max()
+
+
+ONE_CALL = {"ADD", "CONV_2D", "DEPTHWISE_CONV_2D", "LOGISTIC", "MUL", "RESIZE_BILINEAR", "SPLIT", "SUB", "TANH"}
+LOOP = {"ARG_MAX", "CAST", "GREATER", "LESS", "LOGICAL_AND", "MAXIMUM", "MEAN", "MINIMUM", "NOT_EQUAL", "RESHAPE"}
+OPERATORS = {
+    "segment_1": ONE_CALL,
+    "segment_5": ONE_CALL | {"CONCATENATION"},
+    "stream": ONE_CALL | {"CONCATENATION"},
+    "dynamic": ONE_CALL | LOOP | {"CONCATENATION", "STRIDED_SLICE", "WHILE"},
+}
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+def test_files_have_these_operators_and_no_others(files, tmp_path, name):
+    (tmp_path / "model.tflite").write_bytes(files[name])
+    found = compatibility.operators(tflite_file.read(tmp_path / "model.tflite"))
+    assert set(found) == OPERATORS[name]
+    assert compatibility.flex_or_custom(tflite_file.read(tmp_path / "model.tflite")) == []
+
+
+def test_gpus_run_what_has_no_loop(files, tmp_path):
+    def verdict(name):
+        (tmp_path / "model.tflite").write_bytes(files[name])
+        return compatibility.gpu_verdict(tmp_path / "model.tflite")
+
+    assert verdict("segment_5") == verdict("stream") == []
+    assert {reason.split(":")[0] for reason in verdict("dynamic")} == {"ARG_MAX", "STRIDED_SLICE", "WHILE"}
 
 
 def test_a_stream_holds_the_weights_once(files):

@@ -1,9 +1,11 @@
-"""Whether exported files say what the model says: agreement of class ids, and mIoU, on the same images."""
+"""Whether exported files say what the model says: agreement of class ids, mIoU and time, on the same images."""
 
 import dataclasses
+import functools
 
 import numpy as np
 
+from tfseg import timing
 from tfseg.inference.runner import inference_of
 from tfseg.inference.views import SINGLE_VIEW, View
 from tfseg.metrics.confusion import count_pairs, label_rows, mean_iou
@@ -13,6 +15,7 @@ from tfseg.score_tables import percent, table
 # Share of pixels that must have the class that the model gives them.
 LEAST_AGREEMENT = {"fp32": 0.999, "fp16": 0.995, "dynamic": 0.99, "int8": 0.98}
 MOST_MIOU_LOST = 0.015
+ROUNDS = 20  # of timing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +29,7 @@ class Compared:
       agreement: share of pixels with the same class, 0 to 1.
       miou, model_miou: of the file and of the model, 0 to 1; None where the images have no labels.
       num_images: they were compared on.
+      milliseconds: median from an image to its class map, all files in turn.
     """
 
     path: str
@@ -35,6 +39,7 @@ class Compared:
     miou: float | None
     model_miou: float | None
     num_images: int
+    milliseconds: float
 
     @property
     def is_good(self) -> bool:
@@ -83,10 +88,16 @@ def compare(network, info, files, examples, num_images) -> list[Compared]:
                 expected[size] = _class_maps(network, image, most, size)
             for n, found in _found(predictor, image, numbers).items():
                 counts[path, n].add(rows, expected[size][n - 1], found)
+    milliseconds = _milliseconds(files, counts, image)
     return [
-        Compared(path, files[path][1], n, count.same / count.pixels, *count.mious(), num_images)
+        Compared(path, files[path][1], n, count.same / count.pixels, *count.mious(), num_images, milliseconds[path, n])
         for (path, n), count in counts.items()
     ]
+
+
+def _milliseconds(files, keys, image):
+    calls = {(path, n): functools.partial(files[path][0].predict, image, n) for path, n in keys}
+    return {key: timing.median(taken) for key, taken in timing.interleaved(calls, ROUNDS).items()}
 
 
 def _class_maps(network, image, iterations, size):
@@ -110,8 +121,9 @@ def as_markdown(rows) -> str:
             str(row.iterations),
             percent(row.agreement),
             *("" if value is None else percent(value) for value in (row.miou, row.model_miou)),
+            f"{row.milliseconds:.1f}",
             "yes" if row.is_good else "NO",
         ]
         for row in rows
     ]
-    return table(["file", "iterations", "same class, %", "mIoU, %", "mIoU of the model, %", "good"], lines)
+    return table(["file", "iterations", "same class, %", "mIoU, %", "mIoU of the model, %", "ms", "good"], lines)

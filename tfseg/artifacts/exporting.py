@@ -136,6 +136,7 @@ def add_scores(content, rows, split):
     """Writes what was compared into a manifest: of every file, and the model's own mIoU after each iteration."""
     for row in rows:
         scores = {"agreement": row.agreement, "miou": row.miou, "model_miou": row.model_miou, "images": row.num_images}
+        scores["milliseconds"] = row.milliseconds
         content["artifacts"][row.path].setdefault("check", {})[str(row.iterations)] = scores
         if row.model_miou is not None and row.iterations <= len(content["cost"]):
             content["cost"][row.iterations - 1]["miou"] = row.model_miou

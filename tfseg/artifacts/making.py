@@ -27,6 +27,7 @@ def make(export: Export, planned: Planned, folder, images=None):
         return
     signatures = {
         "segment": lambda: functions.segment(planned.iterations),
+        "resizable": lambda: functions.resizable(planned.iterations),
         "stream": functions.stream,
         "dynamic": lambda: functions.dynamic(export.max_iterations),
     }[planned.kind]()
@@ -47,6 +48,8 @@ def entry(export: Export, planned: Planned, folder) -> dict:
     else:
         facts["operators"] = compatibility.operators(tflite_file.read(path))
         facts["gpu"] = compatibility.gpu_verdict(path)
+        if planned.kind == "resizable":  # its cost depends on the image
+            return facts
         costs = exported_cost.profile_tflite(path, counts if planned.kind == "dynamic" else None, rounds=0)
     facts["gflops"] = [
         {"signature": cost.signature, "iterations": cost.iterations, "gflops": cost.executed_gflops} for cost in costs

@@ -11,7 +11,8 @@ from tfseg.export.conversion import PRECISIONS
 from tfseg.training.deeplab_file import load_model
 
 FORMATS = {"savedmodel": "fp32", "tflite": "fp32"} | {f"tflite_{p}": p for p in PRECISIONS[1:]} | {"onnx": "fp32"}
-TFLITE_KINDS = ("segment", "stream", "dynamic")
+TFLITE_KINDS = ("segment", "stream", "dynamic", "resizable")
+FIXED = ("segment", "resizable", "onnx")  # in their number of iterations
 FORMAT = "tfseg 1"
 
 
@@ -22,7 +23,8 @@ class ExportOptions:
     Attributes:
       formats: keys of FORMATS.
       kinds: of .tflite files, of TFLITE_KINDS: "segment" has a fixed number of iterations, "stream" takes and returns
-        the state, "dynamic" takes the number of iterations. Empty: the first, and of a recurrent model the second.
+        the state, "dynamic" takes the number of iterations, "resizable" is a "segment" for images of any size. Empty:
+        the first, and of a recurrent model the second.
       iterations: one "segment" file each; empty is the number trained.
       max_iterations: the most that a file runs; None is the most that training ran.
       size: (height, width) of every image; None: a SavedModel takes any, other files have that of most images of the
@@ -106,34 +108,32 @@ class Export:
 
     def _plan_tflite(self, precision):
         for kind in self.options.kinds or (TFLITE_KINDS[:2] if self.network.is_recurrent else TFLITE_KINDS[:1]):
-            if kind == "segment":
+            if kind in ("dynamic", "resizable") and precision == "int8":
+                raise InputError(f"--kinds={kind} has no int8 form: take segment or stream")
+            if kind in FIXED:
                 for n in self.iterations:
                     yield self.renumbered(Planned("", kind, precision, n), n)
             elif not self.network.is_recurrent:
                 raise InputError(f"--kinds={kind} is for recurrent models; this one runs once")
-            elif kind == "dynamic" and precision == "int8":
-                raise InputError(
-                    "--kinds=dynamic has no int8 form, on which the converter crashes; take segment or stream"
-                )
             else:
                 path = f"{self.name}_{kind}_{precision}.tflite"
                 yield Planned(path, kind, precision, self.network.default_iterations)
 
     def renumbered(self, planned, iterations) -> Planned:
-        """A segment file with another number of iterations."""
-        path = f"{self.name}_segment_{iterations}_{planned.precision}.tflite"
+        """A segment file, or another of a fixed number of iterations, with another number."""
+        path = f"{self.name}_{planned.kind}_{iterations}_{planned.precision}.tflite"
         return dataclasses.replace(planned, path=path, iterations=iterations)
 
     def description(self, planned) -> dict:
         """What every file says about itself."""
-        has_any_size = planned.kind == "savedmodel" and self.options.size is None
+        has_any_size = planned.kind == "resizable" or (planned.kind == "savedmodel" and self.options.size is None)
         return {
             "format": FORMAT,
             "name": self.name,
             "classes": self.info.to_dict(),
             "is_recurrent": self.network.is_recurrent,
             "iterations": planned.iterations,
-            "max_iterations": planned.iterations if planned.kind in ("segment", "onnx") else self.max_iterations,
+            "max_iterations": planned.iterations if planned.kind in FIXED else self.max_iterations,
             "size": None if has_any_size else list(self.size),
             "padding": self.network.padding,
             "stride": self.network.canvas_stride,
@@ -143,9 +143,7 @@ class Export:
 
     def counts_of(self, planned) -> tuple[int, ...]:
         """Numbers of iterations that a file can run."""
-        return (
-            (planned.iterations,) if planned.kind in ("segment", "onnx") else tuple(range(1, self.max_iterations + 1))
-        )
+        return (planned.iterations,) if planned.kind in FIXED else tuple(range(1, self.max_iterations + 1))
 
     def check_target(self):
         """Raises InputError where a file is there already and is not to be replaced."""

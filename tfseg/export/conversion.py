@@ -20,7 +20,7 @@ def convert(holder, signatures, precision, images=None, max_iterations=1) -> byt
 
     Args:
       holder: tf.Module that has their variables.
-      signatures: {name: ConcreteFunction}, of `NetworkFunctions.segment`, `stream` or `dynamic`.
+      signatures: {name: ConcreteFunction}, of a method of `NetworkFunctions`.
       precision: "fp32"; "fp16": weights of 16 bits; "dynamic": weights of 8 bits, activations of 8 bits inside each
         product; "int8": everything of 8 bits.
       images: for int8: [count, height, width, 3] uint8, on which the ranges of all values are measured. The input of a

@@ -15,7 +15,7 @@ class NetworkFunctions:
 
     Args:
       network: has `encode`, `refine`, `is_recurrent`, `canvas_stride` and `padding`.
-      size: (height, width) of the image, pixels.
+      size: (height, width) of the image, pixels; `resizable` leaves it open.
 
     Attributes:
       holder: tf.Module that has the variables, and nothing else of the network.
@@ -32,13 +32,20 @@ class NetworkFunctions:
     def segment(self, iterations):
         """serving_default(image) -> logits, after a fixed number of iterations (of a recurrent network)."""
 
+        return self._segment(iterations, self._size)
+
+    def resizable(self, iterations):
+        """`segment` for images of any size, which the caller's interpreter is told before each change."""
+        return self._segment(iterations, (None, None))
+
+    def _segment(self, iterations, size):
         def run(image):
             features, state = self.network.encode(image, training=False), None
             for _ in range(iterations if self.network.is_recurrent else 1):
                 state = self.network.refine(features, state)
-            return {"logits": self._enlarged(state["canvas"])}
+            return {"logits": self._enlarged(state["canvas"], tf.shape(image)[1:3] if None in size else size)}
 
-        return {SEGMENT: self._traced(run, {"image": self._image()})}
+        return {SEGMENT: self._traced(run, {"image": tf.TensorSpec([1, *size, 3], tf.float32)})}
 
     def stream(self):
         """encode(image) -> features, refine(features, state) -> state, decode(canvas) -> logits.
@@ -93,8 +100,8 @@ class NetworkFunctions:
     def _image(self):
         return tf.TensorSpec([1, *self._size, 3], tf.float32)
 
-    def _enlarged(self, canvas):
-        return upsample(canvas, self._size, self.network.canvas_stride, self.network.padding)
+    def _enlarged(self, canvas, size=None):
+        return upsample(canvas, self._size if size is None else size, self.network.canvas_stride, self.network.padding)
 
     def _check_is_recurrent(self, what):
         if not self.network.is_recurrent:

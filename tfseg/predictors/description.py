@@ -23,7 +23,7 @@ class Description:
       max_iterations: the most that it runs.
       size: (height, width) of the network's input; None is any.
       padding, stride: of its canvas, see `layers.resize.upsample`.
-      kind: "savedmodel", "segment", "stream" or "dynamic".
+      kind: "savedmodel", "segment", "resizable", "stream" or "dynamic".
     """
 
     name: str

@@ -50,7 +50,8 @@ class TFLiteEngine:
         self._use(description.parse(found.description, path))
 
     def answer(self, image, iterations, last_only):
-        [pixels] = network_inputs(image, View(base_size=self._size), Tiling(self._size, self._size))
+        size = self._size or image.shape[:2]
+        [pixels] = network_inputs(image, View(base_size=size), Tiling(size, size))
         canvases = np.concatenate(self._canvases(self._prepare(pixels.numpy()), iterations, last_only))
         return Refinement([self._layer(canvases, image.shape[:2])], image.shape[:2])
 
@@ -59,12 +60,13 @@ class TFLiteEngine:
         self.info, self._padding, self._stride = described.info, described.padding, described.stride
         self.is_recurrent = described.is_recurrent
         self.default_iterations = noted_iterations(self._program.listed, described)
-        kinds = {"segment": self._segment, "dynamic": self._dynamic, "stream": self._stream}
+        kinds = {"segment": self._segment, "resizable": self._segment}
+        kinds |= {"dynamic": self._dynamic, "stream": self._stream}
         if described.kind not in kinds:
             raise InputError(f"{self.path}: of the kind {described.kind!r}, this version runs {', '.join(kinds)}")
         self._canvases, self._prepare = kinds[described.kind], lambda pixels: pixels
         self._check_signatures(described)
-        if described.kind == "segment":
+        if self._canvases == self._segment:
             self.min_iterations = self.max_iterations = described.iterations
         else:
             self.min_iterations, self.max_iterations = 1, described.max_iterations
@@ -80,13 +82,14 @@ class TFLiteEngine:
         is_whole = first in signatures and last in signatures and set(signatures[first].inputs) == inputs
         logits = signatures[last].outputs.get(wanted) if is_whole else None
         shape = signatures[first].inputs["image"].shape if logits else ()
-        is_whole = len(shape) == 4 and shape[0] == 1 and shape[3] == 3 and None not in shape
+        is_open = described.kind == "resizable"
+        is_whole = len(shape) == 4 and shape[0] == 1 and shape[3] == 3 and (None in shape) == is_open
         if not is_whole or len(logits.shape) != 4 or logits.shape[3] != described.info.num_classes:
             raise InputError(
                 f"{self.path}: its signatures are not those of a {described.kind} file of "
                 f"{described.info.num_classes} classes; export it again"
             )
-        self._signature, self._size = first, shape[1:3]
+        self._signature, self._size = first, None if is_open else shape[1:3]
 
     def _segment(self, pixels, iterations, last_only):
         return [self._program.run(self._signature, {"image": pixels})["logits"]]

@@ -13,7 +13,7 @@ from tfseg.inference.views import SINGLE_VIEW
 from tfseg.metrics.suite import SegmentationSuite
 from tfseg.parallel import with_progress
 
-LATENCY_ROUNDS = 5
+LATENCY_ROUNDS = 15
 LATENCY_SECONDS = 30
 
 
