@@ -1,0 +1,171 @@
+"""From an augmented example with instances to what DeeperLab's losses read (arXiv:1902.05093, Sec. 3).
+
+Points are (y, x) in pixels of the crop, pixel centres at integers. Cell (i, j) of a map sits on pixel (stride * i,
+stride * j). Offset channels 2k and 2k + 1 are (dy, dx) of keypoint or edge k, in pixels.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+from tfseg.errors import InputError
+
+# Instance ids have 16 bits in a record: class * this + instance is one number for each instance of an image.
+MAX_INSTANCES = 1 << 16
+NO_INSTANCE = tf.int32.max
+NUM_LABELS = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class PanopticTargetConfig:
+    """Which targets are made.
+
+    Attributes:
+      edges: (from, to) keypoints of each middle-range offset.
+      num_keypoints: 4, the corners top left, top right, bottom left, bottom right; or 5, with the centre of mass.
+      radius: of the disks round keypoints, pixels, whatever the size of the instance and the stride.
+      stride: pixels of the crop a cell of the instance maps.
+      small_instance_area: an instance of fewer pixels of the crop is small.
+      small_instance_weight: of the pixels of small instances in the semantic loss; those of all others weigh 1.
+    """
+
+    edges: tuple[tuple[int, int], ...]
+    num_keypoints: int = 5
+    radius: float = 25.0
+    stride: int = 4
+    small_instance_area: int = 64 * 64
+    small_instance_weight: float = 3.0
+
+    def __post_init__(self):
+        if self.num_keypoints not in (4, 5):
+            raise InputError(f"num_keypoints is {self.num_keypoints}; 4 corners, or 5 with the centre of mass")
+        if not all(0 <= end < self.num_keypoints for edge in self.edges for end in edge):
+            raise InputError(f"edges {self.edges} name keypoints outside 0..{self.num_keypoints - 1}")
+        if not self.radius > 0:
+            raise InputError(f"radius is {self.radius}; pixels, above 0")
+        if self.stride < 1:
+            raise InputError(f"target stride is {self.stride}; at least 1")
+        if self.small_instance_weight < 0:
+            raise InputError(f"small_instance_weight is {self.small_instance_weight}; at least 0")
+
+
+def panoptic(example: dict, info, config: PanopticTargetConfig) -> dict:
+    """Targets of semantic segmentation, keypoints and offsets.
+
+    An instance is what has one class of things and one instance id above 0, and its keypoints are those of what the
+    crop shows of it. Things with instance id 0 are crowd. Memory grows with the crop and with the number of instances
+    times the cells of a disk, not with the product of both.
+
+    Args:
+      example: {"image": [H, W, 3], "label": [H, W] int32 class ids, "instance": [H, W] int32, 0 is none, "filename"}.
+      info: DatasetInfo; has thing_ids and ignore_label.
+      config: see there. P is its number of keypoints, E that of its edges, h = ceil(H / stride), w likewise.
+    Returns:
+      "image", "label" and "filename" as they were, and
+      "label_weight": float32 [H, W], of a pixel in the semantic loss; 0 where the label is ignored.
+      "heatmap": float32 [h, w, P], 1 within the radius of a keypoint, else 0.
+      "heatmap_weight": float32 [h, w], 0 on crowd and ignored pixels, else 1.
+      "short_offsets", "has_short_offsets": float32 [h, w, 2P] to the nearest keypoint of a kind, the one of the lower
+        class id, then of the lower instance id, if two are equally near; bool [h, w, P], within its radius.
+      "middle_offsets", "has_middle_offsets": float32 [h, w, 2E], from near the first keypoint of an edge to the second
+        one of the same instance; bool [h, w, E].
+      "long_offsets", "has_long_offsets": float32 [h, w, 2P] to the keypoints of the cell's own instance; bool
+        [h, w, 1], on an instance.
+      Offsets are 0 where there are none; there are none on crowd and ignored pixels.
+    """
+    label, instance = example["label"], example["instance"]
+    is_thing = tf.gather(tf.constant([class_id in info.thing_ids for class_id in range(NUM_LABELS)]), label)
+    is_ignored = tf.equal(label, info.ignore_label)
+    is_instance = is_thing & ~is_ignored & (instance > 0)
+    index, num_instances = _numbered(tf.where(is_instance, label * MAX_INSTANCES + instance, NO_INSTANCE))
+    is_small = tf.math.bincount(index, minlength=num_instances + 1) < config.small_instance_area
+    weight = tf.where(is_instance & tf.gather(is_small, index), config.small_instance_weight, 1.0)
+    keypoints = _keypoints(index, num_instances, config.num_keypoints)
+    is_trained = ~is_ignored & (is_instance | ~is_thing)
+    on_cells = slice(None, None, config.stride)
+    return {key: example[key] for key in ("image", "label", "filename")} | {
+        "label_weight": tf.where(is_ignored, 0.0, weight),
+        **_instance_maps(keypoints, index[on_cells, on_cells], is_trained[on_cells, on_cells], config),
+    }
+
+
+def _numbered(ids):
+    """Numbers the instances 0 to N - 1 in the order of their ids.
+
+    Returns:
+      (int32 of the shape of `ids`: the number of each pixel's instance, N where there is none; N).
+    """
+    # One more NO_INSTANCE, so that there always is one; it is the largest, so that it always is number N.
+    distinct, position = tf.unique(tf.concat([tf.reshape(ids, [-1]), [NO_INSTANCE]], axis=0))
+    number = tf.math.invert_permutation(tf.argsort(distinct))
+    return tf.reshape(tf.gather(number, position)[:-1], tf.shape(ids)), tf.size(distinct) - 1
+
+
+def _keypoints(index, num_instances, num_keypoints):
+    """[N + 1, P, 2] float64 (y, x) of the instances of an index map; the last row, for no instance, is 0."""
+    size = tf.shape(index)
+    num_segments = num_instances + 1
+    lowest, highest, mean = [], [], []
+    # Sums of coordinates exceed what float32 and int32 hold.
+    for line in (tf.range(size[0], dtype=tf.int32)[:, tf.newaxis], tf.range(size[1], dtype=tf.int32)):
+        coordinate = tf.cast(tf.broadcast_to(line, size), tf.float64)
+        lowest.append(tf.math.unsorted_segment_min(coordinate, index, num_segments))
+        highest.append(tf.math.unsorted_segment_max(coordinate, index, num_segments))
+        mean.append(tf.math.unsorted_segment_mean(coordinate, index, num_segments))
+    (top, left), (bottom, right) = lowest, highest
+    kinds = [(top, left), (top, right), (bottom, left), (bottom, right), mean][:num_keypoints]
+    keypoints = tf.stack([tf.stack(kind, axis=-1) for kind in kinds], axis=1)
+    return tf.concat([keypoints[:-1], tf.zeros([1, num_keypoints, 2], tf.float64)], axis=0)
+
+
+def _instance_maps(keypoints, index, is_trained, config):
+    """Heatmap, offsets and where they hold, from [N + 1, P, 2] keypoints and [h, w] maps."""
+    grid = tf.shape(index)
+    none = tf.shape(keypoints)[0] - 1
+    lines = tf.meshgrid(*(config.stride * tf.range(grid[axis]) for axis in (0, 1)), indexing="ij")
+    positions = tf.cast(tf.stack(lines, axis=-1), tf.float64)
+
+    def offsets(owners, targets):
+        """[h, w, 2K] from [h, w, K] numbers of instances and the [K] keypoints of them that are pointed to."""
+        points = tf.stack([tf.gather(keypoints[:, k], owners[..., i]) for i, k in enumerate(targets)], axis=2)
+        has_offset = (owners < none) & is_trained[..., tf.newaxis]
+        vectors = tf.where(has_offset[..., tf.newaxis], points - positions[:, :, tf.newaxis], 0.0)
+        vectors = tf.reshape(vectors, tf.concat([grid, [2 * len(targets)]], axis=0))
+        return tf.cast(vectors, tf.float32), has_offset
+
+    all_keypoints = range(config.num_keypoints)
+    near = tf.stack([_owners(keypoints[:-1, k], grid, config) for k in all_keypoints], axis=-1)
+    short, has_short = offsets(near, all_keypoints)
+    starts, ends = zip(*config.edges, strict=True)
+    middle, has_middle = offsets(tf.gather(near, starts, axis=-1), ends)
+    own = tf.repeat(index[..., tf.newaxis], config.num_keypoints, axis=-1)
+    long, has_long = offsets(own, all_keypoints)
+    return {
+        "heatmap": tf.cast(near < none, tf.float32),
+        "heatmap_weight": tf.cast(is_trained, tf.float32),
+        "short_offsets": short,
+        "has_short_offsets": has_short,
+        "middle_offsets": middle,
+        "has_middle_offsets": has_middle,
+        "long_offsets": long,
+        "has_long_offsets": has_long[..., :1],
+    }
+
+
+def _owners(points, grid, config):
+    """[h, w] number of the nearest of [N, 2] points within the radius, the lowest of equally near ones; N for none."""
+    num_points, stride = tf.shape(points)[0], config.stride
+    reach = tf.range(int(2 * config.radius // stride) + 1, dtype=tf.float64)
+    # [N, 2, reach]: the rows and the columns of the cells that a disk can reach.
+    lines = tf.math.ceil((points - config.radius) / stride)[..., tf.newaxis] + reach
+    squares = (stride * lines - points[..., tf.newaxis]) ** 2
+    is_on_grid = (lines >= 0) & (lines < tf.cast(grid, tf.float64)[:, tf.newaxis])
+    distances = squares[:, 0, :, tf.newaxis] + squares[:, 1, tf.newaxis]  # [N, reach, reach], squared
+    is_near = is_on_grid[:, 0, :, tf.newaxis] & is_on_grid[:, 1, tf.newaxis] & (distances <= config.radius**2)
+    cells = tf.cast(lines[:, 0, :, tf.newaxis] * tf.cast(grid[1], tf.float64) + lines[:, 1, tf.newaxis], tf.int32)
+    cells = tf.where(is_near, cells, -1)  # dropped
+    num_cells = grid[0] * grid[1]
+    nearest = tf.gather(tf.math.unsorted_segment_min(distances, cells, num_cells), tf.maximum(cells, 0))
+    numbers = tf.range(num_points)[:, tf.newaxis, tf.newaxis]
+    numbers = tf.where(is_near & tf.equal(distances, nearest), numbers, num_points)
+    return tf.reshape(tf.minimum(tf.math.unsorted_segment_min(numbers, cells, num_cells), num_points), grid)
