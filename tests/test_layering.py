@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "config": {"models"},
     "losses": set(),
     "panoptic_losses": set(),
-    "data": {"labels", "parallel"},
+    "data": {"coco_panoptic_format", "labels", "parallel"},
     "metrics": {"coco_panoptic_format", "commands", "labels", "markdown", "parallel"},
     "visualize": {"labels"},
     "download": set(),
