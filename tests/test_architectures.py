@@ -1,5 +1,7 @@
 """What every architecture must pass. A new model needs a row in ROWS."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -8,13 +10,18 @@ from tensorflow import keras
 from tfseg import architectures
 from tfseg.backbones import BackboneConfig
 from tfseg.config import MODEL_CONFIGS
+from tfseg.labels import DatasetInfo, default_colors
 from tfseg.layers.resize import resize_bilinear
+from tfseg.models import deeperlab
+from tfseg.models.deeperlab import DeeperLabConfig
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.fcn import FCNConfig
 from tfseg.models.pspnet import PSPNetConfig
 from tfseg.models.rnn import RNNConfig
+from tfseg.postprocess.keypoint_graphs import GRAPHS
 
 NUM_CLASSES = 5
+INFO = DatasetInfo("toy", tuple("abcde"), default_colors(NUM_CLASSES), thing_ids=frozenset({1, 2}))
 TOY = BackboneConfig("mobilenet_v2", width_multiplier=0.35)
 # Keras counts 410,208 in MobileNetV2 0.35 without its top; 148,480 of them are the last 1x1 convolution's, left
 # out here, and 11,520 are moving statistics. The last map has 112 channels.
@@ -36,6 +43,17 @@ ROWS = {
     PSPNetConfig: (
         PSPNetConfig(TOY, bins=(1, 3), width=8),
         BACKBONE_PARAMETERS + 2 * 112 * 8 + 9 * 128 * 8 + 3 * 16 + 9 * 5,
+    ),
+    # A 1x1 of 112 -> 8 with scale and shift; 5 classes, 5 keypoints, 2 x 5 long and short and 2 x 8 middle offsets.
+    DeeperLabConfig: (
+        DeeperLabConfig(
+            dataclasses.replace(TOY, padding="symmetric"),
+            has_aspp=False,
+            aspp_width=8,
+            decoder="none",
+            has_deeper_heads=False,
+        ),
+        BACKBONE_PARAMETERS + 112 * 8 + 16 + 9 * (5 + 5 + 10 + 10 + 16),
     ),
 }
 
@@ -60,7 +78,8 @@ def test_outputs_have_the_models_stride_at_two_sizes(row):
     network, _ = row
     for height, width in ((32, 64), (33, 49)):
         logits = network(tf.zeros([2, height, width, 3]))["semantic_logits"]
-        assert logits.shape == (2, -(-height // 16), -(-width // 16), NUM_CLASSES)
+        stride = network.canvas_stride
+        assert logits.shape == (2, -(-height // stride), -(-width // stride), NUM_CLASSES)
         assert logits.dtype == tf.float32
 
 
@@ -68,10 +87,17 @@ def test_gradients_reach_every_weight(row):
     network, _ = row
     architecture = architectures.architecture_of(network.config)
     images = tf.random.stateless_uniform([1, 32, 32, 3], [0, 1], 0, 255)
-    label = tf.random.stateless_uniform([1, 32, 32], [0, 2], 0, NUM_CLASSES, tf.int32)
+    label = tf.random.stateless_uniform([32, 32], [0, 2], 0, NUM_CLASSES, tf.int32)
+    example = {"image": images[0], "label": label, "instance": tf.where(label == 1, 1, 0), "filename": "a.png"}
+    batch = tf.nest.map_structure(
+        lambda value: tf.convert_to_tensor(value)[tf.newaxis],
+        architecture.make_targets(example, INFO, network.config),
+    )
     with tf.GradientTape() as tape:
         outputs = architecture.training_outputs(network, images, tf.constant([0, 0]))
-        terms = architecture.losses({"label": label}, outputs, upsample=resize_bilinear, ignore_label=255)
+        terms = architecture.losses(
+            batch, outputs, config=network.config, upsample=resize_bilinear, ignore_label=255, class_weights=None
+        )
         loss = tf.add_n([weight * total for weight, total, _ in terms.values()])
     gradients = tape.gradient(loss, network.trainable_variables)
     silent = [v.name for v, g in zip(network.trainable_variables, gradients, strict=True) if g is None]
@@ -93,3 +119,18 @@ def test_encode_and_refine_give_what_the_whole_call_gives(row):
     for _ in range(network.default_iterations):
         state = network.refine(features, state)
     np.testing.assert_allclose(state["canvas"], network(images)["semantic_logits"], atol=1e-6)
+
+
+def test_a_panoptic_network_has_the_maps_that_the_fusion_reads(row):
+    network, _ = row
+    is_panoptic = architectures.architecture_of(network.config).is_panoptic
+    assert getattr(network, "is_panoptic", False) == is_panoptic
+    features = network.encode(tf.zeros([1, 33, 49, 3]))
+    assert is_panoptic == (set(architectures.INSTANCE_MAPS) <= set(features))
+    if is_panoptic:
+        assert {features[name].shape[1:3] for name in architectures.INSTANCE_MAPS} == {features["canvas"].shape[1:3]}
+
+
+def test_network_and_fusion_count_keypoints_and_edges_alike():
+    counts = {name: (graph.num_keypoints, len(graph.edges)) for name, graph in GRAPHS.items()}
+    assert counts == deeperlab.GRAPHS

@@ -148,7 +148,7 @@ def test_what_a_recipe_switched_on_can_be_switched_off(config_of):
         (["--iters=0"], "iterations is 0; at least 1"),
         (["--iters_range=9:2"], "first <= last"),
         (["--loss_at=9:1"], "loss_at names iteration 9; training runs 1..6"),
-        (["--model=unknown"], "--model=unknown is unknown; one of deeplabv3, fcn, pspnet, rnn"),
+        (["--model=unknown"], "--model=unknown is unknown; one of deeperlab, deeplabv3, fcn, pspnet, rnn"),
         (["--model=fcn", "--dataset=camvid"], "--model=fcn has no recipe for --dataset=camvid; give one: --config="),
         (["--model=fcn", "--iters=3"], "--iters: this model has no iterations"),
         (["--model=fcn", f"--config={SCENES}"], "--model=fcn and --config, a recipe of rnn, disagree"),

@@ -5,12 +5,17 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfseg import losses
-from tfseg.data import targets
+from tfseg import losses, panoptic_losses
+from tfseg.data import panoptic_targets, targets
+from tfseg.data.panoptic_targets import PanopticTargetConfig
+from tfseg.models import deeperlab
+from tfseg.models.deeperlab import DeeperLab, DeeperLabConfig
 from tfseg.models.deeplabv3 import DeepLabV3, DeepLabV3Config
 from tfseg.models.fcn import FCN, FCNConfig
 from tfseg.models.pspnet import PSPNet, PSPNetConfig
 from tfseg.models.rnn import RNNConfig, RNNSegmenter, training_outputs
+from tfseg.panoptic_losses import PanopticLossConfig
+from tfseg.postprocess.keypoint_graphs import GRAPHS
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,16 +23,55 @@ class Architecture:
     """What train, evaluate, export and use a model.
 
     Attributes:
-      make_targets: augmented example -> what the loss reads (runs in tf.data).
+      make_targets: (augmented example, DatasetInfo, model config) -> what the loss reads (runs in tf.data).
       model: (config, num_classes) -> keras.Model.
       training_outputs: (network, images, seed) -> outputs in training.
-      losses: (batch, outputs, upsample=, ignore_label=, class_weights=, loss_at=) -> {name: (weight, sum, total)}.
+      losses: (batch, outputs, config=, upsample=, ignore_label=, class_weights=) -> {name: (weight, sum, total)}.
+      is_panoptic: whether it tells instances apart: examples then have "instance", and outputs the maps of
+        `INSTANCE_MAPS`.
     """
 
     make_targets: Callable
     model: Callable
     training_outputs: Callable
     losses: Callable
+    is_panoptic: bool = False
+
+
+def semantic_targets(example, info, config):
+    """Targets of a semantic network: see `targets.semantic`."""
+    del info, config
+    return targets.semantic(example)
+
+
+def semantic_losses(batch, outputs, *, config, **shared):
+    """Losses of a semantic network: see `losses.semantic`."""
+    return losses.semantic(batch, outputs, loss_at=getattr(config, "loss_at", ()), **shared)
+
+
+def deeperlab_targets(example, info, config):
+    """Targets of DeeperLab: see `panoptic_targets.panoptic`."""
+    graph = GRAPHS[config.graph]
+    fields = PanopticTargetConfig(
+        graph.edges,
+        graph.num_keypoints,
+        radius=config.radius,
+        stride=config.target_stride,
+        small_instance_area=config.small_instance_area,
+        small_instance_weight=config.small_instance_weight,
+    )
+    return panoptic_targets.panoptic(example, info, fields)
+
+
+def deeperlab_losses(batch, outputs, *, config, **shared):
+    """Losses of DeeperLab: see `panoptic_losses.panoptic`."""
+    fields = PanopticLossConfig(
+        *config.loss_weights,
+        hard_pixel_fraction=config.hard_pixel_fraction,
+        radius=config.radius,
+        target_stride=config.target_stride,
+    )
+    return panoptic_losses.panoptic(batch, outputs, config=fields, **shared)
 
 
 def feed_forward_outputs(network, images, seed):
@@ -36,12 +80,18 @@ def feed_forward_outputs(network, images, seed):
     return network(images, training=True)
 
 
+SEMANTIC = {"make_targets": semantic_targets, "losses": semantic_losses}
+FEED_FORWARD = SEMANTIC | {"training_outputs": feed_forward_outputs}
 ARCHITECTURES = {
-    RNNConfig: Architecture(targets.semantic, RNNSegmenter, training_outputs, losses.semantic),
-    FCNConfig: Architecture(targets.semantic, FCN, feed_forward_outputs, losses.semantic),
-    DeepLabV3Config: Architecture(targets.semantic, DeepLabV3, feed_forward_outputs, losses.semantic),
-    PSPNetConfig: Architecture(targets.semantic, PSPNet, feed_forward_outputs, losses.semantic),
+    RNNConfig: Architecture(model=RNNSegmenter, training_outputs=training_outputs, **SEMANTIC),
+    FCNConfig: Architecture(model=FCN, **FEED_FORWARD),
+    DeepLabV3Config: Architecture(model=DeepLabV3, **FEED_FORWARD),
+    PSPNetConfig: Architecture(model=PSPNet, **FEED_FORWARD),
+    DeeperLabConfig: Architecture(
+        deeperlab_targets, DeeperLab, deeperlab.training_outputs, deeperlab_losses, is_panoptic=True
+    ),
 }
+INSTANCE_MAPS = ("heatmap_logits", "long_offsets", "short_offsets", "middle_offsets")
 
 
 def architecture_of(model_config) -> Architecture:

@@ -11,12 +11,19 @@ import types
 import typing
 
 from tfseg.errors import InputError
+from tfseg.models.deeperlab import DeeperLabConfig
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.fcn import FCNConfig
 from tfseg.models.pspnet import PSPNetConfig
 from tfseg.models.rnn import RNNConfig
 
-MODEL_CONFIGS = {"rnn": RNNConfig, "fcn": FCNConfig, "deeplabv3": DeepLabV3Config, "pspnet": PSPNetConfig}
+MODEL_CONFIGS = {
+    "rnn": RNNConfig,
+    "fcn": FCNConfig,
+    "deeplabv3": DeepLabV3Config,
+    "pspnet": PSPNetConfig,
+    "deeperlab": DeeperLabConfig,
+}
 
 
 @dataclasses.dataclass
@@ -24,7 +31,7 @@ class DataConfig:
     """What is read, and how it is augmented.
 
     Attributes:
-      dataset: a name of `tfseg.data.datasets`: scenes, camvid, voc2012, cityscapes or folder.
+      dataset: a name of `tfseg.data.datasets.DATASETS`, e.g. camvid.
       data_dir: folder of TFRecords with their manifest, or of the raw data (converted into the cache on first use).
         None: the cache folder; only `scenes` can fill it by itself.
       train_split, validation_split: shards read for training and for validation.

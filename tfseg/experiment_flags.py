@@ -42,9 +42,13 @@ WANTED = {
 
 # flag -> (field, parser, help)
 SHORT_FLAGS = {
-    "dataset": ("data.dataset", str, "scenes, camvid, voc2012, cityscapes or folder (your own images and masks)."),
+    "dataset": (
+        "data.dataset",
+        str,
+        "scenes, camvid, voc2012, cityscapes, mapillary, mapillary_v2, coco_panoptic, or folder (your own).",
+    ),
     "data_dir": ("data.data_dir", str, "Folder of the raw data, or of records that prepare_data.py made."),
-    "backbone": ("model.backbone.name", str, "resnet50_v1[_beta], resnet101_v1[_beta] or mobilenet_v2."),
+    "backbone": ("model.backbone.name", str, "resnet50_v1[_beta], resnet101_v1[_beta], mobilenet_v2 or xception_71."),
     "output_stride": ("model.backbone.output_stride", int, "Stride of the backbone's last map: 8, 16 or 32."),
     "iters": ("model.iterations", int, "Iterations of the recurrent model in training, and by default afterwards."),
     "iters_range": ("model.iterations_range", _range, "a:b draws the last iteration of each step from a to b; off."),

@@ -4,29 +4,26 @@ import csv
 import dataclasses
 import io
 import json
-import os
 import re
-import subprocess
 from collections import Counter
 from pathlib import Path
-
-import tensorflow as tf
 
 from tfseg import visualize
 from tfseg.data import datasets, pipeline
 from tfseg.data.images import encode_png
-from tfseg.data.manifest import check_split, file_sha256, split_files
+from tfseg.data.manifest import check_split, split_files
 from tfseg.errors import InputError
+from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.runner import inference_of
-from tfseg.inference.views import views_of
+from tfseg.inference.views import View, views_of
+from tfseg.protocol import cost_size, instance_protocol, protocol
 from tfseg.score_tables import comparison, comparison_csv, summary
 from tfseg.training import evaluation
-from tfseg.training.run_directory import load_run, weights_file, write_atomically
+from tfseg.training.panoptic_evaluation import evaluate_panoptic, panoptic_label
+from tfseg.training.run_directory import load_run, write_atomically
 
 STRIP_ROWS, STRIP_ITERATIONS = 4, 6
 CURVE_COLUMNS = ("iteration", "gmacs", "gflops", "milliseconds", "miou")
-PREDICTION = "argmax of the logits after bilinear upsampling ({grid}) to the label's size"
-GRIDS = {"same": "half-pixel centres", "symmetric": "position i on pixel stride * i"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,24 +96,32 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
             )
             for key, model in ({name: network} | others).items()
         }
+        panoptic = panoptic_strip = None
+        if getattr(network, "is_panoptic", False):
+            panoptic = evaluate_panoptic(network, examples, facts, num_examples=count, size=options.size)
+            panoptic_strip = _panoptic_strip(network, examples, count, facts, options.size)
         strip = _strip(network, examples, count, min(iterations, STRIP_ITERATIONS), info)
     train, result = manifest.splits.get(config.data.train_split), results[name]
     entries = _with_costs({name: network} | others, results, options.views, count_gmacs)
     metrics = {
-        "protocol": _protocol(workdir, config, network.padding, split, options, result)
-        | _instance_protocol(facts, result),
+        "protocol": protocol(workdir, config, network.padding, split, options, result)
+        | instance_protocol(facts, result),
         "trained_iterations": network.default_iterations,
         "best_iteration": evaluation.best_entry(result)["iteration"],
         "remarks": evaluation.remarks(result, train.label_histogram if train else None),
         "num_images": result["num_images"],
         "iterations": entries[name],
     }
+    if panoptic:
+        metrics["panoptic"] = panoptic
     measured = {key: _points(values) for key, values in entries.items()}
     pictures = {
         "curve": visualize.curve(measured | curves),
         "confusion": visualize.confusion(metrics["iterations"][-1]["confusion"], info),
         "strip": strip,
     }
+    if panoptic:
+        pictures["panoptic"] = panoptic_strip
     folder = Path(options.report_dir or Path(workdir) / "report")
     if others:
         metrics["comparison"] = measured
@@ -178,9 +183,14 @@ def _strip(network, examples, num_examples, iterations, info):
     return visualize.strips(rows, info)
 
 
-def _cost_size(result):
-    """(height, width) of most images."""
-    return tuple(int(side) for side in next(iter(result["sizes"])).split("x"))
+def _panoptic_strip(network, examples, num_examples, info, size):
+    """Images from all over the split, their instances as found and as labelled."""
+    inference, rows = PanopticInference(network, info, View(base_size=size)), []
+    for example in examples.shard(max(num_examples // STRIP_ROWS, 1), 0).take(STRIP_ROWS):
+        image = example["image"][0].numpy()
+        label = panoptic_label(example["label"][0].numpy(), example["instance"][0].numpy(), info)
+        rows.append((image, inference.predict(image).panoptic_ids, label))
+    return visualize.panoptic_strips(rows, info)
 
 
 def _with_costs(networks, results, views, count_gmacs):
@@ -188,7 +198,7 @@ def _with_costs(networks, results, views, count_gmacs):
 
     All are those of an image of the usual size.
     """
-    size = _cost_size(next(iter(results.values())))
+    size = cost_size(next(iter(results.values())))
     counts = {name: len(result["iterations"]) for name, result in results.items()}
     milliseconds = evaluation.latencies({name: (networks[name], counts[name]) for name in results}, size, views)
     entries = {}
@@ -206,54 +216,6 @@ def _with_costs(networks, results, views, count_gmacs):
 
 def _points(entries):
     return [{name: entry[name] for name in CURVE_COLUMNS} for entry in entries]
-
-
-def _protocol(workdir, config, padding, split, options, result):
-    """Everything that the scores depend on beside the model itself."""
-    weights = weights_file(workdir, options.weights)
-    gpus = len(tf.config.list_physical_devices("GPU"))
-    sizes = list(result["sizes"])
-    return {
-        "model": config.to_dict()["model"],
-        "dataset": config.data.dataset,
-        "split": split,
-        "num_images": result["num_images"],
-        "filenames_sha256": result["filenames_sha256"],
-        "image_sizes": sizes if len(sizes) <= 5 else f"{len(sizes)} sizes, mostly {sizes[0]}",
-        "network_size": list(options.size) if options.size else "the image's",
-        "scales": sorted({view.scale for view in options.views}),
-        "flip": options.flip,
-        "prediction": PREDICTION.format(grid=GRIDS[padding]),
-        "ignored_label": 255,
-        "mean": "over the classes that occur in labels or predictions",
-        "cost_size": list(_cost_size(result)),
-        "device": f"{gpus} GPUs" if gpus else f"{len(os.sched_getaffinity(0))} CPU cores",
-        "weights": str(weights.relative_to(workdir)),
-        "weights_sha256": file_sha256(weights),
-        "tensorflow": tf.__version__,
-        "commit": _commit(),
-    }
-
-
-def _instance_protocol(info, result):
-    """What instance-level IoU depends on, where it is known."""
-    if "iiou" not in result["iterations"][0]:
-        return {}
-    return {"instance_sizes": info.average_instance_sizes or "averages over the split"}
-
-
-def _commit():
-    """The commit of this repository, with "+" if tracked files differ from it; None outside of one."""
-    folder = Path(__file__).resolve().parents[1]
-    if not (folder / ".git").exists():
-        return None
-    git = ["git", "-C", str(folder)]
-    try:
-        head = subprocess.run([*git, "rev-parse", "--verify", "-q", "HEAD"], capture_output=True, text=True)
-        differs = subprocess.run([*git, "diff", "--quiet", "HEAD"], capture_output=True).returncode
-    except OSError:
-        return None
-    return head.stdout.strip() + ("+" if differs else "") if head.returncode == 0 else None
 
 
 def _write(folder, metrics, pictures):
@@ -279,6 +241,7 @@ def _markdown(metrics):
     protocol = metrics["protocol"]
     lines = [f"# {protocol['model']['name']} on {protocol['dataset']} {protocol['split']}", ""]
     lines += [summary(metrics), *(f"- {line}" for line in metrics["remarks"]), ""]
-    lines += [f"![{name}]({name}.png)\n" for name in ("curve", "strip", "confusion")]
+    names = ("panoptic", "curve", "strip", "confusion") if "panoptic" in metrics else ("curve", "strip", "confusion")
+    lines += [f"![{name}]({name}.png)\n" for name in names]
     lines += ["## Protocol", "", *(f"- {key}: {json.dumps(value)}" for key, value in protocol.items()), ""]
     return "\n".join(lines)

@@ -42,7 +42,36 @@ def summary(metrics: dict) -> str:
     for title, (key, mean_key) in TABLES.items():
         if _is_known(entries, mean_key):
             tables.append(_iou_table(metrics, title, key, mean_key))
+    if "panoptic" in metrics:
+        tables += _panoptic_tables(metrics["panoptic"])
     return "\n\n".join(tables) + "\n"
+
+
+def _panoptic_tables(scores):
+    """Panoptic quality of groups beside what the class maps alone would score, and of every class."""
+    kinds = {
+        "instances from the network": scores["quality"],
+        "connected components of its classes": scores["components"],
+        "one segment a class": scores["one_segment"],
+    }
+    rows = []
+    for title, result in kinds.items():
+        groups = [result[group] for group in ("all", "things", "stuff")]
+        rows.append([title, *(percent(group["pq"]) for group in groups)])
+        rows[-1] += [percent(groups[0][key]) for key in ("sq", "rq")]
+    tables = [table(["panoptic quality, %", "PQ", "PQ things", "PQ stuff", "SQ", "RQ"], rows)]
+    covering, classes = scores["covering"], scores["quality"]["classes"]
+    rows = []
+    for name, one in classes.items():
+        shares = [one["pq"], one["sq"], one["rq"], covering["classes"][name]["pc"]]
+        rows.append([name, *("" if share is None else percent(share) for share in shares)])
+    means = [percent(scores["quality"]["all"][key]) for key in ("pq", "sq", "rq")] + [percent(covering["all"]["pc"])]
+    tables.append(table(["class", "PQ", "SQ", "RQ", "PC"], [*rows, ["mean", *means]]))
+    return [
+        *tables,
+        "Mean PQ is not mean SQ times mean RQ. PC is Parsing Covering. The fusion of the maps takes "
+        f"{scores['milliseconds_fusion']:.1f} ms an image (median), beside the time above.",
+    ]
 
 
 def _is_known(entries, key):

@@ -36,24 +36,35 @@ def palette_png(class_ids, info: DatasetInfo) -> bytes:
     return file.getvalue()
 
 
-def overlay(image, class_ids, info: DatasetInfo, alpha=0.55, legend=True):
-    """An image under its class colours.
+def overlay(image, class_ids, info: DatasetInfo, alpha=0.55, legend=True, panoptic_ids=None):
+    """An image under its class colours, segments outlined.
 
     Args:
       image: [height, width, 3] uint8 RGB.
       class_ids: [height, width] uint8; ignored pixels show the bare image.
       alpha: opacity of the colours, 0 to 1.
       legend: adds names and shares of area below; the picture is higher then, and wider if the names need it.
+      panoptic_ids: [height, width], where instances are known: each is outlined and has a shade of its own.
     """
     class_ids = np.asarray(class_ids)
-    mixed = image * (1 - alpha) + colorize(class_ids, info) * alpha
+    colors = colorize(class_ids, info)
+    if panoptic_ids is not None:
+        colors = _shaded(colors, panoptic_ids % info.label_divisor)
+    mixed = image * (1 - alpha) + colors * alpha
     mixed = np.where((class_ids < info.num_classes)[..., np.newaxis], mixed, image)
-    mixed[_borders(class_ids)] = PAPER
+    mixed[_borders(class_ids if panoptic_ids is None else panoptic_ids)] = PAPER
     mixed = np.rint(mixed).astype(np.uint8)
     if not legend:
         return mixed
     width = max(mixed.shape[1], CELL_WIDTH)
     return _stack([mixed, _legend([class_ids], info, width, int(np.clip(width / 55, 13, 90)), with_shares=True)])
+
+
+def _shaded(colors, instance_ids):
+    """Colours, darker or lighter by instance; 0 is none."""
+    # Multiples of the golden ratio: neighbours in number are far apart in shade.
+    shades = np.where(instance_ids > 0, 0.6 + 0.7 * (instance_ids * 0.6180339887 % 1), 1)
+    return np.clip(colors * shades[..., np.newaxis], 0, 255)
 
 
 def strip(image, maps, label, info: DatasetInfo):
@@ -106,6 +117,20 @@ def curve(curves: dict[str, list[dict]]):
     axes[0].legend(loc="lower right", frameon=False)
     figure.suptitle("Accuracy against cost; numbers count iterations", fontsize=11)
     return _drawn(figure)
+
+
+def panoptic_strips(rows, info: DatasetInfo):
+    """Images, predicted instances and labelled ones, side by side, with the names of the classes below.
+
+    Args:
+      rows: list of (image [height, width, 3] uint8, panoptic ids of the prediction, of the label [height, width]).
+    """
+    lines = [_side_by_side([_title(title) for title in ("image", "prediction", "label")])]
+    for image, *maps in rows:
+        cells = [image, *(overlay(image, ids // info.label_divisor, info, 0.75, False, ids) for ids in maps)]
+        lines.append(_side_by_side([_cell(picture) for picture in cells]))
+    shown = [np.minimum(ids // info.label_divisor, 255) for _, *maps in rows for ids in maps]
+    return _stack([*lines, _legend(shown, info, lines[0].shape[1], text_size=18)])
 
 
 def confusion(matrix, info: DatasetInfo):

@@ -123,6 +123,58 @@ def test_instance_ids_that_do_not_fit_their_label_are_a_bad_file(write_instances
         encoded(tmp_path)
 
 
+@pytest.mark.parametrize("ending, car", [("_trainId.json", 13), (".json", 26)])
+def test_the_official_panoptic_files_take_the_place_of_instance_ids(
+    write_instances, save_segments, panoptic_of, tmp_path, ending, car
+):
+    # Road, two cars, a group of cars, the ego vehicle (void), in train ids or in label ids.
+    write_instances([7, 26005, 26009, 26, 1])
+    road = 0 if car == 13 else 7
+    segments = [(7, road, 0), (26005, car, 0), (26009, car, 0), (26, car, 1)]
+    name = f"{FRAME}_gtFine_panoptic.png"
+    save_segments(
+        tmp_path / "gtFine" / f"cityscapes_panoptic_val{ending}",
+        [(road, "road", 0), (car, "car", 1)],
+        {name: ([[7, 26005, 26009, 26, 0]], segments)},
+    )
+    label, classes, instances = panoptic_of(encoded(tmp_path))
+    assert label == classes == [[0, 13, 13, 13, 255]]
+    assert instances == [[0, 1, 2, 0, 0]]
+
+
+def test_a_panoptic_file_must_have_the_image_its_classes_and_known_categories(write_instances, save_segments, tmp_path):
+    write_instances([7, 26005])
+    path = tmp_path / "gtFine" / "cityscapes_panoptic_val_trainId.json"
+    name = f"{FRAME}_gtFine_panoptic.png"
+    save_segments(path, [(0, "road", 0)], {name: ([[7, 7]], [(7, 0, 0)])})
+    with pytest.raises(InputError, match=rf"{name}: 1 pixels are of other classes than in .*_labelIds\.png$"):
+        encoded(tmp_path)
+    save_segments(path, [(0, "road", 0)], {name: ([[7, 8]], [(7, 19, 0)])})
+    with pytest.raises(InputError, match=rf"{name}: segment 7 of image .* has the unknown category_id 19"):
+        listing(tmp_path)
+
+
+def test_an_image_without_annotation_is_a_problem(write_instances, write, save_segments, tmp_path):
+    write_instances([7, 26005])
+    write("gtFine", "val", frame="bonn_000000_000001")
+    images = {f"{FRAME}_gtFine_panoptic.png": ([[7, 7]], [(7, 0, 0)])}
+    save_segments(tmp_path / "gtFine" / "cityscapes_panoptic_val_trainId.json", [(0, "road", 0)], images)
+    found = listing(tmp_path)
+    assert len(found.splits["val"]) == 1
+    (problem,) = found.problems
+    assert problem.endswith(
+        "bonn_000000_000001_leftImg8bit.png: has no annotation in gtFine/cityscapes_panoptic_val*.json"
+    )
+
+
+def test_more_instances_than_the_divisor_has_room_for_are_a_bad_file(write_instances, tmp_path):
+    write_instances([26998])
+    assert encoded(tmp_path).panoptic_png
+    write_instances([26999])
+    with pytest.raises(InputError, match=r"_instanceIds\.png: instance 1000 of a class does not fit the label divisor"):
+        encoded(tmp_path)
+
+
 def test_an_image_without_its_label_is_a_problem(write, tmp_path):
     write("gtFine", "train")
     write("gtFine", "train", frame="aachen_000003_000020").unlink()

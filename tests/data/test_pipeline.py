@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfseg.data import pipeline, targets
+from tfseg.data import decoding, pipeline, targets
 from tfseg.data.tfrecord import to_example
 from tfseg.errors import InputError
 from tfseg.labels import DatasetInfo, default_colors
@@ -210,10 +210,10 @@ def test_a_decoded_window_equals_the_window_of_the_whole_image_and_that_what_oth
     rng = np.random.default_rng(0)
     pixels = np.asarray(Image.fromarray(rng.integers(0, 256, (9, 12, 3), np.uint8)).resize((71, 53)))
     encoded = encode(pixels, "JPEG", subsampling=0)
-    whole = pipeline.decode_image(tf.constant(encoded), "a.jpg")
+    whole = decoding.decode_image(tf.constant(encoded), "a.jpg")
     np.testing.assert_array_equal(whole, np.asarray(Image.open(io.BytesIO(encoded))))
-    np.testing.assert_array_equal(pipeline.decode_window(tf.constant(encoded), [11, 23, 31, 27]), whole[11:42, 23:50])
-    np.testing.assert_array_equal(pipeline.image_size(tf.constant(encoded), "a.jpg"), [53, 71])
+    np.testing.assert_array_equal(decoding.decode_window(tf.constant(encoded), [11, 23, 31, 27]), whole[11:42, 23:50])
+    np.testing.assert_array_equal(decoding.image_size(tf.constant(encoded), "a.jpg"), [53, 71])
 
 
 def test_colour_jitter_leaves_labels_and_padding_alone(shards):

@@ -71,6 +71,62 @@ def test_the_list_of_augmented_images_is_followed_when_there_is_one(voc, tmp_pat
     assert stems(voc2012.list_examples(tmp_path, ConvertOptions()), "train_aug") == ["c.jpg"]
 
 
+@pytest.fixture
+def add_objects(voc, save):
+    """add_objects(objects, classes) writes SegmentationObject/a.png and SegmentationClass/a.png of one row."""
+
+    def write(objects, classes):
+        root = voc(val=())
+        save(root / "JPEGImages" / "a.jpg", np.zeros([1, len(classes), 3], np.uint8))
+        for folder, values in (("SegmentationObject", objects), ("SegmentationClass", classes)):
+            picture = Image.fromarray(np.array([values], np.uint8), "P")
+            picture.putpalette([value for color in default_colors(256) for value in color])
+            save(root / folder / "a.png", picture)
+        return root
+
+    return write
+
+
+def encoded(root):
+    listing = voc2012.list_examples(root, ConvertOptions())
+    (example,) = listing.splits["train"]
+    return listing.encode(example)
+
+
+def test_objects_become_instances_of_their_class(add_objects, panoptic_of):
+    root = add_objects([0, 1, 1, 255, 2, 3], [0, 15, 15, 255, 15, 7])
+    label, classes, instances = panoptic_of(encoded(root))
+    assert label == classes == [[0, 15, 15, 255, 15, 7]]
+    assert instances == [[0, 1, 1, 0, 2, 3]]
+
+
+def test_an_object_has_the_class_of_most_of_its_labelled_pixels(add_objects, panoptic_of):
+    # Object 1: 2 persons, 1 car, 3 borders; object 2: background only; object 4: a border only.
+    _, classes, instances = panoptic_of(
+        encoded(add_objects([1, 1, 1, 1, 1, 1, 2, 4], [15, 15, 7, 255, 255, 255, 0, 255]))
+    )
+    assert classes == [[15, 15, 7, 255, 255, 255, 0, 255]]
+    assert instances == [[1, 1, 0, 0, 0, 0, 0, 0]]
+
+
+def test_objects_of_another_size_and_missing_ones_are_bad_files(add_objects, save):
+    root = add_objects([0, 1], [0, 15])
+    path = save(root / "SegmentationObject" / "a.png", np.zeros([1, 3], np.uint8))
+    with pytest.raises(
+        InputError, match=r"SegmentationObject/a\.png: objects of 3x1 pixels for a label of 2x1 \(width"
+    ):
+        encoded(root)
+    path.unlink()
+    assert voc2012.list_examples(root, ConvertOptions()).problems == [f"{path}: no such file"]
+
+
+def test_augmented_labels_have_no_objects(add_objects, save):
+    root = add_objects([0, 1], [0, 15])
+    save(root / "SegmentationClassAug" / "a.png", np.array([[0, 15]], np.uint8))
+    (example,) = voc2012.list_examples(root, ConvertOptions()).splits["train_aug"]
+    assert example.instance_path is None
+
+
 def test_a_missing_label_is_a_problem(voc, tmp_path):
     root = voc()
     (root / "SegmentationClass" / "a.png").unlink()

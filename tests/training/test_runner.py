@@ -83,6 +83,7 @@ def test_sigterm_saves_the_step_and_exits_143(toy_records, unbroken, tmp_path):
     assert losses_of(workdir) == losses_of(unbroken)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_other_losses(toy_records, unbroken, tmp_path):
     finish(start(toy_records, tmp_path / "run", {"training": {"seed": 1, "total_steps": 8}}))
     assert losses_of(tmp_path / "run") != losses_of(unbroken)
@@ -131,6 +132,7 @@ def test_no_readable_checkpoint_is_an_error_and_never_step_0(toy_records, copied
         runner.train(toy_config(toy_records, {}), copied)
 
 
+@pytest.mark.slow
 def test_a_finished_run_started_again_is_left_as_it_is(toy_records, unbroken, copied):
     runner.train(toy_config(toy_records, {}), copied)
     assert losses_of(copied) == losses_of(unbroken)
@@ -139,6 +141,7 @@ def test_a_finished_run_started_again_is_left_as_it_is(toy_records, unbroken, co
         np.testing.assert_array_equal(ours, before[name])
 
 
+@pytest.mark.slow
 def test_a_batch_may_be_larger_than_the_data_set(toy_records, tmp_path):
     config = toy_config(toy_records, {"training": {"global_batch_size": 12, "total_steps": 2}})
     runner.train(config, tmp_path / "run")
@@ -317,6 +320,7 @@ def test_two_workers_train_an_epoch_together(toy_records, unbroken, tmp_path):
     load_run(tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_when_a_worker_dies_the_other_ends_too(toy_records, tmp_path):
     first, second = workers(
         toy_records, tmp_path / "run", {"training": {"total_steps": 100_000, "checkpoint_every": 10**6}}

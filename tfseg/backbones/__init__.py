@@ -4,6 +4,7 @@ import dataclasses
 
 from tfseg.backbones.mobilenet_v2 import MobileNetV2
 from tfseg.backbones.resnet_v1 import ResNetV1
+from tfseg.backbones.xception import Xception71
 from tfseg.errors import InputError
 
 
@@ -14,12 +15,13 @@ class BackboneConfig:
     Attributes:
       name: a key of `BACKBONES`.
       output_stride: input pixels per pixel of the last feature map: 8, 16 or 32.
-      width_multiplier: factor on MobileNetV2's channels.
+      width_multiplier: factor on the channels of MobileNetV2 and Xception.
       kernel_size: of MobileNetV2's depthwise convolutions: 3, 5 or 7.
       multi_grid: factors on the dilation of the three units of a ResNet's last block.
       padding: of strided convolutions, and with it how maps are resized: "same" (Keras' and TF-Slim's MobileNetV2) with
         half-pixel centres, or "symmetric" (TF-Slim's ResNet at any size) with cell i on pixel stride * i, which is
         alignment of corners at sizes of 16 n + 1.
+      stem_kernel_size: of MobileNetV2's first convolution: 3, 5 or 7.
     """
 
     name: str = "resnet101_v1"
@@ -28,20 +30,36 @@ class BackboneConfig:
     kernel_size: int = 3
     multi_grid: tuple[int, int, int] = (1, 2, 4)
     padding: str = "same"
+    stem_kernel_size: int = 3
 
 
-def _mobilenet_v2(config, name):
+def _mobilenet_v2(config, name, endpoints):
     _refuse_unused(config, "multi_grid")
-    if config.kernel_size not in (3, 5, 7):
-        raise InputError(f"backbone.kernel_size is 3, 5 or 7, not {config.kernel_size}")
+    for field in ("kernel_size", "stem_kernel_size"):
+        if getattr(config, field) not in (3, 5, 7):
+            raise InputError(f"backbone.{field} is 3, 5 or 7, not {getattr(config, field)}")
+    _check_width_multiplier(config)
+    kernels = {"kernel_size": config.kernel_size, "stem_kernel_size": config.stem_kernel_size}
+    shared = {"padding": config.padding, "endpoints": endpoints, "name": name}
+    return MobileNetV2(config.output_stride, config.width_multiplier, **kernels, **shared)
+
+
+def _xception_71(config, name, endpoints):
+    _refuse_unused(config, "kernel_size", "multi_grid", "stem_kernel_size")
+    _check_width_multiplier(config)
+    return Xception71(config.output_stride, config.width_multiplier, config.padding, endpoints, name=name)
+
+
+def _check_width_multiplier(config):
     if not 0 < config.width_multiplier <= 4:
         raise InputError(f"backbone.width_multiplier is above 0 and at most 4, not {config.width_multiplier}")
-    return MobileNetV2(config.output_stride, config.width_multiplier, config.kernel_size, config.padding, name=name)
 
 
 def _resnet_v1(depth, has_beta_stem):
-    def construct(config, name):
-        _refuse_unused(config, "width_multiplier", "kernel_size")
+    def construct(config, name, endpoints):
+        _refuse_unused(config, "width_multiplier", "kernel_size", "stem_kernel_size")
+        if endpoints != "block_output":
+            raise InputError(f"{config.name} hands out outputs of blocks alone, no inner maps: use block_output")
         if len(config.multi_grid) != 3 or min(config.multi_grid) < 1:
             raise InputError(f"backbone.multi_grid is three factors of at least 1, not {config.multi_grid}")
         return ResNetV1(depth, config.output_stride, config.multi_grid, has_beta_stem, config.padding, name=name)
@@ -55,12 +73,16 @@ BACKBONES = {
     "resnet50_v1_beta": _resnet_v1(50, has_beta_stem=True),
     "resnet101_v1_beta": _resnet_v1(101, has_beta_stem=True),
     "mobilenet_v2": _mobilenet_v2,
+    "xception_71": _xception_71,
 }
 
 
-def build(config: BackboneConfig, name: str = "backbone"):
+def build(config: BackboneConfig, name: str = "backbone", endpoints: str = "block_output"):
     """The backbone layer that `config` describes; see its class for outputs.
 
+    Args:
+      endpoints: where the maps of stride 2, 4, 8 and 16 are taken: "block_output", before the block that leaves the
+        stride, or "inner", in a convolution inside a block, which MobileNetV2 and Xception have.
     Raises:
       InputError: unknown name, a value out of range, or a field that this backbone does not have.
     """
@@ -70,7 +92,9 @@ def build(config: BackboneConfig, name: str = "backbone"):
         raise InputError(f"backbone.output_stride is 8, 16 or 32, not {config.output_stride}")
     if config.padding not in ("same", "symmetric"):
         raise InputError(f"backbone.padding is 'same' or 'symmetric', not {config.padding!r}")
-    return BACKBONES[config.name](config, name)
+    if endpoints not in ("block_output", "inner"):
+        raise ValueError(f"endpoints are 'block_output' or 'inner', not {endpoints!r}")
+    return BACKBONES[config.name](config, name, endpoints)
 
 
 def _refuse_unused(config, *fields):

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
@@ -43,17 +44,30 @@ class MobileNetV2(keras.layers.Layer):
       width_multiplier: factor on all channel counts, which stay multiples of 8.
       kernel_size: of the depthwise convolutions: 3, 5 or 7.
       padding: "same" (Keras and TF-Slim weights) or "symmetric" (see `tfseg.layers.conv`).
+      stem_kernel_size: of the first convolution: 3, 5 or 7. DeeperLab's wider form has 5 here and in `kernel_size`.
+      endpoints: what "stride_k" is, see below: "block_output" or "inner".
     Input: RGB [batch, height, width, 3], 0 to 255; mapped to -1..1 first.
     Returns: dict of [batch, ceil(height / k), ceil(width / k), channels]: "stride_k" for k = 2, 4, 8, 16 up to the
-      output stride, the projection before the block that leaves stride k (16, 24, 32, 96 channels at width 1), and
-      "last" (320 channels) at the output stride.
+      output stride, and "last" (320 channels) at the output stride. With "block_output" stride_k is the projection
+      before the block that leaves stride k (16, 24, 32, 96 channels at width 1); with "inner" the depthwise
+      convolution's output in the same block (32, 144, 192, 576), DeepLabv3+'s low-level features.
     """
 
-    def __init__(self, output_stride=32, width_multiplier=1.0, kernel_size=3, padding="same", **kwargs):
+    def __init__(
+        self,
+        output_stride=32,
+        width_multiplier=1.0,
+        kernel_size=3,
+        padding="same",
+        stem_kernel_size=3,
+        endpoints="block_output",
+        **kwargs,
+    ):
         super().__init__(**kwargs)
-        self.output_stride = output_stride
+        self.output_stride, self.has_inner_endpoints = output_stride, endpoints == "inner"
         self.plan = plan(output_stride, width_multiplier)
-        self.stem = ConvBatchNorm(_divisible(32 * width_multiplier), 3, 2, 1, padding, "relu6", name="stem")
+        stem_channels = _divisible(32 * width_multiplier)
+        self.stem = ConvBatchNorm(stem_channels, stem_kernel_size, 2, 1, padding, "relu6", name="stem")
         self.blocks = [
             InvertedResidual(block, kernel_size, padding, name=f"block_{i}") for i, block in enumerate(self.plan)
         ]
@@ -61,11 +75,12 @@ class MobileNetV2(keras.layers.Layer):
     def call(self, inputs, training=False):
         outputs = tf.cast(tf.cast(inputs, tf.float32) / 127.5 - 1, self.compute_dtype)
         outputs, stride, endpoints = self.stem(outputs, training=training), 2, {}
+        inner = outputs
         for planned, block in zip(self.plan, self.blocks, strict=True):
             if planned.nominal_stride == 2:
-                endpoints[f"stride_{stride}"] = outputs
+                endpoints[f"stride_{stride}"] = inner if self.has_inner_endpoints else outputs
                 stride *= 2
-            outputs = block(outputs, training=training)
+            outputs, inner = block(outputs, training=training)
         endpoints = {key: value for key, value in endpoints.items() if int(key[7:]) <= self.output_stride}
         return {**endpoints, "last": outputs}
 
@@ -82,7 +97,8 @@ class MobileNetV2(keras.layers.Layer):
 class InvertedResidual(keras.layers.Layer):
     """1x1 expansion, depthwise convolution, linear 1x1 projection, and the input again where the plan says so.
 
-    [batch, h, w, c] -> [batch, ceil(h / stride), ceil(w / stride), out_channels].
+    [batch, h, w, c] -> ([batch, ceil(h / stride), ceil(w / stride), out_channels], the depthwise convolution's output
+    [batch, ceil(h / stride), ceil(w / stride), expanded_channels]).
     """
 
     def __init__(self, block, kernel_size, padding, **kwargs):
@@ -98,8 +114,26 @@ class InvertedResidual(keras.layers.Layer):
 
     def call(self, inputs, training=False):
         outputs = self.expand(inputs, training=training) if self.expand else inputs
-        outputs = self.project(self.depthwise(outputs, training=training), training=training)
-        return inputs + outputs if self.has_shortcut else outputs
+        inner = self.depthwise(outputs, training=training)
+        outputs = self.project(inner, training=training)
+        return (inputs + outputs if self.has_shortcut else outputs), inner
+
+
+def center_padded(kernel, size):
+    """Puts a kernel in the middle of a larger one of zeros, which computes the same.
+
+    A network with wider kernels starts so from the weights of a narrow one.
+
+    Args:
+      kernel: [k, k, in, out] array of a convolution, depthwise or not.
+      size: side of the result, k + 2n.
+    Returns:
+      [size, size, in, out].
+    """
+    margin, rest = divmod(size - kernel.shape[0], 2)
+    if margin < 0 or rest:
+        raise ValueError(f"a kernel of {kernel.shape[0]}x{kernel.shape[1]} has no middle place in {size}x{size}")
+    return np.pad(kernel, [[margin, margin], [margin, margin], [0, 0], [0, 0]])
 
 
 def plan(output_stride, width_multiplier):

@@ -129,25 +129,26 @@ def crop_image(pixels, window, geometry: Geometry, data):
     return _pad(image, begin, end, data, FILL_COLOR)
 
 
-def crop_label(label, geometry: Geometry, data, ignore_label):
+def crop_label(label, geometry: Geometry, data, fill):
     """Nearest neighbour on the geometry of `crop_image`.
 
     Args:
-      label: [height, width] uint8 class ids, the whole source.
+      label: [height, width] uint8 class ids or int32 instance ids, the whole source.
+      fill: id of what lies outside the source: the ignore label, or 0 for instances.
     Returns:
-      [crop height, crop width] int32; `ignore_label` outside the source.
+      [crop height, crop width] int32.
     """
     if data.rotation:
         whole = tf.concat([tf.zeros([2], tf.int32), geometry.source_size], axis=0)
         label = tf.cond(geometry.is_flipped, lambda: tf.reverse(label, [1]), lambda: label)
-        label = _rotate(label[..., tf.newaxis], whole, geometry, data, "nearest", ignore_label)
+        label = _rotate(label[..., tf.newaxis], whole, geometry, data, "nearest", fill)
         return tf.cast(label[..., 0], tf.int32)
     begin, end = _covered(geometry, data)
     rows, columns = (_nearest(axis, begin, end, geometry) for axis in (0, 1))
     columns = tf.where(geometry.is_flipped, geometry.source_size[1] - 1 - columns, columns)
     # Whole rows are copied at once, single pixels are not: hence the transposed gathers.
     label = tf.transpose(tf.gather(tf.transpose(tf.gather(label, rows)), columns))
-    return tf.cast(_pad(label, begin, end, data, ignore_label), tf.int32)
+    return tf.cast(_pad(label, begin, end, data, fill), tf.int32)
 
 
 def _covered(geometry, data):

@@ -2,22 +2,23 @@
 
 Layout: leftImg8bit/{train,val}/<city>/*_leftImg8bit.png and gtFine/{train,val}/<city>/*_gtFine_labelIds.png, in the
 folder itself. The 34 label ids become the 19 train ids of the official scripts, all others 255. `test` has no labels
-and is left out. Where *_gtFine_instanceIds.png is beside a label, the record has a panoptic map, too.
+and is left out. Where *_gtFine_instanceIds.png is beside a label, the record has a panoptic map, too; or where the
+official script csCreatePanopticImgs has written gtFine/cityscapes_panoptic_<split>_trainId.json (or, without train ids,
+cityscapes_panoptic_<split>.json) and its folder of PNGs, which then takes the place of the instance ids.
 
 Where gtCoarse/ is there too, the split `train_coarse` holds the coarse labels of leftImg8bit/train_extra (19,998
 images) and of leftImg8bit/train (2,975): each of these also has a fine label in `train`. The splits of one folder are
 written together; whoever wants only the 19,998 leaves gtCoarse/train away.
 """
 
-import dataclasses
 import functools
-import hashlib
 import re
 from pathlib import Path
 
 import numpy as np
 
-from tfseg.data.images import LabelRule, encode_pair, encode_panoptic, read_label, read_values
+from tfseg.data.images import LabelRule, encode_labelled, read_label, read_values
+from tfseg.data.panoptic_labels import annotated_labels, annotations_by_stem, missing_files, numbered_instances
 from tfseg.data.raw import ConvertOptions, EncodedExample, Listing, RawExample
 from tfseg.errors import InputError
 from tfseg.labels import IGNORE_LABEL, DatasetInfo
@@ -106,29 +107,24 @@ SPLITS = {
 }
 
 
-@dataclasses.dataclass(frozen=True)
-class CityscapesExample(RawExample):
-    """An image, its label, and the instance ids of its label where they are there."""
-
-    instance_path: str | None = None
+# End of the name of a file of csCreatePanopticImgs -> category id of every class in it.
+PANOPTIC_FILES = {"_trainId.json": range(INFO.num_classes), ".json": EVALUATED_LABEL_IDS}
 
 
 def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
-    """The labelled images in `raw_dir`. Raises InputError if there are none."""
+    """The labelled images in `raw_dir`. Raises InputError if there are none, or for a bad JSON file."""
     splits, problems = {}, []
     for split, (kind, folders) in SPLITS.items():
         examples = []
+        annotations = _annotations(raw_dir / kind, split)
         for folder in folders:
             # An image folder without this kind of label is no fault: fine and coarse labels are downloaded apart.
             if not (raw_dir / kind / folder).is_dir():
                 continue
             for image in sorted((raw_dir / "leftImg8bit" / folder).glob("*/*_leftImg8bit.png")):
-                frame = image.name.removesuffix("_leftImg8bit.png")
-                label = raw_dir / kind / folder / image.parent.name / f"{frame}_{kind}_labelIds.png"
-                if label.is_file():
-                    examples.append(_example(raw_dir, image, label, frame, kind))
-                else:
-                    problems.append(f"{image}: its label {label} is missing")
+                example, problem = _example(raw_dir, image, kind, annotations)
+                examples += [example] if not problem else []
+                problems += problem
         if examples:
             splits[split] = examples
     if not splits:
@@ -138,54 +134,79 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
         )
     rule = LabelRule(INFO.num_classes, value_map=TRAIN_IDS)
     encode = functools.partial(encode_example, rule=rule, max_pixels=options.max_pixels)
-    return Listing(INFO, encode, splits, problems=problems, version=_state_of_instances(splits))
+    return Listing(INFO, encode, splits, problems=problems)
 
 
-def _example(raw_dir, image, label, frame, kind):
+def _annotations(folder, split):
+    """Frame -> its annotation, of a file of csCreatePanopticImgs; None if there is no such file."""
+    for ending, category_ids in PANOPTIC_FILES.items():
+        path = folder / f"cityscapes_panoptic_{split}{ending}"
+        if path.is_file():
+            return annotations_by_stem(path, INFO, category_ids, suffix="_gtFine_panoptic")
+    return None
+
+
+def _example(raw_dir, image, kind, annotations):
+    """(RawExample, its problems)."""
+    frame = image.name.removesuffix("_leftImg8bit.png")
     name = re.fullmatch(r"(.+)_(\d+)", frame)  # <city>_<sequence>_<frame>
+    label = raw_dir / kind / image.parents[1].name / image.parent.name / f"{frame}_{kind}_labelIds.png"
+    if not label.is_file():
+        return None, [f"{image}: its label {label} is missing"]
     instances = label.with_name(f"{frame}_{kind}_instanceIds.png")
-    return CityscapesExample(
+    annotation = annotations.get(frame) if annotations is not None else None
+    if annotations is not None and annotation is None:
+        return None, [f"{image}: has no annotation in {kind}/cityscapes_panoptic_{image.parents[1].name}*.json"]
+    has_instances = kind == "gtFine" and instances.is_file()
+    example = RawExample(
         str(image),
         str(label),
         filename=image.relative_to(raw_dir).as_posix(),
         sequence_id=name[1] if name else None,
         frame_id=int(name[2]) if name else None,
-        instance_path=str(instances) if kind == "gtFine" and instances.is_file() else None,
+        instance_path=annotation.path if annotation else str(instances) if has_instances else None,
+        annotation=annotation,
     )
+    return example, missing_files(example)
 
 
-def _state_of_instances(splits):
-    """Changes with the files of instance ids (sizes, times)."""
-    paths = [example.instance_path for examples in splits.values() for example in examples]
-    stats = [Path(path).stat() for path in paths if path]
-    return hashlib.sha256(repr([(stat.st_size, stat.st_mtime_ns) for stat in stats]).encode()).hexdigest()
+def encode_example(example: RawExample, rule: LabelRule, max_pixels: int) -> EncodedExample:
+    """The record of an image, its label and its instances. Raises InputError naming the file."""
+    return encode_labelled(example, lambda: _read_labels(example, rule, max_pixels), max_pixels)
 
 
-def encode_example(example: CityscapesExample, rule: LabelRule, max_pixels: int) -> EncodedExample:
-    """The record of an image, its label and its instance ids. Raises InputError naming the file."""
-    encoded = encode_pair(example, rule, max_pixels)
-    if example.instance_path is None:
-        return encoded
-    values = read_values(example.instance_path, max_pixels)
-    height, width = values.shape
-    if (height, width) != (encoded.height, encoded.width):
-        raise InputError(
-            f"{example.instance_path}: instance ids of {width}x{height} pixels for an image of "
-            f"{encoded.width}x{encoded.height} (width x height)"
-        )
+def _read_labels(example, rule, max_pixels):
     class_ids = read_label(example.label_path, rule, max_pixels)
-    return dataclasses.replace(encoded, panoptic_png=encode_panoptic(class_ids, _instances(values, class_ids, example)))
-
-
-def _instances(values, class_ids, example):
-    """[height, width] instance ids of things from 1, else 0."""
-    has_instance = values >= INSTANCES_PER_LABEL
-    label_ids = np.where(has_instance, values // INSTANCES_PER_LABEL, values)
-    classes = np.full(65536, IGNORE_LABEL, np.uint8)
-    classes[list(TRAIN_IDS)] = list(TRAIN_IDS.values())
-    num_others = np.count_nonzero(classes[label_ids] != class_ids)
+    if example.instance_path is None:
+        return class_ids, None
+    if example.annotation:
+        classes, instance_ids = annotated_labels(example.annotation, INFO)
+    else:
+        classes, instance_ids = _read_instances(example, max_pixels)
+    if classes.shape != class_ids.shape:
+        raise InputError(
+            f"{example.instance_path}: instance ids of {classes.shape[1]}x{classes.shape[0]} pixels for an image of "
+            f"{class_ids.shape[1]}x{class_ids.shape[0]} (width x height)"
+        )
+    num_others = np.count_nonzero(classes != class_ids)
     if num_others:
         raise InputError(
             f"{example.instance_path}: {num_others} pixels are of other classes than in {example.label_path}"
         )
-    return np.where(has_instance & np.isin(class_ids, list(INFO.thing_ids)), values % INSTANCES_PER_LABEL + 1, 0)
+    return class_ids, instance_ids
+
+
+def _read_instances(example, max_pixels):
+    """(class ids, instance ids of things from 1, else 0) of an *_instanceIds.png."""
+    values = read_values(example.instance_path, max_pixels)
+    label_ids, instance_ids = numbered_instances(values, INSTANCES_PER_LABEL, INSTANCES_PER_LABEL)
+    classes = np.full(65536, IGNORE_LABEL, np.uint8)
+    classes[list(TRAIN_IDS)] = list(TRAIN_IDS.values())
+    class_ids = classes[label_ids]
+    instance_ids = np.where(np.isin(class_ids, list(INFO.thing_ids)), instance_ids, 0)
+    if instance_ids.max(initial=0) >= INFO.label_divisor:
+        raise InputError(
+            f"{example.instance_path}: instance {instance_ids.max()} of a class does not fit the label divisor "
+            f"{INFO.label_divisor}"
+        )
+    return class_ids, instance_ids

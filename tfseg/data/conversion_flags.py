@@ -5,7 +5,10 @@ from absl import flags
 from tfseg.data.palette import parse_value_map
 from tfseg.data.raw import MAX_PIXELS, ConvertOptions
 
-DATASET_HELP = "scenes, camvid, voc2012, cityscapes, or folder (your own images and masks)."
+DATASET_HELP = (
+    "scenes, camvid, voc2012, cityscapes, mapillary (v1.2), mapillary_v2 (v2.0), coco_panoptic, or folder (your own "
+    "images and masks)."
+)
 
 PALETTE = flags.DEFINE_string(
     "palette", None, "Text file that explains colour-coded masks of --dataset=folder: lines 'name red green blue'."
@@ -20,6 +23,12 @@ MAX_PIXELS_FLAG = flags.DEFINE_integer("max_pixels", MAX_PIXELS, "Larger images 
 NUM_WORKERS = flags.DEFINE_integer("num_workers", None, "Processes; default one per core.", lower_bound=1)
 VAL_SHARE = flags.DEFINE_float("val_share", 0.2, "Share of images for val where --dataset=folder has no val split.")
 SEED = flags.DEFINE_integer("seed", 0, "Of that split; more images do not reshuffle the old ones.")
+LONGEST_SIDE = flags.DEFINE_integer(
+    "longest_side", None, "Shrink larger images and their labels to this many pixels, e.g. 1441.", lower_bound=1
+)
+CROWD_AS_IGNORE = flags.DEFINE_boolean(
+    "crowd_as_ignore", False, "Ignore pixels of things that belong to no single instance; else they keep their class."
+)
 
 
 def conversion_options() -> ConvertOptions:
@@ -32,4 +41,6 @@ def conversion_options() -> ConvertOptions:
         num_workers=NUM_WORKERS.value,
         val_share=VAL_SHARE.value,
         seed=SEED.value,
+        longest_side=LONGEST_SIDE.value,
+        crowd_as_ignore=CROWD_AS_IGNORE.value,
     )

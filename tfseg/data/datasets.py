@@ -9,7 +9,18 @@ import pickle
 from collections.abc import Callable
 from pathlib import Path
 
-from tfseg.data import camvid, cityscapes, folder, scene_examples, scenes, voc2012
+from tfseg.data import (
+    camvid,
+    cityscapes,
+    coco_panoptic,
+    folder,
+    mapillary,
+    other_records,
+    scene_examples,
+    scenes,
+    voc2012,
+)
+from tfseg.data.adaptation import adapted
 from tfseg.data.archive import ENDINGS, is_archive, safe_extract
 from tfseg.data.convert import convert, locked, say
 from tfseg.data.manifest import FILE_NAME, Manifest, read_manifest
@@ -29,11 +40,15 @@ class Dataset:
       info: its facts; None if they come with the data.
       list_examples: (raw folder, ConvertOptions) -> Listing; InputError if it is not there.
       is_generated: needs no raw folder.
+      url: download page of data whose info comes with them.
+      record_meaning: raw folder of other projects' TFRecords -> RecordMeaning; None: their ids are those of `info`.
     """
 
     info: DatasetInfo | None
     list_examples: Callable[[Path | None, ConvertOptions], Listing]
     is_generated: bool = False
+    url: str = ""
+    record_meaning: Callable[[Path], other_records.RecordMeaning] | None = None
 
 
 DATASETS = {
@@ -41,6 +56,11 @@ DATASETS = {
     "camvid": Dataset(camvid.INFO, camvid.list_examples),
     "voc2012": Dataset(voc2012.INFO, voc2012.list_examples),
     "cityscapes": Dataset(cityscapes.INFO, cityscapes.list_examples),
+    "mapillary": Dataset(None, mapillary.list_examples, url=mapillary.URL),
+    "mapillary_v2": Dataset(None, mapillary.list_v2_examples, url=mapillary.URL),
+    "coco_panoptic": Dataset(
+        None, coco_panoptic.list_examples, url=coco_panoptic.URL, record_meaning=coco_panoptic.record_meaning
+    ),
     "folder": Dataset(None, folder.list_examples),
 }
 
@@ -102,8 +122,9 @@ def prepare(name: str, raw_dir, data_dir, options: ConvertOptions | None = None)
 def _listing(name, raw_dir, options, flag):
     dataset = _dataset(name)
     if raw_dir is None and not dataset.is_generated:
-        url = f"; download page: {dataset.info.url}" if dataset.info else ""
-        raise InputError(f"--dataset={name} needs {flag}, the folder of its data{url}")
+        url = dataset.info.url if dataset.info else dataset.url
+        page = f"; download page: {url}" if url else ""
+        raise InputError(f"--dataset={name} needs {flag}, the folder of its data{page}")
     if name != folder.NAME and (options.palette or options.value_map):
         raise InputError(f"--palette and --map are for --dataset={folder.NAME}; {name} has its own labels")
     raw_dir = None if raw_dir is None else Path(raw_dir)
@@ -111,7 +132,25 @@ def _listing(name, raw_dir, options, flag):
         raw_dir = _extracted(raw_dir)
     if raw_dir is not None and not raw_dir.is_dir():
         raise InputError(f"{raw_dir}: no such folder (an archive must end in {', '.join(ENDINGS)})")
-    return dataset.list_examples(raw_dir, options)
+    if raw_dir is not None and not dataset.is_generated and any(raw_dir.glob(other_records.PATTERN)):
+        return adapted(_listing_of_records(name, raw_dir, options), options)
+    return adapted(dataset.list_examples(raw_dir, options), options)
+
+
+def _listing_of_records(name, raw_dir, options):
+    dataset = _dataset(name)
+    if (raw_dir / FILE_NAME).exists():
+        raise InputError(f"{raw_dir}: these are records already; give them as --data_dir")
+    if dataset.record_meaning:
+        meaning = dataset.record_meaning(raw_dir)
+    elif dataset.info:
+        meaning = other_records.RecordMeaning.same(dataset.info)
+    else:
+        raise InputError(
+            f"{raw_dir}: TFRecords without a {FILE_NAME}, and --dataset={name} does not know what their ids mean; give "
+            "the images and labels they were made from"
+        )
+    return other_records.list_examples(raw_dir, options, meaning)
 
 
 def _extracted(archive):
@@ -136,7 +175,8 @@ def _fingerprint(name, listing, options):
     digest = hashlib.sha256(pickle.dumps(facts, protocol=4))
     for item in itertools.chain(*listing.splits.values()):
         if isinstance(item, RawExample):
-            stats = [os.stat(path) for path in (item.image_path, item.label_path)]
+            paths = (item.image_path, item.label_path, item.instance_path)
+            stats = [os.stat(path) for path in paths if path]
             digest.update(repr([(stat.st_size, stat.st_mtime_ns) for stat in stats]).encode())
     return digest.hexdigest()
 

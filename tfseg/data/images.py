@@ -44,15 +44,29 @@ class LabelRule:
 
 def encode_pair(example: RawExample, rule: LabelRule, max_pixels: int = MAX_PIXELS) -> EncodedExample:
     """The record of an image and label file. Raises InputError naming the file."""
+    return encode_labelled(example, lambda: (read_label(example.label_path, rule, max_pixels), None), max_pixels)
+
+
+def encode_labelled(example: RawExample, read_labels, max_pixels: int = MAX_PIXELS) -> EncodedExample:
+    """The record of an image file and of what its label files say.
+
+    Args:
+      read_labels: called when the image is read; returns (class ids uint8, instance ids int32 below 65536 or None for
+        no panoptic map), [height, width] each, as stored (not rotated).
+    Raises:
+      InputError: naming the file.
+    """
     with opened(example.image_path, max_pixels) as image:
         stored_size = image.size
         orientation = _orientation(image)
         pixels = _rgb(image, example.image_path)
         jpeg = _plain_jpeg(image, example.image_path) if orientation == 1 else None
-    class_ids = read_label(example.label_path, rule, max_pixels)
+    class_ids, instance_ids = read_labels()
+    labels = [class_ids] if instance_ids is None else [class_ids, instance_ids]
     height, width = pixels.shape[:2]
     if orientation != 1 and class_ids.shape == stored_size[::-1]:
-        class_ids = np.asarray(_rotated(Image.fromarray(class_ids), orientation))
+        labels = [np.asarray(_rotated(Image.fromarray(values), orientation)) for values in labels]
+    class_ids = labels[0]
     if class_ids.shape != (height, width):
         raise InputError(
             f"{example.label_path}: label of {class_ids.shape[1]}x{class_ids.shape[0]} pixels for an image of "
@@ -65,6 +79,7 @@ def encode_pair(example: RawExample, rule: LabelRule, max_pixels: int = MAX_PIXE
         width=width,
         filename=example.filename,
         class_counts=np.bincount(class_ids.ravel(), minlength=256),
+        panoptic_png=None if instance_ids is None else encode_panoptic(*labels),
         sequence_id=example.sequence_id,
         frame_id=example.frame_id,
         is_rotated=orientation != 1,

@@ -30,6 +30,17 @@ def decode_instances(example, label, ignore_label):
     return tf.ensure_shape(instances, [None, None])
 
 
+def of_things(instances, label, info):
+    """Instance ids where the label is a thing, 0 elsewhere: a map's ids on stuff and on ignored pixels mean nothing.
+
+    Args:
+      instances: int32 instance ids; label: int32 class ids of the same shape.
+      info: DatasetInfo.
+    """
+    is_thing = tf.constant([class_id in info.thing_ids for class_id in range(256)])
+    return tf.where(tf.gather(is_thing, label), instances, 0)
+
+
 def has_instances(example):
     """Whether an example has a label and a panoptic map, bool scalar."""
     parts = [example["image/panoptic/encoded"], example["image/segmentation/class/encoded"]]

@@ -12,21 +12,29 @@ import os
 import tensorflow as tf
 
 from tfseg.data import augment
-from tfseg.data.panoptic import decode_instances, has_instances
+from tfseg.data.decoding import decode_image, decode_label, decode_window, image_size
+from tfseg.data.panoptic import decode_instances, has_instances, of_things
 from tfseg.data.tfrecord import locate_damage, parse_example
 from tfseg.errors import InputError
 from tfseg.labels import IGNORE_LABEL
 
 MAX_OPEN_SHARDS = 8
 READ_BUFFER_BYTES = 1 << 20
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAPH_SEED = 1
-# What other decoders use. TensorFlow's default is off by a grey level on average and saves no measurable time.
-DCT_METHOD = "INTEGER_ACCURATE"
 
 
 def train_batches(
-    files, info, data, *, batch_size, seed, start_step=0, make_targets, num_examples, input_context=None
+    files,
+    info,
+    data,
+    *,
+    batch_size,
+    seed,
+    start_step=0,
+    make_targets,
+    num_examples,
+    input_context=None,
+    with_instances=False,
 ) -> tf.data.Dataset:
     """Endless batches of augmented crops.
 
@@ -38,14 +46,13 @@ def train_batches(
       batch_size: examples of one step, over all replicas.
       seed: of order and augmentation.
       start_step: batches an unbroken run has already seen; the first batch is the one that follows them.
-      make_targets: {"image", "label", "filename"} of one augmented example -> dict of tensors.
+      make_targets: one augmented example, see `augmented_example`, -> dict of tensors.
       num_examples: examples in all shards.
       input_context: tf.distribute.InputContext: each replica gets its part of the step's examples, and all replicas of
         all workers together get what one device would. Parts differ by one example where the size is no multiple.
+      with_instances: the examples have "instance"; every record must have a panoptic map.
     Returns:
-      Batches of what `make_targets` returns, from {"image": float32 [batch, *crop_size, 3] in 0..255, "label": int32
-      [batch, *crop_size], "filename": string [batch]}; one batch is one replica's, in turn for the replicas of this
-      worker.
+      Batches of what `make_targets` returns; one batch is one replica's, in turn for the replicas of this worker.
     Raises:
       InputError: for no examples, or fewer in a step than there are replicas. While iterating, of tf.errors:
         DataLossError for a damaged shard, InvalidArgumentError for an image or label that cannot be used (see
@@ -60,7 +67,7 @@ def train_batches(
         records = records.filter(lambda index, _: (index % batch_size >= first) & (index % batch_size < last))
 
     def load(index, record):
-        return make_targets(augmented_example(parse_example(record), info, data, seed, index))
+        return make_targets(augmented_example(parse_example(record), info, data, (seed, index), with_instances))
 
     examples = records.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     if len(set(sizes)) == 1:
@@ -112,106 +119,64 @@ def eval_examples(files, info, batch_size=1, with_instances=False) -> tf.data.Da
     return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE).with_options(_options())
 
 
-def augmented_example(example, info, data, seed, index) -> dict:
-    """One parsed record -> {"image": float32 [*crop_size, 3], "label": int32 [*crop_size], "filename": string}.
+def augmented_example(example, info, data, seed, with_instances=False) -> dict:
+    """One parsed record, cropped.
 
     Args:
       example: from `parse_example`.
-      seed, index: run seed and global example index; together they determine the augmentation.
+      seed: (run seed, global example index); together they determine the augmentation.
+    Returns:
+      {"image": float32 [*crop_size, 3] in 0..255, "label": int32 [*crop_size], "filename": string}. With instances also
+      {"instance": int32 [*crop_size]}: ids of things, 0 on stuff, crowds, ignored pixels and outside the image.
     """
-    seeds = tf.random.experimental.stateless_split(tf.stack([tf.cast(seed, tf.int64), index]), 2, alg="philox")
+    run_seed, index = seed
+    seeds = tf.random.experimental.stateless_split(tf.stack([tf.cast(run_seed, tf.int64), index]), 2, alg="philox")
     encoded, filename = example["image/encoded"], example["image/filename"]
     geometry = augment.draw_geometry(image_size(encoded, filename), seeds[0], data)
     window = augment.source_window(geometry, data)
     pixels = decode_window(encoded, augment.mirror(window, geometry))
     if data.color_jitter:
         pixels = augment.jitter_color(pixels, seeds[1], data.color_jitter)
-    check = tf.debugging.Assert(
-        tf.strings.length(example["image/segmentation/class/encoded"]) > 0, ["no label to train on:", filename]
-    )
-    with tf.control_dependencies([check]):
+    with tf.control_dependencies([_present(example, "image/segmentation/class/encoded", "label")]):
         label = decode_label(example, geometry.source_size, info.ignore_label)
-    return {
+    crop = {
         "image": augment.crop_image(pixels, window, geometry, data),
         "label": augment.crop_label(label, geometry, data, info.ignore_label),
         "filename": filename,
     }
+    if with_instances:
+        with tf.control_dependencies([_present(example, "image/panoptic/encoded", "panoptic map")]):
+            instances = decode_instances(example, label, info.ignore_label)
+        crop["instance"] = of_things(augment.crop_label(instances, geometry, data, 0), crop["label"], info)
+    return crop
 
 
-def image_size(encoded, filename):
-    """[2] int32 (height, width) from the header of a JPEG or PNG; InvalidArgumentError naming the file for others."""
-
-    def from_png():
-        # Width and height are the first fields of the header chunk, which comes first: bytes 16 to 23, big endian.
-        size = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False)
-        return tf.ensure_shape(size, [2])[::-1]
-
-    with tf.control_dependencies([_known_format(encoded, filename)]):
-        return tf.cond(tf.io.is_jpeg(encoded), lambda: tf.io.extract_jpeg_shape(encoded)[:2], from_png)
-
-
-def _known_format(encoded, filename):
-    is_png = tf.equal(tf.strings.substr(encoded, 0, len(PNG_SIGNATURE)), PNG_SIGNATURE)
-    return tf.debugging.Assert(tf.io.is_jpeg(encoded) | is_png, ["neither JPEG nor PNG:", filename])
-
-
-def decode_window(encoded, window):
-    """[height, width, 3] uint8 of window = [4] int32 (top, left, height, width) of a JPEG or PNG, RGB or grey."""
-
-    def from_jpeg():
-        return tf.image.decode_and_crop_jpeg(encoded, window, 3, dct_method=DCT_METHOD)
-
-    def from_png():
-        return tf.image.crop_to_bounding_box(tf.image.decode_png(encoded, 3), *tf.unstack(window))
-
-    return tf.ensure_shape(tf.cond(tf.io.is_jpeg(encoded), from_jpeg, from_png), [None, None, 3])
-
-
-def decode_image(encoded, filename):
-    """[height, width, 3] uint8 of a JPEG or PNG, RGB or grey; InvalidArgumentError naming the file for others."""
-    with tf.control_dependencies([_known_format(encoded, filename)]):
-        image = tf.cond(
-            tf.io.is_jpeg(encoded),
-            lambda: tf.image.decode_jpeg(encoded, 3, dct_method=DCT_METHOD),
-            lambda: tf.image.decode_png(encoded, 3),
-        )
-    return tf.ensure_shape(image, [None, None, 3])
-
-
-def decode_label(example, image_size, ignore_label):
-    """[height, width] uint8 class ids, all `ignore_label` when there is none; must be as large as the image."""
-    encoded = example["image/segmentation/class/encoded"]
-
-    def absent():
-        return tf.fill(image_size, tf.cast(ignore_label, tf.uint8))
-
-    label = tf.cond(tf.equal(encoded, ""), absent, lambda: tf.image.decode_png(encoded, 1)[..., 0])
-    sizes_agree = tf.reduce_all(tf.equal(tf.shape(label), image_size))
-    message = ["label and image differ in (height, width):", example["image/filename"], tf.shape(label), image_size]
-    with tf.control_dependencies([tf.debugging.Assert(sizes_agree, message)]):
-        return tf.ensure_shape(tf.identity(label), [None, None])
+def _present(example, key, what):
+    has_key = tf.strings.length(example[key]) > 0
+    return tf.debugging.Assert(has_key, [f"no {what} to train on:", example["image/filename"]])
 
 
 @contextlib.contextmanager
-def damage_named(files, needs_labels):
+def damage_named(files, needs_labels, with_instances=False):
     """Turns TensorFlow's error for a record that cannot be read or decoded into an InputError that names it.
 
     Args:
       files: the shards that are read inside.
       needs_labels: True for training.
+      with_instances: as of that training.
     """
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.FailedPreconditionError) as error:
         damage = locate_damage(files)
         reason = f"{damage[0]}: record {damage[1]} is damaged ({damage[2]})" if damage else None
-        reason = reason or locate_unusable(files, needs_labels)
+        reason = reason or locate_unusable(files, needs_labels, with_instances)
         if reason is None:
             raise
         raise InputError(f"{reason}; convert the data again") from error
 
 
-def locate_unusable(files, needs_labels) -> str | None:
+def locate_unusable(files, needs_labels, with_instances=False) -> str | None:
     """Looks for the example behind an InvalidArgumentError of `train_batches` or `eval_examples`.
 
     TensorFlow's decoders do not know what they decode, so that their errors name no file.
@@ -219,19 +184,20 @@ def locate_unusable(files, needs_labels) -> str | None:
     Args:
       files: the shards that were read; all undamaged.
       needs_labels: True where the error came from training.
+      with_instances: True where that training reads instances, too.
     Returns:
       "<shard>: record <index> (<file name>): <reason>" of the first that cannot be used, or None.
     """
     for file in files:
         for index, record in enumerate(tf.data.TFRecordDataset(file)):
             example = parse_example(record)
-            reason = _why_unusable(example, needs_labels)
+            reason = _why_unusable(example, needs_labels, with_instances)
             if reason:
                 return f"{file}: record {index} ({os.fsdecode(example['image/filename'].numpy())}): {reason}"
     return None
 
 
-def _why_unusable(example, needs_labels):
+def _why_unusable(example, needs_labels, with_instances):
     try:
         image = decode_image(example["image/encoded"], example["image/filename"])
     except tf.errors.InvalidArgumentError:
@@ -245,8 +211,10 @@ def _why_unusable(example, needs_labels):
         return "the label is not a PNG that can be decoded"
     if label.shape[:2] != image.shape[:2]:
         return f"the image is {image.shape[0]}x{image.shape[1]}, its label {label.shape[0]}x{label.shape[1]}"
+    if needs_labels and with_instances and not example["image/panoptic/encoded"].numpy():
+        return "there is no panoptic map to train on"
     try:
-        if not needs_labels:  # training does not read them
+        if with_instances or not needs_labels:  # semantic training does not read them
             decode_instances(example, label[..., 0], IGNORE_LABEL)
     except tf.errors.InvalidArgumentError:
         return "the panoptic map is not a PNG of the label's size and classes"

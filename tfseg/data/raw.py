@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tfseg.coco_panoptic_format.annotations import AnnotatedImage
 from tfseg.labels import DatasetInfo
 
 MAX_PIXELS = 100_000_000
@@ -21,6 +22,8 @@ class ConvertOptions:
       max_pixels: larger images are refused before they are decoded.
       num_workers: processes; None is one per core.
       val_share, seed: of the train/val split of a folder that has none.
+      longest_side: pixels; larger images are shrunk to it. None: they keep their size.
+      crowd_as_ignore: pixels of things that belong to no single instance are ignored; else they keep their class.
     """
 
     palette: str | None = None
@@ -30,6 +33,8 @@ class ConvertOptions:
     num_workers: int | None = None
     val_share: float = 0.2
     seed: int = 0
+    longest_side: int | None = None
+    crowd_as_ignore: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +46,8 @@ class RawExample:
       label_path: its class ids.
       filename: what the record calls it: the path inside the raw folder, with forward slashes.
       sequence_id, frame_id: video it belongs to and number of the frame; None for single images.
+      instance_path: its instances, if they have a file of their own.
+      annotation: what the segments of that file are, if it is in COCO's panoptic format.
     """
 
     image_path: str
@@ -48,6 +55,8 @@ class RawExample:
     filename: str
     sequence_id: str | None = None
     frame_id: int | None = None
+    instance_path: str | None = None
+    annotation: AnnotatedImage | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """PASCAL VOC 2012 segmentation (Everingham et al. 2010), with the augmented labels (Hariharan et al. 2011) if present.
 
 Layout: the folder that holds VOCdevkit/, VOCdevkit itself or VOCdevkit/VOC2012, with JPEGImages/, SegmentationClass/
-(palette PNG, object borders 255) and ImageSets/Segmentation/{train,val}.txt. `trainval` is both together.
+(palette PNG, object borders 255) and ImageSets/Segmentation/{train,val}.txt. `trainval` is both together. Where
+SegmentationObject/ (the same with a number for every object) is there, records of train and val have a panoptic map.
 
 With SegmentationClassAug/ (grey PNG, 12,031 files) there is also the split `train_aug`: the images that
 ImageSets/Segmentation/trainaug.txt names or, without that file, every augmented label whose image is not in val.
@@ -10,10 +11,13 @@ ImageSets/Segmentation/trainaug.txt names or, without that file, every augmented
 import functools
 from pathlib import Path
 
-from tfseg.data.images import LabelRule, encode_pair
-from tfseg.data.raw import ConvertOptions, Listing, RawExample
+import numpy as np
+
+from tfseg.data.images import LabelRule, encode_labelled, read_label, read_values
+from tfseg.data.panoptic_labels import missing_files
+from tfseg.data.raw import ConvertOptions, EncodedExample, Listing, RawExample
 from tfseg.errors import InputError
-from tfseg.labels import DatasetInfo, default_colors
+from tfseg.labels import IGNORE_LABEL, DatasetInfo, default_colors
 
 CLASS_NAMES = (
     "background",
@@ -48,6 +52,7 @@ INFO = DatasetInfo(
 )
 ROOTS = ("VOCdevkit/VOC2012", "VOC2012", "")
 IMAGE_SETS = Path("ImageSets", "Segmentation")
+BORDER = 255  # in a file of objects
 
 
 def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
@@ -71,14 +76,51 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
         splits[split] = []
         for stem in names:
             image, label = root / "JPEGImages" / f"{stem}.jpg", root / folders[split] / f"{stem}.png"
-            missing = [f"{path}: no such file" for path in (image, label) if not path.is_file()]
-            problems += missing[:1]
-            if not missing:
-                splits[split].append(RawExample(str(image), str(label), filename=image.name))
+            objects = root / "SegmentationObject" / label.name
+            # The objects are those of the original labels, which the augmented ones need not match.
+            has_objects = folders[split] == "SegmentationClass" and objects.parent.is_dir()
+            objects = str(objects) if has_objects else None
+            example = RawExample(str(image), str(label), filename=image.name, instance_path=objects)
+            missing = missing_files(example)
+            problems += missing
+            splits[split] += [example] if not missing else []
     splits = {split: examples for split, examples in splits.items() if examples}
     unions = {"trainval": ("train", "val")} if {"train", "val"} <= splits.keys() else {}
-    encode = functools.partial(encode_pair, rule=LabelRule(INFO.num_classes), max_pixels=options.max_pixels)
+    encode = functools.partial(encode_example, max_pixels=options.max_pixels)
     return Listing(INFO, encode, splits, unions=unions, problems=problems)
+
+
+def encode_example(example: RawExample, max_pixels: int) -> EncodedExample:
+    """The record of an image, its label and its objects. Raises InputError naming the file."""
+    return encode_labelled(example, lambda: _read_labels(example, max_pixels), max_pixels)
+
+
+def _read_labels(example, max_pixels):
+    class_ids = read_label(example.label_path, LabelRule(INFO.num_classes), max_pixels)
+    if example.instance_path is None:
+        return class_ids, None
+    path, objects = example.instance_path, read_values(example.instance_path, max_pixels)
+    if objects.shape != class_ids.shape:
+        raise InputError(
+            f"{path}: objects of {objects.shape[1]}x{objects.shape[0]} pixels for a label of "
+            f"{class_ids.shape[1]}x{class_ids.shape[0]} (width x height)"
+        )
+    if objects.max() > BORDER:
+        raise InputError(f"{path}: object {objects.max()}; objects are 1 to {BORDER - 1}, 255 their borders")
+    return class_ids, object_instances(objects, class_ids)
+
+
+def object_instances(objects, class_ids) -> np.ndarray:
+    """[height, width] int32 instance ids: the number of its object where a pixel has the class of most of its object.
+
+    Args:
+      objects: [height, width] integers, 0 background, 255 border; class_ids: [height, width] uint8.
+    """
+    votes = np.bincount((256 * objects + class_ids).ravel(), minlength=256 * 256).reshape(256, 256)
+    votes[:, IGNORE_LABEL] = 0
+    is_thing = np.isin(class_ids, list(INFO.thing_ids))
+    is_of_object = (objects > 0) & (objects != BORDER) & (class_ids == votes.argmax(axis=1)[objects])
+    return np.where(is_thing & is_of_object, objects, 0).astype(np.int32)
 
 
 def _is_voc(root):

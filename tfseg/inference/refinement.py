@@ -37,6 +37,11 @@ class Refinement:
     def __len__(self):
         return len(self._layers[0].canvases)
 
+    def canvas(self, index=-1) -> np.ndarray:
+        """[h, w, channels] float32 as the network gave it, of a single view, after kept iteration `index`."""
+        [layer] = self._layers
+        return np.asarray(layer.canvases[index])
+
     def class_ids(self, index=-1) -> np.ndarray:
         """[height, width] uint8 after kept iteration `index` (0 is the first)."""
         return self._read(index, False)[0]

@@ -47,6 +47,7 @@ class Conv2D(keras.layers.Layer):
         padding="same",
         use_bias=False,
         initializer="he_normal",
+        bias_initializer="zeros",
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -54,21 +55,26 @@ class Conv2D(keras.layers.Layer):
             raise ValueError(f"padding is 'same' or 'symmetric', not {padding!r}")
         self.filters, self.kernel_size, self.stride, self.dilation = filters, kernel_size, stride, dilation
         self.padding, self.use_bias, self.initializer = padding, use_bias, initializer
+        self.bias_initializer = bias_initializer
 
     def build(self, input_shape):
         shape = [self.kernel_size, self.kernel_size, input_shape[-1], self.filters]
         self.kernel = self.add_weight("kernel", shape, initializer=self.initializer)
         if self.use_bias:
-            self.bias = self.add_weight("bias", [self.filters], initializer="zeros")
+            self.bias = self.add_weight("bias", [self.filters], initializer=self.bias_initializer)
         super().build(input_shape)
 
     def call(self, inputs):
+        stride = self.stride
+        if self.kernel_size == 1 and stride > 1:
+            # oneDNN's gradient of a strided 1x1 kernel writes past its memory at even sizes and channels like 5 or 13.
+            inputs, stride = inputs[:, ::stride, ::stride], 1
         inputs = pad_symmetric(inputs, self.kernel_size, self.dilation) if self.padding == "symmetric" else inputs
         padding = "VALID" if self.padding == "symmetric" else "SAME"
         kernel = tf.cast(self.kernel, inputs.dtype)
         # tf.nn.convolution takes the way over SpaceToBatchND.
         convolution = tf.nn.convolution if _dilates_by_space_to_batch.get() and self.dilation > 1 else tf.nn.conv2d
-        outputs = convolution(inputs, kernel, self.stride, padding, dilations=self.dilation)
+        outputs = convolution(inputs, kernel, stride, padding, dilations=self.dilation)
         return tf.nn.bias_add(outputs, tf.cast(self.bias, outputs.dtype)) if self.use_bias else outputs
 
 
@@ -195,3 +201,31 @@ class ConvBatchNorm(keras.layers.Layer):
 
     def call(self, inputs, training=False):
         return self.activation(self.bn(self.conv(inputs), training=training))
+
+
+class SeparableConvBatchNorm(keras.layers.Layer):
+    """Depthwise and 1x1 convolution, each with batch normalisation and the activation.
+
+    Arguments as `ConvBatchNorm`; kernel size, stride and dilation are the depthwise convolution's. Weights are
+    `<name>/depthwise/...` and `<name>/pointwise/...`.
+    """
+
+    def __init__(
+        self,
+        filters,
+        kernel_size=3,
+        stride=1,
+        dilation=1,
+        padding="same",
+        activation="relu",
+        momentum=0.99,
+        epsilon=1e-3,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        shared = {"activation": activation, "momentum": momentum, "epsilon": epsilon}
+        self.depthwise = ConvBatchNorm(None, kernel_size, stride, dilation, padding, name="depthwise", **shared)
+        self.pointwise = ConvBatchNorm(filters, name="pointwise", **shared)
+
+    def call(self, inputs, training=False):
+        return self.pointwise(self.depthwise(inputs, training=training), training=training)

@@ -3,7 +3,7 @@
 import tensorflow as tf
 from tensorflow import keras
 
-from tfseg.layers.conv import ConvBatchNorm
+from tfseg.layers.conv import ConvBatchNorm, SeparableConvBatchNorm
 from tfseg.layers.resize import resize_bilinear
 
 EPSILON = 1e-5  # of batch normalisation in DeepLab's head, whose checkpoints load here
@@ -19,14 +19,16 @@ class AtrousSpatialPyramid(keras.layers.Layer):
     Args:
       filters: channels of every branch and of the result.
       rates: dilations of the 3x3 convolutions; none at all is the mobile form.
+      is_separable: the 3x3 convolutions are a depthwise and a 1x1 one (DeepLabv3+, arXiv:1802.02611, Sec. 3.1).
     Input [batch, h, w, channels] -> [batch, h, w, filters].
     """
 
-    def __init__(self, filters, rates, **kwargs):
+    def __init__(self, filters, rates, is_separable=False, **kwargs):
         super().__init__(**kwargs)
+        convolution = SeparableConvBatchNorm if is_separable else ConvBatchNorm
         self.image_pooling = ConvBatchNorm(filters, epsilon=EPSILON, name="image_pooling")
         self.branches = [ConvBatchNorm(filters, epsilon=EPSILON, name="aspp0")] + [
-            ConvBatchNorm(filters, 3, dilation=rate, epsilon=EPSILON, name=f"aspp{index}")
+            convolution(filters, 3, dilation=rate, epsilon=EPSILON, name=f"aspp{index}")
             for index, rate in enumerate(rates, 1)
         ]
         self.projection = ConvBatchNorm(filters, epsilon=EPSILON, name="concat_projection")
@@ -40,7 +42,13 @@ class AtrousSpatialPyramid(keras.layers.Layer):
 
     def convolutions(self):
         """{scope in DeepLab's checkpoints: ConvBatchNorm}."""
-        return {layer.name: layer for layer in (self.image_pooling, *self.branches, self.projection)}
+        found = {}
+        for layer in (self.image_pooling, *self.branches, self.projection):
+            if isinstance(layer, SeparableConvBatchNorm):
+                found |= {f"{layer.name}_{part.name}": part for part in (layer.depthwise, layer.pointwise)}
+            else:
+                found[layer.name] = layer
+        return found
 
 
 class SpatialPyramid(keras.layers.Layer):

@@ -118,10 +118,10 @@ def build_trainer(config, manifest, precision) -> Trainer:
     weights = class_weights(config.training.class_weights, manifest, config.data.train_split)
     losses = functools.partial(
         architecture.losses,
+        config=config.model,
         upsample=functools.partial(upsample, stride=network.canvas_stride, padding=network.padding),
         ignore_label=info.ignore_label,
         class_weights=weights,
-        loss_at=getattr(config.model, "loss_at", ()),
     )
     trainer = Trainer(
         network,
@@ -240,6 +240,7 @@ def _initialize(network, config, manifest, files):
 
 
 def _batches(config, manifest, files, start_step, batch_size, input_context=None):
+    architecture = architectures.architecture_of(config.model)
     return pipeline.train_batches(
         files,
         manifest.info,
@@ -247,7 +248,8 @@ def _batches(config, manifest, files, start_step, batch_size, input_context=None
         batch_size=batch_size,
         seed=config.training.seed,
         start_step=start_step,
-        make_targets=architectures.architecture_of(config.model).make_targets,
+        make_targets=functools.partial(architecture.make_targets, info=manifest.info, config=config.model),
+        with_instances=architecture.is_panoptic,
         num_examples=manifest.splits[config.data.train_split].num_examples,
         input_context=input_context,
     )
@@ -285,7 +287,8 @@ def _fit(trainer, config, workdir, saved, data, first_step):
     if chief:
         steps.append(callbacks.Progress(first_step, training.total_steps, training.global_batch_size))
     steps.append(callbacks.Saving(saved, training.checkpoint_every, training.total_steps))
-    with pipeline.damage_named(data.files, needs_labels=True):
+    is_panoptic = architectures.architecture_of(config.model).is_panoptic
+    with pipeline.damage_named(data.files, needs_labels=True, with_instances=is_panoptic):
         trainer.fit(dataset, steps_per_epoch=training.total_steps - first_step, callbacks=steps, verbose=0)
 
 

@@ -1,0 +1,86 @@
+"""Panoptic metrics of a network on images whose instances are labelled, beside what its class map alone would score."""
+
+import cv2
+import numpy as np
+
+from tfseg import timing
+from tfseg.errors import InputError
+from tfseg.inference.panoptic import PanopticInference
+from tfseg.inference.views import View
+from tfseg.labels import DatasetInfo
+from tfseg.metrics.panoptic_quality import PanopticQuality
+from tfseg.metrics.parsing_covering import ParsingCovering
+from tfseg.parallel import with_progress
+from tfseg.postprocess.fusion import fuse
+
+ROUNDS = 10  # of timing
+
+
+def evaluate_panoptic(network, examples, info: DatasetInfo, *, num_examples, size=None) -> dict:
+    """Scores a panoptic network.
+
+    Args:
+      network: see `tfseg.inference.panoptic`.
+      examples: batches of one as `pipeline.eval_examples` gives them with instances.
+      info: the labels.
+      num_examples: how many there are, for the progress bar.
+      size: (height, width) the network sees images in; None is their own.
+    Returns:
+      JSON types: "quality" and "covering", see `PanopticQuality.result` and `ParsingCovering.result`; of the same
+      class maps "one_segment" and "components", the quality where all pixels of a thing class are one instance, and
+      where each connected component is one; "milliseconds_fusion", the median of an image.
+    Raises:
+      InputError: the instances of an image are not known.
+    """
+    inference = PanopticInference(network, info, View(base_size=size))
+    quality, one_segment, components = (PanopticQuality(info) for _ in range(3))
+    covering = ParsingCovering(info)
+    for example in with_progress(iter(examples), num_examples, "finding instances"):
+        image, filename = example["image"][0].numpy(), example["filename"][0].numpy().decode("utf-8", "replace")
+        if not bool(example["has_instances"][0]):
+            raise InputError(f"{filename}: its record has no panoptic map; convert the data set with its instances")
+        label = panoptic_label(example["label"][0].numpy(), example["instance"][0].numpy(), info)
+        panoptic_ids = inference.predict(image).panoptic_ids
+        class_ids = panoptic_ids // info.label_divisor
+        quality.update(label, panoptic_ids)
+        covering.update(label, panoptic_ids)
+        one_segment.update(label, with_one_segment(class_ids, info))
+        components.update(label, with_components(class_ids, info))
+    return {
+        "quality": quality.result(),
+        "covering": covering.result(),
+        "one_segment": one_segment.result(),
+        "components": components.result(),
+        "milliseconds_fusion": _fusion_time(inference, image),
+    }
+
+
+def panoptic_label(label, instance_ids, info) -> np.ndarray:
+    """[height, width] panoptic ids of class ids and instance ids; crowds have instance 0, as stuff."""
+    is_thing = np.isin(label, list(info.thing_ids))
+    return label.astype(np.int64) * info.label_divisor + np.where(is_thing, instance_ids, 0)
+
+
+def with_one_segment(class_ids, info) -> np.ndarray:
+    """Panoptic ids of a class map where all pixels of a thing class are one instance."""
+    return class_ids.astype(np.int64) * info.label_divisor + np.isin(class_ids, list(info.thing_ids))
+
+
+def with_components(class_ids, info) -> np.ndarray:
+    """Panoptic ids of a class map where every connected component (of 8 neighbours) of a thing class is an instance."""
+    panoptic_ids = class_ids.astype(np.int64) * info.label_divisor
+    for class_id in sorted(info.thing_ids):
+        is_class = (class_ids == class_id).astype(np.uint8)
+        _, numbers = cv2.connectedComponents(is_class, connectivity=8)
+        panoptic_ids += np.minimum(numbers, info.label_divisor - 1)
+    return panoptic_ids
+
+
+def _fusion_time(inference, image):
+    semantic, maps = inference.maps(image)
+    size, info = inference.network_size(image), inference.info
+
+    def call():
+        fuse(semantic, maps, info.thing_ids, info.label_divisor, size, inference.fusion)
+
+    return timing.median(timing.interleaved({"fusion": call}, ROUNDS)["fusion"])
