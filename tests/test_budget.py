@@ -37,7 +37,7 @@ def test_a_larger_number_that_was_measured_faster_is_not_believed():
 
 def test_it_says_when_nothing_more_can_be_run_and_when_rounds_are_few():
     assert str(choose_iterations({1: [7.0], 2: [9.0]}, 80, max_iterations=2)) == (
-        "2 iterations: median 9.0 ms, p95 9.0 of 80 ms; more cannot be run; 1 of 20 rounds in time"
+        "2 iterations: median 9.0 ms, p95 9.0 of 80 ms; more cannot be run; 1 of 60 rounds in time"
     )
 
 
@@ -78,7 +78,7 @@ def test_the_measurement_finds_the_number_that_arithmetic_finds(monkeypatch, bud
     choice = measure(predictor, IMAGE, budget_ms + 1e-6)
     assert choice.iterations == chosen
     assert choice.p95[chosen] == pytest.approx(20 + 10 * (chosen - 1))
-    assert choice.rounds == 20
+    assert choice.rounds == 60
     assert choice.is_most == (chosen == 6)
     assert (min((count for count in choice.p95 if count > chosen), default=None)) == (
         chosen + 1 if chosen < 6 else None

@@ -1,5 +1,7 @@
 """Photos and folders of photos, segmented into files."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,6 +10,7 @@ from tests.fake_network import INFO, FakeNetwork, blocks
 from tfseg import budget
 from tfseg.errors import InputError
 from tfseg.photos import Outcome, PhotoOptions, report_outcome, segment_files
+from tfseg.postprocess.fusion import Instance, PanopticPrediction
 from tfseg.predictor import Predictor
 
 CLASS_IDS = np.array([[0, 1, 1], [2, 1, 0]])
@@ -129,3 +132,27 @@ def test_names_may_hold_spaces_and_any_letters(predictor, folder, tmp_path):
 def test_a_clean_outcome_is_one_line(capsys):
     report_outcome(Outcome(3, 2), "out")
     assert capsys.readouterr().out == "3 images segmented into out, 2 were there already (--overwrite)\n"
+
+
+def test_a_panoptic_model_gives_instances(predictor, folder, tmp_path, monkeypatch):
+    panoptic_ids = np.where(np.array(CLASS_IDS) == 1, 1007, np.array(CLASS_IDS) * 1000).repeat(4, 0).repeat(4, 1)
+    found = Instance(
+        panoptic_id=1007, class_id=1, score=0.91234, area=48, keypoints=np.array([[0.04, 4.0], [7.0, 11.0]])
+    )
+    panoptic = lambda image: PanopticPrediction(panoptic_ids.astype(np.int32), [found])  # noqa: E731
+    monkeypatch.setattr(predictor._engine, "panoptic", panoptic)
+    monkeypatch.setattr(predictor, "is_panoptic", True)
+    segment_files(predictor, [folder / "b.png"], PhotoOptions(tmp_path / "out"))
+    assert names(tmp_path / "out") == ["b_classes.png", "b_instances.json", "b_overlay.jpg", "b_panoptic.png"]
+    colors = np.asarray(Image.open(tmp_path / "out" / "b_panoptic.png"))[2::4, 2::4]
+    assert colors[0].tolist() == [[0, 0, 0], [1, 0, 7], [1, 0, 7]]
+    assert json.loads((tmp_path / "out" / "b_instances.json").read_text()) == [
+        {
+            "class": "green",
+            "class_id": 1,
+            "instance": 7,
+            "score": 0.9123,
+            "area": 48,
+            "keypoints": [[0.0, 4.0], [7.0, 11.0]],
+        }
+    ]

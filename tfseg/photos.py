@@ -1,6 +1,7 @@
 """Segments image files: a class map and a picture for each."""
 
 import dataclasses
+import json
 import os
 import sys
 from collections import Counter
@@ -10,14 +11,16 @@ from tqdm import tqdm
 
 from tfseg import visualize
 from tfseg.budget import Budget
-from tfseg.data.images import encode_jpeg, encode_png, read_image
+from tfseg.data.images import encode_jpeg, encode_panoptic, encode_png, read_image
 from tfseg.data.raw import MAX_PIXELS
 from tfseg.errors import InputError
+from tfseg.labels import from_panoptic
 from tfseg.parallel import with_progress
 from tfseg.training.run_directory import write_atomically
 
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp"}
 CLASSES, OVERLAY, STRIP = "_classes.png", "_overlay.jpg", "_strip.png"
+PANOPTIC, INSTANCES = "_panoptic.png", "_instances.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,8 +57,10 @@ def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
     """Segments image files of any size, upright as their EXIF says.
 
     `<name>_classes.png` holds class ids (a palette shows their colours), `<name>_overlay.jpg` the image under them with
-    a legend; `<name>` is the input's without its extension, or with it (`a_jpg`, `a_png`) where two would be one. What
-    is there already is passed over; each result appears when it is whole. One bad file does not stop the others.
+    a legend; of a panoptic model also `<name>_panoptic.png`, whose colour is (class id, instance id // 256, instance id
+    % 256), and `<name>_instances.json` with class, score, area and keypoints (y, x) of every instance, best first.
+    `<name>` is the input's without its extension, or with it (`a_jpg`, `a_png`) where two would be one. What is there
+    already is passed over; each result appears when it is whole. One bad file does not stop the others.
 
     Args:
       predictor: a `tfseg.predictor.Predictor`.
@@ -71,7 +76,8 @@ def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
     outcome = Outcome()
     files = _listed(inputs, outcome.problems)
     names = _output_names(files)
-    suffixes = [CLASSES, OVERLAY, *([STRIP] if options.with_strip else [])]
+    suffixes = [CLASSES, OVERLAY, *([PANOPTIC, INSTANCES] if predictor.is_panoptic else [])]
+    suffixes += [STRIP] if options.with_strip else []
     pending = []
     for file, name in zip(files, names, strict=True):
         outputs = [Path(options.output_dir) / f"{name}{suffix}" for suffix in suffixes]
@@ -105,15 +111,37 @@ def _segment(predictor, file, options, budget):
     """Encoded class map, overlay and strip of one file."""
     image = read_image(file, options.max_pixels)
     iters = options.iters if budget is None else budget.iterations(image)
+    info, panoptic_ids = predictor.info, None
     if options.with_strip:
         maps = predictor.predict_iterations(image, iters)
-    else:
-        maps = [predictor.predict(image, iters).class_ids]
-    info = predictor.info
-    pictures = [visualize.palette_png(maps[-1], info), encode_jpeg(visualize.overlay(image, maps[-1], info))]
+    if predictor.is_panoptic or not options.with_strip:
+        prediction = predictor.predict(image, iters)
+        maps, panoptic_ids = [prediction.class_ids], prediction.panoptic_ids
+    overlay = visualize.overlay(image, maps[-1], info, panoptic_ids=panoptic_ids)
+    pictures = [visualize.palette_png(maps[-1], info), encode_jpeg(overlay)]
+    if predictor.is_panoptic:
+        pictures += [encode_panoptic(*from_panoptic(panoptic_ids, info.label_divisor)), _instances(prediction, info)]
     if options.with_strip:
         pictures.append(encode_png(visualize.strips([(image, maps, None)], info)))
     return pictures
+
+
+def _instances(prediction, info):
+    """JSON of the instances, best first."""
+    listed = []
+    for one in prediction.instances:
+        corners = None if one.keypoints is None else [[round(float(side), 1) for side in yx] for yx in one.keypoints]
+        listed.append(
+            {
+                "class": info.class_names[one.class_id],
+                "class_id": int(one.class_id),
+                "instance": int(one.panoptic_id % info.label_divisor),
+                "score": round(float(one.score), 4),
+                "area": int(one.area),
+                "keypoints": corners,
+            }
+        )
+    return (json.dumps(listed, indent=1) + "\n").encode()
 
 
 def _listed(inputs, problems):
@@ -124,7 +152,7 @@ def _listed(inputs, problems):
             found = [
                 child for child in sorted(path.iterdir()) if child.suffix.lower() in EXTENSIONS and child.is_file()
             ]
-            found = [child for child in found if not child.name.endswith((CLASSES, OVERLAY, STRIP))]
+            found = [child for child in found if not child.name.endswith((CLASSES, OVERLAY, PANOPTIC, STRIP))]
             if not found:
                 problems.append(f"{path}: no images in this folder ({', '.join(sorted(EXTENSIONS))})")
             files |= {os.path.realpath(child): child for child in found}

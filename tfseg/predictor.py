@@ -21,11 +21,16 @@ class Prediction:
       class_ids: [height, width] uint8, in the image's size; names and colours are in the predictor's `info`.
       iterations: refinements that were run; 1 for a feed-forward network.
       confidence: [height, width] float32 softmax probability of the class, or None if not asked for.
+      panoptic_ids: [height, width] int32, class id * info.label_divisor + instance; None if the model does not tell
+        instances apart.
+      instances: of such a model `postprocess.fusion.Instance`s, best first.
     """
 
     class_ids: np.ndarray
     iterations: int
     confidence: np.ndarray | None = None
+    panoptic_ids: np.ndarray | None = None
+    instances: list | None = None
 
 
 class Predictor:
@@ -37,6 +42,7 @@ class Predictor:
     Attributes:
       info: DatasetInfo, what the class ids mean.
       is_recurrent: whether the model refines its answer.
+      is_panoptic: whether it tells instances apart.
       default_iterations: refinements unless a call says otherwise.
       min_iterations, max_iterations: what `iters` may be; max_iterations is None where nothing limits it.
     """
@@ -74,11 +80,15 @@ class Predictor:
         Args:
           image: [height, width, 3] uint8 RGB (not BGR, as OpenCV reads), or the path of an image file.
           iters: refinements, from 1; more cost more. None is what the model was trained with, or exported for.
-          with_confidence: also return the probability of each pixel's class.
+          with_confidence: also return the probability of each pixel's class; without instances.
         Raises:
           InputError: another kind of image, an unreadable file, or `iters` the model does not have.
         """
         iters = self.check_iters(iters)
+        if self.is_panoptic and not with_confidence:
+            found = self._engine.panoptic(_rgb(image))
+            class_ids = (found.panoptic_ids // self.info.label_divisor).astype(np.uint8)
+            return Prediction(class_ids, iters, None, found.panoptic_ids, found.instances)
         answer = self._engine.answer(_rgb(image), iters, last_only=True)
         if with_confidence:
             class_ids, confidence = answer.class_ids_and_confidence()
@@ -125,7 +135,7 @@ class Predictor:
 
     def _use(self, engine):
         self._engine, self.info, self.is_recurrent = engine, engine.info, engine.is_recurrent
-        self.default_iterations = engine.default_iterations
+        self.default_iterations, self.is_panoptic = engine.default_iterations, engine.panoptic is not None
         self.min_iterations, self.max_iterations = engine.min_iterations, engine.max_iterations
 
 

@@ -1,5 +1,7 @@
 """Models side by side as .tflite files."""
 
+import pytest
+
 from tfseg.artifacts import benchmark
 from tfseg.artifacts.benchmark import Timed
 from tfseg.backbones import BackboneConfig
@@ -7,6 +9,7 @@ from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.rnn import RNNConfig
 
 
+@pytest.mark.slow
 def test_every_model_is_converted_to_every_precision_counted_and_timed():
     backbone = BackboneConfig("mobilenet_v2", width_multiplier=0.1)
     configs = {"a": DeepLabV3Config(backbone, atrous_rates=(), width=8), "b": RNNConfig(backbone, widths=(8, 4))}

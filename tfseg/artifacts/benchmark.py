@@ -26,7 +26,7 @@ SIZE = flags.DEFINE_string("size", "513x513", "HEIGHTxWIDTH of the image.")
 CLASSES = flags.DEFINE_integer("classes", 21, "Number of classes.", lower_bound=2)
 ITERS = flags.DEFINE_integer("iters", 2, "Iterations of the recurrent models.", lower_bound=1)
 PRECISIONS = flags.DEFINE_list("precisions", ["int8", "fp16", "fp32"], ", ".join(conversion.PRECISIONS))
-ROUNDS = flags.DEFINE_integer("rounds", 20, "Timed runs of each file, in turn.", lower_bound=1)
+ROUNDS = flags.DEFINE_integer("runs", 20, "Timed runs of each file, in turn.", lower_bound=1)
 THREADS = flags.DEFINE_integer("threads", 1, "Of the interpreter.", lower_bound=1)
 NUM_IMAGES = 4  # random ones, on which int8 measures ranges: they do not change its time
 

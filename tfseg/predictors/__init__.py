@@ -7,7 +7,8 @@ An engine has
 - `is_recurrent`, `default_iterations`, `min_iterations`, and `max_iterations` or None where nothing limits them;
 - `has_every_iteration`: whether it gives the class maps of the iterations before the last one;
 - `answer(image, iterations, last_only)`: [height, width, 3] uint8 RGB -> the class maps after iteration 1, 2, ..., or
-  after the last one only, as an `inference.refinement.Refinement` or as `Maps`, which is read alike.
+  after the last one only, as an `inference.refinement.Refinement` or as `Maps`, which is read alike;
+- `panoptic(image)` -> `postprocess.fusion.PanopticPrediction`, or None where the model does not tell instances apart.
 """
 
 import dataclasses

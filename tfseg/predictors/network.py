@@ -1,5 +1,6 @@
 """A Keras network as an engine."""
 
+from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.runner import Inference
 
 
@@ -13,6 +14,7 @@ class NetworkEngine:
         self.is_recurrent, self.default_iterations = network.is_recurrent, network.default_iterations
         self.max_iterations = None if network.is_recurrent else 1
         self._inference = Inference(network)
+        self.panoptic = PanopticInference(network, info).predict if getattr(network, "is_panoptic", False) else None
 
     def answer(self, image, iterations, last_only):
         [answer] = self._inference.refine([image], iterations, last_only=last_only)

@@ -28,7 +28,7 @@ class SavedModelEngine:
     (nearest).
     """
 
-    min_iterations, has_every_iteration = 1, True
+    min_iterations, has_every_iteration, panoptic = 1, True, None
 
     def __init__(self, path, trust=False, whole_image_pixels=WHOLE_IMAGE_PIXELS):
         """Loads the model.

@@ -19,6 +19,8 @@ NO_TOLERANCE = -1.0
 class TFLiteEngine:
     """Runs a .tflite file: images are resized to its size, its logits to theirs. See `tfseg.predictors`."""
 
+    panoptic = None
+
     def __init__(self, path, threads=1, trust=False, normalization=None):
         """Opens the file.
 
