@@ -75,7 +75,8 @@ def _profile_file(path):
     iterations = _iterations(ITERS.value, None) if ITERS.value else None
     import tensorflow as tf
 
-    from tfseg.profiling import exported_cost, profile, tflite_timing
+    from tfseg.export import tflite_runtime
+    from tfseg.profiling import exported_cost, profile
 
     if is_tflite:
         threads = THREADS.value or 1
@@ -84,7 +85,7 @@ def _profile_file(path):
         context = {
             "device": profile.processor(),
             "threads": threads if THREADS.value else f"{threads}, the default for a .tflite file",
-            "interpreter": tflite_timing.runtime(),
+            "interpreter": tflite_runtime.runtime(),
         }
     else:
         if THREADS.value:

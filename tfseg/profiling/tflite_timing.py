@@ -1,20 +1,11 @@
-"""Times the signatures of a .tflite file in a process of its own, which a broken file may take down.
-
-The child is this module, run as a program: the job comes as JSON on stdin, the answer is the last line of stdout.
-"""
+"""Times the signatures of a .tflite file in a process of its own, which a broken file may take down."""
 
 import functools
-import json
-import os
-import signal
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 
 from tfseg.errors import InputError
-from tfseg.export import tflite_runtime
+from tfseg.export import child, tflite_runtime
 from tfseg.profiling.measurement import MATRIX_SIDE, measure
 
 TIMEOUT = 900  # seconds, of a measurement that ends by itself soon after a minute
@@ -34,36 +25,13 @@ def run(path, calls, rounds, threads):
     Raises:
       InputError: the interpreter refuses the file, breaks, or takes longer than TIMEOUT.
     """
-    root = str(Path(__file__).resolve().parents[2])
-    environment = os.environ | {
-        "PYTHONPATH": os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH")))),
-        "OPENBLAS_NUM_THREADS": str(threads),
-        "OMP_NUM_THREADS": str(threads),
-    }
     job = {"path": str(path), "calls": calls, "rounds": rounds, "threads": threads}
-    command = [sys.executable, "-P", "-W", "ignore", "-m", "tfseg.profiling.tflite_timing"]
+    environment = {"OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
     try:
-        child = subprocess.run(
-            command, input=json.dumps(job), env=environment, capture_output=True, text=True, timeout=TIMEOUT
-        )
-    except subprocess.TimeoutExpired:
-        raise InputError(f"{path}: the interpreter did not end within {TIMEOUT} seconds") from None
-    try:
-        answer = json.loads(child.stdout.splitlines()[-1])
-    except (IndexError, json.JSONDecodeError):
-        answer = {"error": _ending(child)}
-    if "error" in answer:
-        raise InputError(f"{path}: the interpreter cannot run it ({answer['error']}); export or download it again")
+        answer = child.run("tfseg.profiling.tflite_timing", job, TIMEOUT, environment)
+    except child.ChildError as error:
+        raise InputError(f"{path}: the interpreter cannot run it ({error}); export or download it again") from error
     return answer["taken"], answer["grown"]
-
-
-runtime = tflite_runtime.runtime
-
-
-def _ending(child):
-    if child.returncode < 0:
-        return f"it ended by {signal.Signals(-child.returncode).name}"
-    return (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
 
 
 def _measure(path, calls, rounds, threads):
@@ -107,12 +75,5 @@ def _values(detail, generator):
     return (generator.random(detail["shape"]) * 255 * is_image).astype(dtype)
 
 
-def _answer():
-    try:
-        return _measure(**json.load(sys.stdin))
-    except Exception as error:  # the interpreter raises what it likes; the parent gives it to the user as one line
-        return {"error": " ".join(str(error).split()) or type(error).__name__}
-
-
 if __name__ == "__main__":
-    print(json.dumps(_answer()))
+    child.answer(lambda job: _measure(**job))
