@@ -28,7 +28,7 @@ class Architecture:
       training_outputs: (network, images, seed) -> outputs in training.
       losses: (batch, outputs, config=, upsample=, ignore_label=, class_weights=) -> {name: (weight, sum, total)}.
       is_panoptic: whether it tells instances apart: examples then have "instance", and outputs the maps of
-        `INSTANCE_MAPS`.
+        `tfseg.inference.panoptic.MAPS`.
     """
 
     make_targets: Callable
@@ -91,7 +91,6 @@ ARCHITECTURES = {
         deeperlab_targets, DeeperLab, deeperlab.training_outputs, deeperlab_losses, is_panoptic=True
     ),
 }
-INSTANCE_MAPS = ("heatmap_logits", "long_offsets", "short_offsets", "middle_offsets")
 
 
 def architecture_of(model_config) -> Architecture:

@@ -1,6 +1,13 @@
 """Markdown tables whose columns line up."""
 
 
+def table(header, rows, is_number) -> str:
+    """A whole table; arguments as `aligned`."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    rule = ["-" * (width - right) + ":" * right for width, right in zip(widths, is_number, strict=True)]
+    return "\n".join(aligned([header, rule, *rows], is_number))
+
+
 def aligned(rows, is_number) -> list[str]:
     """Lines of a table.
 

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from tests.backbones.random_weights import images, randomize
 from tfseg import backbones
 from tfseg.backbones import BackboneConfig
 from tfseg.backbones.mobilenet_v2 import plan
@@ -17,24 +18,6 @@ def build(**fields):
     backbone = backbones.build(BackboneConfig("mobilenet_v2", **fields))
     backbone(tf.zeros([1, 33, 33, 3]))
     return backbone
-
-
-def randomize(model, seed=0):
-    """Weights that keep activations near 1, batch statistics far from (0, 1)."""
-    random = np.random.default_rng(seed)
-    for weight in model.weights:
-        name, shape = weight.name, weight.shape
-        if name.endswith(("gamma:0", "variance:0")):
-            weight.assign(random.uniform(0.5, 1.5, shape))
-        elif name.endswith(("beta:0", "mean:0")):
-            weight.assign(random.normal(0, 0.2, shape))
-        else:
-            fan_in = np.prod(shape[:2]) * (1 if "depthwise" in name else shape[2])
-            weight.assign(random.normal(0, fan_in**-0.5, shape))
-
-
-def images(*size):
-    return np.random.default_rng(1).uniform(0, 255, (1, *size, 3)).astype(np.float32)
 
 
 @pytest.mark.parametrize(("size", "width"), [(224, 1.0), (225, 1.0), (97, 0.35)])

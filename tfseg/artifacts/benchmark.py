@@ -12,12 +12,11 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from tfseg import architectures, commands, timing
+from tfseg import architectures, commands, markdown, timing
 from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
 from tfseg.export import conversion, tflite_file, tflite_runtime
 from tfseg.export.functions import NetworkFunctions
-from tfseg.markdown import aligned
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.rnn import RNNConfig
 from tfseg.profiling import tflite_cost
@@ -104,10 +103,7 @@ def as_markdown(rows) -> str:
             ]
         )
     header = ["precision", "model", "MB", "GFLOPs", "ms", "p95", "ratio"]
-    is_number = [False, False] + [True] * 5
-    widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
-    rule = ["-" * (width - right) + ":" * right for width, right in zip(widths, is_number, strict=True)]
-    return "\n".join(aligned([header, rule, *lines], is_number))
+    return markdown.table(header, lines, [False, False] + [True] * 5)
 
 
 def main(argv):

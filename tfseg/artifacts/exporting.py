@@ -11,7 +11,7 @@ import numpy as np
 from tfseg import flops
 from tfseg.artifacts import comparison, latency
 from tfseg.artifacts.making import entry, make
-from tfseg.artifacts.plan import FORMAT, Export, ExportOptions, Planned
+from tfseg.artifacts.plan import Export, ExportOptions, Planned
 from tfseg.data import datasets, pipeline
 from tfseg.data.manifest import check_split, split_files
 from tfseg.export import manifest
@@ -108,7 +108,7 @@ def describe(export, entries) -> dict:
     gmacs = flops.executed_gmacs(network, export.size, export.max_iterations)
     sha256 = _weights_sha256(network)
     return {
-        "format": FORMAT,
+        "format": manifest.FORMAT,
         "name": export.name,
         "classes": export.info.to_dict(),
         "is_recurrent": network.is_recurrent,

@@ -8,12 +8,12 @@ from pathlib import Path
 from tfseg import architectures
 from tfseg.errors import InputError
 from tfseg.export.conversion import PRECISIONS
+from tfseg.export.manifest import FORMAT
 from tfseg.training.deeplab_file import load_model
 
 FORMATS = {"savedmodel": "fp32", "tflite": "fp32"} | {f"tflite_{p}": p for p in PRECISIONS[1:]} | {"onnx": "fp32"}
 TFLITE_KINDS = ("segment", "stream", "dynamic", "resizable")
 FIXED = ("segment", "resizable", "onnx")  # in their number of iterations
-FORMAT = "tfseg 1"
 
 
 @dataclasses.dataclass(frozen=True)

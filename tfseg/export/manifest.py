@@ -14,6 +14,8 @@ from tfseg.errors import InputError
 from tfseg.labels import DatasetInfo
 
 FILE_NAME = "manifest.json"
+# What every artifact says about itself, in assets.extra of a SavedModel and attached to a .tflite file.
+DESCRIPTION = "tfseg.json"
 FORMAT = "tfseg 1"
 # From the folder of a SavedModel, serving/NAME/VERSION, to that of all exports.
 LEVELS_ABOVE_SAVED_MODEL = 3

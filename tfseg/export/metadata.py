@@ -18,6 +18,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 
 from tfseg.errors import InputError
 from tfseg.export import flatbuffer, metadata_tables, tflite_file
+from tfseg.export.manifest import DESCRIPTION
 
 # The name of the metadata in a model, of MediaPipe's in that, and the versions of their schemas.
 METADATA, VERSION = b"TFLITE_METADATA", "1.5.0"
@@ -25,7 +26,7 @@ SEGMENTER, SEGMENTER_VERSION = "SEGMENTER_METADATA", "1.0.0"
 # Numbers in the schemas.
 IMAGE_PROPERTIES, NORMALIZATION, RGB, TENSOR_AXIS_LABELS = 2, 1, 1, 2
 ACTIVATIONS = ("NONE", "SIGMOID", "SOFTMAX")
-LABELS, DESCRIPTION = "labels.txt", "tfseg.json"
+LABELS = "labels.txt"
 # Of all attached files together, and of one that is read, unpacked.
 MAX_ARCHIVE_BYTES, MAX_FILE_BYTES = 1 << 22, 1 << 20
 

@@ -17,12 +17,12 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfseg.errors import InputError
+from tfseg.export.manifest import DESCRIPTION
 from tfseg.layers.resize import upsample
 
 MAX_PIXELS = 2_200_000  # 1025x2049; what the network's memory is meant for
 # So many classes at a time are enlarged to an image's size.
 GROUP = 32
-DESCRIPTION = "tfseg.json"
 
 
 def save(network, path, description, max_iterations, size=None, max_pixels=MAX_PIXELS):

@@ -13,7 +13,7 @@ import numpy as np
 
 from tfseg.labels import DatasetInfo
 from tfseg.metrics.instance_iou import SHARE_UNIT
-from tfseg.metrics.segments import VOID, Overlaps, group_means, panoptic_overlaps, summed
+from tfseg.metrics.segments import VOID, Overlaps, group_means, panoptic_overlaps, scores_by_name, summed
 
 
 class PanopticQuality:
@@ -94,11 +94,9 @@ class PanopticQuality:
             "false_positives": self.false_positives,
             "false_negatives": self.false_negatives,
         }
-        classes = {}
+        classes = scores_by_name(self.info, scores)
         for class_id, name in enumerate(self.info.class_names):
-            entry = {key: float(values[class_id]) for key, values in scores.items()}
-            entry = {key: None if np.isnan(value) else value for key, value in entry.items()}
-            classes[name] = entry | {key: int(values[class_id]) for key, values in counts.items()}
+            classes[name] |= {key: int(values[class_id]) for key, values in counts.items()}
         return {"num_images": self.num_images} | group_means(self.info, scores) | {"classes": classes}
 
     def scores_per_class(self) -> dict[str, np.ndarray]:

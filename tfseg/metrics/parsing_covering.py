@@ -9,7 +9,7 @@ first, so predicted segments lose the pixels they have there.
 import numpy as np
 
 from tfseg.labels import DatasetInfo
-from tfseg.metrics.segments import VOID, Overlaps, group_means, panoptic_overlaps
+from tfseg.metrics.segments import VOID, Overlaps, group_means, panoptic_overlaps, scores_by_name
 
 # Areas and shares are added up as whole numbers in these units: such sums do not depend on the order of the images.
 PIXEL_UNIT = 2**20
@@ -84,10 +84,7 @@ class ParsingCovering:
           whatever its size.
         """
         scores = self.scores_per_class()
-        classes = {}
-        for class_id, name in enumerate(self.info.class_names):
-            entry = {key: float(values[class_id]) for key, values in scores.items()}
-            classes[name] = {key: None if np.isnan(value) else value for key, value in entry.items()}
+        classes = scores_by_name(self.info, scores)
         return {"num_images": self.num_images} | group_means(self.info, scores) | {"classes": classes}
 
     def scores_per_class(self) -> dict[str, np.ndarray]:

@@ -181,3 +181,12 @@ def _class_ids(panoptic_ids, info, name):
             f"{info.num_classes}; is an instance id at or above the label divisor {info.label_divisor}?"
         )
     return np.where(is_void, VOID, class_ids)
+
+
+def scores_by_name(info: DatasetInfo, scores: dict) -> dict:
+    """{class name: {score: share, or None for NaN}} of {score: [num_classes] floats}, plain JSON types."""
+    classes = {}
+    for class_id, name in enumerate(info.class_names):
+        entry = {key: float(values[class_id]) for key, values in scores.items()}
+        classes[name] = {key: None if np.isnan(value) else value for key, value in entry.items()}
+    return classes

@@ -4,10 +4,9 @@ import dataclasses
 import json
 
 from tfseg.errors import InputError
-from tfseg.export.manifest import FORMAT
+from tfseg.export.manifest import DESCRIPTION, FORMAT
 from tfseg.labels import DatasetInfo
 
-FILE_NAME = "tfseg.json"
 PADDINGS = ("same", "symmetric")
 
 
@@ -53,7 +52,7 @@ def parse(content, path) -> Description:
         if isinstance(error, InputError):
             raise
         reason = f"there is no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        raise InputError(f"{path}: its {FILE_NAME} is damaged ({reason}); export or download it again") from error
+        raise InputError(f"{path}: its {DESCRIPTION} is damaged ({reason}); export or download it again") from error
 
 
 def noted_iterations(listed, described) -> int:

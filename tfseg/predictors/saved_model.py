@@ -156,7 +156,7 @@ def _pixels(image):
 
 
 def _description(path):
-    file = Path(path) / "assets.extra" / description.FILE_NAME
+    file = Path(path) / "assets.extra" / manifest.DESCRIPTION
     try:
         content = file.read_bytes()
     except OSError as error:

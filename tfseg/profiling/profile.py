@@ -13,10 +13,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfseg import architectures, flops, timing
+from tfseg import architectures, flops, markdown, timing
 from tfseg.errors import InputError
 from tfseg.inference.views import SINGLE_VIEW
-from tfseg.markdown import aligned
 from tfseg.profiling.measurement import MATRIX_SIDE, measure, speeds
 
 MIB = 2**20
@@ -247,9 +246,7 @@ def as_markdown(rows, columns=None) -> str:
         all(isinstance(row[name], int | float | None) and not isinstance(row[name], bool) for row in rows)
         for name in columns
     ]
-    widths = [max(len(title), *(len(line[i]) for line in cells)) for i, title in enumerate(columns.values())]
-    rule = ["-" * (width - right) + ":" * right for width, right in zip(widths, is_number, strict=True)]
-    return "\n".join(aligned([list(columns.values()), rule, *cells], is_number))
+    return markdown.table(list(columns.values()), cells, is_number)
 
 
 def _cell(name, value):

@@ -10,6 +10,7 @@ from tfseg.inference.views import View
 from tfseg.labels import DatasetInfo
 from tfseg.metrics.panoptic_quality import PanopticQuality
 from tfseg.metrics.parsing_covering import ParsingCovering
+from tfseg.metrics.segments import panoptic_overlaps
 from tfseg.parallel import with_progress
 from tfseg.postprocess.fusion import fuse
 
@@ -42,8 +43,9 @@ def evaluate_panoptic(network, examples, info: DatasetInfo, *, num_examples, siz
         label = panoptic_label(example["label"][0].numpy(), example["instance"][0].numpy(), info)
         panoptic_ids = inference.predict(image).panoptic_ids
         class_ids = panoptic_ids // info.label_divisor
-        quality.update(label, panoptic_ids)
-        covering.update(label, panoptic_ids)
+        overlaps = panoptic_overlaps(label, panoptic_ids, info)
+        quality.add(overlaps)
+        covering.add(overlaps)
         one_segment.update(label, with_one_segment(class_ids, info))
         components.update(label, with_components(class_ids, info))
     return {
