@@ -23,9 +23,11 @@ flags.adopt_module_key_flags(conversion_flags)
 
 
 def main(argv):
-    if len(argv) != 2 and not (len(argv) == 1 and DATASET.value == "scenes"):
-        raise tfseg.errors.InputError("give one folder: python check_data.py DIR")
     from tfseg.data import check, datasets, manifest
+
+    dataset = datasets.DATASETS.get(DATASET.value)
+    if len(argv) != 2 and not (len(argv) == 1 and dataset and dataset.is_generated):
+        raise tfseg.errors.InputError("give one folder: python check_data.py DIR")
     from tfseg.visualize import overlay
 
     data_dir = argv[1] if len(argv) == 2 else None

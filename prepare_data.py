@@ -19,7 +19,9 @@ from tfseg import commands
 from tfseg.data import conversion_flags
 
 DATASET = flags.DEFINE_string("dataset", None, conversion_flags.DATASET_HELP)
-RAW_DIR = flags.DEFINE_string("raw_dir", None, "The data as downloaded: a folder, .zip or .tar.gz; not for scenes.")
+RAW_DIR = flags.DEFINE_string(
+    "raw_dir", None, "The data as downloaded: a folder, .zip or .tar.gz; not for generated data."
+)
 DATA_DIR = flags.DEFINE_string("data_dir", None, "New folder for the records.")
 flags.mark_flags_as_required(["dataset", "data_dir"])
 flags.adopt_module_key_flags(conversion_flags)

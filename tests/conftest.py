@@ -14,8 +14,27 @@ import tfseg  # noqa: F401
 from tfseg.data import datasets
 from tfseg.export import tflite_file
 
+SEED = 0
 COMMAND_SERVER = Path(__file__).with_name("command_server.py")
 NUM_TOY_IMAGES = 10
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_fixture_setup():
+    """Weights that a fixture draws depend on nothing that ran before it."""
+    _seed()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_call():
+    """Weights that a test draws depend on nothing that ran before it."""
+    _seed()
+
+
+def _seed():
+    from tensorflow import keras  # after tfseg
+
+    keras.utils.set_random_seed(SEED)
 
 
 def write_toy_folder(root):

@@ -62,13 +62,16 @@ class Clocked:
         self.min_iterations, self.max_iterations, self.default_iterations = fewest, most, default
         self._first, self._each = first, each
         self.seconds, self.calls = 0.0, []
-        self.slow_calls = set()
+        self.slow_calls, self._factor = set(), 1.0
         monkeypatch.setattr("time.perf_counter", lambda: self.seconds)
+
+    def slow_down(self, factor):
+        self._factor = factor
 
     def predict(self, image, count):
         assert image is IMAGE
         self.calls.append(count)
-        taken = self._first + (count - 1) * self._each
+        taken = self._factor * (self._first + (count - 1) * self._each)
         self.seconds += (10 * taken if len(self.calls) in self.slow_calls else taken) / 1000
 
 
@@ -147,3 +150,48 @@ def test_each_size_is_measured_once_whether_it_fits_or_not(monkeypatch):
         tight.iterations(IMAGE)
     assert len(predictor.calls) == num_calls
     assert lines == ["images of 6x8: 3 iterations: median 40.0 ms, p95 40.0 of 45 ms; 4 would take 50.0 (p95)"]
+
+
+def drifting(monkeypatch, budget_ms):
+    """(predictor of 20, 30, 40, ... ms, its Budget, which has measured; the lines that it said)."""
+    predictor, lines = Clocked(monkeypatch, 20, 10), []
+    kept = Budget(predictor, budget_ms, lines.append)
+    kept.iterations(IMAGE)
+    del predictor.calls[:]
+    return predictor, kept, lines
+
+
+def test_when_the_machine_slows_down_fewer_iterations_run_and_more_when_it_recovers(monkeypatch):
+    predictor, kept, lines = drifting(monkeypatch, 45)
+    predictor.slow_down(1.2)  # 24, 36, 48 ms: of the 9 last images 5 have to say so
+    for _ in range(12):
+        kept.predict(IMAGE)
+    assert predictor.calls == [3] * 9 + [2] * 3
+    assert (kept.num_images, kept.num_within) == (12, 3)
+    assert lines[1:] == [
+        "images of 6x8: 2 iterations from here on: the last 9 took 1.20 times as long as when measured, so p95 is "
+        "about 36.0 of 45 ms"
+    ]
+    predictor.slow_down(1.0)
+    for _ in range(6):
+        kept.predict(IMAGE)
+    assert predictor.calls[12:] == [2] * 5 + [3]
+    assert lines[2].startswith("images of 6x8: 3 iterations from here on: the last 9 took 1.00 times as long")
+
+
+def test_one_slow_image_changes_nothing(monkeypatch):
+    predictor, kept, lines = drifting(monkeypatch, 45)
+    predictor.slow_calls = {5, 11}
+    for _ in range(20):
+        kept.predict(IMAGE)
+    assert set(predictor.calls) == {3}
+    assert (kept.num_images, kept.num_within, len(lines)) == (20, 18, 1)
+
+
+def test_where_nothing_fits_any_more_the_fewest_iterations_run(monkeypatch):
+    predictor, kept, lines = drifting(monkeypatch, 25)
+    predictor.slow_down(3)
+    for _ in range(20):
+        kept.predict(IMAGE)
+    assert set(predictor.calls) == {1}
+    assert (kept.num_within, len(lines)) == (0, 1)

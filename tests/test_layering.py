@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "postprocess": {"labels", "timing"},
     "export": {"labels", "layers"},
     "profiling": {"architectures", "backbones", "export", "flops", "inference", "markdown", "models", "timing"},
-    "predictors": {"export", "inference", "labels", "training"},
+    "predictors": {"export", "inference", "labels", "postprocess", "training"},
     "predictor": {"data", "labels", "predictors"},
     "budget": {"timing"},
     "artifacts": {

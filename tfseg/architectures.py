@@ -28,7 +28,7 @@ class Architecture:
       training_outputs: (network, images, seed) -> outputs in training.
       losses: (batch, outputs, config=, upsample=, ignore_label=, class_weights=) -> {name: (weight, sum, total)}.
       is_panoptic: whether it tells instances apart: examples then have "instance", and outputs the maps of
-        `tfseg.inference.panoptic.MAPS`.
+        `tfseg.postprocess.instance_maps`.
     """
 
     make_targets: Callable

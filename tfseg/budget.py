@@ -1,5 +1,6 @@
 """How many iterations fit into a time: measured on this machine, for an image's size."""
 
+import collections
 import dataclasses
 import math
 import time
@@ -11,6 +12,7 @@ ROUNDS = 60  # of fewer, the 95th percentile is little more than the slowest run
 FEW_ROUNDS = 20
 SECONDS = 20.0  # about what a measurement takes at most
 PROBES = 3
+LAST_IMAGES = 9  # whose middle one tells the machine's speed of now
 FAR_ABOVE = 10  # times the budget: no need to measure it twice
 
 
@@ -60,7 +62,14 @@ class Choice:
 
 
 class Budget:
-    """Iterations for images of any sizes: each size is measured once, on the first image that has it."""
+    """Keeps images of any sizes within a time.
+
+    Each size is measured once, on the first image that has it. A machine does not keep its speed: the last images are
+    compared with the measurement, and the number of iterations follows.
+
+    Attributes:
+      num_images, num_within: that were predicted, and of them within the budget.
+    """
 
     def __init__(self, predictor, budget_ms, say=print):
         """Prepares; measures nothing.
@@ -68,28 +77,73 @@ class Budget:
         Args:
           predictor: a `tfseg.predictor.Predictor`.
           budget_ms: milliseconds from a decoded image to its class map.
-          say: shows a line about every size.
+          say: shows a line about every size, and about every change.
         Raises:
           InputError: a budget that is not above 0.
         """
         check(budget_ms)
         self._predictor, self._budget_ms, self._say = predictor, budget_ms, say
         self._by_size = {}
+        self.num_images = self.num_within = 0
 
     def iterations(self, image) -> int:
-        """For a [height, width, 3] uint8 image. Raises InputError if not even the fewest fit."""
-        height, width = image.shape[:2]
-        if (height, width) not in self._by_size:
+        """That fit now, for a [height, width, 3] uint8 image. Raises InputError if not even the fewest did."""
+        return self._pace(image).iterations
+
+    def predict(self, image):
+        """`Predictor.predict` with the iterations that fit now. Errors as `iterations`."""
+        pace = self._pace(image)
+        begin = time.perf_counter()
+        prediction = self._predictor.predict(image, pace.iterations)
+        taken = 1000 * (time.perf_counter() - begin)
+        self.num_images += 1
+        self.num_within += taken <= self._budget_ms
+        if pace.note(taken):
+            self._say(f"images of {_size(image)}: {pace}")
+        return prediction
+
+    def _pace(self, image):
+        size = image.shape[:2]
+        if size not in self._by_size:
             try:
-                chosen = measure(self._predictor, image, self._budget_ms)
-                self._say(f"images of {height}x{width}: {chosen}")
+                choice = measure(self._predictor, image, self._budget_ms)
+                self._by_size[size] = _Pace(choice)
+                self._say(f"images of {_size(image)}: {choice}")
             except InputError as error:
-                chosen = error
-            self._by_size[height, width] = chosen
-        chosen = self._by_size[height, width]
-        if isinstance(chosen, InputError):
-            raise InputError(f"images of {height}x{width}: {chosen}")
-        return chosen.iterations
+                self._by_size[size] = error
+        pace = self._by_size[size]
+        if isinstance(pace, InputError):
+            raise InputError(f"images of {_size(image)}: {pace}")
+        return pace
+
+
+class _Pace:
+    """The iterations of images of one size, by how long the last ones took."""
+
+    def __init__(self, choice):
+        self.iterations, self._choice = choice.iterations, choice
+        self._ratios = collections.deque(maxlen=LAST_IMAGES)
+
+    def __str__(self):
+        ratio, count = timing.median(self._ratios), self.iterations
+        return (
+            f"{_counted(count)} from here on: the last {LAST_IMAGES} took {ratio:.2f} times as long as when measured, "
+            f"so p95 is about {ratio * self._choice.p95[count]:.1f} of {self._choice.budget_ms:g} ms"
+        )
+
+    def note(self, milliseconds) -> bool:
+        """Takes in how long an image took; whether the number of iterations changed."""
+        self._ratios.append(milliseconds / self._choice.median[self.iterations])
+        if len(self._ratios) < LAST_IMAGES:
+            return False
+        before, ratio, p95 = self.iterations, timing.median(self._ratios), self._choice.p95
+        # Where nothing fits any more the fewest run: a late answer is better than none.
+        self.iterations = max((n for n in p95 if ratio * p95[n] <= self._choice.budget_ms), default=min(p95))
+        return self.iterations != before
+
+
+def _size(image):
+    return f"{image.shape[0]}x{image.shape[1]}"
 
 
 def check(budget_ms):

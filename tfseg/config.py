@@ -33,7 +33,7 @@ class DataConfig:
     Attributes:
       dataset: a name of `tfseg.data.datasets.DATASETS`, e.g. camvid.
       data_dir: folder of TFRecords with their manifest, or of the raw data (converted into the cache on first use).
-        None: the cache folder; only `scenes` can fill it by itself.
+        None: the cache folder; only generated data can fill it by itself.
       train_split, validation_split: shards read for training and for validation.
       crop_size: (height, width) of training crops, pixels.
       min_scale, max_scale: bounds of the random resizing before the crop.

@@ -45,7 +45,7 @@ SHORT_FLAGS = {
     "dataset": (
         "data.dataset",
         str,
-        "scenes, camvid, voc2012, cityscapes, mapillary, mapillary_v2, coco_panoptic, or folder (your own).",
+        "scenes, crowds, camvid, voc2012, cityscapes, mapillary, mapillary_v2, coco_panoptic, or folder (your own).",
     ),
     "data_dir": ("data.data_dir", str, "Folder of the raw data, or of records that prepare_data.py made."),
     "backbone": ("model.backbone.name", str, "resnet50_v1[_beta], resnet101_v1[_beta], mobilenet_v2 or xception_71."),

@@ -93,6 +93,8 @@ def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
         for path, picture in zip(outputs, pictures, strict=True):
             write_atomically(path, picture)
         outcome.num_done += 1
+    if budget and budget.num_images:
+        tqdm.write(f"{budget.num_within} of {budget.num_images} images within {options.budget_ms:g} ms")
     return outcome
 
 
@@ -110,12 +112,11 @@ def report_outcome(outcome: Outcome, output_dir):
 def _segment(predictor, file, options, budget):
     """Encoded class map, overlay and strip of one file."""
     image = read_image(file, options.max_pixels)
-    iters = options.iters if budget is None else budget.iterations(image)
     info, panoptic_ids = predictor.info, None
     if options.with_strip:
-        maps = predictor.predict_iterations(image, iters)
+        maps = predictor.predict_iterations(image, budget.iterations(image) if budget else options.iters)
     if predictor.is_panoptic or not options.with_strip:
-        prediction = predictor.predict(image, iters)
+        prediction = budget.predict(image) if budget else predictor.predict(image, options.iters)
         maps, panoptic_ids = [prediction.class_ids], prediction.panoptic_ids
     overlay = visualize.overlay(image, maps[-1], info, panoptic_ids=panoptic_ids)
     pictures = [visualize.palette_png(maps[-1], info), encode_jpeg(overlay)]

@@ -1,5 +1,7 @@
 """Instance ids of panoptic maps, as evaluation reads them."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -82,8 +84,11 @@ def test_an_unusable_map_stops_reading_and_is_located_but_hinders_nobody_who_doe
     assert len(list(pipeline.eval_examples(files, INFO))) == 2
 
 
+ENCODE_SCENE = functools.partial(scene_examples.encode_frame, scenes.generate)
+
+
 def test_generated_scenes_have_instances(tmp_path):
-    written = write_split(tmp_path, "val", [("val", 3)], scene_examples.encode_scene, num_workers=1)
+    written = write_split(tmp_path, "val", [("val", 3)], ENCODE_SCENE, num_workers=1)
     files = [str(tmp_path / shard.file) for shard in written.shards]
     [example] = pipeline.eval_examples(files, scenes.INFO, with_instances=True).as_numpy_iterator()
     np.testing.assert_array_equal(example["instance"][0], scenes.generate("val", 3).instance_ids)

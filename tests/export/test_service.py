@@ -13,7 +13,7 @@ from tests.fake_network import STRIDE, FakeNetwork, blocks, striped
 from tests.serving.small_network import small_network
 from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
-from tfseg.export import saved_model, service
+from tfseg.export import canvas_reader, saved_model, service
 from tfseg.inference.runner import inference_of
 from tfseg.inference.views import View
 from tfseg.models.deeplabv3 import DeepLabV3, DeepLabV3Config
@@ -187,7 +187,7 @@ def test_classes_can_be_read_a_few_at_a_time(fake, monkeypatch):
     assert (whole["mask"].numpy()[0] == 0).all() and np.ptp(whole["mask"][1]) == 2
     np.testing.assert_allclose(whole["confidence"][0], 1 / 3, rtol=1e-6)
     for group in (1, 2):
-        monkeypatch.setattr(service, "GROUP", group)
+        monkeypatch.setattr(canvas_reader, "GROUP", group)
         parts = fake.segment_tensors(tf.constant(random), counts)
         np.testing.assert_array_equal(parts["mask"], whole["mask"])
         np.testing.assert_allclose(parts["confidence"], whole["confidence"], rtol=1e-5)

@@ -107,8 +107,9 @@ def _class_maps(network, image, iterations, size):
 
 
 def _found(predictor, image, numbers):
-    if len(numbers) == 1:
+    if len(numbers) == 1 and not predictor.is_panoptic:
         return {numbers[0]: predictor.predict(image, numbers[0]).class_ids}
+    # Of a panoptic model these are the classes before instances overrule them, as the model's are.
     maps = predictor.predict_iterations(image, max(numbers))
     return {n: maps[n - 1] for n in numbers}
 

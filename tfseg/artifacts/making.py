@@ -29,6 +29,7 @@ def make(export: Export, planned: Planned, folder, images=None):
         "segment": lambda: functions.segment(planned.iterations),
         "resizable": lambda: functions.resizable(planned.iterations),
         "stream": functions.stream,
+        "panoptic": functions.panoptic,
         "dynamic": lambda: functions.dynamic(export.max_iterations),
     }[planned.kind]()
     content = conversion.convert(functions.holder, signatures, planned.precision, images, export.max_iterations)

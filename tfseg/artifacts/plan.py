@@ -12,8 +12,8 @@ from tfseg.export.manifest import FORMAT
 from tfseg.training.deeplab_file import load_model
 
 FORMATS = {"savedmodel": "fp32", "tflite": "fp32"} | {f"tflite_{p}": p for p in PRECISIONS[1:]} | {"onnx": "fp32"}
-TFLITE_KINDS = ("segment", "stream", "dynamic", "resizable")
-FIXED = ("segment", "resizable", "onnx")  # in their number of iterations
+TFLITE_KINDS = ("segment", "stream", "dynamic", "resizable", "panoptic")
+FIXED = ("segment", "resizable", "onnx", "panoptic")  # in their number of iterations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,8 +23,9 @@ class ExportOptions:
     Attributes:
       formats: keys of FORMATS.
       kinds: of .tflite files, of TFLITE_KINDS: "segment" has a fixed number of iterations, "stream" takes and returns
-        the state, "dynamic" takes the number of iterations, "resizable" is a "segment" for images of any size. Empty:
-        the first, and of a recurrent model the second.
+        the state, "dynamic" takes the number of iterations,
+        "resizable" is a "segment" for images of any size, "panoptic" gives the maps that instances are made of. Empty:
+        the first, of a recurrent model also the second, of a panoptic one the last.
       iterations: one "segment" file each; empty is the number trained.
       max_iterations: the most that a file runs; None is the most that training ran.
       size: (height, width) of every image; None: a SavedModel takes any, other files have that of most images of the
@@ -85,6 +86,7 @@ class Export:
         self.options = options
         self.config, self.info, network = load_model(model, options.weights, options.output_stride)
         self.network = _hoisted(network, self.config.model)
+        self.is_panoptic = getattr(self.network, "is_panoptic", False)
         self.name = options.name or Path(model).resolve().name
         self.size = options.size or _usual_size(model, self.config)
         if not self.network.is_recurrent and options.iterations not in ((), (1,)):
@@ -107,10 +109,14 @@ class Export:
         return files
 
     def _plan_tflite(self, precision):
-        for kind in self.options.kinds or (TFLITE_KINDS[:2] if self.network.is_recurrent else TFLITE_KINDS[:1]):
-            if kind in ("dynamic", "resizable") and precision == "int8":
+        for kind in self.options.kinds or self._usual_kinds():
+            if kind in ("dynamic", "resizable", "panoptic") and precision == "int8":
                 raise InputError(f"--kinds={kind} has no int8 form: take segment or stream")
-            if kind in FIXED:
+            if kind == "panoptic":
+                if not self.is_panoptic:
+                    raise InputError("--kinds=panoptic is for panoptic models; this one tells classes apart only")
+                yield Planned(f"{self.name}_{kind}_{precision}.tflite", kind, precision, 1)
+            elif kind in FIXED:
                 for n in self.iterations:
                     yield self.renumbered(Planned("", kind, precision, n), n)
             elif not self.network.is_recurrent:
@@ -118,6 +124,11 @@ class Export:
             else:
                 path = f"{self.name}_{kind}_{precision}.tflite"
                 yield Planned(path, kind, precision, self.network.default_iterations)
+
+    def _usual_kinds(self):
+        if self.is_panoptic:
+            return ("panoptic",)
+        return ("segment", "stream") if self.network.is_recurrent else ("segment",)
 
     def renumbered(self, planned, iterations) -> Planned:
         """A segment file, or another of a fixed number of iterations, with another number."""
@@ -127,7 +138,8 @@ class Export:
     def description(self, planned) -> dict:
         """What every file says about itself."""
         has_any_size = planned.kind == "resizable" or (planned.kind == "savedmodel" and self.options.size is None)
-        return {
+        graph = {"graph": self.config.model.graph, "radius": self.config.model.radius} if self.is_panoptic else {}
+        return graph | {
             "format": FORMAT,
             "name": self.name,
             "classes": self.info.to_dict(),

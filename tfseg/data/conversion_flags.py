@@ -6,8 +6,8 @@ from tfseg.data.palette import parse_value_map
 from tfseg.data.raw import MAX_PIXELS, ConvertOptions
 
 DATASET_HELP = (
-    "scenes, camvid, voc2012, cityscapes, mapillary (v1.2), mapillary_v2 (v2.0), coco_panoptic, or folder (your own "
-    "images and masks)."
+    "scenes, crowds, camvid, voc2012, cityscapes, mapillary (v1.2), mapillary_v2 (v2.0), coco_panoptic, or folder "
+    "(your own images and masks)."
 )
 
 PALETTE = flags.DEFINE_string(

@@ -13,6 +13,7 @@ from tfseg.data import (
     camvid,
     cityscapes,
     coco_panoptic,
+    crowds,
     folder,
     mapillary,
     other_records,
@@ -52,7 +53,8 @@ class Dataset:
 
 
 DATASETS = {
-    "scenes": Dataset(scenes.INFO, scene_examples.list_examples, is_generated=True),
+    "scenes": Dataset(scenes.INFO, scene_examples.list_scenes, is_generated=True),
+    "crowds": Dataset(crowds.INFO, scene_examples.list_crowds, is_generated=True),
     "camvid": Dataset(camvid.INFO, camvid.list_examples),
     "voc2012": Dataset(voc2012.INFO, voc2012.list_examples),
     "cityscapes": Dataset(cityscapes.INFO, cityscapes.list_examples),

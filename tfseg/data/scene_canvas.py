@@ -23,15 +23,15 @@ class Canvas:
     """A frame being drawn.
 
     Attributes:
-      rgb: [SCALE * HEIGHT, SCALE * WIDTH, 3] uint8.
-      labels: [SCALE * HEIGHT, SCALE * WIDTH] int32, class id + 256 * instance id.
+      rgb: [SCALE * height, SCALE * width, 3] uint8.
+      labels: [SCALE * height, SCALE * width] int32, class id + 256 * instance id.
       focal, horizon: in pixels of the canvas.
     """
 
-    def __init__(self, camera: Camera, light: Light, rng: np.random.Generator):
+    def __init__(self, camera: Camera, light: Light, rng: np.random.Generator, size: tuple[int, int] = (HEIGHT, WIDTH)):
         self.camera, self.light = camera, light
         self.focal, self.horizon = SCALE * camera.focal, SCALE * camera.horizon
-        self.rgb = np.zeros((SCALE * HEIGHT, SCALE * WIDTH, 3), np.uint8)
+        self.rgb = np.zeros((SCALE * size[0], SCALE * size[1], 3), np.uint8)
         self.labels = np.full(self.rgb.shape[:2], SKY, np.int32)
         self._cos, self._sin = math.cos(camera.yaw), math.sin(camera.yaw)
         self._noise = sum(
@@ -92,7 +92,7 @@ class Canvas:
         np.copyto(self.labels[rows, columns], np.int32(labels), where=mask)
 
     def finish(self):
-        """([HEIGHT, WIDTH, 3] float32 0..1, class ids [HEIGHT, WIDTH] uint8, instance ids [HEIGHT, WIDTH] int32)."""
+        """([height, width, 3] float32 0..1, class ids [height, width] uint8, instance ids [height, width] int32)."""
         kernel = np.array([1, 2, 1], np.float32) / 4  # centred on the pixels whose labels are kept
         smooth = cv2.sepFilter2D(self.rgb, cv2.CV_32F, kernel, kernel)[::SCALE, ::SCALE] / 255
         labels = self.labels[::SCALE, ::SCALE]

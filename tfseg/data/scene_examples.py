@@ -1,29 +1,40 @@
-"""The generated street scenes as a data set: every frame of every split."""
+"""The generated street scenes as data sets: every frame of every split."""
 
+import functools
 import hashlib
 from pathlib import Path
 
-from tfseg.data import scenes
+from tfseg.data import crowds, scenes
 from tfseg.data.images import encode_arrays
 from tfseg.data.raw import ConvertOptions, EncodedExample, Listing
 from tfseg.errors import InputError
 
 
-def list_examples(raw_dir: Path | None, options: ConvertOptions) -> Listing:
-    """All frames, as (split, index). Raises InputError if raw data are given."""
+def list_scenes(raw_dir: Path | None, options: ConvertOptions) -> Listing:
+    """All frames of `tfseg.data.scenes`, as (split, index). Raises InputError if raw data are given."""
+    return _list_frames(scenes, raw_dir)
+
+
+def list_crowds(raw_dir: Path | None, options: ConvertOptions) -> Listing:
+    """All frames of `tfseg.data.crowds`, as (split, index). Raises InputError if raw data are given."""
+    return _list_frames(crowds, raw_dir)
+
+
+def _list_frames(generator, raw_dir):
     if raw_dir is not None:
-        raise InputError(f"{raw_dir}: scenes are generated, not read; leave that flag out, or give a folder of records")
+        name = generator.INFO.name
+        raise InputError(f"{raw_dir}: {name} are generated, not read; leave that flag out, or give a folder of records")
     # The generator is the raw data: when it changes, records that were made before are out of date.
-    sources = sorted(Path(scenes.__file__).parent.glob("scene*.py"))
-    version = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
-    splits = {split: [(split, index) for index in range(size)] for split, size in scenes.SPLIT_SIZES.items()}
-    return Listing(scenes.INFO, encode_scene, splits, version=version)
+    sources = {Path(generator.__file__), *Path(scenes.__file__).parent.glob("scene*.py")}
+    version = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()
+    splits = {split: [(split, index) for index in range(size)] for split, size in generator.SPLIT_SIZES.items()}
+    return Listing(generator.INFO, functools.partial(encode_frame, generator.generate), splits, version=version)
 
 
-def encode_scene(frame: tuple[str, int]) -> EncodedExample:
-    """The record of frame (split, index)."""
+def encode_frame(generate, frame: tuple[str, int]) -> EncodedExample:
+    """The record of frame (split, index) of a generator."""
     split, index = frame
-    scene = scenes.generate(split, index)
+    scene = generate(split, index)
     return encode_arrays(
         scene.image,
         scene.class_ids,

@@ -2,21 +2,24 @@
 
 import dataclasses
 import itertools
-import math
 
 import numpy as np
 
+from tfseg.data.scene_traffic import (
+    NEAREST,
+    SIDES,
+    sample_cyclists,
+    sample_parked_cars,
+    sample_people,
+    sample_traffic,
+)
 from tfseg.data.scene_world import (
     BRIGHT,
     BUILDING,
-    CAR,
-    CYCLIST,
     LEAVES,
     MUTED,
-    PERSON,
     POLE,
     SIGN,
-    SKIN,
     STREET_END,
     STREET_START,
     VEGETATION,
@@ -31,14 +34,9 @@ from tfseg.data.scene_world import (
     sample_motion,
 )
 
-# Sides of the street: sign of x.
-LEFT, RIGHT = -1, 1
-SIDES = (LEFT, RIGHT)
-NEAREST, FARTHEST = 4.0, 38.0  # z of things at frame 0
 PARK_RATE, CROSSING_RATE, HOOD_RATE = 0.42, 0.35, 0.35
 FACADE_DEPTH = 12.0
 PARK_DEPTH = 14.0
-WALK, RIDE, DRIVE = 0.14, 0.4, 0.8  # m a frame, at ten frames a second
 
 
 def sample_world(rng: np.random.Generator) -> World:
@@ -49,21 +47,21 @@ def sample_world(rng: np.random.Generator) -> World:
     for index, side in enumerate(SIDES):
         walls += _sample_park(rng, street, side) if street.has_grass[index] else _sample_row(rng, street, side)
         things += _sample_trees(rng, street, side) + _sample_street_furniture(rng, street, side)
-        things += _sample_parked_cars(rng, street, side)
-    things += _sample_traffic(rng, street) + _sample_cyclists(rng, street) + _sample_people(rng, street)
+        things += sample_parked_cars(rng, street, side)
+    things += sample_traffic(rng, street) + sample_cyclists(rng, street) + sample_people(rng, street)
     return World(
         camera=sample_camera(rng, street.half_width),
         motion=sample_motion(rng),
         street=street,
         walls=tuple(walls),
-        things=tuple(_numbered(things)),
+        things=tuple(numbered(things)),
         light=sample_light(rng),
         hood=rng.uniform(0.04, 0.1) if rng.random() < HOOD_RATE else 0.0,
     )
 
 
-def _numbered(things):
-    """The things with their instance ids; what is no labelled thing has 0."""
+def numbered(things):
+    """Iterates over the things with their instance ids; what is no labelled thing has 0."""
     last = 0
     for thing in things:
         is_stuff = thing.class_id in (VEGETATION, VOID)
@@ -214,85 +212,3 @@ def _sign(rng, position):
     plate = (rng.uniform(0.65, 1.2), height)
     front = (position[0], position[1] - 0.1)
     return [post, Thing("sign", SIGN, 0, front, plate, colors, variant=int(rng.integers(5)))]
-
-
-def _car(rng, position, heading, speed=0.0):
-    body = pick_color(rng, MUTED if rng.random() < 0.65 else BRIGHT)
-    variant = int(rng.choice(4, p=[0.35, 0.3, 0.2, 0.15]))
-    size = (rng.uniform(0.92, 1.08), rng.uniform(0.95, 1.08))
-    velocity = (speed * math.sin(heading), speed * math.cos(heading))
-    return Thing("car", CAR, 0, position, size, body[None], velocity, heading, variant)
-
-
-def _sample_parked_cars(rng, street, side):
-    if rng.random() < 0.5:
-        return []
-    places = np.arange(rng.uniform(5, 16), 50, rng.uniform(5, 6.5))[: rng.integers(2, 7)]
-    heading = 0.0 if side == RIGHT else math.pi
-    taken = places[rng.random(len(places)) < 0.75]
-    x = side * (street.half_width - 1.0)
-    return [_car(rng, (x + rng.normal(0, 0.1), z), heading + rng.normal(0, 0.03)) for z in taken]
-
-
-def _sample_traffic(rng, street):
-    """Cars ahead, cars that come, and one in the side street."""
-    lane = street.half_width * 0.42
-    cars = []
-    for side, heading in ((RIGHT, 0.0), (LEFT, math.pi)):
-        if rng.random() < 0.5:
-            cars.append(_car(rng, (side * lane, rng.uniform(7, 35)), heading, DRIVE * rng.uniform(0.3, 1)))
-    if street.crossing and rng.random() < 0.6:
-        side = rng.choice(SIDES)
-        z = np.mean(street.crossing) - side * 1.5
-        cars.append(_car(rng, (-side * rng.uniform(0, 9), z), side * math.pi / 2, DRIVE * rng.uniform(0.3, 0.8)))
-    return cars
-
-
-def _near_first(rng, count):
-    """[count] z, as many between 4 and 12 m as between 12 and 38."""
-    return np.exp(rng.uniform(math.log(NEAREST), math.log(FARTHEST), count))
-
-
-def _sample_cyclists(rng, street):
-    """Most ride along the kerb, one in three crosses the road."""
-    cyclists = []
-    for z in _near_first(rng, rng.choice(4, p=[0.15, 0.35, 0.3, 0.2])) * 0.8 + 1:
-        if rng.random() < 0.35:
-            x, heading = rng.uniform(-1, 1) * street.half_width, rng.choice(SIDES) * math.pi / 2 + rng.normal(0, 0.3)
-        else:
-            side = rng.choice(SIDES)
-            x = side * (street.half_width - rng.uniform(-0.8, 2.4))
-            heading = (0.0 if side == RIGHT else math.pi) + rng.normal(0, 0.25)
-        speed = RIDE * rng.uniform(0.5, 1.3)
-        velocity = (speed * math.sin(heading), speed * math.cos(heading))
-        colors = np.stack([*_clothes(rng), pick_color(rng, np.concatenate([MUTED[[2, 3]], BRIGHT]))])
-        cyclists.append(Thing("cyclist", CYCLIST, 0, (x, z), (1, rng.uniform(0.95, 1.1)), colors, velocity, heading))
-    return cyclists
-
-
-def _clothes(rng):
-    """Skin, coat, trousers, hair."""
-    cloth = MUTED if rng.random() < 0.6 else BRIGHT
-    return (
-        pick_color(rng, SKIN),
-        pick_color(rng, cloth),
-        pick_color(rng, MUTED[[2, 3, 4, 9]]),
-        pick_color(rng, MUTED[3:6]),
-    )
-
-
-def _sample_people(rng, street):
-    """Groups of one to three on the pavements; every fourth group crosses the road."""
-    people = []
-    for z in _near_first(rng, rng.integers(2, 7)):
-        side = rng.choice(SIDES)
-        edge = street.edges[SIDES.index(side)]
-        x, velocity = side * rng.uniform(street.half_width + 0.3, edge - 0.3), (0.0, rng.choice([-1, 0, 1]) * WALK)
-        if rng.random() < 0.25:
-            x, velocity = rng.uniform(-1, 1) * street.half_width, (rng.choice([-1, 1]) * WALK, 0.0)
-        for member in range(rng.choice([1, 2, 3], p=[0.6, 0.3, 0.1])):
-            place = (x + member * rng.uniform(0.4, 0.7), z + rng.uniform(-0.5, 0.5))
-            height = rng.uniform(1.05, 1.4) if rng.random() < 0.12 else rng.uniform(1.55, 1.95)
-            size, phase = (rng.uniform(0.9, 1.2), height), int(rng.integers(8))
-            people.append(Thing("person", PERSON, 0, place, size, np.stack(_clothes(rng)), velocity, 0.0, phase))
-    return people

@@ -84,19 +84,22 @@ def generate(split: str, index: int) -> Scene:
         raise ValueError(f"scenes have no frame {index} in split {split}; there are {SPLIT_SIZES}")
     sequence, frame_id = divmod(index, CLIP_FRAMES) if split == "clips" else (index, 0)
     seed = (SEED, SPLIT_SEEDS[split], sequence)
-    image, class_ids, instance_ids = render(sample_world(_rng(*seed, LAYOUT_SEED)), frame_id, seed)
+    image, class_ids, instance_ids = render(sample_world(rng_of(*seed, LAYOUT_SEED)), frame_id, seed)
     return Scene(image, class_ids, instance_ids, f"{split}_{sequence:04d}", frame_id)
 
 
-def render(world: World, frame_id: int, seed: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def render(
+    world: World, frame_id: int, seed: tuple[int, ...], size: tuple[int, int] = (HEIGHT, WIDTH)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """A frame of a world.
 
     Args:
       seed: of its textures, the same for all frames of a sequence, and of the sensor's noise, which `frame_id` joins.
+      size: (height, width) of the frame, pixels.
     Returns:
-      (image [128, 192, 3] uint8, class ids [128, 192] uint8, instance ids [128, 192] int32).
+      (image [height, width, 3] uint8, class ids [height, width] uint8, instance ids [height, width] int32).
     """
-    canvas = Canvas(world.camera_at(frame_id), world.light, _rng(*seed, TEXTURE_SEED))
+    canvas = Canvas(world.camera_at(frame_id), world.light, rng_of(*seed, TEXTURE_SEED), size)
     draw_sky(canvas)
     draw_ground(canvas, world, frame_id)
     for wall in world.walls:
@@ -104,10 +107,11 @@ def render(world: World, frame_id: int, seed: tuple[int, ...]) -> tuple[np.ndarr
     _draw_things(canvas, world, frame_id)
     _draw_hood(canvas, world.hood)
     picture, class_ids, instance_ids = canvas.finish()
-    return _expose(picture, world.light, _rng(*seed, SENSOR_SEED, frame_id)), class_ids, instance_ids
+    return _expose(picture, world.light, rng_of(*seed, SENSOR_SEED, frame_id)), class_ids, instance_ids
 
 
-def _rng(*seed):
+def rng_of(*seed: int) -> np.random.Generator:
+    """The random numbers of a seed of several words."""
     return np.random.default_rng(np.random.SeedSequence(seed))
 
 
@@ -137,6 +141,6 @@ def _expose(picture, light: Light, rng):
     if light.blur > 0.2:
         picture = cv2.GaussianBlur(picture, (0, 0), light.blur)
     picture = np.clip(picture * (light.gain * light.cast).astype(np.float32), 0, 1) ** np.float32(light.gamma)
-    noise = rng.standard_normal((HEIGHT, WIDTH, 3), np.float32) * np.float32(light.noise)
+    noise = rng.standard_normal(picture.shape, np.float32) * np.float32(light.noise)
     picture = picture + noise * (0.5 + picture)  # brighter pixels have more noise
     return (np.clip(picture, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -1,6 +1,7 @@
 """A network as functions of one image of a fixed size, as converters want them."""
 
 import contextlib
+import functools
 
 import tensorflow as tf
 
@@ -46,6 +47,16 @@ class NetworkFunctions:
             return {"logits": self._enlarged(state["canvas"], tf.shape(image)[1:3] if None in size else size)}
 
         return {SEGMENT: self._traced(run, {"image": tf.TensorSpec([1, *size, 3], tf.float32)})}
+
+    def panoptic(self):
+        """serving_default(image) -> "semantic_logits" and the instance maps, at the network's stride.
+
+        Raises InputError for a network that does not tell instances apart.
+        """
+        if not getattr(self.network, "is_panoptic", False):
+            raise InputError("maps of instances are for panoptic models; this one tells classes apart only")
+        run = functools.partial(panoptic_maps, self.network)
+        return {SEGMENT: self._traced(run, {"image": self._image()})}
 
     def stream(self):
         """encode(image) -> features, refine(features, state) -> state, decode(canvas) -> logits.
@@ -111,6 +122,12 @@ class NetworkFunctions:
         named = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in specs.items()}
         with as_convolutions(self.network):
             return tf.function(function).get_concrete_function(**named)
+
+
+def panoptic_maps(network, image):
+    """What a panoptic network says of [batch, height, width, 3] float32 images: its maps, the semantic one by name."""
+    maps = dict(network.encode(image, training=False))
+    return {"semantic_logits": maps.pop("canvas"), **maps}
 
 
 @contextlib.contextmanager

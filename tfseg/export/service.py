@@ -5,6 +5,7 @@ Signatures (https://www.tensorflow.org/tfx/serving/signature_defs), with a batch
 - `serving_default`: image_bytes -> mask_png_bytes, iterations, class_pixels; the default number of iterations;
 - `segment_bytes`: image_bytes, iterations -> the same; every image has its own number of iterations;
 - `segment_tensors`: images, iterations -> mask, confidence, iterations;
+- of a panoptic network `panoptic_maps`: images -> the maps that `tfseg.postprocess.fusion` makes instances of;
 - of a recurrent network `encode`, `initial_state`, `refine` and `decode`, for callers that keep the state themselves.
 
 REST clients give and get the inputs and outputs that end in `_bytes` in base64.
@@ -17,12 +18,11 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfseg.errors import InputError
+from tfseg.export.canvas_reader import CanvasReader
+from tfseg.export.functions import panoptic_maps
 from tfseg.export.manifest import DESCRIPTION
-from tfseg.layers.resize import upsample
 
 MAX_PIXELS = 2_200_000  # 1025x2049; what the network's memory is meant for
-# So many classes at a time are enlarged to an image's size.
-GROUP = 32
 
 
 def save(network, path, description, max_iterations, size=None, max_pixels=MAX_PIXELS):
@@ -69,6 +69,7 @@ class Service:
             raise InputError(f"size {size[0]}x{size[1]} has more than the {max_pixels} pixels that are allowed")
         self._network, self._max_iterations = network, max_iterations
         self._size, self._max_pixels = size and tuple(size), max_pixels
+        self._reader = CanvasReader(network, self._size)
         # Functions of their own, so that the file holds them once for all signatures.
         floats = tf.TensorSpec([None, *(self._size or (None, None)), 3], tf.float32)
         self._encode = tf.function(lambda images: network.encode(images, training=False), input_signature=[floats])
@@ -92,6 +93,8 @@ class Service:
             "segment_bytes": _traced(self.segment_bytes, image_bytes, counts),
             "segment_tensors": _traced(self.segment_tensors, images, counts),
         }
+        if getattr(self._network, "is_panoptic", False):
+            functions["panoptic_maps"] = _traced(self.panoptic_maps, images)
         return functions | self._steps(images) if self._network.is_recurrent else functions
 
     def serving_default(self, image_bytes):
@@ -134,8 +137,19 @@ class Service:
         """
         counts = self._counts(iterations, images)
         canvases = self._canvases(self._encode(self._floats(images)), counts)
-        mask, confidence = self._read(canvases, self._size or tf.shape(images)[1:3], True)
+        mask, confidence = self._reader.read(canvases, self._size or tf.shape(images)[1:3], True)
         return {"mask": mask, "confidence": confidence, "iterations": counts}
+
+    def panoptic_maps(self, images):
+        """The maps of images of one size.
+
+        Args:
+          images: [batch, height, width, 3] uint8 RGB.
+        Returns:
+          semantic_logits: [batch, h, w, num_classes] float32, h = ceil(height / stride), w likewise; and as many cells
+          of heatmap_logits, long_offsets, short_offsets and middle_offsets, see `tfseg.postprocess.instance_maps`.
+        """
+        return panoptic_maps(self._network, self._floats(images))
 
     def _steps(self, images):
         """The signatures of callers that keep the state."""
@@ -178,7 +192,7 @@ class Service:
         shape = tf.shape(canvas)[1:3]
         is_fitting = tf.reduce_all(shape == -(-whole // self._network.canvas_stride))
         _check(is_fitting, "size {} does not belong to a canvas of {}", whole, shape)
-        mask, confidence = self._read(canvas, self._size or whole, True)
+        mask, confidence = self._reader.read(canvas, self._size or whole, True)
         return {"mask": mask, "confidence": confidence}
 
     def _one_of_any_size(self, image_bytes, count):
@@ -238,41 +252,10 @@ class Service:
         return tf.while_loop(lambda done, *_: done < last, step, start, parallel_iterations=1)[2]
 
     def _packed(self, canvas, size):
-        mask = self._read(canvas, size, False)[0][0]
+        mask = self._reader.read(canvas, size, False)[0][0]
         num_classes = self._network.num_classes
         pixels = tf.math.bincount(tf.cast(mask, tf.int32), minlength=num_classes, maxlength=num_classes)
         return tf.io.encode_png(mask[..., tf.newaxis]), tf.ensure_shape(pixels, [num_classes])
-
-    def _read(self, canvas, size, with_confidence):
-        """[batch, h, w, num_classes] -> [batch, *size] uint8 class ids, and if asked their softmax probability."""
-        best = class_ids = total = None
-        for first in range(0, self._network.num_classes, GROUP):
-            with tf.control_dependencies([part for part in (best, class_ids, total) if part is not None]):
-                group = tf.identity(canvas[..., first : first + GROUP])
-            logits = self._enlarged(group, size)
-            highest = tf.reduce_max(logits, -1)
-            ids = tf.cast(tf.argmax(logits, -1, output_type=tf.int32) + first, tf.uint8)
-            summed = tf.reduce_sum(tf.exp(logits - highest[..., tf.newaxis]), -1) if with_confidence else None
-            if best is not None:
-                ids, highest, before = tf.where(highest > best, ids, class_ids), tf.maximum(highest, best), highest
-                if with_confidence:
-                    summed = summed * tf.exp(before - highest) + total * tf.exp(best - highest)
-            best, class_ids, total = highest, ids, summed
-        return (class_ids, 1 / total) if with_confidence else (class_ids,)
-
-    def _enlarged(self, canvas, size):
-        """[batch, h, w, channels] -> [batch, *size, channels]; a size unlike the network's: of one image."""
-        stride, padding = self._network.canvas_stride, self._network.padding
-        if padding == "same" or size is self._size or self._size is None:
-            return upsample(canvas, size, stride, padding)
-        # Position i of the canvas is at pixel stride * i of the resized image. Sampled are the middles of the image's
-        # own pixels; at the border they lie outside of the canvas, which is repeated once all around.
-        canvas = tf.pad(canvas, [[0, 0], [1, 1], [1, 1], [0, 0]], "SYMMETRIC")
-        pitch = tf.constant(self._size, tf.float32) / tf.cast(size, tf.float32) / stride
-        first = 0.5 * pitch - 0.5 / stride + 1
-        last = first + pitch * tf.cast(size - 1, tf.float32)
-        box = tf.concat([first, last], 0) / tf.tile(tf.cast(tf.shape(canvas)[1:3] - 1, tf.float32), [2])
-        return tf.image.crop_and_resize(canvas, box[tf.newaxis], [0], size)
 
     def _answer(self):
         return tf.TensorSpec([], tf.string), tf.TensorSpec([self._network.num_classes], tf.int32)

@@ -1,27 +1,25 @@
 """A panoptic network on images of any size: class maps and instances."""
 
-import dataclasses
-
 import numpy as np
 import tensorflow as tf
 
 from tfseg.inference.runner import Inference
 from tfseg.inference.views import SINGLE_VIEW, View
 from tfseg.labels import DatasetInfo
+from tfseg.postprocess import instance_maps
 from tfseg.postprocess.fusion import fuse
 from tfseg.postprocess.fusion_config import FusionConfig
 from tfseg.postprocess.instance_maps import InstanceMaps
-
-MAPS = tuple(field.name for field in dataclasses.fields(InstanceMaps) if field.name != "stride")
-# Seeds so near each other, in radii of the keypoints' disks, are one instance: 10 pixels at the paper's radius of 25.
-PROXIMITY = 0.4
+from tfseg.postprocess.keypoint_graphs import GRAPHS
+from tfseg.postprocess.resizing import resized
 
 
 class PanopticInference:
     """Runs a network and the fusion of its maps.
 
     Args:
-      network: as of `Inference`; its features are "canvas" and `MAPS`, and its config has "graph" and "radius".
+      network: as of `Inference`; its features are "canvas" and the maps of `InstanceMaps`, its config has "graph" and
+        "radius", in which it was trained.
       info: its labels.
       view: in which the network sees images: another size, no mirror image.
 
@@ -34,8 +32,8 @@ class PanopticInference:
         if view.is_flipped:
             raise ValueError("offsets of mirrored images are not those of the images")
         self.info, self._view, self._num_classes = info, view, network.num_classes
-        self._stride, radius = network.canvas_stride, network.config.radius
-        self.fusion = FusionConfig(graph=network.config.graph, radius=radius, proximity=PROXIMITY * radius)
+        self._stride = network.canvas_stride
+        self.fusion = FusionConfig.of_network(network.config.graph, network.config.radius)
         self._inference = Inference(_Stacked(network))
 
     def predict(self, image):
@@ -49,7 +47,7 @@ class PanopticInference:
         semantic, maps = self.maps(image)
         size = self.network_size(image)
         prediction = fuse(semantic, maps, self.info.thing_ids, self.info.label_divisor, size, self.fusion)
-        return _resized(prediction, size, tuple(image.shape[:2]))
+        return resized(prediction, image.shape[:2])
 
     def network_size(self, image):
         """(height, width) the network sees an image in."""
@@ -62,7 +60,7 @@ class PanopticInference:
         stacked = answer.canvas()[: -(-size[0] // self._stride), : -(-size[1] // self._stride)]
         counts = [self._num_classes, *self._inference.network.channels]
         semantic, *others = np.split(stacked, np.cumsum(counts)[:-1], axis=-1)
-        return semantic, InstanceMaps(**dict(zip(MAPS, others, strict=True)), stride=self._stride)
+        return semantic, InstanceMaps(**dict(zip(instance_maps.NAMES, others, strict=True)), stride=self._stride)
 
 
 class _Stacked:
@@ -74,35 +72,11 @@ class _Stacked:
         self._network = network
         self.canvas_stride, self.padding = network.canvas_stride, network.padding
         self.distribute_strategy = network.distribute_strategy
-        specs = network.encode(tf.zeros([1, network.canvas_stride, network.canvas_stride, 3]), training=False)
-        self.channels = [specs[name].shape[-1] for name in MAPS]
+        self.channels = list(instance_maps.num_channels(GRAPHS[network.config.graph]).values())
 
     def encode(self, images, training):
         features = self._network.encode(images, training=training)
-        return {"canvas": tf.concat([features[name] for name in ("canvas", *MAPS)], -1)}
+        return {"canvas": tf.concat([features[name] for name in ("canvas", *instance_maps.NAMES)], -1)}
 
     def refine(self, features, state=None):
         return features
-
-
-def _resized(prediction, size, image_size):
-    """The prediction in the size of the image: nearest pixels."""
-    if size == image_size:
-        return prediction
-    rows, columns = (
-        ((np.arange(length) + 0.5) * side / length).astype(np.int64)
-        for side, length in zip(size, image_size, strict=True)
-    )
-    panoptic_ids = prediction.panoptic_ids[np.ix_(rows, columns)]
-    scale = np.array([image_size[axis] / size[axis] for axis in range(2)])
-    areas = dict(zip(*np.unique(panoptic_ids, return_counts=True), strict=True))
-    instances = [
-        dataclasses.replace(
-            one,
-            area=int(areas.get(one.panoptic_id, 0)),
-            keypoints=None if one.keypoints is None else (one.keypoints + 0.5) * scale - 0.5,
-        )
-        for one in prediction.instances
-        if one.panoptic_id in areas
-    ]
-    return dataclasses.replace(prediction, panoptic_ids=panoptic_ids, instances=instances)

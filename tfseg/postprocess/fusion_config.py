@@ -7,6 +7,8 @@ from tfseg.postprocess.keypoint_graphs import GRAPHS, KeypointGraph
 
 LONG_VOTES = ("thing", "all")
 DISTANCES = ("squared_l2", "sum_l2")
+# Seeds so near each other, in radii of the keypoints' disks, are one instance: 10 pixels at the paper's radius of 25.
+PROXIMITY = 0.4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,6 +71,11 @@ class FusionConfig:
                 raise InputError(f"fusion {field} is {getattr(self, field)}; it has to be 0 or more")
         if self.peak_window < 3 or self.peak_window % 2 == 0:
             raise InputError(f"fusion peak_window is {self.peak_window}; an odd number of cells from 3")
+
+    @classmethod
+    def of_network(cls, graph: str, radius: float) -> "FusionConfig":
+        """The thresholds for a network that was trained with this graph and radius, in input pixels."""
+        return cls(graph=graph, radius=radius, proximity=PROXIMITY * radius)
 
     @property
     def keypoint_graph(self) -> KeypointGraph:

@@ -35,6 +35,16 @@ class InstanceMaps:
         return self.heatmap_logits.shape[:2]
 
 
+NAMES = tuple(field.name for field in dataclasses.fields(InstanceMaps) if field.name != "stride")
+
+
+def num_channels(graph: KeypointGraph) -> dict[str, int]:
+    """{name of a map: its channels}, in the order of `NAMES`."""
+    points = graph.num_keypoints
+    counts = (points, 2 * points, 2 * points, 2 * len(graph.edges))
+    return dict(zip(NAMES, counts, strict=True))
+
+
 def checked(maps: InstanceMaps, graph: KeypointGraph, size) -> InstanceMaps:
     """The maps as contiguous float32 arrays.
 
@@ -46,16 +56,10 @@ def checked(maps: InstanceMaps, graph: KeypointGraph, size) -> InstanceMaps:
     if maps.stride < 1 or maps.stride != int(maps.stride):
         raise InputError(f"stride is {maps.stride}; a whole number from 1")
     grid = tuple(-(-side // maps.stride) for side in size)
-    channels = {
-        "heatmap_logits": graph.num_keypoints,
-        "long_offsets": 2 * graph.num_keypoints,
-        "short_offsets": 2 * graph.num_keypoints,
-        "middle_offsets": 2 * len(graph.edges),
-    }
     arrays = {}
-    for name, num_channels in channels.items():
+    for name, count in num_channels(graph).items():
         values = np.asarray(getattr(maps, name))
-        wanted = (*grid, num_channels)
+        wanted = (*grid, count)
         if values.shape != wanted:
             of = f"{graph.num_keypoints} keypoints and an image of {size[0]}x{size[1]} at stride {maps.stride}"
             raise InputError(f"{name} has shape {values.shape}, but {of} need {wanted}")

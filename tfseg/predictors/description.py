@@ -2,12 +2,27 @@
 
 import dataclasses
 import json
+import math
 
 from tfseg.errors import InputError
 from tfseg.export.manifest import DESCRIPTION, FORMAT
 from tfseg.labels import DatasetInfo
+from tfseg.postprocess.keypoint_graphs import GRAPHS
 
 PADDINGS = ("same", "symmetric")
+
+
+@dataclasses.dataclass(frozen=True)
+class Keypoints:
+    """How a panoptic model was trained.
+
+    Attributes:
+      graph: a key of `postprocess.keypoint_graphs.GRAPHS`.
+      radius: of the disks round keypoints, input pixels.
+    """
+
+    graph: str
+    radius: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +37,8 @@ class Description:
       max_iterations: the most that it runs.
       size: (height, width) of the network's input; None is any.
       padding, stride: of its canvas, see `layers.resize.upsample`.
-      kind: "savedmodel", "segment", "resizable", "stream" or "dynamic".
+      kind: "savedmodel", "segment", "resizable", "stream", "dynamic" or "panoptic".
+      keypoints: of a panoptic model, see `Keypoints`; or None.
     """
 
     name: str
@@ -34,6 +50,7 @@ class Description:
     padding: str
     stride: int
     kind: str
+    keypoints: Keypoints | None = None
 
 
 def parse(content, path) -> Description:
@@ -91,7 +108,18 @@ def _parsed(values, path):
         values["padding"],
         values["stride"],
         str(values["kind"]),
+        _keypoints(values),
     )
+
+
+def _keypoints(values):
+    if "graph" not in values:
+        return None
+    graph, radius = values["graph"], values["radius"]
+    is_radius = isinstance(radius, int | float) and not isinstance(radius, bool) and 0 < radius < math.inf
+    if graph not in GRAPHS or not is_radius:
+        raise ValueError(f"graph is {graph!r}, radius {radius!r}")
+    return Keypoints(graph, float(radius))
 
 
 def _is_count(value):

@@ -10,7 +10,7 @@ from tfseg.training.deeplab_file import load_model
 
 PROGRAM = "saved_model.pb"
 # Kinds of artifacts that are used here; others are for other programs.
-KINDS = ("savedmodel", "segment", "resizable", "stream", "dynamic")
+KINDS = ("savedmodel", "segment", "resizable", "stream", "dynamic", "panoptic")
 
 
 def open_engine(path, weights="last", trust=False, threads=1, normalization=None):

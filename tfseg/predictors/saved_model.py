@@ -10,12 +10,14 @@ import tensorflow as tf
 
 from tfseg.errors import InputError
 from tfseg.export import manifest, saved_model
+from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.runner import Inference
 from tfseg.inference.views import SINGLE_VIEW, WHOLE_IMAGE_PIXELS, View, network_inputs, tiling_of
 from tfseg.predictors import Maps, description
 from tfseg.predictors.description import noted_iterations
 
 SEGMENT = "segment_tensors"
+PANOPTIC = "panoptic_maps"
 STEPS = ("encode", "initial_state", "refine")
 
 
@@ -28,7 +30,7 @@ class SavedModelEngine:
     (nearest).
     """
 
-    min_iterations, has_every_iteration, panoptic = 1, True, None
+    min_iterations, has_every_iteration = 1, True
 
     def __init__(self, path, trust=False, whole_image_pixels=WHOLE_IMAGE_PIXELS):
         """Loads the model.
@@ -58,6 +60,10 @@ class SavedModelEngine:
         self._inference = None
         if described.is_recurrent and all(name in signatures for name in STEPS):
             self._inference = Inference(_Steps(signatures, described), whole_image_pixels)
+        self.panoptic = None
+        if described.keypoints and PANOPTIC in signatures:
+            view = View(base_size=described.size)
+            self.panoptic = PanopticInference(_Maps(signatures[PANOPTIC], described), described.info, view).predict
 
     def answer(self, image, iterations, last_only):
         size = image.shape[:2]
@@ -112,7 +118,7 @@ class _Steps:
         self._encode, self._initial_state, self._refine = (signatures[name] for name in STEPS)
 
     def encode(self, images, training):
-        images = tf.cast(tf.round(images), tf.uint8)
+        images = _as_pixels(images)
         if self._size is not None:
             images = tf.ensure_shape(images, [1, *self._size, 3])
         return _called(self._encode, {name: images for name in _names(self._encode)})
@@ -121,6 +127,24 @@ class _Steps:
         if state is None:
             state = _called(self._initial_state, features)
         return _called(self._refine, features | state)
+
+
+class _Maps:
+    """`panoptic_maps` of a SavedModel with the interface of a network, for `PanopticInference`."""
+
+    is_recurrent = False
+
+    def __init__(self, function, described):
+        self.config, self.num_classes = described.keypoints, described.info.num_classes
+        self.padding, self.canvas_stride, self._size = described.padding, described.stride, described.size
+        self.distribute_strategy = tf.distribute.get_strategy()
+        self._function = function
+
+    def encode(self, images, training):
+        if self._size is not None:
+            images = tf.ensure_shape(images, [1, *self._size, 3])
+        maps = dict(_called(self._function, {name: _as_pixels(images) for name in _names(self._function)}))
+        return {"canvas": maps.pop("semantic_logits"), **maps}
 
 
 @contextlib.contextmanager
@@ -153,6 +177,10 @@ def _begins(starts, side):
 
 def _pixels(image):
     return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8).numpy()
+
+
+def _as_pixels(images):
+    return tf.cast(tf.round(images), tf.uint8)
 
 
 def _description(path):

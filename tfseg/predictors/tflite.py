@@ -8,6 +8,10 @@ from tfseg.errors import InputError
 from tfseg.export import metadata, tflite_runtime
 from tfseg.inference.refinement import Layer, Refinement
 from tfseg.inference.views import Tiling, View, network_inputs
+from tfseg.postprocess import instance_maps
+from tfseg.postprocess.fusion import fuse
+from tfseg.postprocess.fusion_config import FusionConfig
+from tfseg.postprocess.resizing import resized
 from tfseg.predictors import description
 from tfseg.predictors.description import noted_iterations
 from tfseg.predictors.foreign_tflite import foreign_form
@@ -19,8 +23,6 @@ NO_TOLERANCE = -1.0
 class TFLiteEngine:
     """Runs a .tflite file: images are resized to its size, its logits to theirs. See `tfseg.predictors`."""
 
-    panoptic = None
-
     def __init__(self, path, threads=1, trust=False, normalization=None):
         """Opens the file.
 
@@ -31,7 +33,7 @@ class TFLiteEngine:
         Raises:
           InputError: damaged, changed since the manifest was written, or no segmenter.
         """
-        self.path = str(path)
+        self.path, self.panoptic = str(path), None
         self._program = tflite_runtime.load(path, threads, trust)
         if self._program.listed is None and not trust:
             note = "no manifest.json beside it lists it; its structure was checked, its sha256 could not be"
@@ -52,10 +54,21 @@ class TFLiteEngine:
         self._use(description.parse(found.description, path))
 
     def answer(self, image, iterations, last_only):
+        canvases = np.concatenate(self._canvases(self._prepare(self._pixels(image)), iterations, last_only))
+        return Refinement([self._layer(canvases, image.shape[:2])], image.shape[:2])
+
+    def _pixels(self, image):
+        """[1, height, width, 3] float32, in the size of the file if it has one."""
         size = self._size or image.shape[:2]
         [pixels] = network_inputs(image, View(base_size=size), Tiling(size, size))
-        canvases = np.concatenate(self._canvases(self._prepare(pixels.numpy()), iterations, last_only))
-        return Refinement([self._layer(canvases, image.shape[:2])], image.shape[:2])
+        return pixels.numpy()
+
+    def _instances(self, image):
+        outputs = self._program.run(self._signature, {"image": self._pixels(image)})
+        semantic, *maps = (outputs[name][0] for name in ("semantic_logits", *instance_maps.NAMES))
+        maps = instance_maps.InstanceMaps(*maps, stride=self._stride)
+        found = fuse(semantic, maps, self.info.thing_ids, self.info.label_divisor, self._size, self._fusion)
+        return resized(found, image.shape[:2])
 
     def _use(self, described):
         """Sets up a file of ours."""
@@ -63,23 +76,28 @@ class TFLiteEngine:
         self.is_recurrent = described.is_recurrent
         self.default_iterations = noted_iterations(self._program.listed, described)
         kinds = {"segment": self._segment, "resizable": self._segment}
-        kinds |= {"dynamic": self._dynamic, "stream": self._stream}
+        kinds |= {"dynamic": self._dynamic, "stream": self._stream, "panoptic": self._semantic}
         if described.kind not in kinds:
             raise InputError(f"{self.path}: of the kind {described.kind!r}, this version runs {', '.join(kinds)}")
         self._canvases, self._prepare = kinds[described.kind], lambda pixels: pixels
         self._check_signatures(described)
-        if self._canvases == self._segment:
+        if described.kind not in ("stream", "dynamic"):
             self.min_iterations = self.max_iterations = described.iterations
         else:
             self.min_iterations, self.max_iterations = 1, described.max_iterations
         self.has_every_iteration = self.min_iterations == 1
+        if described.kind == "panoptic":
+            if described.keypoints is None:
+                raise InputError(f"{self.path}: does not say how its instances are found; export it again")
+            self._fusion = FusionConfig.of_network(described.keypoints.graph, described.keypoints.radius)
+            self.panoptic = self._instances
 
     def _check_signatures(self, described):
         """That the file has what its description promises."""
         signatures = self._program.signatures
         first = "encode" if described.kind == "stream" else next(iter(signatures))
         last = "refine" if described.kind == "stream" else first
-        wanted = "canvas" if described.kind == "stream" else "logits"
+        wanted = {"stream": "canvas", "panoptic": "semantic_logits"}.get(described.kind, "logits")
         inputs = {"image", "iterations", "tolerance"} if described.kind == "dynamic" else {"image"}
         is_whole = first in signatures and last in signatures and set(signatures[first].inputs) == inputs
         logits = signatures[last].outputs.get(wanted) if is_whole else None
@@ -95,6 +113,9 @@ class TFLiteEngine:
 
     def _segment(self, pixels, iterations, last_only):
         return [self._program.run(self._signature, {"image": pixels})["logits"]]
+
+    def _semantic(self, pixels, iterations, last_only):
+        return [self._program.run(self._signature, {"image": pixels})["semantic_logits"]]
 
     def _dynamic(self, pixels, iterations, last_only):
         tolerance = np.float32([NO_TOLERANCE])

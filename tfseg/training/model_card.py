@@ -1,5 +1,7 @@
 """The model card: a Markdown page of figures from the report and the training log, none of them typed by hand."""
 
+from tfseg.data.datasets import DATASETS
+
 
 def model_card(name, config, info, metrics, facts, tables) -> str:
     """The text of a model's README.md.
@@ -69,7 +71,8 @@ def _head(model, info, protocol, entry):
 
 
 def _commands(name, protocol):
-    data = "" if protocol["dataset"] == "scenes" else " --data_dir=DIR"
+    dataset = DATASETS.get(protocol["dataset"])
+    data = "" if dataset and dataset.is_generated else " --data_dir=DIR"
     evaluate = f"python evaluate.py --workdir=model_zoo/{name}{data} --split={protocol['split']} --report_dir=report"
     return [
         "```",

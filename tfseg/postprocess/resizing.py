@@ -1,0 +1,34 @@
+"""Panoptic predictions in another size."""
+
+import dataclasses
+
+import numpy as np
+
+
+def resized(prediction, image_size):
+    """A `fusion.PanopticPrediction` in the size of the image.
+
+    Args:
+      prediction: in the size that the network saw the image in.
+      image_size: (height, width), pixels; a pixel of the result is the nearest one of the prediction.
+    """
+    size = prediction.panoptic_ids.shape
+    if size == tuple(image_size):
+        return prediction
+    rows, columns = (
+        ((np.arange(length) + 0.5) * side / length).astype(np.int64)
+        for side, length in zip(size, image_size, strict=True)
+    )
+    panoptic_ids = prediction.panoptic_ids[np.ix_(rows, columns)]
+    scale = np.array([image_size[axis] / size[axis] for axis in range(2)])
+    areas = dict(zip(*np.unique(panoptic_ids, return_counts=True), strict=True))
+    instances = [
+        dataclasses.replace(
+            one,
+            area=int(areas.get(one.panoptic_id, 0)),
+            keypoints=None if one.keypoints is None else (one.keypoints + 0.5) * scale - 0.5,
+        )
+        for one in prediction.instances
+        if one.panoptic_id in areas
+    ]
+    return dataclasses.replace(prediction, panoptic_ids=panoptic_ids, instances=instances)
