@@ -15,10 +15,10 @@ demo: $(READY)          ## sample scenes, a short training of the recurrent mode
 	@echo "Look at $(DEMO)/report/strip.png and $(DEMO)/report/curve.png; serve or ship what is in runs/exports/demo"
 
 test: $(READY)          ## the test suite, without the slow ones
-	$(BIN)/python -m pytest -n 2 --dist=worksteal
+	$(BIN)/python -m pytest -n 2 --dist=loadfile --no-loadscope-reorder
 
 test-slow: $(READY)     ## the tests at real sizes or on real data
-	$(BIN)/python -m pytest -n 2 --dist=worksteal -m slow
+	$(BIN)/python -m pytest -n 2 --dist=loadfile --no-loadscope-reorder -m slow
 
 test-clients: $(READY) .venv-mediapipe/.ready .venv-readers/.ready   ## other programs run what is exported
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-onnx.txt

@@ -19,6 +19,11 @@ COMMAND_SERVER = Path(__file__).with_name("command_server.py")
 NUM_TOY_IMAGES = 10
 
 
+def pytest_collection_modifyitems(items):
+    """Tests that train take longest: begun last, they would keep one worker busy when the others are done."""
+    items.sort(key=lambda item: item.path.parent.name != "training")
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_fixture_setup():
     """Weights that a fixture draws depend on nothing that ran before it."""

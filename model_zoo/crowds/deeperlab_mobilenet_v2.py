@@ -1,7 +1,10 @@
 """DeeperLab on generated crowded streets, where most things stand before others of their class: 40 minutes, two cores.
 
-python train.py --config=model_zoo/crowds/deeperlab_mobilenet_v2.py --workdir=runs/crowds_deeperlab
+python train.py --config=model_zoo/crowds/deeperlab_mobilenet_v2.py --workdir=runs/crowds_deeperlab \\
+    --init_backbone_from=WEIGHTS
 python evaluate.py --workdir=runs/crowds_deeperlab --split=test
+
+WEIGHTS are those of DeepLabV3 on MobileNetV2, trained on COCO and PASCAL VOC 2012.
 """
 
 from tfseg.backbones import BackboneConfig
@@ -12,12 +15,12 @@ from tfseg.models.deeperlab import DeeperLabConfig
 def get_config():
     return ExperimentConfig(
         model=DeeperLabConfig(
-            BackboneConfig("mobilenet_v2", output_stride=16, width_multiplier=0.5, padding="symmetric"),
+            BackboneConfig("mobilenet_v2", output_stride=16, padding="symmetric"),
             atrous_rates=(2, 4, 6),
-            aspp_width=96,
+            aspp_width=128,
             width=64,
             kernel_size=5,
-            instance_width=32,
+            instance_width=48,
             radius=10.0,
             small_instance_area=256,
             hard_pixel_fraction=0.0,
@@ -25,14 +28,14 @@ def get_config():
         ),
         data=DataConfig(dataset="crowds", crop_size=(145, 193), min_scale=0.75, max_scale=1.5),
         training=TrainingConfig(
-            total_steps=4000,
+            total_steps=4500,
             global_batch_size=8,
             optimizer="adamw",
-            learning_rate=2e-3,
+            learning_rate=1.5e-3,
             warmup_steps=100,
             weight_decay=1e-3,
             average_decay=0.99,
             validate_every=0,
-            checkpoint_every=200,
+            checkpoint_every=250,
         ),
     )

@@ -130,7 +130,7 @@ def test_8_bits_take_and_give_8_bits(functions, network):
     scale, zero = answer["quantization"]
     logits = (model.get_tensor(answer["index"]).astype(np.float32) - zero) * scale
     expected = logits_of(network, 3).numpy()
-    assert np.abs(logits - expected).mean() < 0.05 * np.ptp(expected)
+    assert np.abs(logits - expected).mean() < 0.1 * np.ptp(expected)
 
 
 def test_the_ranges_of_a_stream_are_those_of_all_its_iterations(functions):

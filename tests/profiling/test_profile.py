@@ -59,6 +59,7 @@ def test_nothing_is_timed_unless_asked():
     assert cost.iterations == 1 and cost.milliseconds is None
 
 
+@pytest.mark.slow
 def test_views_add_up():
     views = views_of(multi_scale=True, flip=True)
     [total] = profile.profile(DeepLabV3Config(BACKBONE, width=8), 5, (33, 49), [1], views, rounds=0)

@@ -309,6 +309,7 @@ def workers(toy_records, workdir, values):
         yield start(toy_records, workdir, values, TF_CONFIG=json.dumps(task))
 
 
+@pytest.mark.slow
 def test_two_workers_train_an_epoch_together(toy_records, unbroken, tmp_path):
     processes = list(workers(toy_records, tmp_path / "run", {"training": {"total_steps": 2}}))
     for process in processes:

@@ -1,8 +1,8 @@
 """Generated crowded streets: sample data for panoptic models, where most things stand before others of their class.
 
-They are streets of `tfseg.data.scenes` seen at twice the size, full of groups of people, cyclists side by side and rows
-of cars between 4 and 25 m away: from the full height of the frame down to a tenth of it. Three classes of things, two
-of stuff. Not labelled (255) are bins, the hood of the camera's own car, and things of which hardly anything is seen.
+They are streets of `tfseg.data.scenes` at a higher resolution, full of groups of people, cyclists side by side and rows
+of cars, most of them 3 to 15 m away: from the full height of the frame down to a tenth of it. Three classes of things,
+two of stuff. Not labelled (255) are bins, the hood of the camera's own car, and things that are hardly seen.
 
 Splits: `train`, `val` and `test` are single frames of different streets. A frame depends on (split, index) alone.
 """
@@ -21,8 +21,8 @@ from tfseg.labels import DatasetInfo
 HEIGHT, WIDTH = 193, 257
 SPLIT_SIZES = {"train": 2000, "val": 100, "test": 200}
 SPLIT_SEEDS = {"train": 5, "val": 6, "test": 7}
-MIN_VISIBLE = 40  # pixels; less of a thing is not labelled
-NEAREST, FARTHEST = 4.0, 22.0
+MIN_VISIBLE = 80  # pixels; less of a thing is not labelled
+NEAREST, FARTHEST = 3.5, 13.0
 CLASS_IDS = {ROAD: 0, PAVEMENT: 0, PERSON: 2, CYCLIST: 3, CAR: 4, VOID: VOID}
 BACKGROUND = 1
 
@@ -84,7 +84,7 @@ def _sample_parked_cars(rng, street, side):
     if rng.random() < 0.5:
         return []
     x, heading = side * (street.half_width - 1.0), 0.0 if side == RIGHT else math.pi
-    places = np.arange(rng.uniform(6, 14), 32, rng.uniform(4.7, 5.6))
+    places = np.arange(rng.uniform(5, 12), 24, rng.uniform(4.7, 5.6))
     return [make_car(rng, (x + rng.normal(0, 0.1), z), heading + rng.normal(0, 0.03)) for z in places]
 
 
@@ -92,10 +92,10 @@ def _sample_traffic(rng, street):
     """Up to two cars in each lane, and one across in every third street."""
     cars = []
     for side, heading in ((RIGHT, 0.0), (LEFT, math.pi)):
-        for z in rng.uniform(8, 14) + 7 * np.arange(rng.integers(0, 3)):
+        for z in rng.uniform(6, 11) + 6 * np.arange(rng.integers(0, 3)):
             cars.append(make_car(rng, (side * street.half_width * rng.uniform(0.3, 0.5), z), heading))
     if rng.random() < 0.33:
-        cars.append(make_car(rng, (rng.uniform(-4, 4), rng.uniform(9, 20)), rng.choice(SIDES) * math.pi / 2))
+        cars.append(make_car(rng, (rng.uniform(-4, 4), rng.uniform(7, 15)), rng.choice(SIDES) * math.pi / 2))
     return cars
 
 

@@ -2,8 +2,14 @@
 
 from tfseg.data.datasets import DATASETS
 
+CAPTIONS = {
+    "curve.png": "mIoU against cost",
+    "panoptic.png": "Images, predicted instances, labels",
+    "strip.png": "Images, predicted classes, labels",
+}
 
-def model_card(name, config, info, metrics, facts, tables) -> str:
+
+def model_card(name, config, info, metrics, facts, tables, pictures) -> str:
     """The text of a model's README.md.
 
     Args:
@@ -14,13 +20,16 @@ def model_card(name, config, info, metrics, facts, tables) -> str:
       facts: of the training: "steps", "images", "hours" (or None); "parameters", "weights_sha256" of the published
         weights.
       tables: Markdown tables of the scores.
+      pictures: names of the pictures beside it.
     """
     protocol = metrics["protocol"]
     entry = metrics["iterations"][metrics["trained_iterations"] - 1]
     lines = [
         f"# {name}",
         "",
-        *_head(config.to_dict()["model"], info, protocol, entry),
+        *_head(config.to_dict()["model"], info, metrics, entry),
+        "",
+        *(f"![{CAPTIONS[picture]}]({picture})\n" for picture in pictures),
         "",
         "## Use",
         "",
@@ -58,15 +67,25 @@ def model_card(name, config, info, metrics, facts, tables) -> str:
     return text + "\n"
 
 
-def _head(model, info, protocol, entry):
-    backbone = model["backbone"]
+def _head(model, info, metrics, entry):
+    backbone, protocol = model["backbone"], metrics["protocol"]
     return [
         f"Model `{model['name']}` on `{backbone['name']}` (output stride {backbone['output_stride']}), for the "
         f"{info.num_classes} classes of {info.name}: {', '.join(info.class_names)}.",
         "",
         f"**mIoU {100 * entry['miou']:.1f} %** after {_iterations(entry)}, on {_where(protocol)}.",
+        *_panoptic(metrics.get("panoptic")),
+    ]
+
+
+def _panoptic(scores):
+    if scores is None:
+        return []
+    found, one, parts = (100 * scores[key]["all"]["pq"] for key in ("quality", "one_segment", "components"))
+    return [
         "",
-        "![mIoU against cost](curve.png)",
+        f"**Panoptic quality (PQ) {found:.1f} %.** Without its instance maps, its classes alone would score {one:.1f} "
+        f"with one segment for each class, and {parts:.1f} with one for each connected component.",
     ]
 
 

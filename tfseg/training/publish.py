@@ -13,14 +13,16 @@ import numpy as np
 
 from tfseg.backbones.weight_files import open_weights
 from tfseg.config import ExperimentConfig
+from tfseg.data.datasets import DATASETS
 from tfseg.data.manifest import file_sha256
 from tfseg.errors import InputError
 from tfseg.training.model_card import model_card
 from tfseg.training.run_directory import check_weights_sha256, load_run, read_config, write_config
 
 WEIGHTS = "weights.npz"
-# Not strip.png: it shows images of the data set, which are not ours to publish.
 PICTURES = ("curve.png",)
+# These show images of the data set, which are ours to publish if it is a generated one.
+PICTURES_OF_IMAGES = ("panoptic.png", "strip.png")
 # Fields that may hold a path of the machine the run was made on; the zoo keeps its last part.
 PATH_FIELDS = ("data.data_dir", "training.init_from", "training.init_backbone_from", "training.class_weights")
 
@@ -54,12 +56,13 @@ def publish(workdir, report_dir, target, summary: Callable[[dict], str], overwri
         config = without_paths(config)
         write_config(partial, config, info)
         write_half_weights(weights, partial / WEIGHTS)
-        for source in (report_dir / "metrics.json", log, *(report_dir / name for name in PICTURES)):
+        pictures = [*PICTURES, *_pictures_of_images(report_dir, metrics)]
+        for source in (report_dir / "metrics.json", log, *(report_dir / name for name in pictures)):
             shutil.copyfile(source, partial / source.name)
         _, _, network = load_run(partial)
         facts = training_facts(config, log, weights.stem)
         facts |= {"parameters": network.count_params(), "weights_sha256": file_sha256(partial / WEIGHTS)}
-        card = model_card(target.name, config, info, metrics, facts, summary(metrics))
+        card = model_card(target.name, config, info, metrics, facts, summary(metrics), pictures)
         (partial / "README.md").write_text(card)
         _take_place(partial, target)
     finally:
@@ -121,6 +124,13 @@ def training_facts(config, log, weights_name) -> dict:
             last = step
     hours = seconds * steps / last / 3600 if last else None
     return {"steps": steps, "images": steps * training.global_batch_size, "hours": hours}
+
+
+def _pictures_of_images(report_dir, metrics):
+    dataset = DATASETS.get(metrics["protocol"]["dataset"])
+    if not (dataset and dataset.is_generated):
+        return []
+    return [name for name in PICTURES_OF_IMAGES if (report_dir / name).exists()]
 
 
 def _check_target(target, overwrite):
