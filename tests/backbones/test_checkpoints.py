@@ -210,3 +210,20 @@ def test_assign_reads_a_head_by_name(tmp_path):
     variable = tf.Variable(tf.zeros([1, 1, 2, 3]))
     assert assign(open_weights(path), {"aspp0/weights": variable}).loaded == {"aspp0/weights": (1, 1, 2, 3)}
     np.testing.assert_array_equal(variable, np.full([1, 1, 2, 3], 4))
+
+
+def test_weights_of_3x3_kernels_start_a_backbone_of_wider_ones_with_the_same_outputs(arrays, reference, tmp_path):
+    config = BackboneConfig("mobilenet_v2", width_multiplier=0.25, kernel_size=5, stem_kernel_size=5)
+    wide = backbones.build(config)
+    report = load_backbone(wide, write_npz(tmp_path / "slim.npz", arrays))
+    np.testing.assert_allclose(outputs(wide), outputs(reference), atol=1e-4)
+    # The stem and 17 depthwise convolutions.
+    assert report.num_padded == 18
+    assert report.summary().endswith("values), 18 kernels centred in larger ones, 0 left out")
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 8, 4), (2, 2, 8, 4), (3, 1, 8, 4), (7, 7, 8, 4), (3, 3, 4, 8), (3, 3, 32)])
+def test_kernels_that_are_no_narrower_form_of_a_variable_are_refused(shape, tmp_path):
+    file = open_weights(write_npz(tmp_path / "head.npz", {"head/kernel": np.ones(shape, np.float32)}))
+    with pytest.raises(InputError, match="1 of another shape"):
+        assign(file, {"head/kernel": tf.Variable(tf.zeros([5, 5, 8, 4]))})

@@ -29,10 +29,11 @@ ENTRY = {"iteration": 1, "miou": 0.5, "gmacs": 1.0, "gflops": 2.0, "milliseconds
 FACTS = {"steps": 1, "images": 2, "hours": None, "parameters": 3, "weights_sha256": "0"}
 
 
-def card(**protocol):
+def card(panoptic=None, pictures=("curve.png",), **protocol):
     metrics = {"protocol": PROTOCOL | protocol, "iterations": [ENTRY], "trained_iterations": 1, "remarks": []}
+    metrics |= {"panoptic": panoptic} if panoptic else {}
     config = ExperimentConfig(RNNConfig(), DataConfig(dataset="scenes"))
-    return model_card("toy", config, scenes.INFO, metrics, FACTS, "| tables |")
+    return model_card("toy", config, scenes.INFO, metrics, FACTS, "| tables |", pictures)
 
 
 @pytest.mark.parametrize(
@@ -46,3 +47,18 @@ def test_the_source_of_average_instance_sizes_is_told(sizes, source):
 
 def test_without_instances_there_is_no_word_of_them():
     assert "iIoU" not in card()
+
+
+def test_panoptic_quality_stands_beside_what_the_classes_alone_score():
+    scores = {"quality": 0.6, "one_segment": 0.35, "components": 0.502}
+    text = card({name: {"all": {"pq": pq}} for name, pq in scores.items()}, ("curve.png", "panoptic.png"))
+    assert "**Panoptic quality (PQ) 60.0 %.**" in text
+    assert "would score 35.0 with one segment for each class, and 50.2 with one for each connected component." in text
+    assert "![Images, predicted instances, labels](panoptic.png)" in text
+    assert "Panoptic" not in card()
+    assert "![mIoU against cost](curve.png)" in card()
+
+
+@pytest.mark.parametrize(("dataset", "flag"), [("scenes", ""), ("crowds", ""), ("camvid", " --data_dir=DIR")])
+def test_generated_data_need_no_folder(dataset, flag):
+    assert f"python evaluate.py --workdir=model_zoo/toy{flag} --split=test" in card(dataset=dataset)

@@ -1,6 +1,7 @@
 """A run is published whole, small, and without a word about the machine it was made on."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -101,6 +102,18 @@ def test_the_card_has_the_figures_of_the_report_and_the_log(published):
     assert "20 updates of 4 images, 80 images seen, 0.00 hours" in card
     assert "Start: `weights.npz`" in card
     assert file_sha256(published / "weights.npz") in card
+
+
+def test_pictures_of_images_are_published_of_generated_data_only(run, tmp_path):
+    report_dir = tmp_path / "report"
+    shutil.copytree(run / "report", report_dir)
+    metrics = json.loads((report_dir / "metrics.json").read_text())
+    metrics["protocol"]["dataset"] = "crowds"
+    (report_dir / "metrics.json").write_text(json.dumps(metrics))
+    target = publish(run, report_dir, tmp_path / "toy_rnn", report.summary)
+    assert {path.name for path in target.iterdir()} == FILES | {"strip.png"}
+    assert (target / "strip.png").read_bytes() == (run / "report" / "strip.png").read_bytes()
+    assert "(strip.png)" in (target / "README.md").read_text()
 
 
 def test_training_facts_come_from_the_log(tmp_path):

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import tensorflow as tf
 
+from tfseg.backbones.mobilenet_v2 import center_padded
 from tfseg.backbones.weight_files import open_weights
 from tfseg.errors import InputError
 
@@ -22,16 +23,21 @@ STATISTICS = ("gamma", "beta", "moving_mean", "moving_variance")
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What was read from a weights file: {name in the file: shape} of the arrays used, and of those left out."""
+    """What was read from a weights file: {name in the file: shape} of the arrays used, and of those left out.
+
+    `num_padded` of those used are in the middle of a larger kernel of zeros.
+    """
 
     path: str
     loaded: dict[str, tuple[int, ...]]
     skipped: dict[str, tuple[int, ...]]
+    num_padded: int = 0
 
     def summary(self) -> str:
         """One line: counts."""
         values = sum(int(np.prod(shape)) for shape in self.loaded.values())
-        return f"{self.path}: {len(self.loaded)} arrays loaded ({values:,} values), {len(self.skipped)} left out"
+        padded = f", {self.num_padded} kernels centred in larger ones" if self.num_padded else ""
+        return f"{self.path}: {len(self.loaded)} arrays loaded ({values:,} values){padded}, {len(self.skipped)} left out"
 
     def __str__(self):
         rows = [f"  loaded    {list(shape)!s:<20} {name}" for name, shape in self.loaded.items()]
@@ -101,6 +107,8 @@ def _switch_off(convolutions):
 def assign(file, targets) -> Report:
     """Reads the arrays of a file into variables, all or none.
 
+    A kernel of 3x3 or more fits into a wider one, see `center_padded`.
+
     Args:
       file: a `WeightFile`.
       targets: {name: variable}; names as `canonical_name` writes them for the first part of a target's name.
@@ -110,7 +118,7 @@ def assign(file, targets) -> Report:
     found = _canonical_names(file, {name.split("/")[0] for name in targets})
     chosen = {name: found[name][0] for name in targets if name in found}
     unused = [source for name, sources in found.items() if name not in targets for source in sources]
-    wrong = [name for name, source in chosen.items() if file.shapes[source] != tuple(targets[name].shape)]
+    wrong = [name for name, source in chosen.items() if not _fits(file.shapes[source], tuple(targets[name].shape))]
     problems = {
         "missing": [name for name in targets if name not in found],
         "unknown": [source for source in unused if not IRRELEVANT.search(source)],
@@ -120,10 +128,21 @@ def assign(file, targets) -> Report:
     _refuse(file.path, problems)
     values = {name: file.read(source) for name, source in chosen.items()}
     _refuse(file.path, {"not finite": [name for name, array in values.items() if not np.isfinite(array).all()]})
+    padded = [name for name, array in values.items() if array.shape != tuple(targets[name].shape)]
     for name, array in values.items():
-        targets[name].assign(array)
+        targets[name].assign(center_padded(array, targets[name].shape[0]) if name in padded else array)
     loaded = {source: file.shapes[source] for source in chosen.values()}
-    return Report(file.path, loaded, {source: file.shapes[source] for source in unused})
+    return Report(file.path, loaded, {source: file.shapes[source] for source in unused}, len(padded))
+
+
+def _fits(shape, wanted):
+    """Whether an array fits a variable, as it is or in the middle of zeros."""
+    if shape == wanted:
+        return True
+    if not len(shape) == len(wanted) == 4 or shape[2:] != wanted[2:]:
+        return False
+    (height, width), (side, other) = shape[:2], wanted[:2]
+    return side == other > height == width >= 3 and (side - height) % 2 == 0
 
 
 def canonical_name(name, roots=()) -> str:

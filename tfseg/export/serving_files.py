@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from tfseg.errors import InputError
 from tfseg.export.service import MAX_PIXELS
-from tfseg.export.serving_page import FIXED_SIZE, INTRODUCTION, OWN_SIZE, REST, STEPS, TENSORS
+from tfseg.export.serving_page import FIXED_SIZE, INTRODUCTION, OWN_SIZE, PANOPTIC, REST, STEPS, TENSORS
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 MODELS, BATCHING, PAGE = "models.config", "batching.config", "serve.md"
@@ -112,8 +112,13 @@ def serve_markdown(name, description, max_batch_size=MAX_BATCH_SIZE, max_pixels=
         "height": size[0] if size else "height",
         "width": size[1] if size else "width",
     }
-    # The part about states is there twice: over gRPC and over REST.
-    steps = STEPS if description["is_recurrent"] else {"table": "", "loop": ""}
+    if "graph" in description:
+        values |= {key: description[key] for key in ("stride", "graph", "radius")}
+        values |= {"thing_ids": sorted(description["classes"]["thing_ids"])}
+        values |= {"label_divisor": description["classes"]["label_divisor"]}
+    # The part about states, or instances, is there twice: over gRPC and over REST.
+    nothing = {"table": "", "loop": ""}
+    steps = STEPS if description["is_recurrent"] else PANOPTIC if "graph" in description else nothing
     parts = [INTRODUCTION, FIXED_SIZE if size else OWN_SIZE, TENSORS, steps["loop"], REST, steps["loop"]]
     text = "".join(parts).replace("$steps\n", steps["table"])
     return Template(text).substitute(values)

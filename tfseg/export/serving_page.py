@@ -209,3 +209,32 @@ print(iteration, "iterations")
 
 """,
 }
+
+# What panoptic models have besides, of the same form.
+PANOPTIC = {
+    "table": """| `panoptic_maps` | `images` | float32 [batch, h, w, ...] cells of $stride pixels: `semantic_logits`, \
+`heatmap_logits`, `long_offsets`, `short_offsets`, `middle_offsets` |
+""",
+    "loop": """Instances, which are made of the maps where the answer arrives, by tfseg but without TensorFlow; what `call` and
+`images` are is above:
+
+```python
+from tfseg.postprocess.fusion import fuse
+from tfseg.postprocess.fusion_config import FusionConfig
+from tfseg.postprocess.instance_maps import NAMES, InstanceMaps
+
+maps = {key: np.array(value, np.float32)[0] for key, value in call("panoptic_maps", images=images).items()}
+found = fuse(
+    maps["semantic_logits"],
+    InstanceMaps(**{key: maps[key] for key in NAMES}, stride=$stride),
+    thing_ids=$thing_ids,
+    label_divisor=$label_divisor,
+    size=np.shape(images)[1:3],
+    config=FusionConfig.of_network("$graph", $radius),
+)
+for instance in found.instances:
+    print(CLASSES[instance.class_id], instance.area, "pixels, score", round(instance.score, 2))
+```
+
+""",
+}
