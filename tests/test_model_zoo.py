@@ -49,6 +49,27 @@ def test_the_papers_recipes_have_the_papers_numbers(dataset):
     assert (training.learning_rate, training.end_learning_rate, training.power) == (1e-3, 1e-6, 0.9)
 
 
+@pytest.mark.parametrize(
+    ("name", "backbone", "kernel_size", "width", "batch_size"),
+    [
+        ("mobilenet_v2", (5, 5), 7, 256, 28),
+        ("mobilenet_v2_light", (5, 5), 3, 128, 28),
+        ("xception_71", None, 7, 256, 16),
+    ],
+)
+def test_deeperlabs_recipes_have_the_papers_numbers(name, backbone, kernel_size, width, batch_size):
+    config = recipe(ZOO / "mapillary" / f"deeperlab_{name}.py")["get_config"]()
+    model, training = config.model, config.training
+    assert model.backbone.name == name.removesuffix("_light")
+    if backbone:
+        assert (model.backbone.kernel_size, model.backbone.stem_kernel_size) == backbone
+    assert (model.kernel_size, model.width, model.radius, model.graph) == (kernel_size, width, 25.0, "star")
+    assert (model.small_instance_weight, model.hard_pixel_fraction) == (3.0, 0.15)
+    assert config.data.crop_size == (721, 721)
+    assert (training.total_steps, training.global_batch_size) == (500_000, batch_size)
+    assert (training.optimizer, training.learning_rate, training.power) == ("sgd", 1e-2, 0.9)
+
+
 def test_the_feed_forward_recipe_on_scenes_has_the_parameters_and_the_training_of_the_recurrent_one():
     ours, theirs = (recipe(ZOO / "scenes" / f"{name}_mobilenet_v2.py")["get_config"]() for name in ("rnn", "fcn"))
     counts = [architectures.build(config.model, 10).count_params() for config in (ours, theirs)]

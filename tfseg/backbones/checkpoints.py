@@ -37,7 +37,9 @@ class Report:
         """One line: counts."""
         values = sum(int(np.prod(shape)) for shape in self.loaded.values())
         padded = f", {self.num_padded} kernels centred in larger ones" if self.num_padded else ""
-        return f"{self.path}: {len(self.loaded)} arrays loaded ({values:,} values){padded}, {len(self.skipped)} left out"
+        return (
+            f"{self.path}: {len(self.loaded)} arrays loaded ({values:,} values){padded}, {len(self.skipped)} left out"
+        )
 
     def __str__(self):
         rows = [f"  loaded    {list(shape)!s:<20} {name}" for name, shape in self.loaded.items()]
