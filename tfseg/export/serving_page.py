@@ -215,8 +215,8 @@ PANOPTIC = {
     "table": """| `panoptic_maps` | `images` | float32 [batch, h, w, ...] cells of $stride pixels: `semantic_logits`, \
 `heatmap_logits`, `long_offsets`, `short_offsets`, `middle_offsets` |
 """,
-    "loop": """Instances, which tfseg makes of the maps where the answer arrives, without TensorFlow; what `call` and `images`
-are is above:
+    "loop": """Instances, which tfseg makes of the maps where the answer arrives, without TensorFlow; what `call` and
+`images` are is above:
 
 ```python
 from tfseg.postprocess.fusion import fuse
