@@ -158,6 +158,10 @@ def test_what_a_recipe_switched_on_can_be_switched_off(config_of):
         (["--dataset=../scenes", "--workdir=run"], "--dataset=../scenes: unknown"),
         (["--optimizer=adam"], "--optimizer=adam is unknown; one of sgd, adamw"),
         (["--precision=half"], "--precision=half is unknown; one of auto, bfloat16, float16, off"),
+        (
+            ["--model=deeperlab", "--config.model.geometry=full", "--config.data.rotation=10"],
+            "data.rotation is 10.0; keypoints of geometry=full cannot be turned",
+        ),
         (["--strategy=many"], "should be one of <auto|one_device|mirrored|multi_worker|tpu>"),
         (["--dataset=camvid"], "needs --data_dir, the folder of its data; download page: http"),
         (["--dataset=folder", "--data_dir=nowhere"], "nowhere: no such folder"),

@@ -57,6 +57,7 @@ def deeperlab_targets(example, info, config):
         graph.num_keypoints,
         radius=config.radius,
         stride=config.target_stride,
+        geometry=config.geometry,
         small_instance_area=config.small_instance_area,
         small_instance_weight=config.small_instance_weight,
     )

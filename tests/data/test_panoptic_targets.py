@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfseg.data.augment import Geometry
 from tfseg.data.panoptic_targets import PanopticTargetConfig, panoptic
 from tfseg.errors import InputError
 from tfseg.postprocess import synthetic
@@ -226,3 +227,61 @@ def test_in_a_data_set_all_shapes_are_known():
 def test_fields_that_make_no_targets_are_refused(fields, message):
     with pytest.raises(InputError, match=message):
         PanopticTargetConfig(**{"edges": GRAPHS["star"].edges} | fields)
+
+
+def cut(panoptic_ids, top, left, size, config, scale=1, is_flipped=False):
+    """Targets of a crop of [H, W] ids that are mirrored and enlarged first."""
+    source = np.asarray(panoptic_ids, np.int32)
+    shown = source[:, ::-1] if is_flipped else source
+    shown = shown.repeat(scale, 0).repeat(scale, 1)[top : top + size[0], left : left + size[1]]
+    geometry = Geometry(
+        source_size=tf.constant(source.shape),
+        scale=tf.constant([scale, scale], tf.float32),
+        scaled_size=tf.constant(source.shape) * scale,
+        offset=tf.constant([top, left]),
+        is_flipped=tf.constant(is_flipped),
+        angle=tf.constant(0.0),
+    )
+    label, instance = np.divmod(shown, synthetic.LABEL_DIVISOR)
+    source_label, source_instance = np.divmod(source, synthetic.LABEL_DIVISOR)
+    example = {"image": np.zeros([*size, 3]), "label": label, "instance": instance, "filename": "a.png"}
+    example |= {"source_label": source_label, "source_instance": source_instance}
+    example = {key: tf.constant(value) for key, value in example.items()} | {"geometry": geometry}
+    return {key: value.numpy() for key, value in panoptic(example, INFO, config).items()}
+
+
+# Two boxes; the crop (rows 4 to 11, columns 0 to 7) cuts the second, and does not show the third.
+BOXES = scene((16, 16), (4, 0, 7, 3, thing(2)), (6, 5, 13, 12, thing(5)), (0, 14, 1, 15, thing(9)))
+
+
+def test_full_geometry_points_to_keypoints_outside_of_the_crop():
+    full, crop = (cut(BOXES, 4, 0, (8, 8), config_of(radius=3, stride=1, geometry=kind)) for kind in ("full", "crop"))
+    bottom_right = slice(6, 8)
+    # Pixel (4, 6) of the crop is pixel (8, 6) of the image, where the box ends at (13, 12), in the crop at (7, 7).
+    assert full["long_offsets"][4, 6, bottom_right].tolist() == [5, 6]
+    assert crop["long_offsets"][4, 6, bottom_right].tolist() == [3, 1]
+    assert full["long_offsets"][1, 1].tolist() == crop["long_offsets"][1, 1].tolist()  # a box that is whole
+    # Bottom right corners: (3, 3) of the whole box, 29 cells; that of the other is too far away.
+    assert full["heatmap"][..., 3].sum() == 29
+    assert crop["heatmap"][..., 3].sum() > 29
+    assert full["label_weight"].tolist() == crop["label_weight"].tolist()
+
+
+def test_full_geometry_of_a_whole_image_is_that_of_the_crop():
+    full, crop = (cut(BOXES, 0, 0, (16, 16), config_of(radius=3, stride=1, geometry=kind)) for kind in ("full", "crop"))
+    for name, values in crop.items():
+        np.testing.assert_array_equal(full[name], values, err_msg=name)
+
+
+def test_full_geometry_follows_mirroring_and_scale():
+    full = cut(BOXES, 12, 6, (10, 12), config_of(radius=3, stride=1, geometry="full"), scale=2, is_flipped=True)
+    # Mirrored, the second box has rows 6 to 13, columns 3 to 10; enlarged its middle is (19.5, 13.5), in the crop
+    # (7.5, 7.5). Corners are the middles of enlarged pixels: (12.5, 6.5) is (0.5, 0.5).
+    assert full["long_offsets"][2, 2].tolist()[:2] == [-1.5, -1.5]
+    assert full["long_offsets"][2, 2].tolist()[-2:] == [5.5, 5.5]
+    assert full["long_offsets"][2, 2].tolist()[6:8] == [26.5 - 14, 20.5 - 8]
+
+
+def test_other_geometries_are_refused():
+    with pytest.raises(InputError, match="geometry is 'half'; one of crop, full"):
+        config_of(geometry="half")

@@ -72,6 +72,18 @@ def draw_geometry(source_size, seed, data) -> Geometry:
     )
 
 
+def on_crop(points, geometry: Geometry):
+    """Where points of the source, mirrored if the geometry is, lie on the crop; for a geometry without rotation.
+
+    Args:
+      points: [..., 2] (y, x) in pixels of the source, pixel centres at integers.
+    Returns:
+      [..., 2] of the same type in pixels of the crop; outside of it, too.
+    """
+    scale, offset = (tf.cast(values, points.dtype) for values in (geometry.scale, geometry.offset))
+    return (points + 0.5) * scale - 0.5 - offset
+
+
 def source_window(geometry: Geometry, data):
     """The part of the (mirrored) source that a crop is made of.
 

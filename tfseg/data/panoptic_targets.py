@@ -8,12 +8,14 @@ import dataclasses
 
 import tensorflow as tf
 
+from tfseg.data.augment import on_crop
 from tfseg.errors import InputError
 
 # Instance ids have 16 bits in a record: class * this + instance is one number for each instance of an image.
 MAX_INSTANCES = 1 << 16
 NO_INSTANCE = tf.int32.max
 NUM_LABELS = 256
+GEOMETRIES = ("crop", "full")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,6 +27,8 @@ class PanopticTargetConfig:
       num_keypoints: 4, the corners top left, top right, bottom left, bottom right; or 5, with the centre of mass.
       radius: of the disks round keypoints, pixels, whatever the size of the instance and the stride.
       stride: pixels of the crop a cell of the instance maps.
+      geometry: keypoints of an instance are those of what the "crop" shows of it, or of all of it in the "full" image:
+        then they may lie outside of the crop. "full" is for augmentation without rotation.
       small_instance_area: an instance of fewer pixels of the crop is small.
       small_instance_weight: of the pixels of small instances in the semantic loss; those of all others weigh 1.
     """
@@ -33,6 +37,7 @@ class PanopticTargetConfig:
     num_keypoints: int = 5
     radius: float = 25.0
     stride: int = 4
+    geometry: str = "crop"
     small_instance_area: int = 64 * 64
     small_instance_weight: float = 3.0
 
@@ -43,6 +48,8 @@ class PanopticTargetConfig:
             raise InputError(f"edges {self.edges} name keypoints outside 0..{self.num_keypoints - 1}")
         if not self.radius > 0:
             raise InputError(f"radius is {self.radius}; pixels, above 0")
+        if self.geometry not in GEOMETRIES:
+            raise InputError(f"geometry is {self.geometry!r}; one of {', '.join(GEOMETRIES)}")
         if self.stride < 1:
             raise InputError(f"target stride is {self.stride}; at least 1")
         if self.small_instance_weight < 0:
@@ -52,12 +59,12 @@ class PanopticTargetConfig:
 def panoptic(example: dict, info, config: PanopticTargetConfig) -> dict:
     """Targets of semantic segmentation, keypoints and offsets.
 
-    An instance is what has one class of things and one instance id above 0, and its keypoints are those of what the
-    crop shows of it. Things with instance id 0 are crowd. Memory grows with the crop and with the number of instances
-    times the cells of a disk, not with the product of both.
+    An instance is what has one class of things and one instance id above 0. Things with instance id 0 are crowd. Memory
+    grows with the crop and with the number of instances times the cells of a disk, not with the product of both.
 
     Args:
-      example: {"image": [H, W, 3], "label": [H, W] int32 class ids, "instance": [H, W] int32, 0 is none, "filename"}.
+      example: {"image": [H, W, 3], "label": [H, W] int32 class ids, "instance": [H, W] int32, 0 is none, "filename"};
+        for the geometry "full" also what `pipeline.augmented_example` says of the source.
       info: DatasetInfo; has thing_ids and ignore_label.
       config: see there. P is its number of keypoints, E that of its edges, h = ceil(H / stride), w likewise.
     Returns:
@@ -74,13 +81,16 @@ def panoptic(example: dict, info, config: PanopticTargetConfig) -> dict:
       Offsets are 0 where there are none; there are none on crowd and ignored pixels.
     """
     label, instance = example["label"], example["instance"]
-    is_thing = tf.gather(tf.constant([class_id in info.thing_ids for class_id in range(NUM_LABELS)]), label)
-    is_ignored = tf.equal(label, info.ignore_label)
-    is_instance = is_thing & ~is_ignored & (instance > 0)
-    index, num_instances = _numbered(tf.where(is_instance, label * MAX_INSTANCES + instance, NO_INSTANCE))
+    ids, is_thing, is_ignored = _instances(label, instance, info)
+    is_instance = ids < NO_INSTANCE
+    index, distinct = _numbered(ids)
+    num_instances = tf.size(distinct) - 1
     is_small = tf.math.bincount(index, minlength=num_instances + 1) < config.small_instance_area
     weight = tf.where(is_instance & tf.gather(is_small, index), config.small_instance_weight, 1.0)
-    keypoints = _keypoints(index, num_instances, config.num_keypoints)
+    if config.geometry == "full":
+        keypoints = _full_keypoints(example, distinct, info, config.num_keypoints)
+    else:
+        keypoints = _keypoints(index, num_instances, config.num_keypoints)
     is_trained = ~is_ignored & (is_instance | ~is_thing)
     on_cells = slice(None, None, config.stride)
     return {key: example[key] for key in ("image", "label", "filename")} | {
@@ -89,16 +99,38 @@ def panoptic(example: dict, info, config: PanopticTargetConfig) -> dict:
     }
 
 
+def _instances(label, instance, info):
+    """([H, W] number of the class and instance of each pixel, or NO_INSTANCE; is_thing; is_ignored)."""
+    is_thing = tf.gather(tf.constant([class_id in info.thing_ids for class_id in range(NUM_LABELS)]), label)
+    is_ignored = tf.equal(label, info.ignore_label)
+    is_instance = is_thing & ~is_ignored & (instance > 0)
+    return tf.where(is_instance, label * MAX_INSTANCES + instance, NO_INSTANCE), is_thing, is_ignored
+
+
 def _numbered(ids):
     """Numbers the instances 0 to N - 1 in the order of their ids.
 
     Returns:
-      (int32 of the shape of `ids`: the number of each pixel's instance, N where there is none; N).
+      (int32 of the shape of `ids`: the number of each pixel's instance, N where there is none; [N + 1] the ids in
+      order, the last is NO_INSTANCE).
     """
     # One more NO_INSTANCE, so that there always is one; it is the largest, so that it always is number N.
     distinct, position = tf.unique(tf.concat([tf.reshape(ids, [-1]), [NO_INSTANCE]], axis=0))
-    number = tf.math.invert_permutation(tf.argsort(distinct))
-    return tf.reshape(tf.gather(number, position)[:-1], tf.shape(ids)), tf.size(distinct) - 1
+    order = tf.argsort(distinct)
+    number = tf.math.invert_permutation(order)
+    return tf.reshape(tf.gather(number, position)[:-1], tf.shape(ids)), tf.gather(distinct, order)
+
+
+def _full_keypoints(example, distinct, info, num_keypoints):
+    """`_keypoints` of the instances `distinct` in the whole source, in pixels of the crop."""
+    ids, _, _ = _instances(example["source_label"], example["source_instance"], info)
+    geometry = example["geometry"]
+    ids = tf.cond(geometry.is_flipped, lambda: tf.reverse(ids, [1]), lambda: ids)
+    num_instances = tf.size(distinct) - 1
+    index = tf.searchsorted(distinct, tf.reshape(ids, [-1]))
+    index = tf.where(tf.equal(tf.gather(distinct, index), tf.reshape(ids, [-1])), index, num_instances)
+    points = on_crop(_keypoints(tf.reshape(index, tf.shape(ids)), num_instances, num_keypoints), geometry)
+    return tf.concat([points[:-1], tf.zeros([1, num_keypoints, 2], tf.float64)], axis=0)
 
 
 def _keypoints(index, num_instances, num_keypoints):

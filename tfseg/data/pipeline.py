@@ -127,7 +127,8 @@ def augmented_example(example, info, data, seed, with_instances=False) -> dict:
       seed: (run seed, global example index); together they determine the augmentation.
     Returns:
       {"image": float32 [*crop_size, 3] in 0..255, "label": int32 [*crop_size], "filename": string}. With instances also
-      {"instance": int32 [*crop_size]}: ids of things, 0 on stuff, crowds, ignored pixels and outside the image.
+      {"instance": int32 [*crop_size]}: ids of things, 0 on stuff, crowds, ignored pixels and outside the image; and of
+      the whole image {"source_label", "source_instance": int32 [height, width]} with the crop's "geometry" in it.
     """
     run_seed, index = seed
     seeds = tf.random.experimental.stateless_split(tf.stack([tf.cast(run_seed, tf.int64), index]), 2, alg="philox")
@@ -148,6 +149,7 @@ def augmented_example(example, info, data, seed, with_instances=False) -> dict:
         with tf.control_dependencies([_present(example, "image/panoptic/encoded", "panoptic map")]):
             instances = decode_instances(example, label, info.ignore_label)
         crop["instance"] = of_things(augment.crop_label(instances, geometry, data, 0), crop["label"], info)
+        crop |= {"source_label": tf.cast(label, tf.int32), "source_instance": instances, "geometry": geometry}
     return crop
 
 

@@ -51,6 +51,7 @@ class DeeperLabConfig:
       instance_width: its channels in the four instance heads.
       graph: edges of the middle-range offsets: "star" (four corners and the centre of mass) or "rectangle" (corners).
       radius: of the disks round keypoints, input pixels; the offset heads count in it.
+      geometry: keypoints of an instance that a crop cuts are those of what the "crop" shows, or of the "full" instance.
       target_stride: input pixels a cell of the instance targets; maps of another stride are resized for the loss.
       small_instance_area, small_instance_weight: pixels of instances of less than so many input pixels weigh so much in
         the semantic loss (SI); a weight of 1 is off.
@@ -74,6 +75,7 @@ class DeeperLabConfig:
     instance_width: int = 64
     graph: str = "star"
     radius: float = 25.0
+    geometry: str = "crop"
     target_stride: int = 4
     small_instance_area: int = 4096
     small_instance_weight: float = 3.0
@@ -82,6 +84,7 @@ class DeeperLabConfig:
 
     def __post_init__(self):
         choices = {"low_level": ("inner", "block_output"), "decoder": DECODERS, "graph": tuple(GRAPHS)}
+        choices["geometry"] = ("crop", "full")
         for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise InputError(f"{name} is one of {', '.join(known)}, not {getattr(self, name)!r}")

@@ -192,6 +192,8 @@ def check_config(config):
         raise InputError(
             f"config: data.min_scale {data.min_scale} and max_scale {data.max_scale} must be 0 < min <= max"
         )
+    if getattr(config.model, "geometry", "crop") == "full" and data.rotation:
+        raise InputError(f"config: data.rotation is {data.rotation}; keypoints of geometry=full cannot be turned: 0")
     if min(data.crop_size) < 1:
         raise InputError(f"config: data.crop_size {data.crop_size} must be two positive numbers, height and width")
 
