@@ -10,10 +10,11 @@ from tfseg.artifacts.plan import ExportOptions
 
 @pytest.fixture
 def planned(monkeypatch, tmp_path):
-    """planned(is_recurrent, **options) -> (Export, [path])."""
+    """planned(is_recurrent, is_panoptic, **options) -> (Export, [path])."""
 
-    def make(is_recurrent=True, **options):
+    def make(is_recurrent=True, is_panoptic=False, **options):
         config, network = toy_config("records", {}), FakeNetwork(is_recurrent)
+        network.is_panoptic = is_panoptic
         network.default_iterations = 3 if is_recurrent else 1
         monkeypatch.setattr(plan, "load_model", lambda *_: (config, INFO, network))
         export = plan.Export(tmp_path / "road", ExportOptions(output_dir=str(tmp_path / "exports"), **options))

@@ -70,3 +70,17 @@ def test_what_is_there_is_not_replaced_unless_told_to(planned, tmp_path):
         export.check_target()
     export.options = dataclasses.replace(export.options, overwrite=True)
     export.check_target()
+
+
+def test_of_a_panoptic_model_the_maps_of_instances_are_exported_unless_asked_otherwise(planned):
+    _, paths = planned(is_recurrent=False, is_panoptic=True)
+    assert paths == ["serving/road/1", "road_panoptic_fp16.tflite"]
+    _, paths = planned(is_recurrent=False, is_panoptic=True, formats=("tflite",), kinds=("segment", "panoptic"))
+    assert paths == ["road_segment_1_fp32.tflite", "road_panoptic_fp32.tflite"]
+
+
+def test_maps_of_instances_need_a_panoptic_model_and_more_than_8_bits(planned):
+    with pytest.raises(InputError, match="--kinds=panoptic is for panoptic models; this one tells classes apart only"):
+        planned(kinds=("panoptic",))
+    with pytest.raises(InputError, match="--kinds=panoptic has no int8 form"):
+        planned(is_recurrent=False, is_panoptic=True, formats=("tflite_int8",))
