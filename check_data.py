@@ -1,8 +1,8 @@
 """Checks a data set and shows what is in it.
 
 python check_data.py records/camvid
-    Records: compares checksums, reads every label, prints how often every class occurs in each split, and draws four
-    labels over their images into records/camvid/check.
+    Records: compares checksums, reads every label and panoptic map, prints how often every class occurs in each
+    split, and draws four labels over their images into records/camvid/check.
 python check_data.py CamVid --dataset=camvid
     Raw data, a folder or archive: converted into the cache, where the converter refuses bad labels. The flags are
     those of prepare_data.py.
@@ -18,7 +18,7 @@ from tfseg.data import conversion_flags
 
 DATASET = flags.DEFINE_string("dataset", None, f"What raw data are: {conversion_flags.DATASET_HELP}")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the pictures; default check/ beside the records.")
-SPLIT = flags.DEFINE_string("split", "train", "Split of the pictures.")
+SPLIT = flags.DEFINE_string("split", None, "Split of the pictures; default train, or the first if there is none.")
 flags.adopt_module_key_flags(conversion_flags)
 
 
@@ -37,11 +37,11 @@ def main(argv):
         raise tfseg.errors.InputError(f"{data_dir}: no {manifest.FILE_NAME}; if these are raw data add --dataset=...")
     else:
         records = manifest.read_manifest(data_dir)
+    split = check.split_of_pictures(records, data_dir, SPLIT.value)
     check.check_records(records, data_dir)
-    for split in records.splits:
-        print("\n".join(check.class_table(records, split)), end="\n\n")
+    for name in records.splits:
+        print("\n".join(check.class_table(records, name)), end="\n\n")
     output_dir = OUTPUT_DIR.value or os.path.join(data_dir, "check")
-    split = SPLIT.value
     for path in check.write_overlays(records, data_dir, split, output_dir, overlay):
         print(path)
 

@@ -36,6 +36,9 @@ REPORT_DIR = flags.DEFINE_string("report_dir", None, "Folder of the report; defa
 COMPARE = flags.DEFINE_list(
     "compare", [], "Runs evaluated and timed beside it, RUN or RUN@OUTPUT_STRIDE, or folders of reports."
 )
+PANOPTIC_OUTPUT = flags.DEFINE_string(
+    "panoptic_output", None, "Folder for labels and instances of a panoptic model in COCO's panoptic format."
+)
 STRATEGY = flags.DEFINE_enum("strategy", "auto", ["auto", "one_device", "mirrored"], "Devices: see README, Training.")
 
 
@@ -62,6 +65,7 @@ def main(argv):
         flip=FLIP.value,
         size=size,
         report_dir=REPORT_DIR.value,
+        panoptic_output=PANOPTIC_OUTPUT.value,
         compare=tuple(COMPARE.value),
     )
     with build_strategy(STRATEGY.value).scope():

@@ -10,7 +10,6 @@ from tensorflow import keras
 from tfseg import architectures
 from tfseg.backbones import BackboneConfig
 from tfseg.config import MODEL_CONFIGS
-from tfseg.inference.panoptic import MAPS
 from tfseg.labels import DatasetInfo, default_colors
 from tfseg.layers.resize import resize_bilinear
 from tfseg.models import deeperlab
@@ -19,6 +18,7 @@ from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.fcn import FCNConfig
 from tfseg.models.pspnet import PSPNetConfig
 from tfseg.models.rnn import RNNConfig
+from tfseg.postprocess.instance_maps import NAMES
 from tfseg.postprocess.keypoint_graphs import GRAPHS
 
 NUM_CLASSES = 5
@@ -127,9 +127,9 @@ def test_a_panoptic_network_has_the_maps_that_the_fusion_reads(row):
     is_panoptic = architectures.architecture_of(network.config).is_panoptic
     assert getattr(network, "is_panoptic", False) == is_panoptic
     features = network.encode(tf.zeros([1, 33, 49, 3]))
-    assert is_panoptic == (set(MAPS) <= set(features))
+    assert is_panoptic == (set(NAMES) <= set(features))
     if is_panoptic:
-        assert {features[name].shape[1:3] for name in MAPS} == {features["canvas"].shape[1:3]}
+        assert {features[name].shape[1:3] for name in NAMES} == {features["canvas"].shape[1:3]}
 
 
 def test_network_and_fusion_count_keypoints_and_edges_alike():

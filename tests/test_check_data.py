@@ -1,5 +1,6 @@
 """prepare_data.py and check_data.py as a user meets them: pictures and a table, or one line and exit code 2."""
 
+import json
 import os
 import subprocess
 import sys
@@ -50,6 +51,23 @@ def test_own_photos_are_prepared_and_checked(command, photos, tmp_path):
         "train_00000.png",
         "train_00001.png",
     ]
+
+
+def test_records_without_a_train_split_are_shown_and_an_unknown_split_is_one_line_and_exit_2(command, photos, tmp_path):
+    prepared = command(
+        "prepare_data.py", "--dataset=folder", f"--raw_dir={photos}", "--data_dir=records", "--map=255:1"
+    )
+    assert prepared.returncode == 0, prepared.stderr
+    path = tmp_path / "records" / "manifest.json"
+    values = json.loads(path.read_text())
+    del values["splits"]["train"]
+    path.write_text(json.dumps(values))
+    checked = command("check_data.py", "records")
+    assert checked.returncode == 0, checked.stderr
+    assert [path.name for path in (tmp_path / "records" / "check").iterdir()] == ["val_00000.png"]
+    refused = command("check_data.py", "records", "--split=train")
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr == "error: records: no split 'train'; there are val\n"
 
 
 def test_raw_photos_with_a_bad_mask_are_one_line_and_exit_2(command, photos, tmp_path):

@@ -58,6 +58,14 @@ def test_categories_come_once_in_the_order_of_classes_and_those_of_things_are_kn
     "field,value,message",
     [
         ("categories", ("nature", "flat"), "toy: 3 classes but categories of 2"),
+        ("colors", ((0, 0, 0), (1, 2, 3)), "toy: 3 class names but 2 colours"),
+        ("colors", ((0, 0, 0), (1,), (1, 2, 3)), r"toy: colour \(1,\) of class 'road' is not three whole numbers"),
+        ("colors", ((0, 0, 0), (1, 2, 3), (1, 2, 3, 4)), r"toy: colour \(1, 2, 3, 4\) of class 'car' is not three"),
+        ("colors", ((0, 0, 256), (1, 2, 3), (0, 0, 0)), "of class 'sky' is not three whole numbers from 0 to 255"),
+        ("colors", ((0, -1, 0), (1, 2, 3), (0, 0, 0)), "of class 'sky' is not three whole numbers from 0 to 255"),
+        ("colors", ((0, 0, 0), (1, 2, 3), (0.5, 0, 0)), "of class 'car' is not three whole numbers from 0 to 255"),
+        ("colors", ((0, 0, 0), "red", (0, 0, 0)), "toy: colour 'red' of class 'road' is not three whole numbers"),
+        ("colors", ((0, 0, 0), 7, (0, 0, 0)), "toy: colour 7 of class 'road' is not three whole numbers"),
         ("average_instance_sizes", {"road": 3.0}, r"toy: average instance sizes are not those of the things \['car'\]"),
     ],
 )

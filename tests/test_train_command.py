@@ -162,6 +162,16 @@ def test_what_a_recipe_switched_on_can_be_switched_off(config_of):
             ["--model=deeperlab", "--config.model.geometry=full", "--config.data.rotation=10"],
             "data.rotation is 10.0; keypoints of geometry=full cannot be turned",
         ),
+        *(
+            (["--model=deeperlab", f"--config.model.{field}={value}"], message)
+            for field, value, message in (
+                ("target_stride", "0", "target stride is 0; at least 1"),
+                ("hard_pixel_fraction", "1.5", "hard_pixel_fraction is 1.5; 0 (off) to 1"),
+                ("radius", "inf", "radius is inf"),
+                ("small_instance_weight", "-1.0", "small_instance_weight is -1.0; a finite number, at least 0"),
+            )
+        ),
+        (["--model=deeperlab", "--backbone=xception_71", "--dataset=voc2012"], "has no recipe for --dataset=voc2012"),
         (["--strategy=many"], "should be one of <auto|one_device|mirrored|multi_worker|tpu>"),
         (["--dataset=camvid"], "needs --data_dir, the folder of its data; download page: http"),
         (["--dataset=folder", "--data_dir=nowhere"], "nowhere: no such folder"),

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfseg import losses, panoptic_losses
 from tfseg.data import panoptic_targets, targets
 from tfseg.data.panoptic_targets import PanopticTargetConfig
+from tfseg.errors import InputError
 from tfseg.models import deeperlab
 from tfseg.models.deeperlab import DeeperLab, DeeperLabConfig
 from tfseg.models.deeplabv3 import DeepLabV3, DeepLabV3Config
@@ -29,6 +30,7 @@ class Architecture:
       losses: (batch, outputs, config=, upsample=, ignore_label=, class_weights=) -> {name: (weight, sum, total)}.
       is_panoptic: whether it tells instances apart: examples then have "instance", and outputs the maps of
         `tfseg.postprocess.instance_maps`.
+      check: (model config); raises InputError for values that no training can use.
     """
 
     make_targets: Callable
@@ -36,6 +38,7 @@ class Architecture:
     training_outputs: Callable
     losses: Callable
     is_panoptic: bool = False
+    check: Callable = lambda config: None
 
 
 def semantic_targets(example, info, config):
@@ -51,8 +54,24 @@ def semantic_losses(batch, outputs, *, config, **shared):
 
 def deeperlab_targets(example, info, config):
     """Targets of DeeperLab: see `panoptic_targets.panoptic`."""
+    return panoptic_targets.panoptic(example, info, _target_config(config))
+
+
+def deeperlab_losses(batch, outputs, *, config, **shared):
+    """Losses of DeeperLab: see `panoptic_losses.panoptic`."""
+    return panoptic_losses.panoptic(batch, outputs, config=_loss_config(config), **shared)
+
+
+def check_deeperlab(config):
+    """Raises InputError for values that no training of DeeperLab can use."""
+    if len(config.loss_weights) != 5:
+        raise InputError(f"loss_weights are {config.loss_weights}; five numbers")
+    _target_config(config), _loss_config(config)
+
+
+def _target_config(config):
     graph = GRAPHS[config.graph]
-    fields = PanopticTargetConfig(
+    return PanopticTargetConfig(
         graph.edges,
         graph.num_keypoints,
         radius=config.radius,
@@ -61,18 +80,16 @@ def deeperlab_targets(example, info, config):
         small_instance_area=config.small_instance_area,
         small_instance_weight=config.small_instance_weight,
     )
-    return panoptic_targets.panoptic(example, info, fields)
 
 
-def deeperlab_losses(batch, outputs, *, config, **shared):
-    """Losses of DeeperLab: see `panoptic_losses.panoptic`."""
-    fields = PanopticLossConfig(
+def _loss_config(config):
+    return PanopticLossConfig(
         *config.loss_weights,
         hard_pixel_fraction=config.hard_pixel_fraction,
+        is_weight_in_hardness=config.is_weight_in_hardness,
         radius=config.radius,
         target_stride=config.target_stride,
     )
-    return panoptic_losses.panoptic(batch, outputs, config=fields, **shared)
 
 
 def feed_forward_outputs(network, images, seed):
@@ -89,7 +106,7 @@ ARCHITECTURES = {
     DeepLabV3Config: Architecture(model=DeepLabV3, **FEED_FORWARD),
     PSPNetConfig: Architecture(model=PSPNet, **FEED_FORWARD),
     DeeperLabConfig: Architecture(
-        deeperlab_targets, DeeperLab, deeperlab.training_outputs, deeperlab_losses, is_panoptic=True
+        deeperlab_targets, DeeperLab, deeperlab.training_outputs, deeperlab_losses, True, check_deeperlab
     ),
 }
 

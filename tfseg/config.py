@@ -68,6 +68,7 @@ class TrainingConfig:
       warmup_steps: linear ramp from 0 to the schedule, in updates.
       momentum: of SGD.
       weight_decay: decoupled (per update and unit of learning rate), on kernels only.
+      decay_depthwise: on the kernels of depthwise convolutions as well.
       clip_norm: global gradient norm above which gradients are scaled down; 0 is off.
       average_decay: decay of the moving average of weights that is evaluated and exported; 0 is off.
       freeze_batch_norm: normalise with the loaded statistics and leave them alone.
@@ -90,6 +91,7 @@ class TrainingConfig:
     warmup_steps: int = 0
     momentum: float = 0.95
     weight_decay: float = 0.0
+    decay_depthwise: bool = True
     clip_norm: float = 0.0
     average_decay: float = 0.0
     freeze_batch_norm: bool = False

@@ -215,9 +215,9 @@ def experiment_config() -> ExperimentConfig:
 
 
 def _reset_backbone(backbone, overridden):
-    """Another backbone than the recipe's starts from the defaults: only the stride means the same for all."""
+    """Another backbone than the recipe's starts from the defaults: stride and padding mean the same for all."""
     for field in dataclasses.fields(backbone):
-        if field.name != "output_stride" and f"model.backbone.{field.name}" not in overridden:
+        if field.name not in ("output_stride", "padding") and f"model.backbone.{field.name}" not in overridden:
             setattr(backbone, field.name, field.default)
 
 

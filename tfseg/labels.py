@@ -7,6 +7,7 @@ import json
 import numpy as np
 
 IGNORE_LABEL = 255
+LABEL_DIVISOR = 1000
 MAX_CLASSES = 255
 
 
@@ -34,7 +35,7 @@ class DatasetInfo:
     thing_ids: frozenset[int] = frozenset()
     ignore_label: int = IGNORE_LABEL
     split_sizes: dict[str, int] = dataclasses.field(default_factory=dict)
-    label_divisor: int = 1000
+    label_divisor: int = LABEL_DIVISOR
     url: str = ""
     categories: tuple[str, ...] = ()
     average_instance_sizes: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -44,6 +45,11 @@ class DatasetInfo:
             raise ValueError(f"{self.name}: {len(self.class_names)} classes; 1 to {MAX_CLASSES} are possible")
         if len(self.colors) != len(self.class_names):
             raise ValueError(f"{self.name}: {len(self.class_names)} class names but {len(self.colors)} colours")
+        for color, name in zip(self.colors, self.class_names, strict=True):
+            if not _is_color(color):
+                raise ValueError(
+                    f"{self.name}: colour {color!r} of class {name!r} is not three whole numbers from 0 to 255"
+                )
         if not all(0 <= class_id < self.num_classes for class_id in self.thing_ids):
             raise ValueError(f"{self.name}: thing ids {sorted(self.thing_ids)} outside 0..{self.num_classes - 1}")
         if self.categories and len(self.categories) != self.num_classes:
@@ -92,6 +98,15 @@ class DatasetInfo:
         """Changes when a class id would mean something else: hash of names, ignore label and divisor."""
         facts = [self.class_names, self.ignore_label, self.label_divisor]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
+
+
+def _is_color(value):
+    # By type: True is an int, too, and numpy's numbers cannot be stored as JSON.
+    return (
+        isinstance(value, tuple | list)
+        and [type(one) for one in value] == [int] * 3
+        and 0 <= min(value) <= max(value) <= 255
+    )
 
 
 def default_colors(num_classes: int) -> tuple[tuple[int, int, int], ...]:

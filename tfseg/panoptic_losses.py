@@ -6,6 +6,7 @@ paper gives neither the weights of the five losses nor the unit of offset errors
 """
 
 import dataclasses
+import math
 
 import tensorflow as tf
 
@@ -38,11 +39,11 @@ class PanopticLossConfig:
     def __post_init__(self):
         if not 0 <= self.hard_pixel_fraction <= 1:
             raise InputError(f"hard_pixel_fraction is {self.hard_pixel_fraction}; 0 (off) to 1")
-        if not self.radius > 0:
+        if not 0 < self.radius < math.inf:
             raise InputError(f"radius is {self.radius}; pixels, above 0")
         for field in dataclasses.fields(self):
-            if field.name.endswith("_weight") and getattr(self, field.name) < 0:
-                raise InputError(f"{field.name} is {getattr(self, field.name)}; at least 0")
+            if field.name.endswith("_weight") and not 0 <= getattr(self, field.name) < math.inf:
+                raise InputError(f"{field.name} is {getattr(self, field.name)}; a finite number, at least 0")
 
 
 def panoptic(batch, outputs, *, upsample, ignore_label, config, class_weights=None):

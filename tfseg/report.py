@@ -38,6 +38,7 @@ class ReportOptions:
       output_stride: of the backbone, another than in training; None is that of training.
       multi_scale, flip, size: views of each image, see `views_of`; `size` is (height, width), None the image's own.
       report_dir: None is `report` in the run directory.
+      panoptic_output: folder for labels and instances in COCO's panoptic format; None writes none.
       compare: what is drawn beside. A run directory or model zoo folder, RUN or RUN@OUTPUT_STRIDE, is evaluated on the
         same images in the same views, and timed in turn with this model; a folder with a report only gives its curve.
     """
@@ -51,6 +52,7 @@ class ReportOptions:
     flip: bool = False
     size: tuple[int, int] | None = None
     report_dir: str | None = None
+    panoptic_output: str | None = None
     compare: tuple[str, ...] = ()
 
     @property
@@ -89,6 +91,9 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
     # The facts of the records: those that the model was trained with may be from before there were categories.
     facts = manifest.info
     examples = pipeline.eval_examples(files, facts, with_instances=bool(facts.thing_ids))
+    is_panoptic = getattr(network, "is_panoptic", False)
+    if options.panoptic_output and not is_panoptic:
+        raise InputError(f"--panoptic_output is for panoptic models; {workdir} only tells classes apart")
     with pipeline.damage_named(files, needs_labels=False):
         results = {
             key: evaluation.evaluate(
@@ -97,8 +102,10 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
             for key, model in ({name: network} | others).items()
         }
         panoptic = panoptic_strip = None
-        if getattr(network, "is_panoptic", False):
-            panoptic = evaluate_panoptic(network, examples, facts, num_examples=count, size=options.size)
+        if is_panoptic:
+            panoptic = evaluate_panoptic(
+                network, examples, facts, num_examples=count, size=options.size, output_dir=options.panoptic_output
+            )
             panoptic_strip = _panoptic_strip(network, examples, count, facts, options.size)
         strip = _strip(network, examples, count, min(iterations, STRIP_ITERATIONS), info)
     train, result = manifest.splits.get(config.data.train_split), results[name]

@@ -23,6 +23,7 @@ def get_config():
             optimizer="sgd",
             momentum=0.9,
             weight_decay=4e-5,
+            decay_depthwise=False,
             learning_rate=1e-2,
             end_learning_rate=0.0,
             power=0.9,

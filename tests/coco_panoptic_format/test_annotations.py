@@ -10,6 +10,7 @@ from PIL import Image
 from tfseg.coco_panoptic_format.annotations import panoptic_ids, read_annotations
 from tfseg.coco_panoptic_format.segment_ids import decode_ids, encode_ids, read_ids
 from tfseg.errors import InputError
+from tfseg.labels import default_colors
 
 CONTENT = {
     "categories": [
@@ -44,6 +45,15 @@ def changed(**segment):
     content = json.loads(json.dumps(CONTENT))
     content["annotations"][0]["segments_info"][0] |= segment
     return content
+
+
+def changed_annotation(**values):
+    return CONTENT | {"annotations": [CONTENT["annotations"][0] | values]}
+
+
+def changed_category(**values):
+    """The content with another second category."""
+    return CONTENT | {"categories": [CONTENT["categories"][0], CONTENT["categories"][1] | values]}
 
 
 def test_colours_are_ids_of_24_bits_and_back():
@@ -97,7 +107,7 @@ def test_more_instances_than_the_divisor_has_room_for_are_refused(tmp_path):
 
 def test_panoptic_ids_of_a_png_that_does_not_fit_are_refused(tmp_path):
     annotations = read_annotations(write(tmp_path, segment_ids=np.where(IDS == 5, 9, IDS)))
-    with pytest.raises(InputError, match=r"139\.png: segment id 9 not in the segments_info of image 139"):
+    with pytest.raises(InputError, match=r"139\.png: segment id 9 not in .* of image 139 in .*val\.json; add what"):
         panoptic_ids(annotations.images[139], annotations.info)
 
 
@@ -120,6 +130,7 @@ BAD_FILES = {
     "a list": (damaged("[]"), "a JSON list, not an object"),
     "no annotations": (rewritten(CONTENT | {"annotations": []}), r"val\.json: no annotations"),
     "no categories": (rewritten({"annotations": [1]}), r"val\.json: no categories"),
+    "nested too deeply": (damaged("[" * 200_000), r"val\.json: damaged JSON \(nested too deeply\); write"),
     "half a category": (rewritten(CONTENT | {"categories": [{"id": 1}]}), "categories need id, name and isthing"),
     "no file name": (
         rewritten(CONTENT | {"annotations": [{"image_id": 1}]}),
@@ -128,8 +139,48 @@ BAD_FILES = {
     "text for an annotation": (rewritten(CONTENT | {"annotations": ["a"]}), "annotation 0 is not in COCO's"),
     "an image twice": (twice("annotations"), "two annotations of image 139"),
     "a category twice": (twice("categories"), "two categories have the id 184"),
-    "unknown category": (rewritten(changed(category_id=2)), "segment 300 of image 139 has the unknown category_id 2"),
-    "id 0": (rewritten(changed(id=0)), "segment id 0 of image 139; ids are whole numbers from 1 to 16777215"),
+    "unknown category": (
+        rewritten(changed(category_id=2)),
+        r"val\.json: the category ids are 184, 1; 139\.png: segment 300 of image 139 has the unknown category_id 2",
+    ),
+    "true for a category": (rewritten(changed(category_id=True)), "the unknown category_id True"),
+    "a list for a category": (rewritten(changed(category_id=[1])), r"the unknown category_id \[1\]"),
+    "id 0": (
+        rewritten(changed(id=0)),
+        r"val\.json: segment id 0 of image 139; ids are whole numbers from 1 to 16777215",
+    ),
+    "true for an id": (rewritten(changed(id=True)), "segment id True of image 139"),
+    "text for a crowd": (
+        rewritten(changed(iscrowd="0")),
+        r"val\.json: segment 300 of image 139 has the iscrowd '0', which is not 0, 1, true or false",
+    ),
+    "two for a crowd": (rewritten(changed(iscrowd=2)), "has the iscrowd 2, which is not"),
+    "null for a crowd": (rewritten(changed(iscrowd=None)), "has the iscrowd None, which is not"),
+    "text for a thing": (
+        rewritten(changed_category(isthing="0")),
+        r"val\.json: a category has the isthing '0', which is not 0, 1, true or false; correct it",
+    ),
+    "1.0 for a thing": (rewritten(changed_category(isthing=1.0)), "has the isthing 1.0"),
+    "an infinite category": (rewritten(changed_category(id=float("inf"))), "the id inf, which is no whole number"),
+    "true for a category's id": (rewritten(changed_category(id=True)), "the id True, which is no whole number"),
+    "text for a category's id": (rewritten(changed_category(id="1")), "the id '1', which is no whole number"),
+    "a colour of four": (
+        rewritten(changed_category(color=[1, 2, 3, 4])),
+        r"the color \[1, 2, 3, 4\], which is not three",
+    ),
+    "a colour of fractions": (rewritten(changed_category(color=[0.5, 0, 0])), r"the color \[0\.5, 0, 0\]"),
+    "a colour of 9 bits": (rewritten(changed_category(color=[256, 0, 0])), r"the color \[256, 0, 0\]"),
+    "null for a colour": (rewritten(changed_category(color=None)), "the color None"),
+    "a zero byte in a name": (
+        rewritten(changed_annotation(file_name="a\0b")),
+        r"val\.json: image 139 has the file_name 'a\\x00b'; it is the name of a PNG",
+    ),
+    "no text for a name": (rewritten(changed_annotation(file_name="")), "image 139 has the file_name ''"),
+    "true for an image": (
+        rewritten(changed_annotation(image_id=True)),
+        "the image_id True; it is a whole number or text",
+    ),
+    "an object of segments": (rewritten(changed_annotation(segments_info={})), "segments_info is no list"),
     "an id of 25 bits": (rewritten(changed(id=2**24)), "segment id 16777216 of image 139"),
     "an id twice": (rewritten(changed(id=5)), "segment id 5 of image 139"),
 }
@@ -144,6 +195,25 @@ def test_a_bad_file_is_named_with_what_is_wrong(tmp_path, spoil, message):
     assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
 
 
+def test_many_known_categories_are_shortened(tmp_path):
+    kinds = [{"id": 2 * index, "name": str(index), "isthing": 0} for index in range(1, 81)]
+    with pytest.raises(InputError, match=r"category ids are 2, 4, 6, 8, 10, 12, 14, 16, 18, 20 and 70 more; 139\.png"):
+        read_annotations(write(tmp_path, CONTENT | {"categories": kinds}))
+
+
+def test_truth_values_of_json_are_as_good_as_0_and_1(tmp_path):
+    content = changed_category(isthing=True)
+    content["annotations"] = changed(iscrowd=False)["annotations"]
+    annotations = read_annotations(write(tmp_path, content))
+    assert annotations.info.thing_ids == {1}
+    assert [segment.is_crowd for segment in annotations.images[139].segments] == [False, False, False, True]
+
+
+def test_where_one_category_has_no_colour_all_have_the_usual_ones(tmp_path):
+    kinds = [CONTENT["categories"][0], {"id": 1, "name": "person", "isthing": 1}]
+    assert read_annotations(write(tmp_path, CONTENT | {"categories": kinds})).info.colors == default_colors(2)
+
+
 def test_a_folder_without_or_with_several_json_files_is_refused(tmp_path):
     with pytest.raises(InputError, match=r"no \.json file in this folder"):
         read_annotations(tmp_path)
@@ -154,14 +224,39 @@ def test_a_folder_without_or_with_several_json_files_is_refused(tmp_path):
 
 
 def test_a_png_that_is_missing_cut_off_or_not_rgb_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no such file, but an annotation names it"):
+    with pytest.raises(InputError, match="no such file, but an annotation names it; put it there"):
         read_ids(tmp_path / "a.png")
-    Image.new("L", (4, 4)).save(tmp_path / "grey.png")
-    with pytest.raises(InputError, match=r"grey\.png: PNG file of mode L; segment ids are in an RGB PNG"):
-        read_ids(tmp_path / "grey.png")
+    for mode in ("L", "RGBA"):
+        Image.new(mode, (4, 4)).save(tmp_path / "other.png")
+        with pytest.raises(
+            InputError, match=rf"other\.png: PNG file of mode {mode}; a panoptic PNG is RGB: id = R \+ "
+        ):
+            read_ids(tmp_path / "other.png")
     Image.fromarray(encode_ids(np.random.default_rng(0).integers(0, 2**24, [50, 50]))).save(tmp_path / "whole.png")
     content = (tmp_path / "whole.png").read_bytes()
     for num_bytes in (0, 20, len(content) // 2):
         (tmp_path / "cut.png").write_bytes(content[:num_bytes])
         with pytest.raises(InputError, match=r"cut\.png: cannot be read .*; is the file whole\?"):
             read_ids(tmp_path / "cut.png")
+
+
+@pytest.mark.parametrize("position, value", [(11, 5), (11, 0), (8, 255), (12, 0), (16, 255), (25, 9), (24, 3), (28, 7)])
+def test_a_png_with_any_wrong_byte_in_its_header_is_refused_by_name(tmp_path, position, value):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    assert content[position] != value
+    content[position] = value
+    (tmp_path / "a.png").write_bytes(content)
+    with pytest.raises(
+        InputError, match=r"a\.png: (cannot be read \(.*\); is the file whole\? Write it again|PNG file)"
+    ):
+        read_ids(tmp_path / "a.png")
+
+
+def test_a_path_that_no_file_can_have_is_refused_once_by_name(tmp_path):
+    with pytest.raises(InputError, match="cannot be read .*null byte"):
+        read_ids(f"{tmp_path}/a\0b.png")
+    for path, reason in ((tmp_path / ("a" * 300), "File name too long"), (tmp_path, "Is a directory")):
+        with pytest.raises(InputError, match=rf"cannot be read \({reason}\)") as error:
+            read_ids(path)
+        assert str(error.value).count(str(path)) == 1

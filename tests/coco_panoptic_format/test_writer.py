@@ -84,6 +84,55 @@ def test_an_id_of_no_class_is_refused_and_nothing_is_written(tmp_path, wrong):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "wrong, message",
+    [
+        (MAP + 0.7, "frame: a map of float64; panoptic ids are integers"),
+        (MAP > 0, "frame: a map of bool; panoptic ids are integers"),
+        (np.zeros([0, 3], int), r"frame: a map of shape \[0, 3\]; it must be \[height, width\] and have pixels"),
+        ([], r"frame: a map of shape \[0\]"),
+        (MAP[..., None], r"frame: a map of shape \[3, 4, 1\]"),
+    ],
+)
+def test_maps_of_other_numbers_or_without_pixels_are_refused_and_nothing_is_written(tmp_path, wrong, message):
+    with pytest.raises(InputError, match=message):
+        write(tmp_path / "val.json", {"frame": wrong})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_maps_of_any_integers_are_written_alike(tmp_path):
+    write(tmp_path / "val.json", {str(kind): MAP.astype(kind) for kind in ("uint32", "uint64", "int64")})
+    for path in (tmp_path / "val").iterdir():
+        np.testing.assert_array_equal(read_ids(path), np.where(MAP == 255_000, 0, MAP + 1000))
+
+
+def test_a_second_image_of_a_name_is_refused_and_the_first_stays(tmp_path):
+    with PanopticWriter(tmp_path / "val.json", INFO) as writer:
+        writer.add(1, "a", MAP)
+        with pytest.raises(InputError, match=r"val\.json: image 2 has the name 'a' of another; give every PNG its own"):
+            writer.add(2, "a", MAP * 0)
+        writer.add(2, "b", MAP * 0)
+    images = read_annotations(tmp_path / "val.json").images
+    assert {image_id: len(image.segments) for image_id, image in images.items()} == {1: 4, 2: 1}
+    np.testing.assert_array_equal(read_ids(images[1].path), np.where(MAP == 255_000, 0, MAP + 1000))
+
+
+@pytest.mark.parametrize("name", ["{folder}/a", "../a", "b/../../a", "..", "", ".", "b//a", "./a", "b/", "a\0b"])
+def test_names_outside_the_folder_or_not_in_their_shortest_form_are_refused(tmp_path, name):
+    writer = PanopticWriter(tmp_path / "deep" / "val.json", INFO)
+    with pytest.raises(InputError, match="image 1 has the name .*; give a relative path in its shortest form"):
+        writer.add(1, name.format(folder=tmp_path), MAP)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_category_ids_may_be_an_array_and_each_stands_once(tmp_path):
+    content = write(tmp_path / "val.json", {"a": MAP}, category_ids=np.array([90, 17]))
+    assert [category["id"] for category in content["categories"]] == [90, 17]
+    for wrong, message in (([7, 7], "two classes have the category id 7"), ([], "0 category ids for 2 classes")):
+        with pytest.raises(ValueError, match=message):
+            PanopticWriter(tmp_path / "val.json", INFO, category_ids=wrong)
+
+
 def test_after_an_error_there_is_no_json_file(tmp_path):
     with pytest.raises(KeyError), PanopticWriter(tmp_path / "val.json", INFO) as writer:
         writer.add(1, "a", MAP)

@@ -1,12 +1,14 @@
 """A folder of records is checked to the last pixel, and shown."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
 
 from tfseg.data import check, datasets, tfrecord
-from tfseg.data.images import encode_jpeg, encode_png
+from tfseg.data.images import encode_jpeg, encode_panoptic, encode_png
 from tfseg.data.manifest import Manifest, Shard, Split, file_sha256
 from tfseg.errors import InputError
 from tfseg.labels import DatasetInfo, default_colors
@@ -19,16 +21,21 @@ def records(toy_folder):
     return datasets.prepare("folder", root, root.with_name("records")), root.with_name("records")
 
 
-def written_by_others(folder, class_ids, counts, size=None):
-    """A manifest with right checksums for one record of [2, 2] class ids that no converter of ours has seen."""
+def written_by_others(folder, class_ids, counts, size=None, panoptic_pngs=(None,)):
+    """A manifest with right checksums for records of [2, 2] class ids that no converter of ours has seen.
+
+    There is one for each panoptic map; all have the same class ids.
+    """
     image = encode_jpeg(np.zeros([*(size or (2, 2)), 3], np.uint8))
-    example = tfrecord.to_example(image, encode_png(np.uint8(class_ids)), height=2, width=2, filename="x.png")
-    path = folder / "train-00000-of-00001.tfrecord"
+    label = encode_png(np.uint8(class_ids))
+    path, number = folder / "train-00000-of-00001.tfrecord", len(panoptic_pngs)
     with tf.io.TFRecordWriter(str(path)) as writer:
-        writer.write(example.SerializeToString())
-    shard = Shard(path.name, 1, path.stat().st_size, file_sha256(path))
+        for panoptic_png in panoptic_pngs:
+            example = tfrecord.to_example(image, label, height=2, width=2, filename="x.png", panoptic_png=panoptic_png)
+            writer.write(example.SerializeToString())
+    shard = Shard(path.name, number, path.stat().st_size, file_sha256(path))
     info = DatasetInfo("toy", ("sky", "road"), default_colors(2))
-    return Manifest(info, {"train": Split(1, counts, 0, [1, 1], [shard])})
+    return Manifest(info, {"train": Split(number, counts, 0, [number, number], [shard])})
 
 
 def test_whole_records_pass(records):
@@ -61,6 +68,51 @@ def test_an_image_of_another_size_than_its_label_is_named(tmp_path):
     manifest = written_by_others(tmp_path, [[0, 1], [1, 1]], [1, 3], size=(2, 3))
     with pytest.raises(InputError, match=r"x\.png: image and label differ in size"):
         check.check_records(manifest, tmp_path)
+
+
+IDS = np.array([[0, 1], [1, 1]])
+UNLIKE_THE_LABEL = "the panoptic map is not a PNG of the label's size and classes"
+BAD_MAPS = {
+    "text": (b"no picture", UNLIKE_THE_LABEL),
+    "of another size": (encode_panoptic(IDS[:1], IDS[:1]), UNLIKE_THE_LABEL),
+    "of other classes": (encode_panoptic(1 - IDS, IDS), UNLIKE_THE_LABEL),
+    "an id too large": (
+        encode_panoptic(IDS, 1000 * IDS),
+        "the panoptic map has instance id 1000; ids are below the label divisor 1000",
+    ),
+}
+
+
+@pytest.mark.parametrize("panoptic_png, reason", BAD_MAPS.values(), ids=BAD_MAPS.keys())
+def test_a_panoptic_map_that_cannot_be_used_is_named(tmp_path, panoptic_png, reason):
+    sound = encode_panoptic(IDS, 999 * IDS)
+    manifest = written_by_others(tmp_path, IDS, [2, 6], panoptic_pngs=[sound, panoptic_png])
+    with pytest.raises(InputError) as caught:
+        check.check_records(manifest, tmp_path)
+    shard = tmp_path / "train-00000-of-00001.tfrecord"
+    assert str(caught.value) == f"{shard}: record 1 (x.png): {reason}; convert the data again"
+
+
+def test_sound_panoptic_maps_and_records_without_one_pass(tmp_path):
+    sound = encode_panoptic(IDS, 999 * IDS)
+    check.check_records(written_by_others(tmp_path, IDS, [2, 6], panoptic_pngs=[sound, None]), tmp_path)
+
+
+def test_pictures_are_of_train_if_it_is_there_else_of_the_first_split(records):
+    manifest, folder = records
+    assert check.split_of_pictures(manifest, folder) == "train"
+    assert check.split_of_pictures(manifest, folder, "val") == "val"
+    others = {"test": manifest.splits["val"], "val": manifest.splits["val"]}
+    assert check.split_of_pictures(dataclasses.replace(manifest, splits=others), folder) == "test"
+
+
+def test_a_split_that_is_not_there_is_refused_with_a_list_of_those_that_are(records, tmp_path):
+    manifest, folder = records
+    with pytest.raises(InputError, match=r"records: no split 'tset'; there are train, val$"):
+        check.split_of_pictures(manifest, folder, "tset")
+    with pytest.raises(InputError, match=r"records: no split 'tset'; there are train, val$"):
+        check.write_overlays(manifest, folder, "tset", tmp_path / "out", lambda image, ids, info: image)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_table_has_a_line_per_class(records):

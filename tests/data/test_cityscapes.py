@@ -142,6 +142,52 @@ def test_the_official_panoptic_files_take_the_place_of_instance_ids(
     assert instances == [[0, 1, 2, 0, 0]]
 
 
+@pytest.fixture
+def write_panoptic(save, save_segments, tmp_path):
+    """write_panoptic(segment_ids, segments, split, ending): an image, and of labels nothing but the panoptic files."""
+
+    def write_frame(segment_ids, segments, split="val", ending="_trainId.json"):
+        image = tmp_path / "leftImg8bit" / split / "aachen" / f"{FRAME}_leftImg8bit.png"
+        save(image, np.zeros([1, len(segment_ids), 3], np.uint8))
+        name = f"{FRAME}_gtFine_panoptic.png"
+        path = tmp_path / "gtFine" / f"cityscapes_panoptic_{split}{ending}"
+        save_segments(path, [(0, "road", 0)], {name: ([segment_ids], segments)})
+        return path.with_suffix("") / name
+
+    return write_frame
+
+
+@pytest.mark.parametrize("ending, road, car", [("_trainId.json", 0, 13), (".json", 7, 26)])
+def test_panoptic_files_without_any_other_labels_give_the_classes_too(
+    write_panoptic, panoptic_of, tmp_path, ending, road, car
+):
+    # Road, two cars, a group of cars, void.
+    segments = [(7, road, 0), (26005, car, 0), (26009, car, 0), (26, car, 1)]
+    for split in ("train", "val"):
+        write_panoptic([7, 26005, 26009, 26, 0], segments, split, ending)
+    assert not list(tmp_path.rglob("*_labelIds.png"))
+    splits = datasets.prepare("cityscapes", tmp_path, tmp_path / "records").splits
+    assert list(splits) == ["train", "val"] and splits["val"].num_examples == 1
+    assert (splits["train"].label_histogram[0], splits["train"].label_histogram[13]) == (1, 3)
+    label, classes, instances = panoptic_of(encoded(tmp_path))
+    assert label == classes == [[0, 13, 13, 13, 255]]
+    assert instances == [[0, 1, 2, 0, 0]]
+
+
+def test_panoptic_files_alone_that_do_not_fit_are_named(write_panoptic, save, tmp_path):
+    path = write_panoptic([7, 8], [(7, 0, 0), (8, 13, 0)])
+    image = tmp_path / "leftImg8bit" / "val" / "aachen" / f"{FRAME}_leftImg8bit.png"
+    save(image, np.zeros([1, 3, 3], np.uint8))
+    with pytest.raises(InputError, match=rf"{FRAME}_gtFine_panoptic\.png: label of 2x1 pixels for an image of 3x1"):
+        encoded(tmp_path)
+    other = save(image.with_name("bonn_000000_000001_leftImg8bit.png"), np.zeros([1, 2, 3], np.uint8))
+    assert listing(tmp_path).problems == [f"{other}: has no annotation in gtFine/cityscapes_panoptic_val*.json"]
+    other.unlink()
+    path.unlink()
+    write_panoptic([7], [(7, 0, 0)], split="train")
+    assert listing(tmp_path).problems == [f"{path}: no such file"]
+
+
 def test_a_panoptic_file_must_have_the_image_its_classes_and_known_categories(write_instances, save_segments, tmp_path):
     write_instances([7, 26005])
     path = tmp_path / "gtFine" / "cityscapes_panoptic_val_trainId.json"

@@ -62,12 +62,13 @@ def test_scenes_need_no_data_and_are_generated_once(monkeypatch, cache):
     assert datasets.open_dataset("scenes", None) == (path, manifest)
 
 
-def test_scenes_do_not_read_a_folder(tmp_path):
-    with pytest.raises(InputError, match="scenes are generated"):
-        datasets.open_dataset("scenes", str(tmp_path))
+@pytest.mark.parametrize("name", ["scenes", "crowds"])
+def test_generated_data_do_not_read_a_folder(tmp_path, name):
+    with pytest.raises(InputError, match=f"{name} are generated"):
+        datasets.open_dataset(name, str(tmp_path))
 
 
-@pytest.mark.parametrize("name", [name for name in datasets.DATASETS if name not in ("scenes", "folder")])
+@pytest.mark.parametrize("name", [name for name in datasets.DATASETS if name not in ("scenes", "crowds", "folder")])
 def test_missing_data_names_the_flag_and_the_download_page(name):
     dataset = datasets.DATASETS[name]
     url = dataset.info.url if dataset.info else dataset.url

@@ -101,7 +101,7 @@ def test_semantic_training_is_the_same_with_and_without_them_and_reads_no_map(tm
     for bare, full in zip(
         crops(files, STREET, data, 4), crops(files, STREET, data, 4, with_instances=True), strict=True
     ):
-        assert set(full) - set(bare) == {"instance"}
+        assert set(full) - set(bare) == {"instance", "source_label", "source_instance", "geometry"}
         np.testing.assert_array_equal(bare["image"], full["image"])
         np.testing.assert_array_equal(bare["label"], full["label"])
     files = write(tmp_path, (label, b"damaged"))

@@ -145,6 +145,14 @@ def test_an_image_without_annotation_is_a_problem(root, write, save):
     assert problem.endswith("b.jpg: has no annotation in " + str(root / "training" / "panoptic" / "panoptic_2018.json"))
 
 
+BAD_COLORS = ([1], [999, 0, 0], [0, -1, 0], [0, 0, 0.5], [1, 2, 3, 4], "red", ["1", "2", "3"])
+
+
+def label_of(color):
+    """An entry of a config file."""
+    return {"name": "a", "color": color, "evaluate": True, "instances": False}
+
+
 @pytest.mark.parametrize(
     "content, reason",
     [
@@ -155,13 +163,17 @@ def test_an_image_without_annotation_is_a_problem(root, write, save):
             '{"labels": [{"name": "a", "color": [1, 2, 3], "evaluate": false, "instances": true}]}',
             "no label is evaluated",
         ),
+        *((json.dumps({"labels": [label_of(color)]}), "not three whole numbers from 0 to 255") for color in BAD_COLORS),
+        (json.dumps({"labels": [label_of(7)]}), "not iterable"),
+        pytest.param('{"labels": ' + "[" * 100_000, "too deeply nested", id="nested"),
     ],
 )
 def test_a_bad_config_is_named(root, content, reason):
     root.mkdir()
     (root / "config.json").write_text(content)
-    with pytest.raises(InputError, match=rf"config\.json: .*{reason}"):
+    with pytest.raises(InputError, match=rf"config\.json: .*{reason}") as caught:
         mapillary.list_examples(root, ConvertOptions())
+    assert "\n" not in str(caught.value)
 
 
 def test_the_version_that_is_missing_is_named(root, write):

@@ -135,6 +135,8 @@ BAD = {
     "another size": (png([[0] * 4]), r"label of 4x1 pixels for an image of 5x1"),
     "a number too many": (png(np.full([1, 5, 3], (13, 3, 232))), r"instance 1000 does not fit the label divisor 1000"),
     "no label": ({}, r"label is missing"),
+    "no label of the raw format": ({"image__segmentation__class__format": b"raw"}, r"label is missing"),
+    "an empty label of the raw format": (raw([]), r"label is missing"),
     "no picture": ({"image__segmentation__class__encoded": b"x"}, r"label: is not an image of a known format"),
     "half a pair": (
         {"image__panoptic__category_mask": masks([[0] * 5], [[0]])["image__panoptic__category_mask"]},

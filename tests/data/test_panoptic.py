@@ -1,14 +1,17 @@
 """Instance ids of panoptic maps, as evaluation reads them."""
 
+import dataclasses
 import functools
+import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfseg.data import pipeline, scene_examples, scenes
+from tfseg.data import pipeline, scene_examples, scenes, targets
 from tfseg.data.images import encode_panoptic, encode_png
 from tfseg.data.tfrecord import to_example, write_split
+from tfseg.errors import InputError
 from tfseg.labels import DatasetInfo, default_colors
 
 INFO = DatasetInfo("toy", ("sky", "road", "car"), default_colors(3), thing_ids=frozenset({2}))
@@ -82,6 +85,50 @@ def test_an_unusable_map_stops_reading_and_is_located_but_hinders_nobody_who_doe
     assert found.endswith("record 1 (1.png): the panoptic map is not a PNG of the label's size and classes")
     assert pipeline.locate_unusable(files, needs_labels=True) is None
     assert len(list(pipeline.eval_examples(files, INFO))) == 2
+
+
+def train(files):
+    """One training example with its instances."""
+    data = types.SimpleNamespace(
+        crop_size=(2, 4), min_scale=1.0, max_scale=1.0, flip=False, color_jitter=0.0, rotation=0.0, shuffle_buffer=1
+    )
+    batches = pipeline.train_batches(
+        files,
+        INFO,
+        data,
+        batch_size=1,
+        seed=0,
+        num_examples=1,
+        make_targets=targets.semantic,
+        with_instances=True,
+    )
+    return next(batches.as_numpy_iterator())
+
+
+@pytest.mark.parametrize("run, needs_labels", [(read, False), (train, True)])
+def test_an_instance_id_that_does_not_fit_the_divisor_stops_reading_and_is_named(tmp_path, run, needs_labels):
+    files = write(tmp_path, [encode_panoptic(LABEL, np.where(INSTANCES == 700, 999, INSTANCES))])
+    run(files)
+    files = write(tmp_path, [encode_panoptic(LABEL, np.where(INSTANCES == 700, 1000, INSTANCES))])
+    reason = "the panoptic map has instance id 1000; ids are below the label divisor 1000"
+    with (
+        pytest.raises(InputError) as caught,
+        pipeline.damage_named(files, needs_labels, with_instances=needs_labels),
+    ):
+        run(files)
+    assert str(caught.value) == f"{files[0]}: record 0 (0.png): {reason}; convert the data again"
+    assert len(list(pipeline.eval_examples(files, INFO))) == 1
+
+
+def test_the_divisor_is_that_of_the_data_set_and_ignored_pixels_may_have_any_id(tmp_path):
+    files = write(tmp_path, [encode_panoptic(LABEL, INSTANCES + 2000 * (LABEL == 255))])
+    assert read(files)[0]["instance"].max() == 2000
+    narrow = dataclasses.replace(INFO, label_divisor=700)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"(?s)instance ids.*0\.png"):
+        list(pipeline.eval_examples(files, narrow, with_instances=True))
+    assert pipeline.locate_unusable(files, needs_labels=False) is None
+    found = pipeline.locate_unusable(files, needs_labels=False, label_divisor=700)
+    assert found.endswith("the panoptic map has instance id 700; ids are below the label divisor 700")
 
 
 ENCODE_SCENE = functools.partial(scene_examples.encode_frame, scenes.generate)

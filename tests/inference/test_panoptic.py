@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfseg.coco_panoptic_format.annotations import read_annotations
 from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.views import View
 from tfseg.labels import DatasetInfo
+from tfseg.metrics.panoptic_folders import score_folders
 from tfseg.postprocess.keypoint_graphs import GRAPHS
 from tfseg.postprocess.synthetic import perfect_maps
 from tfseg.training.panoptic_evaluation import evaluate_panoptic, panoptic_label, with_components, with_one_segment
@@ -31,7 +33,7 @@ class Perfect(tf.keras.Model):
 
     def __init__(self):
         super().__init__()
-        self.config = types.SimpleNamespace(graph="star", radius=RADIUS)
+        self.config = types.SimpleNamespace(graph="star", radius=RADIUS, peak_threshold=0.02, instance_score_min=0.1)
         maps = perfect_maps(panoptic_ids(), GRAPHS["star"], 4, RADIUS)
         class_ids = panoptic_ids()[::4, ::4] // 1000
         canvas = 20.0 * np.eye(2, dtype=np.float32)[class_ids] - 10
@@ -76,15 +78,19 @@ def test_baselines_merge_what_belongs_apart():
     assert sorted(set(ids.ravel().tolist())) == [0, 1001, 1002, 1003, 255_000]
 
 
-def test_the_network_is_scored_beside_its_class_map_alone():
+@pytest.fixture
+def example():
     label = panoptic_ids()
-    example = {
+    return {
         "image": tf.zeros([1, *SIZE, 3], tf.uint8),
         "label": tf.constant(label // 1000, tf.int32)[tf.newaxis],
         "instance": tf.constant(label % 1000, tf.int32)[tf.newaxis],
         "has_instances": tf.constant([True]),
         "filename": tf.constant(["a.png"]),
     }
+
+
+def test_the_network_is_scored_beside_its_class_map_alone(example):
     scores = evaluate_panoptic(Perfect(), [example], INFO, num_examples=1)
     assert scores["quality"]["things"]["rq"] == 1
     # Of three balls, two touch: one component is right, the other is no ball's by more than half. TP 1, FP 1, FN 2.
@@ -93,3 +99,13 @@ def test_the_network_is_scored_beside_its_class_map_alone():
     assert scores["one_segment"]["things"]["rq"] == 0
     assert scores["covering"]["things"]["pc"] > 0.6
     assert scores["milliseconds_fusion"] > 0
+
+
+def test_labels_and_predictions_are_written_in_cocos_format_and_score_the_same(example, tmp_path):
+    scores = evaluate_panoptic(Perfect(), [example], INFO, num_examples=1, output_dir=tmp_path)
+    names = ("labels.json", "labels/a.png", "predictions.json", "predictions/a.png")
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()} == set(names)
+    labels = read_annotations(tmp_path / "labels.json")
+    found = score_folders(labels, read_annotations(tmp_path / "predictions.json", labels), num_workers=1)
+    assert found["panoptic_quality"]["all"] == pytest.approx(scores["quality"]["all"])
+    assert found["num_images"] == 1

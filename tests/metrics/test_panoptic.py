@@ -1,6 +1,7 @@
 """The scoring command: what it prints and writes, and how it says what is wrong."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -60,7 +61,7 @@ def test_the_command_prints_tables_and_writes_all_scores(folders, tmp_path):
     assert tables[4] == "| All     | 82.13 | 82.13 | 100.00 |       3 | 82.13 |         82.13 |       3 |"
     assert "| cat      | 77.50 | 77.50 | 100.00 | 77.50 |         77.50 |  2 |  0 |  0 |" in tables
     assert "mean PQ is not mean SQ * mean RQ" in tables[-1]
-    assert "1 predictions are not scored" in done.stderr
+    assert re.search(r"1 predictions are not scored: .*label/scenes\.json does not have .*; add their", done.stderr)
     written = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert written["panoptic_quality"]["all"]["pq"] == pytest.approx(0.821296, abs=1e-6)
     assert written["label"] == str(folders[0] / "scenes.json")
@@ -73,6 +74,54 @@ def test_an_error_is_one_line_and_exit_code_2(folders):
     assert "first.png: no such file" in done.stderr and "Traceback" not in done.stderr
     done = run(f"--gt={folders[0]}")
     assert done.returncode == 2 and done.stderr.startswith("error: --pred is missing: a JSON file")
+
+
+def refused(output, *words):
+    """What the command says to this --output; it must not have scored, nor changed a file."""
+    done = run(*words, f"--output={output}")
+    assert (done.returncode, done.stdout) == (2, "") and "score:" not in done.stderr
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_an_output_that_would_overwrite_what_is_scored_is_refused_before_scoring(folders, tmp_path):
+    words = [f"--gt={folders[0]}", f"--pred={folders[1]}/scenes.json"]
+    (tmp_path / "link.json").symlink_to(folders[1] / "scenes.json")
+    before = [path.read_bytes() for path in sorted(tmp_path.rglob("*.json"))]
+    assert "scenes.json: the file of --gt, which scores would" in refused(folders[0] / "scenes.json", *words)
+    assert "link.json: the file of --pred, which scores would" in refused(tmp_path / "link.json", *words)
+    assert [path.read_bytes() for path in sorted(tmp_path.rglob("*.json"))] == before
+
+
+def test_an_output_that_no_file_can_become_is_refused(folders, tmp_path):
+    inputs = {"gt": str(folders[0] / "scenes.json"), "pred": str(folders[1] / "scenes.json")}
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    for path, message in (
+        (tmp_path, r": a folder; name a file in it, e\.g\. .*/scores\.json"),
+        (folders[0] / "scenes.json" / "new" / "x.json", r": .*scenes\.json is no folder; name a file in a folder"),
+        (tmp_path / "dangling" / "x.json", r": .*dangling is no folder"),
+    ):
+        with pytest.raises(InputError, match=f"--output={path}{message}"):
+            panoptic.check_output(str(path), inputs)
+    for path in (tmp_path / "new" / "folder" / "x.json", folders[0] / "other.json", folders[1] / "scenes" / "x.json"):
+        panoptic.check_output(str(path), inputs)
+    assert "a folder; name a file" in refused(tmp_path, f"--gt={folders[0]}", f"--pred={folders[1]}")
+
+
+def test_predictions_of_other_images_are_one_line(folders):
+    other_image(folders[1])
+    done = run(f"--gt={folders[0]}", f"--pred={folders[1]}")
+    (line,) = done.stderr.splitlines()
+    assert done.returncode == 2 and line.endswith("predict these images too, or score with the labels of your images")
+
+
+@pytest.mark.parametrize("label_id, other_id, kinds", [(0, "0", ("numbers", "text")), ("7", 7, ("text", "numbers"))])
+def test_image_ids_that_differ_only_in_type_are_said_to(folders, label_id, other_id, kinds):
+    for folder, image_id in zip(folders, (label_id, other_id), strict=True):
+        edit(folder, lambda content, image_id=image_id: content["annotations"][0].update(image_id=image_id))
+    message = rf"it has {other_id!r}: write image ids as {kinds[0]}, as in the labels, not as {kinds[1]}"
+    with pytest.raises(InputError, match=f"no annotation of image {label_id!r}, .*; {message}"):
+        scored(folders)
 
 
 def test_a_class_that_is_not_counted_has_dashes(folders):
@@ -122,9 +171,9 @@ def other_image(folder):
 
 WRONG = {
     other_size: r"first\.png: 3x4 pixels, but .*label/scenes/first\.png has 6x4 \(width x height\)",
-    unknown_in_png: r"first\.png: segment ids 7, 264 not in the segments_info of image 'first'",
-    missing_in_png: r"first\.png: segment id 99 not in the PNG, but in the segments_info of image 'first'",
-    other_image: r"prediction/scenes\.json: no annotation of image 'first', which .* has \(1 of 1 images\)",
+    unknown_in_png: r"first\.png: segment ids 7, 264 not in the segments_info of image 'first' in .*/scenes\.json; add",
+    missing_in_png: r"tion/scenes\.json and .*first\.png: segment id 99 not in the PNG, but in .* 'first'; delete the",
+    other_image: r"prediction/scenes\.json: no annotation of image 'first', which .* has \(1 of 1 images\); predict",
 }
 
 

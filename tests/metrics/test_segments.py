@@ -45,5 +45,14 @@ def test_a_run_does_not_go_on_where_only_the_other_map_changes():
     assert counted(label, prediction) == {(1, 2): 7, (1, 3): 3}
 
 
+@pytest.mark.filterwarnings("error::DeprecationWarning")
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32, np.uint64])
+def test_unsigned_maps_are_counted_without_a_warning(dtype):
+    label = np.array([[0, 200, 200], [3, 3, 3]], dtype)
+    assert counted(label, label) == {(0, 0): 1, (200, 200): 2, (3, 3): 3}
+    assert counted(label // 100, label // 100) == {(0, 0): 4, (2, 2): 2}
+    assert counted(label[:0], label[:0]) == {}
+
+
 def test_an_image_without_pixels_has_no_pairs():
     assert counted(np.zeros([0, 4], int), np.zeros([0, 4], int)) == {}

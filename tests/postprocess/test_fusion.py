@@ -216,3 +216,16 @@ def test_what_does_not_go_together_is_one_clear_line(arguments, message):
 def test_the_fusion_runs_without_tensorflow():
     code = "import sys, tfseg.postprocess.benchmark; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_logits_that_are_not_finite_are_refused():
+    maps = perfect_maps(background((33, 33)), GRAPHS["star"], 4)
+    logits = np.zeros([9, 9, 3], np.float32)
+    logits[4, 4, 1] = np.nan
+    with pytest.raises(InputError, match="semantic holds logits that are not finite"):
+        fuse(logits, maps, THING_IDS, LABEL_DIVISOR, size=(33, 33))
+
+
+def test_a_stride_is_a_whole_number_of_any_type():
+    maps = dataclasses.replace(perfect_maps(background((33, 33)), GRAPHS["star"], 4), stride=4.0)
+    assert fuse(np.zeros([33, 33], np.uint8), maps, THING_IDS, LABEL_DIVISOR).panoptic_ids.shape == (33, 33)

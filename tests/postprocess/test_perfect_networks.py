@@ -94,14 +94,15 @@ def test_hundreds_of_instances_are_found_at_stride_4(count):
     assert len(prediction.instances) == count
 
 
-@pytest.mark.parametrize(("count", "things", "everything"), [(50, 0.95, 0.97), (98, 0.93, 0.95)])
-def test_of_overlapping_instances_only_borders_are_lost(count, things, everything):
-    panoptic_ids = ellipses((721, 721), count, (20, 120), seed=2, gap=None)
+@pytest.mark.parametrize(("count", "seed"), [(50, 2), (98, 0), (98, 1), (98, 2), (98, 11)])
+def test_of_overlapping_instances_only_borders_are_lost(count, seed):
+    panoptic_ids = ellipses((721, 721), count, (20, 120), seed, gap=None)
     prediction = fused(panoptic_ids)
     scores = things_and_all(panoptic_ids, prediction)
-    assert scores[0] >= things
-    assert scores[1] >= everything
-    assert len(prediction.instances) == num_instances(panoptic_ids)
+    assert scores[0] >= 0.95
+    assert scores[1] >= 0.97
+    # What shows so little that no cell lies on it is part of a neighbour.
+    assert len(prediction.instances) == num_instances(panoptic_ids[::4, ::4])
 
 
 @pytest.mark.slow
@@ -128,6 +129,16 @@ def test_errors_of_8_pixels_are_borne_because_scores_are_smoothed():
     rough = fused(panoptic_ids, noise=8, config=FusionConfig(smooth_sigma=0.0, peak_threshold=0.01))
     assert things_and_all(panoptic_ids, rough)[0] < 0.5
     assert len(rough.instances) > 146
+
+
+def test_things_that_lie_between_all_cells_are_told_apart_by_their_keypoints():
+    panoptic_ids = background((129, 129))
+    for index, (top, left) in enumerate(((21, 21), (21, 85), (77, 53))):
+        panoptic_ids[top : top + 2, left : left + 2] = thing_id(index)
+    assert not (panoptic_ids[::4, ::4] >= NUM_STUFF * LABEL_DIVISOR).any()
+    prediction = fused(panoptic_ids)
+    assert things_and_all(panoptic_ids, prediction) == (1, 1)
+    assert len(prediction.instances) == 3
 
 
 def row_of_squares(side):

@@ -16,6 +16,7 @@ from tfseg.export.manifest import FORMAT
 from tfseg.labels import DatasetInfo, default_colors
 from tfseg.models.deeperlab import DeeperLabConfig
 from tfseg.postprocess import instance_maps
+from tfseg.postprocess.fusion_config import network_fields
 from tfseg.predictor import Predictor
 from tfseg.predictors.saved_model import SavedModelEngine
 from tfseg.predictors.tflite import TFLiteEngine
@@ -29,6 +30,8 @@ CONFIG = DeeperLabConfig(
     low_level_width=3,
     atrous_rates=(1, 2),
     radius=9.0,
+    peak_threshold=0.01,
+    instance_score_min=0.05,
 )
 SIZE, OTHER = (65, 97), (50, 83)
 NAMES = ("semantic_logits", *instance_maps.NAMES)
@@ -51,8 +54,7 @@ def description(kind, **changed):
         "stride": 4,
         "kind": kind,
         "precision": "fp32",
-        "graph": CONFIG.graph,
-        "radius": CONFIG.radius,
+        "fusion": network_fields(CONFIG),
     } | changed
 
 
@@ -140,7 +142,7 @@ found = fuse(
     thing_ids={1, 2},
     label_divisor=1000,
     size=(65, 97),
-    config=FusionConfig.of_network("star", 9.0),
+    config=FusionConfig.of_network("star", 9.0, peak_threshold=0.01, instance_score_min=0.05),
 )
 np.save(sys.argv[2], found.panoptic_ids)
 """
@@ -168,21 +170,22 @@ def test_a_saved_model_of_one_size_finds_instances_in_resized_images(network, tm
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"graph": "triangle"}, "graph is 'triangle'"),
-        ({"radius": -3}, "radius -3"),
-        ({"radius": True}, "radius True"),
+        ({"graph": "triangle"}, "fusion graph is 'triangle'"),
+        ({"radius": -3}, "fusion radius is -3"),
+        ({"radius": True}, "radius is True"),
+        ({"peak_threshold": "low"}, "peak_threshold is 'low'"),
     ],
 )
 def test_a_damaged_description_is_one_line(content, tmp_path, changed, message):
     path = tmp_path / "toy.tflite"
-    path.write_bytes(metadata.with_metadata(content, description("panoptic", **changed)))
+    path.write_bytes(metadata.with_metadata(content, description("panoptic", fusion=network_fields(CONFIG) | changed)))
     with pytest.raises(InputError, match=message):
         TFLiteEngine(path, trust=True)
 
 
 def test_a_file_that_does_not_say_how_instances_are_found_is_refused(content, tmp_path):
     values = description("panoptic")
-    del values["graph"], values["radius"]
+    del values["fusion"]
     (tmp_path / "toy.tflite").write_bytes(metadata.with_metadata(content, values))
     with pytest.raises(InputError, match="does not say how its instances are found"):
         TFLiteEngine(tmp_path / "toy.tflite", trust=True)

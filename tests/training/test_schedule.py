@@ -64,6 +64,12 @@ def test_only_kernels_decay(name):
     np.testing.assert_allclose(history, [[0.95] * 3 + [1.0] * 4], rtol=1e-6)
 
 
+def test_depthwise_kernels_may_be_left_out_of_the_decay():
+    config = constant_rate(optimizer="sgd", weight_decay=0.5, decay_depthwise=False)
+    history = updated(build_optimizer(config, "off"), [0.0], ("kernel", "block/depthwise/conv/depthwise_kernel"))
+    np.testing.assert_allclose(history, [[0.95, 1.0]], rtol=1e-6)
+
+
 def test_no_decay_is_asked_for_and_none_happens():
     for name in ("sgd", "adamw"):
         assert updated(build_optimizer(constant_rate(optimizer=name), "off"), [0.0]) == [[1.0]]

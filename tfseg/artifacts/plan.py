@@ -9,6 +9,7 @@ from tfseg import architectures
 from tfseg.errors import InputError
 from tfseg.export.conversion import PRECISIONS
 from tfseg.export.manifest import FORMAT
+from tfseg.postprocess.fusion_config import network_fields
 from tfseg.training.deeplab_file import load_model
 
 FORMATS = {"savedmodel": "fp32", "tflite": "fp32"} | {f"tflite_{p}": p for p in PRECISIONS[1:]} | {"onnx": "fp32"}
@@ -138,8 +139,8 @@ class Export:
     def description(self, planned) -> dict:
         """What every file says about itself."""
         has_any_size = planned.kind == "resizable" or (planned.kind == "savedmodel" and self.options.size is None)
-        graph = {"graph": self.config.model.graph, "radius": self.config.model.radius} if self.is_panoptic else {}
-        return graph | {
+        fusion = {"fusion": network_fields(self.config.model)} if self.is_panoptic else {}
+        return fusion | {
             "format": FORMAT,
             "name": self.name,
             "classes": self.info.to_dict(),

@@ -1,17 +1,19 @@
 """What a JSON file says of the segment ids in its PNGs."""
 
 import dataclasses
-import json
 import os
+import reprlib
 from pathlib import Path
 
 import numpy as np
 
+from tfseg.coco_panoptic_format.json_file import color_of, entries_of, json_file, read_content, truth, whole_number
 from tfseg.coco_panoptic_format.segment_ids import NUM_IDS, VOID_ID, read_ids
 from tfseg.errors import InputError
 from tfseg.labels import DatasetInfo, default_colors, to_panoptic
 
 MAX_LISTED = 3
+MAX_LISTED_CATEGORIES = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,11 +27,12 @@ class Segment:
 
 @dataclasses.dataclass(frozen=True)
 class AnnotatedImage:
-    """An annotation: whose it is, the path of its PNG, and its segments in the order of the JSON file."""
+    """An annotation: whose it is, the path of its PNG, its segments in the order of the JSON file, the path of that."""
 
     image_id: int | str
     path: str
     segments: tuple[Segment, ...]
+    json_path: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,22 +61,23 @@ def read_annotations(path, labels: Annotations | None = None) -> Annotations:
     Raises:
       InputError: naming the file, and the entry that is wrong in it.
     """
-    path = _json_file(Path(path))
-    content = _read_json(path)
+    path = json_file(Path(path))
+    content = read_content(path)
     if labels is None:
-        info, category_ids = _categories(_entries(content, "categories", path), path)
+        info, category_ids = _categories(entries_of(content, "categories", path), path)
     else:
         info, category_ids = labels.info, labels.category_ids
     same_name = path.with_suffix("")
     folder = same_name if same_name.is_dir() else path.parent
     class_ids = {category_id: class_id for class_id, category_id in enumerate(category_ids)}
     images = {}
-    for index, entry in enumerate(_entries(content, "annotations", path)):
+    for index, entry in enumerate(entries_of(content, "annotations", path)):
         try:
-            image = _annotated_image(entry, folder, class_ids)
+            image = _annotated_image(entry, path, folder, class_ids)
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"{path}: annotation {index} is not in COCO's panoptic format ({_reason(error)})"
+                f"{path}: annotation {index} is not in COCO's panoptic format ({_reason(error)}); it needs image_id, "
+                "file_name and segments_info, a list of id and category_id"
             ) from None
         if image.image_id in images:
             raise InputError(f"{path}: two annotations of image {image.image_id!r}; delete one")
@@ -97,12 +101,15 @@ def segment_meanings(image: AnnotatedImage, present_ids) -> tuple[np.ndarray, np
     present = [int(segment_id) for segment_id in present_ids]
     unknown = [segment_id for segment_id in present if segment_id not in class_ids and segment_id != VOID_ID]
     if unknown:
-        raise InputError(f"{image.path}: {_listed(unknown)} not in the segments_info of image {image.image_id!r}")
+        raise InputError(
+            f"{image.path}: {_segments(unknown)} not in the segments_info of image {image.image_id!r} in "
+            f"{image.json_path}; add what is missing there, or make these pixels {VOID_ID} (void)"
+        )
     missing = class_ids.keys() - set(present)
     if missing:
         raise InputError(
-            f"{image.path}: {_listed(sorted(missing))} not in the PNG, but in the segments_info of image "
-            f"{image.image_id!r}"
+            f"{image.json_path} and {image.path}: {_segments(sorted(missing))} not in the PNG, but in the "
+            f"segments_info of image {image.image_id!r}; delete the entries, or write the PNG again"
         )
     numbers = [crowd_numbers.get(segment_id, 0) for segment_id in present]
     return np.array([class_ids.get(segment_id, -1) for segment_id in present], np.int64), np.array(numbers, np.int64)
@@ -144,81 +151,65 @@ def panoptic_ids(image: AnnotatedImage, info: DatasetInfo, is_crowd_ignored: boo
     return panoptic_of[segment_ids]
 
 
-def _json_file(path):
-    if not path.is_dir():
-        return path
-    files = sorted(path.glob("*.json"))
-    if len(files) != 1:
-        found = f"{len(files)} .json files" if files else "no .json file"
-        raise InputError(f"{path}: {found} in this folder; name the one of the annotations")
-    return files[0]
-
-
-def _read_json(path):
-    try:
-        content = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file or folder; name a JSON file in COCO's panoptic format") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:
-        raise InputError(f"{path}: damaged JSON ({error})") from None
-    if not isinstance(content, dict):
-        raise InputError(f"{path}: a JSON {type(content).__name__}, not an object with annotations")
-    return content
-
-
-def _entries(content, key, path):
-    entries = content.get(key)
-    if not isinstance(entries, list) or not entries:
-        raise InputError(f"{path}: no {key}; it must have a list of them that is not empty")
-    return entries
-
-
 def _categories(entries, path):
     try:
         names = tuple(str(entry["name"]) for entry in entries)
-        category_ids = tuple(int(entry["id"]) for entry in entries)
-        thing_ids = frozenset(class_id for class_id, entry in enumerate(entries) if entry["isthing"])
-        colors = [tuple(entry.get("color", ())) for entry in entries]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        category_ids = tuple(whole_number(entry["id"], "id") for entry in entries)
+        thing_ids = frozenset(index for index, entry in enumerate(entries) if truth(entry["isthing"], "isthing"))
+        colors = [color_of(entry["color"]) if "color" in entry else None for entry in entries]
+    except (KeyError, TypeError) as error:
         raise InputError(f"{path}: categories need id, name and isthing ({_reason(error)})") from None
+    except ValueError as error:
+        raise InputError(f"{path}: a category has {error}; correct it") from None
     for what, values in (("id", category_ids), ("name", names)):
         repeated = [value for value in values if values.count(value) > 1]
         if repeated:
-            raise InputError(f"{path}: two categories have the {what} {repeated[0]!r}")
-    colors = tuple(colors) if all(colors) else default_colors(len(names))
+            raise InputError(f"{path}: two categories have the {what} {repeated[0]!r}; rename or delete one")
+    colors = default_colors(len(names)) if None in colors else tuple(colors)
     try:
         return DatasetInfo(os.path.basename(path), names, colors, thing_ids), category_ids
     except ValueError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def _annotated_image(entry, folder, class_ids):
+def _annotated_image(entry, json_path, folder, class_ids):
     image_id, file_name = entry["image_id"], entry["file_name"]
-    path = str(folder / file_name)
-    segments, seen = [], set()
-    for segment in entry["segments_info"]:
-        segment_id, category_id = segment["id"], segment["category_id"]
-        if not isinstance(segment_id, int) or not VOID_ID < segment_id < NUM_IDS or segment_id in seen:
+    if type(image_id) not in (int, str):
+        raise InputError(f"{json_path}: the image_id {reprlib.repr(image_id)}; it is a whole number or text")
+    if not isinstance(file_name, str) or not file_name or "\0" in file_name:
+        raise InputError(
+            f"{json_path}: image {image_id!r} has the file_name {reprlib.repr(file_name)}; it is the name of a PNG"
+        )
+    if not isinstance(entry["segments_info"], list):
+        raise TypeError("segments_info is no list")
+    segments = {}
+    for values in entry["segments_info"]:
+        segment_id, category_id = values["id"], values["category_id"]
+        if type(segment_id) is not int or not VOID_ID < segment_id < NUM_IDS or segment_id in segments:
             raise InputError(
-                f"{path}: segment id {segment_id!r} of image {image_id!r}; ids are whole numbers from 1 to "
-                f"{NUM_IDS - 1}, each once"
+                f"{json_path}: segment id {reprlib.repr(segment_id)} of image {image_id!r}; ids are whole numbers from "
+                f"1 to {NUM_IDS - 1}, each once"
             )
-        if category_id not in class_ids:
+        if type(category_id) is not int or category_id not in class_ids:
             raise InputError(
-                f"{path}: segment {segment_id} of image {image_id!r} has the unknown category_id {category_id!r}"
+                f"{json_path}: the category ids are {_listed(list(class_ids), MAX_LISTED_CATEGORIES)}; {file_name}: "
+                f"segment {segment_id} of image {image_id!r} has the unknown category_id {reprlib.repr(category_id)}"
             )
-        seen.add(segment_id)
-        segments.append(Segment(segment_id, class_ids[category_id], bool(segment.get("iscrowd", 0))))
-    hash(image_id)  # TypeError for a list or an object
-    return AnnotatedImage(image_id, path, tuple(segments))
+        try:
+            is_crowd = truth(values.get("iscrowd", 0), "iscrowd")
+        except ValueError as error:
+            raise InputError(f"{json_path}: segment {segment_id} of image {image_id!r} has {error}") from None
+        segments[segment_id] = Segment(segment_id, class_ids[category_id], is_crowd)
+    return AnnotatedImage(image_id, str(folder / file_name), tuple(segments.values()), str(json_path))
 
 
-def _listed(segment_ids):
-    shown = ", ".join(map(str, segment_ids[:MAX_LISTED]))
-    more = f" and {len(segment_ids) - MAX_LISTED} more" if len(segment_ids) > MAX_LISTED else ""
-    return f"segment {'ids' if len(segment_ids) > 1 else 'id'} {shown}{more}"
+def _listed(values, limit=MAX_LISTED):
+    shown = ", ".join(map(str, values[:limit]))
+    return shown + (f" and {len(values) - limit} more" if len(values) > limit else "")
+
+
+def _segments(segment_ids):
+    return f"segment {'ids' if len(segment_ids) > 1 else 'id'} {_listed(segment_ids)}"
 
 
 def _reason(error):

@@ -1,7 +1,7 @@
 """Segment ids as colours of a PNG."""
 
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from tfseg.errors import InputError
 
@@ -14,12 +14,17 @@ def read_ids(path) -> np.ndarray:
     try:
         with Image.open(path) as image:
             if image.format != "PNG" or image.mode != "RGB":
-                raise InputError(f"{path}: {image.format} file of mode {image.mode}; segment ids are in an RGB PNG")
+                raise InputError(
+                    f"{path}: {image.format} file of mode {image.mode}; a panoptic PNG is RGB: id = R + 256 G + "
+                    "65536 B; write it again"
+                )
             return decode_ids(np.asarray(image))
+    except (InputError, MemoryError):
+        raise
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file, but an annotation names it") from None
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: cannot be read ({error}); is the file whole?") from None
+        raise InputError(f"{path}: no such file, but an annotation names it; put it there") from None
+    except Exception as error:  # PIL's decoders raise OSError, SyntaxError, ValueError, struct.error and others
+        raise InputError(f"{path}: cannot be read ({_reason(error)}); is the file whole? Write it again") from error
 
 
 def decode_ids(colors) -> np.ndarray:
@@ -33,3 +38,9 @@ def encode_ids(segment_ids) -> np.ndarray:
     """[height, width, 3] uint8 colours of [height, width] integers from 0 to 256**3 - 1; inverse of `decode_ids`."""
     bytes_of_ids = np.ascontiguousarray(segment_ids, "<i4").view(np.uint8)
     return bytes_of_ids.reshape([*np.shape(segment_ids), 4])[..., :3]
+
+
+def _reason(error):
+    if isinstance(error, UnidentifiedImageError):
+        return "not an image of a known format"
+    return getattr(error, "strerror", None) or error  # a message of the system repeats the path

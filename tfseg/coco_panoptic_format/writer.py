@@ -5,7 +5,7 @@ import io
 import json
 import operator
 import os
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
@@ -28,10 +28,11 @@ class PanopticWriter:
     Args:
       json_path: its folders are made.
       info: what class ids mean.
-      category_ids: class id -> category id of the data set; None: class ids are category ids.
+      category_ids: class id -> category id of the data set, each once; None: class ids are category ids.
       has_crowds: the maps are labels, where instance 0 of a thing is a crowd; else it is a segment like any other.
     Raises:
       InputError: classes and divisor for which 24 bits are too few; another ending than .json.
+      ValueError: category ids that are not one for each class, or repeat.
     """
 
     def __init__(self, json_path, info: DatasetInfo, category_ids=None, has_crowds: bool = False):
@@ -43,10 +44,14 @@ class PanopticWriter:
         if Path(json_path).suffix != ".json":
             raise InputError(f"{json_path}: a JSON file with the ending .json; the folder of its PNGs has none")
         self.json_path, self.info, self.has_crowds = Path(json_path), info, has_crowds
-        self.category_ids = [int(each) for each in category_ids or range(info.num_classes)]
+        category_ids = range(info.num_classes) if category_ids is None else category_ids
+        self.category_ids = [operator.index(each) for each in category_ids]
         if len(self.category_ids) != info.num_classes:
             raise ValueError(f"{len(self.category_ids)} category ids for {info.num_classes} classes")
-        self._images, self._annotations = {}, []
+        repeated = [each for each in self.category_ids if self.category_ids.count(each) > 1]
+        if repeated:
+            raise ValueError(f"two classes have the category id {repeated[0]}; give every class its own")
+        self._images, self._annotations, self._names = {}, [], set()
 
     def __enter__(self):
         return self
@@ -60,19 +65,22 @@ class PanopticWriter:
 
         Args:
           image_id: a whole number or text.
-          name: of the PNG, without .png; may have folders.
+          name: of the PNG, without .png; may have folders, which are below that of the PNGs.
           panoptic_ids: [height, width] integers, class id * label_divisor + instance id; the ignored class is void.
         Raises:
-          InputError: an id of no class, an image that was added before.
+          InputError: an id of no class, a map without pixels or of other numbers, an image or a name that was added
+            before, a name of a place outside the folder.
           RunError: the file cannot be written.
         """
-        image_id = image_id if isinstance(image_id, str) else operator.index(image_id)
+        image_id = image_id if isinstance(image_id, str) else int(operator.index(image_id))
         if image_id in self._images:
-            raise InputError(f"{self.json_path}: image {image_id!r} is added twice")
-        segment_ids = self._segment_ids(np.asarray(panoptic_ids, np.int64), name)
+            raise InputError(f"{self.json_path}: image {image_id!r} is added twice; give every image an id of its own")
+        self._check_name(name, image_id)
+        segment_ids = self._segment_ids(_integers(panoptic_ids, name), name)
         buffer = io.BytesIO()
         Image.fromarray(encode_ids(segment_ids)).save(buffer, "PNG")
         write_whole(self.json_path.with_suffix("") / f"{name}.png", buffer.getvalue())
+        self._names.add(name)
         height, width = segment_ids.shape
         self._images[image_id] = {"id": image_id, "file_name": f"{name}.png", "height": height, "width": width}
         self._annotations.append(
@@ -95,6 +103,18 @@ class PanopticWriter:
         }
         write_whole(self.json_path, (json.dumps(content) + "\n").encode())
 
+    def _check_name(self, name, image_id):
+        plain = PurePosixPath(name)
+        if not plain.name or name != str(plain) or "\0" in name or plain.is_absolute() or ".." in plain.parts:
+            raise InputError(
+                f"{self.json_path}: image {image_id!r} has the name {name!r}; give a relative path in its shortest "
+                "form, without '..'"
+            )
+        if name in self._names:
+            raise InputError(
+                f"{self.json_path}: image {image_id!r} has the name {name!r} of another; give every PNG its own"
+            )
+
     def _segment_ids(self, panoptic_ids, name):
         class_ids = panoptic_ids // self.info.label_divisor
         is_void = class_ids == self.info.ignore_label
@@ -114,6 +134,15 @@ class PanopticWriter:
             entry = {"id": segment_id, "category_id": self.category_ids[class_id], "iscrowd": int(is_crowd)}
             entries.append(entry | {"area": area, "bbox": bbox})
         return entries
+
+
+def _integers(panoptic_ids, name):
+    values = np.asarray(panoptic_ids)
+    if values.ndim != 2 or not values.size:
+        raise InputError(f"{name}: a map of shape {list(values.shape)}; it must be [height, width] and have pixels")
+    if values.dtype.kind not in "iu":
+        raise InputError(f"{name}: a map of {values.dtype}; panoptic ids are integers, so round and convert it first")
+    return values.astype(np.int64)
 
 
 def segment_geometry(segment_ids) -> list[tuple[int, int, list[int]]]:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from tfseg.data.images import LabelRule, read_label
 from tfseg.data.manifest import Manifest, check_split, split_files
+from tfseg.data.panoptic import why_unusable
 from tfseg.data.tfrecord import locate_damage, parse_example
 from tfseg.errors import InputError
 from tfseg.parallel import with_progress
@@ -19,11 +20,11 @@ IGNORED_ROW = "ignored, of all"
 
 
 def check_records(manifest: Manifest, data_dir):
-    """Reads everything: sha256 of every shard, every image header, every label pixel.
+    """Reads everything: sha256 of every shard, every image header, every pixel of labels and panoptic maps.
 
     Raises:
-      InputError: naming the shard or the image: damaged files, class ids out of range, sizes that differ, or counts
-        other than the manifest's.
+      InputError: naming the shard or the image: damaged files, class ids out of range, sizes that differ, a panoptic
+        map that training would refuse, or counts other than the manifest's.
     """
     files = {}
     for split in manifest.splits:
@@ -52,6 +53,14 @@ def class_table(manifest: Manifest, split: str) -> list[str]:
     return [*lines, f"      {IGNORED_ROW:{width}}  {ignored:8.3f}"]
 
 
+def split_of_pictures(manifest: Manifest, data_dir, split: str | None = None) -> str:
+    """`split`; without one train if it is there, else the first. Raises InputError if there is no such split."""
+    if split is None:
+        split = "train" if "train" in manifest.splits else next(iter(manifest.splits), "train")
+    split_files(manifest, data_dir, split)
+    return split
+
+
 def write_overlays(manifest: Manifest, data_dir, split: str, output_dir, overlay: Callable) -> list[str]:
     """Four pictures of labels over images, evenly spread over a split.
 
@@ -59,13 +68,16 @@ def write_overlays(manifest: Manifest, data_dir, split: str, output_dir, overlay
       overlay: (image [h, w, 3] uint8, class ids [h, w] uint8, DatasetInfo) -> uint8 RGB picture.
     Returns:
       Paths: `output_dir`/<split>_<index>.png.
+    Raises:
+      InputError: there is no such split.
     """
+    files = split_files(manifest, data_dir, split)
     total = manifest.splits[split].num_examples
     count = min(NUM_OVERLAYS, total)
     wanted = {total * number // count for number in range(count)}
     Path(output_dir).mkdir(parents=True, exist_ok=True)
     paths = []
-    for index, record in enumerate(tf.data.TFRecordDataset(split_files(manifest, data_dir, split))):
+    for index, record in enumerate(tf.data.TFRecordDataset(files)):
         if index not in wanted:
             continue
         example = parse_example(record)
@@ -80,12 +92,15 @@ def _shard_counts(file, info):
     """[256] pixels of every class id in a shard."""
     counts = np.zeros(256, np.int64)
     try:
-        for record in tf.data.TFRecordDataset(file):
+        for index, record in enumerate(tf.data.TFRecordDataset(file)):
             example = parse_example(record)
             class_ids = _class_ids(example, info)
             with Image.open(io.BytesIO(example["image/encoded"].numpy())) as image:
                 if image.size != class_ids.shape[::-1]:
                     raise InputError(f"{_name(example)}: image and label differ in size in {file}")
+            reason = why_unusable(example, class_ids, info.ignore_label, info.label_divisor)
+            if reason:
+                raise InputError(f"{file}: record {index} ({_name(example)}): {reason}; convert the data again")
             counts += np.bincount(class_ids.ravel(), minlength=256)
     except (tf.errors.OpError, OSError) as error:
         _, index, message = locate_damage([file]) or (file, 0, error)

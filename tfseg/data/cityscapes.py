@@ -4,7 +4,8 @@ Layout: leftImg8bit/{train,val}/<city>/*_leftImg8bit.png and gtFine/{train,val}/
 folder itself. The 34 label ids become the 19 train ids of the official scripts, all others 255. `test` has no labels
 and is left out. Where *_gtFine_instanceIds.png is beside a label, the record has a panoptic map, too; or where the
 official script csCreatePanopticImgs has written gtFine/cityscapes_panoptic_<split>_trainId.json (or, without train ids,
-cityscapes_panoptic_<split>.json) and its folder of PNGs, which then takes the place of the instance ids.
+cityscapes_panoptic_<split>.json) and its folder of PNGs, which then takes the place of the instance ids. An image
+without *_gtFine_labelIds.png has its classes from there, too; with both, they must agree.
 
 Where gtCoarse/ is there too, the split `train_coarse` holds the coarse labels of leftImg8bit/train_extra (19,998
 images) and of leftImg8bit/train (2,975): each of these also has a fine label in `train`. The splits of one folder are
@@ -119,7 +120,7 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
         annotations = _annotations(raw_dir / kind, split)
         for folder in folders:
             # An image folder without this kind of label is no fault: fine and coarse labels are downloaded apart.
-            if not (raw_dir / kind / folder).is_dir():
+            if annotations is None and not (raw_dir / kind / folder).is_dir():
                 continue
             for image in sorted((raw_dir / "leftImg8bit" / folder).glob("*/*_leftImg8bit.png")):
                 example, problem = _example(raw_dir, image, kind, annotations)
@@ -129,8 +130,9 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
             splits[split] = examples
     if not splits:
         raise InputError(
-            f"{raw_dir}: no Cityscapes here (leftImg8bit/train/<city>/*_leftImg8bit.png and "
-            f"gtFine/train/<city>/*_gtFine_labelIds.png); get it from {INFO.url}"
+            f"{raw_dir}: no Cityscapes here (leftImg8bit/train/<city>/*_leftImg8bit.png, and gtFine/train/<city>/"
+            "*_gtFine_labelIds.png or gtFine/cityscapes_panoptic_train_trainId.json with its folder of PNGs); get it "
+            f"from {INFO.url}"
         )
     rule = LabelRule(INFO.num_classes, value_map=TRAIN_IDS)
     encode = functools.partial(encode_example, rule=rule, max_pixels=options.max_pixels)
@@ -151,20 +153,23 @@ def _example(raw_dir, image, kind, annotations):
     frame = image.name.removesuffix("_leftImg8bit.png")
     name = re.fullmatch(r"(.+)_(\d+)", frame)  # <city>_<sequence>_<frame>
     label = raw_dir / kind / image.parents[1].name / image.parent.name / f"{frame}_{kind}_labelIds.png"
-    if not label.is_file():
+    if annotations is None and not label.is_file():
         return None, [f"{image}: its label {label} is missing"]
     instances = label.with_name(f"{frame}_{kind}_instanceIds.png")
     annotation = annotations.get(frame) if annotations is not None else None
     if annotations is not None and annotation is None:
         return None, [f"{image}: has no annotation in {kind}/cityscapes_panoptic_{image.parents[1].name}*.json"]
     has_instances = kind == "gtFine" and instances.is_file()
+    label_path, instance_path = str(label), str(instances) if has_instances else None
+    if annotation:
+        label_path, instance_path = (label_path, annotation.path) if label.is_file() else (annotation.path, None)
     example = RawExample(
         str(image),
-        str(label),
+        label_path,
         filename=image.relative_to(raw_dir).as_posix(),
         sequence_id=name[1] if name else None,
         frame_id=int(name[2]) if name else None,
-        instance_path=annotation.path if annotation else str(instances) if has_instances else None,
+        instance_path=instance_path,
         annotation=annotation,
     )
     return example, missing_files(example)
@@ -176,6 +181,8 @@ def encode_example(example: RawExample, rule: LabelRule, max_pixels: int) -> Enc
 
 
 def _read_labels(example, rule, max_pixels):
+    if example.annotation and example.instance_path is None:  # the only label
+        return annotated_labels(example.annotation, INFO)
     class_ids = read_label(example.label_path, rule, max_pixels)
     if example.instance_path is None:
         return class_ids, None

@@ -74,12 +74,13 @@ def read_config(path: Path) -> tuple[DatasetInfo, np.ndarray]:
     try:
         entries = json.loads(path.read_bytes())["labels"]
         names = tuple(str(entry["name"]) for entry in entries)
-        colors = tuple(tuple(int(value) for value in entry["color"]) for entry in entries)
+        colors = tuple(tuple(entry["color"]) for entry in entries)
         thing_ids = frozenset(index for index, entry in enumerate(entries) if entry["instances"])
         is_evaluated = np.array([bool(entry["evaluate"]) for entry in entries])
         labels = DatasetInfo(path.name, names, colors, thing_ids)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else error
+        reason = "too deeply nested" if isinstance(error, RecursionError) else reason
         raise InputError(
             f"{path}: not a config of Mapillary Vistas ({reason}); its labels have name, color, instances, evaluate"
         ) from None

@@ -154,13 +154,14 @@ def _their_labels(values, meaning, size, max_pixels, name):
         if any(mask.ndim != 2 for mask in masks):
             raise InputError(f"{name}: its masks are no grey PNGs")
         return masks
+    content = values.get(LABEL, b"")
+    if not content:
+        raise InputError(f"{name}: label is missing")
     if values.get(LABEL_FORMAT) == b"raw":
-        if len(values[LABEL]) != 4 * size[0] * size[1]:
-            raise InputError(
-                f"{name}: {len(values[LABEL])} bytes of panoptic ids for {size[1]}x{size[0]} pixels, 4 each"
-            )
-        return from_panoptic(np.frombuffer(values[LABEL], "<i4").reshape(size), meaning.label_divisor)
-    label = _picture(values.get(LABEL, b""), max_pixels, f"{name}: label")
+        if len(content) != 4 * size[0] * size[1]:
+            raise InputError(f"{name}: {len(content)} bytes of panoptic ids for {size[1]}x{size[0]} pixels, 4 each")
+        return from_panoptic(np.frombuffer(content, "<i4").reshape(size), meaning.label_divisor)
+    label = _picture(content, max_pixels, f"{name}: label")
     if label.ndim == 2:
         return label, None
     return label[..., 0], 256 * label[..., 1] + label[..., 2]

@@ -5,6 +5,7 @@ stride * j). Offset channels 2k and 2k + 1 are (dy, dx) of keypoint or edge k, i
 """
 
 import dataclasses
+import math
 
 import tensorflow as tf
 
@@ -46,14 +47,14 @@ class PanopticTargetConfig:
             raise InputError(f"num_keypoints is {self.num_keypoints}; 4 corners, or 5 with the centre of mass")
         if not all(0 <= end < self.num_keypoints for edge in self.edges for end in edge):
             raise InputError(f"edges {self.edges} name keypoints outside 0..{self.num_keypoints - 1}")
-        if not self.radius > 0:
+        if not 0 < self.radius < math.inf:
             raise InputError(f"radius is {self.radius}; pixels, above 0")
         if self.geometry not in GEOMETRIES:
             raise InputError(f"geometry is {self.geometry!r}; one of {', '.join(GEOMETRIES)}")
         if self.stride < 1:
             raise InputError(f"target stride is {self.stride}; at least 1")
-        if self.small_instance_weight < 0:
-            raise InputError(f"small_instance_weight is {self.small_instance_weight}; at least 0")
+        if not 0 <= self.small_instance_weight < math.inf:
+            raise InputError(f"small_instance_weight is {self.small_instance_weight}; a finite number, at least 0")
 
 
 def panoptic(example: dict, info, config: PanopticTargetConfig) -> dict:

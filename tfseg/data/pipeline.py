@@ -13,10 +13,10 @@ import tensorflow as tf
 
 from tfseg.data import augment
 from tfseg.data.decoding import decode_image, decode_label, decode_window, image_size
-from tfseg.data.panoptic import decode_instances, has_instances, of_things
+from tfseg.data.panoptic import decode_instances, has_instances, of_things, why_unusable
 from tfseg.data.tfrecord import locate_damage, parse_example
 from tfseg.errors import InputError
-from tfseg.labels import IGNORE_LABEL
+from tfseg.labels import IGNORE_LABEL, LABEL_DIVISOR
 
 MAX_OPEN_SHARDS = 8
 READ_BUFFER_BYTES = 1 << 20
@@ -110,7 +110,7 @@ def eval_examples(files, info, batch_size=1, with_instances=False) -> tf.data.Da
         label = decode_label(example, tf.shape(image)[:2], info.ignore_label)
         loaded = {"image": image, "label": tf.cast(label, tf.int32), "filename": example["image/filename"]}
         if with_instances:
-            loaded["instance"] = decode_instances(example, label, info.ignore_label)
+            loaded["instance"] = decode_instances(example, label, info.ignore_label, info.label_divisor)
             loaded["has_instances"] = has_instances(example)
         return loaded
 
@@ -147,7 +147,7 @@ def augmented_example(example, info, data, seed, with_instances=False) -> dict:
     }
     if with_instances:
         with tf.control_dependencies([_present(example, "image/panoptic/encoded", "panoptic map")]):
-            instances = decode_instances(example, label, info.ignore_label)
+            instances = decode_instances(example, label, info.ignore_label, info.label_divisor)
         crop["instance"] = of_things(augment.crop_label(instances, geometry, data, 0), crop["label"], info)
         crop |= {"source_label": tf.cast(label, tf.int32), "source_instance": instances, "geometry": geometry}
     return crop
@@ -159,26 +159,27 @@ def _present(example, key, what):
 
 
 @contextlib.contextmanager
-def damage_named(files, needs_labels, with_instances=False):
+def damage_named(files, needs_labels, with_instances=False, label_divisor=LABEL_DIVISOR):
     """Turns TensorFlow's error for a record that cannot be read or decoded into an InputError that names it.
 
     Args:
       files: the shards that are read inside.
       needs_labels: True for training.
       with_instances: as of that training.
+      label_divisor: of the DatasetInfo that they are read with.
     """
     try:
         yield
     except (tf.errors.DataLossError, tf.errors.InvalidArgumentError, tf.errors.FailedPreconditionError) as error:
         damage = locate_damage(files)
         reason = f"{damage[0]}: record {damage[1]} is damaged ({damage[2]})" if damage else None
-        reason = reason or locate_unusable(files, needs_labels, with_instances)
+        reason = reason or locate_unusable(files, needs_labels, with_instances, label_divisor)
         if reason is None:
             raise
         raise InputError(f"{reason}; convert the data again") from error
 
 
-def locate_unusable(files, needs_labels, with_instances=False) -> str | None:
+def locate_unusable(files, needs_labels, with_instances=False, label_divisor=LABEL_DIVISOR) -> str | None:
     """Looks for the example behind an InvalidArgumentError of `train_batches` or `eval_examples`.
 
     TensorFlow's decoders do not know what they decode, so that their errors name no file.
@@ -187,19 +188,20 @@ def locate_unusable(files, needs_labels, with_instances=False) -> str | None:
       files: the shards that were read; all undamaged.
       needs_labels: True where the error came from training.
       with_instances: True where that training reads instances, too.
+      label_divisor: of the DatasetInfo that was read with.
     Returns:
       "<shard>: record <index> (<file name>): <reason>" of the first that cannot be used, or None.
     """
     for file in files:
         for index, record in enumerate(tf.data.TFRecordDataset(file)):
             example = parse_example(record)
-            reason = _why_unusable(example, needs_labels, with_instances)
+            reason = _why_unusable(example, needs_labels, with_instances, label_divisor)
             if reason:
                 return f"{file}: record {index} ({os.fsdecode(example['image/filename'].numpy())}): {reason}"
     return None
 
 
-def _why_unusable(example, needs_labels, with_instances):
+def _why_unusable(example, needs_labels, with_instances, label_divisor):
     try:
         image = decode_image(example["image/encoded"], example["image/filename"])
     except tf.errors.InvalidArgumentError:
@@ -215,12 +217,9 @@ def _why_unusable(example, needs_labels, with_instances):
         return f"the image is {image.shape[0]}x{image.shape[1]}, its label {label.shape[0]}x{label.shape[1]}"
     if needs_labels and with_instances and not example["image/panoptic/encoded"].numpy():
         return "there is no panoptic map to train on"
-    try:
-        if with_instances or not needs_labels:  # semantic training does not read them
-            decode_instances(example, label[..., 0], IGNORE_LABEL)
-    except tf.errors.InvalidArgumentError:
-        return "the panoptic map is not a PNG of the label's size and classes"
-    return None
+    if needs_labels and not with_instances:  # semantic training does not read them
+        return None
+    return why_unusable(example, label[..., 0], IGNORE_LABEL, label_divisor)
 
 
 def _shuffled_records(files, num_examples, seed, shuffle_buffer, start):

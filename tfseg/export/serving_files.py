@@ -112,13 +112,14 @@ def serve_markdown(name, description, max_batch_size=MAX_BATCH_SIZE, max_pixels=
         "height": size[0] if size else "height",
         "width": size[1] if size else "width",
     }
-    if "graph" in description:
-        values |= {key: description[key] for key in ("stride", "graph", "radius")}
+    if "fusion" in description:
+        fields = ", ".join(f"{key}={value!r}" for key, value in description["fusion"].items())
+        values |= {"stride": description["stride"], "fusion": fields}
         values |= {"thing_ids": sorted(description["classes"]["thing_ids"])}
         values |= {"label_divisor": description["classes"]["label_divisor"]}
     # The part about states, or instances, is there twice: over gRPC and over REST.
     nothing = {"table": "", "loop": ""}
-    steps = STEPS if description["is_recurrent"] else PANOPTIC if "graph" in description else nothing
+    steps = STEPS if description["is_recurrent"] else PANOPTIC if "fusion" in description else nothing
     parts = [INTRODUCTION, FIXED_SIZE if size else OWN_SIZE, TENSORS, steps["loop"], REST, steps["loop"]]
     text = "".join(parts).replace("$steps\n", steps["table"])
     return Template(text).substitute(values)

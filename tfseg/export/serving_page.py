@@ -230,7 +230,7 @@ found = fuse(
     thing_ids=$thing_ids,
     label_divisor=$label_divisor,
     size=np.shape(images)[1:3],
-    config=FusionConfig.of_network("$graph", $radius),
+    config=FusionConfig.of_network($fusion),
 )
 for instance in found.instances:
     print(CLASSES[instance.class_id], instance.area, "pixels, score", round(instance.score, 2))

@@ -8,7 +8,7 @@ from tfseg.inference.views import SINGLE_VIEW, View
 from tfseg.labels import DatasetInfo
 from tfseg.postprocess import instance_maps
 from tfseg.postprocess.fusion import fuse
-from tfseg.postprocess.fusion_config import FusionConfig
+from tfseg.postprocess.fusion_config import FusionConfig, network_fields
 from tfseg.postprocess.instance_maps import InstanceMaps
 from tfseg.postprocess.keypoint_graphs import GRAPHS
 from tfseg.postprocess.resizing import resized
@@ -18,8 +18,8 @@ class PanopticInference:
     """Runs a network and the fusion of its maps.
 
     Args:
-      network: as of `Inference`; its features are "canvas" and the maps of `InstanceMaps`, its config has "graph" and
-        "radius", in which it was trained.
+      network: as of `Inference`; its features are "canvas" and the maps of `InstanceMaps`, its config has the
+        `NETWORK_FIELDS` of `FusionConfig`.
       info: its labels.
       view: in which the network sees images: another size, no mirror image.
 
@@ -33,7 +33,7 @@ class PanopticInference:
             raise ValueError("offsets of mirrored images are not those of the images")
         self.info, self._view, self._num_classes = info, view, network.num_classes
         self._stride = network.canvas_stride
-        self.fusion = FusionConfig.of_network(network.config.graph, network.config.radius)
+        self.fusion = FusionConfig.of_network(**network_fields(network.config))
         self._inference = Inference(_Stacked(network))
 
     def predict(self, image):

@@ -9,6 +9,8 @@ python -m tfseg.metrics.panoptic --benchmark
 """
 
 import json
+import os
+from pathlib import Path
 
 import numpy as np
 from absl import flags
@@ -48,18 +50,36 @@ def main(argv):
             )
     from tfseg.coco_panoptic_format.annotations import read_annotations
     from tfseg.coco_panoptic_format.writer import write_whole
-    from tfseg.metrics.panoptic_folders import score_folders
+    from tfseg.metrics.panoptic_folders import check_images, score_folders
 
     labels = read_annotations(GT.value)
     predictions = read_annotations(PRED.value, labels)
+    if OUTPUT.value:
+        check_output(OUTPUT.value, {"gt": labels.path, "pred": predictions.path})
+    check_images(labels, predictions)
     num_others = len(predictions.images.keys() - labels.images.keys())
     if num_others:
-        commands.say(f"{num_others} predictions are not scored: {labels.path} does not have their images")
+        commands.say(
+            f"{num_others} predictions are not scored: {labels.path} does not have their images; add their labels to "
+            "have them counted"
+        )
     scores = score_folders(labels, predictions, NUM_WORKERS.value, PANOPTICAPI_COMPAT.value)
     print(summary(scores))
     if OUTPUT.value:
         paths = {"label": labels.path, "prediction": predictions.path}
         write_whole(OUTPUT.value, (json.dumps(paths | scores, indent=1) + "\n").encode())
+
+
+def check_output(path: str, inputs: dict[str, str]):
+    """Raises InputError unless `path` can become a file that is none of `inputs`, flag -> path of the file it names."""
+    if os.path.isdir(path):
+        raise InputError(f"--output={path}: a folder; name a file in it, e.g. {os.path.join(path, 'scores.json')}")
+    for flag, other in inputs.items():
+        if os.path.exists(path) and os.path.samefile(path, other):
+            raise InputError(f"--output={path}: the file of --{flag}, which scores would overwrite; name another file")
+    place = next(parent for parent in Path(path).absolute().parents if os.path.lexists(parent))
+    if not os.path.isdir(place):
+        raise InputError(f"--output={path}: {place} is no folder; name a file in a folder")
 
 
 def summary(scores: dict) -> str:

@@ -34,12 +34,7 @@ def score_folders(labels: Annotations, predictions: Annotations, num_workers=Non
       InputError: a label without prediction, or a PNG that is missing, damaged, of another size, or does not fit its
         JSON file.
     """
-    without = [image_id for image_id in labels.images if image_id not in predictions.images]
-    if without:
-        raise InputError(
-            f"{predictions.path}: no annotation of image {without[0]!r}, which {labels.path} has "
-            f"({len(without)} of {len(labels.images)} images)"
-        )
+    check_images(labels, predictions)
     pairs = [ImagePair(label, predictions.images[image_id]) for image_id, label in labels.images.items()]
     quality, covering = PanopticQuality(labels.info, panopticapi_compat), ParsingCovering(labels.info)
     score = functools.partial(score_pair, info=labels.info, panopticapi_compat=panopticapi_compat)
@@ -51,6 +46,23 @@ def score_folders(labels: Annotations, predictions: Annotations, num_workers=Non
         "panoptic_quality": quality.result(),
         "parsing_covering": covering.result(),
     }
+
+
+def check_images(labels: Annotations, predictions: Annotations):
+    """Raises InputError unless every labelled image is predicted."""
+    without = [image_id for image_id in labels.images if image_id not in predictions.images]
+    if not without:
+        return
+    image_id, action = without[0], "predict these images too, or score with the labels of your images"
+    by_text = {str(each): each for each in predictions.images}
+    alike = [each for each in without if str(each) in by_text]
+    if alike:
+        image_id, theirs = alike[0], by_text[str(alike[0])]
+        action = f"it has {theirs!r}: write image ids as {_kind(image_id)}, as in the labels, not as {_kind(theirs)}"
+    raise InputError(
+        f"{predictions.path}: no annotation of image {image_id!r}, which {labels.path} has "
+        f"({len(without)} of {len(labels.images)} images); {action}"
+    )
 
 
 def score_pair(pair: ImagePair, info: DatasetInfo, panopticapi_compat: bool) -> tuple[PanopticQuality, ParsingCovering]:
@@ -76,3 +88,7 @@ def pair_overlaps(pair: ImagePair) -> Overlaps:
         Segments(*segment_meanings(pair.label, pairs.label_ids)),
         Segments(*segment_meanings(pair.prediction, pairs.prediction_ids)),
     )
+
+
+def _kind(image_id):
+    return "text" if isinstance(image_id, str) else "numbers"

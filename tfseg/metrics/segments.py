@@ -150,9 +150,11 @@ def group_means(info: DatasetInfo, values: dict) -> dict:
 
 def _numbered(values):
     """(distinct values, ascending; index of every value among them). Values are integers from 0."""
-    num_codes = int(values.max(initial=-1)) + 1
+    num_codes = int(values.max()) + 1 if values.size else 0
     if num_codes > TABLE_RATIO * values.size:
         return np.unique(values, return_inverse=True)
+    if values.dtype == np.uint64:
+        values = values.astype(np.int64)  # NumPy does not take by uint64
     is_present = np.zeros(num_codes, bool)
     is_present[values] = True
     present = np.flatnonzero(is_present)

@@ -56,6 +56,9 @@ class DeeperLabConfig:
       small_instance_area, small_instance_weight: pixels of instances of less than so many input pixels weigh so much in
         the semantic loss (SI); a weight of 1 is off.
       hard_pixel_fraction: share of the pixels of each image, the hardest, that the semantic loss keeps (HPM); 0: all.
+      is_weight_in_hardness: whether a pixel is the harder for its weight; in the paper's formula it is not.
+      peak_threshold, instance_score_min: of the fusion of its maps, see `postprocess.fusion_config`: for use, not for
+        training, and to be chosen on a validation split.
       loss_weights: of the semantic, heatmap, short-range, middle-range and long-range losses.
     """
 
@@ -80,6 +83,9 @@ class DeeperLabConfig:
     small_instance_area: int = 4096
     small_instance_weight: float = 3.0
     hard_pixel_fraction: float = 0.15
+    is_weight_in_hardness: bool = False
+    peak_threshold: float = 0.02
+    instance_score_min: float = 0.1
     loss_weights: tuple[float, float, float, float, float] = (2.0, 4.0, 1.0, 0.25, 0.125)
 
     def __post_init__(self):

@@ -4,7 +4,8 @@ Yang et al. 2019, arXiv:1902.05093, sections 3.3 and 3.4. All steps work on cell
 makes an array of instances x height x width, so time hardly depends on the number of instances.
 
 Limits: instances whose keypoints all lie within `proximity` of each other's become one, as may a disk and the ring
-round it, whose centres coincide; borders between touching instances are blurred by up to half a cell.
+round it, whose centres coincide; borders between touching instances are blurred by up to half a cell; a thing between
+the cells, none of which lies on it, belongs to the instance of the nearest cell.
 """
 
 import dataclasses
@@ -77,22 +78,40 @@ def fuse(semantic, maps: InstanceMaps, thing_ids, label_divisor, size=None, conf
             raise InputError("logits do not tell the image's size: give fuse size=(height, width)")
         size = np.shape(semantic)
     maps = checked(maps, config.keypoint_graph, size)
+    if np.asarray(semantic).dtype.kind == "f" and not np.isfinite(semantic).all():
+        raise InputError("semantic holds logits that are not finite: the network has diverged, use other weights")
     if 0 in size:
         return PanopticPrediction(np.zeros(size, np.int32), [])
     class_ids = _full_class_ids(np.asarray(semantic), maps, tuple(size))
     cell_classes = class_ids[:: maps.stride, :: maps.stride]
     thing_cells = np.flatnonzero(is_thing[cell_classes])
+    thing_pixels = np.flatnonzero(cv2.LUT(class_ids, is_thing))
+    if not len(thing_pixels):
+        return _without_detections(class_ids, thing_pixels, label_divisor)
     detections, targets = _instances(maps, thing_cells, config)
     detections = Detections(*(values[: label_divisor - 1] for values in (detections.keypoints, detections.scores)))
-    thing_pixels = np.flatnonzero(cv2.LUT(class_ids, is_thing))
     if len(detections.scores) == 0:
         return _without_detections(class_ids, thing_pixels, label_divisor)
+    if not len(thing_cells):
+        ranks = _nearest_centers(detections.keypoints * maps.stride, thing_pixels, class_ids.shape[1])
+        return _merged(class_ids, thing_pixels, ranks, detections, maps.stride, label_divisor)
     labels = np.zeros(cell_classes.size, np.int32)
     labels[thing_cells] = nearest_instances(targets, detections.keypoints, config, 1 / maps.stride) + 1
-    ranks = _lifted(labels.reshape(cell_classes.shape), maps.stride, thing_pixels, class_ids.shape) - 1
+    ranks = _lifted(labels.reshape(cell_classes.shape), maps.stride, thing_pixels, cell_classes, class_ids) - 1
+    return _merged(class_ids, thing_pixels, ranks, detections, maps.stride, label_divisor)
+
+
+def _merged(class_ids, thing_pixels, ranks, detections, stride, label_divisor):
     merged = merge(class_ids, thing_pixels, ranks, label_divisor)
-    keypoints = detections.keypoints[merged.ranks] * maps.stride
-    return _prediction(merged, detections.scores[merged.ranks], keypoints)
+    return _prediction(merged, detections.scores[merged.ranks], detections.keypoints[merged.ranks] * stride)
+
+
+def _nearest_centers(keypoints, pixels, width):
+    """[n] which of [N, P, 2] instances has its middle nearest to each of [n] pixels of the flattened image."""
+    centers = keypoints.mean(axis=1)
+    points = np.stack(np.divmod(pixels, width), axis=-1)
+    nearest = [np.square(centers - point).sum(axis=1).argmin() for point in points]
+    return np.array(nearest, np.intp)
 
 
 @functools.cache
@@ -135,8 +154,6 @@ def _full_class_ids(semantic, maps, size):
 
 def _instances(maps, thing_cells, config):
     """(Detections, [P, T, 2] keypoints that the thing cells see, or None without any)."""
-    if not len(thing_cells):
-        return Detections(np.empty([0, config.keypoint_graph.num_keypoints, 2]), np.empty(0)), None
     heat, radius = probabilities(maps.heatmap_logits.transpose(2, 0, 1)), config.radius / maps.stride
     long_field, short_field, middle_field = (
         vectors(offsets) / np.float32(maps.stride)
@@ -155,9 +172,10 @@ def _instances(maps, thing_cells, config):
     return detections, seen if config.long_votes == "thing" else seen[:, thing_cells]
 
 
-def _lifted(labels, stride, thing_pixels, size):
+def _lifted(labels, stride, thing_pixels, cell_classes, class_ids):
     """[n] labels of the pixels of things, from 1."""
-    lifted = lifting.lift_labels(labels, stride, size).reshape(-1).take(thing_pixels)
+    size = class_ids.shape
+    lifted = lifting.lift_labels(labels, stride, size, cell_classes, class_ids).reshape(-1).take(thing_pixels)
     alone = np.flatnonzero(lifted == 0)
     if len(alone):
         lifted[alone] = lifting.nearest_labels(labels, stride, thing_pixels[alone], size[1])

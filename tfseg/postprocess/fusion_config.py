@@ -9,6 +9,8 @@ LONG_VOTES = ("thing", "all")
 DISTANCES = ("squared_l2", "sum_l2")
 # Seeds so near each other, in radii of the keypoints' disks, are one instance: 10 pixels at the paper's radius of 25.
 PROXIMITY = 0.4
+# What the config of a network says of the fusion: how it was trained, and thresholds chosen on a validation split.
+NETWORK_FIELDS = ("graph", "radius", "peak_threshold", "instance_score_min")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,10 +75,19 @@ class FusionConfig:
             raise InputError(f"fusion peak_window is {self.peak_window}; an odd number of cells from 3")
 
     @classmethod
-    def of_network(cls, graph: str, radius: float) -> "FusionConfig":
-        """The thresholds for a network that was trained with this graph and radius, in input pixels."""
-        return cls(graph=graph, radius=radius, proximity=PROXIMITY * radius)
+    def of_network(cls, graph: str, radius: float, **thresholds: float) -> "FusionConfig":
+        """The thresholds for a network that was trained with this graph and radius, in input pixels.
+
+        Args:
+          thresholds: further fields, those of NETWORK_FIELDS.
+        """
+        return cls(graph=graph, radius=radius, proximity=PROXIMITY * radius, **thresholds)
 
     @property
     def keypoint_graph(self) -> KeypointGraph:
         return GRAPHS[self.graph]
+
+
+def network_fields(config) -> dict:
+    """{field: value} of NETWORK_FIELDS, of the config of a network, for `FusionConfig.of_network`."""
+    return {name: getattr(config, name) for name in NETWORK_FIELDS}

@@ -55,6 +55,7 @@ def checked(maps: InstanceMaps, graph: KeypointGraph, size) -> InstanceMaps:
     """
     if maps.stride < 1 or maps.stride != int(maps.stride):
         raise InputError(f"stride is {maps.stride}; a whole number from 1")
+    maps = dataclasses.replace(maps, stride=int(maps.stride))
     grid = tuple(-(-side // maps.stride) for side in size)
     arrays = {}
     for name, count in num_channels(graph).items():

@@ -68,20 +68,57 @@ def repeat_class_ids(cells, stride, size) -> np.ndarray:
     return cells[np.ix_(rows, columns)]
 
 
-def lift_labels(cells, stride, size) -> np.ndarray:
+def lift_labels(cells, stride, size, cell_classes=None, class_ids=None) -> np.ndarray:
     """[height, width] labels: of those of the four cells round a pixel, the one with the largest bilinear weight.
 
     Offsets must not be enlarged instead: between two instances they would point at neither.
 
     Args:
       cells: [h, w] integers, 0 for none, which wins nothing. A pixel with no label round it has 0.
+      cell_classes, class_ids: [h, w] and [height, width] uint8 classes. With them the cells of a pixel's own class win
+        over the others, where there are some: the semantic map knows a border between two classes better.
     """
     corners = corner_values(cells)
     mixed = np.flatnonzero((corners != corners[0]).any(axis=0))
     around = np.zeros([len(mixed), NO_CORNER + 1], cells.dtype)
     around[:, :NO_CORNER] = corners.reshape(4, -1)[:, mixed].T
     winners = _winners(stride).take(_patterns(around[:, :NO_CORNER]), axis=0)
-    return spread(cells, stride, mixed, np.take_along_axis(around, winners, axis=1), size)
+    labels = np.take_along_axis(around, winners, axis=1)
+    if class_ids is not None:
+        classes = corner_values(cell_classes).reshape(4, -1)[:, mixed].T
+        # Where all labelled cells are of one class, or none is, nothing changes.
+        is_labelled = around[:, :NO_CORNER] != 0
+        lowest, highest = np.where(is_labelled, classes, 255).min(axis=1), np.where(is_labelled, classes, 0).max(axis=1)
+        several = np.flatnonzero(lowest < highest)
+        own = _pixels_of_blocks(class_ids, mixed[several], cells.shape[1], stride)
+        votes = (classes[several][:, np.newaxis] == own[..., np.newaxis]) & is_labelled[several][:, np.newaxis]
+        labels[several] = _elected(around[several, :NO_CORNER], votes, stride, labels[several])
+    return spread(cells, stride, mixed, labels, size)
+
+
+def _pixels_of_blocks(pixels, blocks, num_columns, stride):
+    """[n, stride * stride] values of the pixels of blocks; beyond the border those of the last ones."""
+    (top, left), inside = np.divmod(blocks, num_columns), np.arange(stride)
+    rows, columns = (
+        np.minimum(first[:, np.newaxis] * stride + inside, side - 1)
+        for first, side in zip((top, left), pixels.shape, strict=True)
+    )
+    return pixels[rows[:, :, np.newaxis], columns[:, np.newaxis]].reshape(len(blocks), stride * stride)
+
+
+def _elected(corners, votes, stride, others):
+    """Labels with the largest weight of the corners that vote; `others` where none does.
+
+    Args:
+      corners: [n, 4] labels.
+      votes: [n, stride * stride, 4] bool.
+      others: [n, stride * stride] labels.
+    """
+    is_same = corners[:, :, np.newaxis] == corners[:, np.newaxis]
+    weights = votes * corner_weights(stride)
+    shares = np.matmul(weights, is_same.astype(np.float32)) * votes
+    elected = np.take_along_axis(corners, shares.argmax(axis=-1), axis=1)
+    return np.where(shares.max(axis=-1) > 0, elected, others)
 
 
 def _patterns(corners):

@@ -7,22 +7,9 @@ import math
 from tfseg.errors import InputError
 from tfseg.export.manifest import DESCRIPTION, FORMAT
 from tfseg.labels import DatasetInfo
-from tfseg.postprocess.keypoint_graphs import GRAPHS
+from tfseg.postprocess.fusion_config import NETWORK_FIELDS, FusionConfig
 
 PADDINGS = ("same", "symmetric")
-
-
-@dataclasses.dataclass(frozen=True)
-class Keypoints:
-    """How a panoptic model was trained.
-
-    Attributes:
-      graph: a key of `postprocess.keypoint_graphs.GRAPHS`.
-      radius: of the disks round keypoints, input pixels.
-    """
-
-    graph: str
-    radius: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +25,7 @@ class Description:
       size: (height, width) of the network's input; None is any.
       padding, stride: of its canvas, see `layers.resize.upsample`.
       kind: "savedmodel", "segment", "resizable", "stream", "dynamic" or "panoptic".
-      keypoints: of a panoptic model, see `Keypoints`; or None.
+      fusion: of the maps of a panoptic model; None of others.
     """
 
     name: str
@@ -50,7 +37,7 @@ class Description:
     padding: str
     stride: int
     kind: str
-    keypoints: Keypoints | None = None
+    fusion: FusionConfig | None = None
 
 
 def parse(content, path) -> Description:
@@ -108,18 +95,22 @@ def _parsed(values, path):
         values["padding"],
         values["stride"],
         str(values["kind"]),
-        _keypoints(values),
+        _fusion(values),
     )
 
 
-def _keypoints(values):
-    if "graph" not in values:
+def _fusion(values):
+    if "fusion" not in values:
         return None
-    graph, radius = values["graph"], values["radius"]
-    is_radius = isinstance(radius, int | float) and not isinstance(radius, bool) and 0 < radius < math.inf
-    if graph not in GRAPHS or not is_radius:
-        raise ValueError(f"graph is {graph!r}, radius {radius!r}")
-    return Keypoints(graph, float(radius))
+    fields = values["fusion"]
+    numbers = {name: fields[name] for name in NETWORK_FIELDS if name != "graph"}
+    for name, value in numbers.items():
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"{name} is {value!r}")
+    try:
+        return FusionConfig.of_network(str(fields["graph"]), **numbers)
+    except InputError as error:
+        raise ValueError(str(error)) from error
 
 
 def _is_count(value):

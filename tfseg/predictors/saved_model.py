@@ -61,7 +61,7 @@ class SavedModelEngine:
         if described.is_recurrent and all(name in signatures for name in STEPS):
             self._inference = Inference(_Steps(signatures, described), whole_image_pixels)
         self.panoptic = None
-        if described.keypoints and PANOPTIC in signatures:
+        if described.fusion and PANOPTIC in signatures:
             view = View(base_size=described.size)
             self.panoptic = PanopticInference(_Maps(signatures[PANOPTIC], described), described.info, view).predict
 
@@ -135,7 +135,7 @@ class _Maps:
     is_recurrent = False
 
     def __init__(self, function, described):
-        self.config, self.num_classes = described.keypoints, described.info.num_classes
+        self.config, self.num_classes = described.fusion, described.info.num_classes
         self.padding, self.canvas_stride, self._size = described.padding, described.stride, described.size
         self.distribute_strategy = tf.distribute.get_strategy()
         self._function = function

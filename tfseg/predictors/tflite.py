@@ -10,7 +10,6 @@ from tfseg.inference.refinement import Layer, Refinement
 from tfseg.inference.views import Tiling, View, network_inputs
 from tfseg.postprocess import instance_maps
 from tfseg.postprocess.fusion import fuse
-from tfseg.postprocess.fusion_config import FusionConfig
 from tfseg.postprocess.resizing import resized
 from tfseg.predictors import description
 from tfseg.predictors.description import noted_iterations
@@ -87,10 +86,9 @@ class TFLiteEngine:
             self.min_iterations, self.max_iterations = 1, described.max_iterations
         self.has_every_iteration = self.min_iterations == 1
         if described.kind == "panoptic":
-            if described.keypoints is None:
+            if described.fusion is None:
                 raise InputError(f"{self.path}: does not say how its instances are found; export it again")
-            self._fusion = FusionConfig.of_network(described.keypoints.graph, described.keypoints.radius)
-            self.panoptic = self._instances
+            self._fusion, self.panoptic = described.fusion, self._instances
 
     def _check_signatures(self, described):
         """That the file has what its description promises."""

@@ -1,9 +1,12 @@
 """Panoptic metrics of a network on images whose instances are labelled, beside what its class map alone would score."""
 
+from pathlib import Path, PurePosixPath
+
 import cv2
 import numpy as np
 
 from tfseg import timing
+from tfseg.coco_panoptic_format.writer import PanopticWriter
 from tfseg.errors import InputError
 from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.views import View
@@ -17,7 +20,10 @@ from tfseg.postprocess.fusion import fuse
 ROUNDS = 10  # of timing
 
 
-def evaluate_panoptic(network, examples, info: DatasetInfo, *, num_examples, size=None) -> dict:
+LABELS, PREDICTIONS = "labels.json", "predictions.json"
+
+
+def evaluate_panoptic(network, examples, info: DatasetInfo, *, num_examples, size=None, output_dir=None) -> dict:
     """Scores a panoptic network.
 
     Args:
@@ -26,6 +32,8 @@ def evaluate_panoptic(network, examples, info: DatasetInfo, *, num_examples, siz
       info: the labels.
       num_examples: how many there are, for the progress bar.
       size: (height, width) the network sees images in; None is their own.
+      output_dir: folder that gets LABELS and PREDICTIONS in COCO's panoptic format, with their PNGs; images have the
+        names of their files. None writes nothing.
     Returns:
       JSON types: "quality" and "covering", see `PanopticQuality.result` and `ParsingCovering.result`; of the same
       class maps "one_segment" and "components", the quality where all pixels of a thing class are one instance, and
@@ -36,6 +44,12 @@ def evaluate_panoptic(network, examples, info: DatasetInfo, *, num_examples, siz
     inference = PanopticInference(network, info, View(base_size=size))
     quality, one_segment, components = (PanopticQuality(info) for _ in range(3))
     covering = ParsingCovering(info)
+    writers = []
+    if output_dir is not None:
+        writers = [
+            PanopticWriter(Path(output_dir) / LABELS, info, has_crowds=True),
+            PanopticWriter(Path(output_dir) / PREDICTIONS, info),
+        ]
     for example in with_progress(iter(examples), num_examples, "finding instances"):
         image, filename = example["image"][0].numpy(), example["filename"][0].numpy().decode("utf-8", "replace")
         if not bool(example["has_instances"][0]):
@@ -48,6 +62,10 @@ def evaluate_panoptic(network, examples, info: DatasetInfo, *, num_examples, siz
         covering.add(overlaps)
         one_segment.update(label, with_one_segment(class_ids, info))
         components.update(label, with_components(class_ids, info))
+        for writer, ids in zip(writers, (label, panoptic_ids), strict=False):
+            writer.add(filename, str(PurePosixPath(filename).with_suffix("")), ids)
+    for writer in writers:
+        writer.close()
     return {
         "quality": quality.result(),
         "covering": covering.result(),

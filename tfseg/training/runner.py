@@ -170,6 +170,7 @@ def check_config(config):
     training, data = config.training, config.data
     datasets.check_name(data.dataset)
     backbones.build(config.model.backbone)
+    architectures.architecture_of(config.model).check(config.model)
     for name, known in (("optimizer", schedule.OPTIMIZERS), ("precision", PRECISIONS)):
         if getattr(training, name) not in known:
             raise InputError(f"--{name}={getattr(training, name)} is unknown; one of {', '.join(known)}")

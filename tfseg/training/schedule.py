@@ -48,7 +48,9 @@ def build_optimizer(training, precision):
         optimizer = keras.optimizers.AdamW(**arguments | {"weight_decay": training.weight_decay})
     if training.weight_decay:
         # Searched for in names such as bn/gamma:0 and, on a second device, bn/gamma/replica_1:0.
-        optimizer.exclude_from_weight_decay(var_names=[r"(gamma|beta|bias)(/replica_\d+)?:"])
+        kept = r"(gamma|beta|bias)(/replica_\d+)?:"
+        depthwise = [] if training.decay_depthwise else [r"depthwise_kernel(/replica_\d+)?:"]
+        optimizer.exclude_from_weight_decay(var_names=[kept, *depthwise])
     if isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
         return optimizer
     if precision == "float16":
