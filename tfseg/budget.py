@@ -12,7 +12,9 @@ ROUNDS = 60  # of fewer, the 95th percentile is little more than the slowest run
 FEW_ROUNDS = 20
 SECONDS = 20.0  # about what a measurement takes at most
 PROBES = 3
-LAST_IMAGES = 9  # whose middle one tells the machine's speed of now
+LAST_IMAGES = 20  # tell the machine's speed of now
+MOST_LATE = 2  # of them may be
+HEADROOM = 0.95  # of the budget is what more iterations may take, so that they do not come and go
 FAR_ABOVE = 10  # times the budget: no need to measure it twice
 
 
@@ -122,24 +124,32 @@ class _Pace:
 
     def __init__(self, choice):
         self.iterations, self._choice = choice.iterations, choice
-        self._ratios = collections.deque(maxlen=LAST_IMAGES)
+        self._ratios, self._is_late = (collections.deque(maxlen=LAST_IMAGES) for _ in range(2))
+        self._reason = ""
 
     def __str__(self):
-        ratio, count = timing.median(self._ratios), self.iterations
-        return (
-            f"{_counted(count)} from here on: the last {LAST_IMAGES} took {ratio:.2f} times as long as when measured, "
-            f"so p95 is about {ratio * self._choice.p95[count]:.1f} of {self._choice.budget_ms:g} ms"
-        )
+        return f"{_counted(self.iterations)} from here on: {self._reason}"
 
     def note(self, milliseconds) -> bool:
         """Takes in how long an image took; whether the number of iterations changed."""
+        budget_ms, p95 = self._choice.budget_ms, self._choice.p95
         self._ratios.append(milliseconds / self._choice.median[self.iterations])
-        if len(self._ratios) < LAST_IMAGES:
+        self._is_late.append(milliseconds > budget_ms)
+        before, late, ratio = self.iterations, sum(self._is_late), timing.median(self._ratios)
+        if late > MOST_LATE:
+            # Where nothing fits any more the fewest run: a late answer is better than none.
+            fewer = [count for count in p95 if count < before and ratio * p95[count] <= budget_ms]
+            self.iterations = max(fewer, default=min(p95))
+            self._reason = f"{late} of the last {len(self._is_late)} took longer than {budget_ms:g} ms"
+        elif len(self._ratios) == LAST_IMAGES and not late:
+            more = [count for count in p95 if count > before and ratio * p95[count] <= HEADROOM * budget_ms]
+            self.iterations = max(more, default=before)
+            self._reason = f"the last {LAST_IMAGES} took {ratio:.2f} times as long as when measured"
+        if self.iterations == before:
             return False
-        before, ratio, p95 = self.iterations, timing.median(self._ratios), self._choice.p95
-        # Where nothing fits any more the fewest run: a late answer is better than none.
-        self.iterations = max((n for n in p95 if ratio * p95[n] <= self._choice.budget_ms), default=min(p95))
-        return self.iterations != before
+        self._ratios.clear()
+        self._is_late.clear()
+        return True
 
 
 def _size(image):
