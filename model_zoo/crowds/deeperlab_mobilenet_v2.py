@@ -1,4 +1,4 @@
-"""DeeperLab on generated crowded streets, where most things stand before others of their class: 40 minutes, two cores.
+"""DeeperLab on crowded streets, where most things stand before others of their class: half an hour on 2 cores.
 
 python train.py --config=model_zoo/crowds/deeperlab_mobilenet_v2.py --workdir=runs/crowds_deeperlab \\
     --init_backbone_from=WEIGHTS
