@@ -99,6 +99,8 @@ def test_a_server_finds_its_files_beside_the_model(exports):
 
 def test_nothing_takes_its_place_when_a_file_says_something_else(run, tmp_path):
     class Shifted:
+        is_panoptic = False
+
         def __init__(self, path):
             self.predictor = load(path)
 

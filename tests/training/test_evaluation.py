@@ -203,6 +203,7 @@ def test_a_large_image_is_scored_in_tiles(network):
     assert result["iterations"][1]["miou"] > 0.99
 
 
+@pytest.mark.slow
 def test_twelve_megapixels_of_21_classes_are_evaluated_in_bounded_memory():
     script = Path(__file__).with_name("large_image.py")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=200)

@@ -73,6 +73,7 @@ def test_a_run_killed_at_any_step_goes_on_with_the_same_losses_to_the_bit(toy_re
         np.testing.assert_array_equal(ours, np.load(unbroken / "weights" / "last.npz")[name])
 
 
+@pytest.mark.slow
 def test_sigterm_saves_the_step_and_exits_143(toy_records, unbroken, tmp_path):
     workdir = tmp_path / "run"
     process = start(toy_records, workdir, {"training": {"checkpoint_every": 1000}})
@@ -108,7 +109,11 @@ def damaged(path, kind):
 
 @pytest.mark.parametrize(
     "name,kind",
-    [("index", "missing"), ("data-00000-of-00001", "truncated"), ("index", "truncated")],
+    [
+        ("index", "missing"),
+        pytest.param("data-00000-of-00001", "truncated", marks=pytest.mark.slow),
+        pytest.param("index", "truncated", marks=pytest.mark.slow),
+    ],
 )
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(toy_records, unbroken, copied, name, kind, capsys):
     damaged(copied / "checkpoints" / f"step-8.{name}", kind)
@@ -119,6 +124,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(toy_records, unb
     assert losses_of(copied) == losses_of(unbroken)
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_in_the_weights_is_noticed(toy_records, copied, capsys):
     damaged(copied / "checkpoints" / "step-8.data-00000-of-00001", "flipped")
     runner.train(toy_config(toy_records, {}), copied)
@@ -164,6 +170,7 @@ def test_a_directory_in_use_is_refused(toy_records, tmp_path):
         runner.train(toy_config(toy_records, {}), tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_full_disk_leaves_the_old_checkpoints_and_exits_1(toy_records, unbroken, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(unbroken, workdir)

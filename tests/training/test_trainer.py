@@ -150,6 +150,7 @@ def one_and_two_devices(tmp_path_factory):
     return [np.load(path) for path in paths]
 
 
+@pytest.mark.slow
 def test_two_mirrored_devices_equal_one_with_the_same_global_batch(one_and_two_devices):
     """Synchronized batch norm, 5 images as 2 and 3, and an ignored area that lies in one replica's part.
 
@@ -162,12 +163,14 @@ def test_two_mirrored_devices_equal_one_with_the_same_global_batch(one_and_two_d
         np.testing.assert_allclose(one[name], two[name], atol=1e-4, err_msg=name)
 
 
+@pytest.mark.slow
 def test_all_devices_hold_the_same_weights(one_and_two_devices):
     """An optimizer that treats the copies by their names would decay, say, the second device's gammas alone."""
     _, two = one_and_two_devices
     assert two["spread"] == 0
 
 
+@pytest.mark.slow
 def test_the_comparison_of_devices_sees_weights_that_moved(one_and_two_devices):
     one, _ = one_and_two_devices
     assert len(one["losses"]) == 5

@@ -184,14 +184,18 @@ class Service:
         return self._encode(self._floats(images)) | {"size": size}
 
     def _decode(self, canvas, size):
-        _check(tf.shape(size)[0] == tf.shape(canvas)[0], "{} sizes for {} canvases", _count(size), _count(canvas))
+        checks = _check(
+            tf.shape(size)[0] == tf.shape(canvas)[0], "{} sizes for {} canvases", _count(size), _count(canvas)
+        )
         whole = tf.constant(self._size) if self._size else tf.reduce_max(size, 0)
         wanted = list(self._size) if self._size else "alike"
-        _check(tf.reduce_all(size == whole), f"the sizes of a batch have to be {wanted}: {{}}", size)
-        self._check_size(whole)
+        checks += _check(tf.reduce_all(size == whole), f"the sizes of a batch have to be {wanted}: {{}}", size)
+        checks += self._check_size(whole)
         shape = tf.shape(canvas)[1:3]
         is_fitting = tf.reduce_all(shape == -(-whole // self._network.canvas_stride))
-        _check(is_fitting, "size {} does not belong to a canvas of {}", whole, shape)
+        checks += _check(is_fitting, "size {} does not belong to a canvas of {}", whole, shape)
+        with tf.control_dependencies(checks):
+            canvas = tf.identity(canvas)
         mask, confidence = self._reader.read(canvas, self._size or whole, True)
         return {"mask": mask, "confidence": confidence}
 
@@ -212,27 +216,30 @@ class Service:
 
     def _decoded(self, image_bytes):
         image = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
-        self._check_size(tf.shape(image)[:2])
-        return image
+        with tf.control_dependencies(self._check_size(tf.shape(image)[:2])):
+            return tf.identity(image)
 
     def _floats(self, images):
-        _check(_count(images) > 0, "there is no image in the batch, shape {}", tf.shape(images))
-        self._check_size(tf.shape(images)[1:3])
-        return tf.cast(images, tf.float32)
+        checks = _check(_count(images) > 0, "there is no image in the batch, shape {}", tf.shape(images))
+        checks += self._check_size(tf.shape(images)[1:3])
+        with tf.control_dependencies(checks):
+            return tf.cast(images, tf.float32)
 
     def _check_size(self, size):
         # As float64, in which the product of two sides cannot overflow.
         pixels = tf.reduce_prod(tf.cast(size, tf.float64))
-        _check(tf.reduce_all(size > 0), "an image of {} (height, width) has no pixels", size)
+        checks = _check(tf.reduce_all(size > 0), "an image of {} (height, width) has no pixels", size)
         message = f"an image of {{}} (height, width) has more than the {self._max_pixels} pixels that are allowed"
-        _check(pixels <= self._max_pixels, message, size)
+        return checks + _check(pixels <= self._max_pixels, message, size)
 
     def _counts(self, iterations, images):
-        _check(
+        checks = _check(
             tf.shape(iterations)[0] == tf.shape(images)[0],
             "{} numbers of iterations for {} images; one for each is needed",
             *(_count(iterations), _count(images)),
         )
+        with tf.control_dependencies(checks):
+            iterations = tf.identity(iterations)
         return tf.clip_by_value(iterations, 1, self._max_iterations if self._network.is_recurrent else 1)
 
     def _canvases(self, features, counts):
@@ -275,7 +282,8 @@ def _spec(tensor, name):
 
 
 def _check(condition, message, *values):
-    tf.debugging.Assert(condition, [tf.strings.format(message, values)])
+    """[operation], for control dependencies: without them what uses a bad tensor may fail first, in its own words."""
+    return [tf.debugging.Assert(condition, [tf.strings.format(message, values)])]
 
 
 def _count(rows):
