@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from tests.postprocess.scores import mean_quality
+from tfseg.data import crowds
+from tfseg.metrics.panoptic_quality import PanopticQuality
 from tfseg.postprocess.benchmark import merge_of, peak_megabytes
 from tfseg.postprocess.fusion import fuse
 from tfseg.postprocess.fusion_config import FusionConfig
@@ -103,6 +105,21 @@ def test_of_overlapping_instances_only_borders_are_lost(count, seed):
     assert scores[1] >= 0.97
     # What shows so little that no cell lies on it is part of a neighbour.
     assert len(prediction.instances) == num_instances(panoptic_ids[::4, ::4])
+
+
+@pytest.mark.parametrize(("stride", "everything", "things"), [(1, 0.985, 0.975), (4, 0.93, 0.88)])
+def test_of_crowds_in_perspective_few_instances_are_lost(stride, everything, things):
+    quality, config = PanopticQuality(crowds.INFO), FusionConfig.of_network("star", 10.0)
+    for index in range(12):
+        scene = crowds.generate("val", index)
+        class_ids = np.where(scene.class_ids == 255, crowds.BACKGROUND, scene.class_ids).astype(np.uint8)
+        panoptic_ids = class_ids.astype(np.int64) * LABEL_DIVISOR + scene.instance_ids
+        maps = perfect_maps(panoptic_ids, config.keypoint_graph, stride, config.radius)
+        found = fuse(class_ids, maps, crowds.INFO.thing_ids, LABEL_DIVISOR, config=config).panoptic_ids
+        quality.update(scene.class_ids.astype(np.int64) * LABEL_DIVISOR + scene.instance_ids, found)
+    result = quality.result()
+    assert result["all"]["pq"] >= everything
+    assert result["things"]["pq"] >= things
 
 
 @pytest.mark.slow
