@@ -132,19 +132,20 @@ class _Pace:
 
     def note(self, milliseconds) -> bool:
         """Takes in how long an image took; whether the number of iterations changed."""
-        budget_ms, p95 = self._choice.budget_ms, self._choice.p95
+        budget_ms, median = self._choice.budget_ms, self._choice.median
         self._ratios.append(milliseconds / self._choice.median[self.iterations])
         self._is_late.append(milliseconds > budget_ms)
-        before, late, ratio = self.iterations, sum(self._is_late), timing.median(self._ratios)
+        # The p95 of now, in medians of the measurement: that of a noisier or quieter moment would be another.
+        before, late, slow = self.iterations, sum(self._is_late), timing.p95(self._ratios)
         if late > MOST_LATE:
             # Where nothing fits any more the fewest run: a late answer is better than none.
-            fewer = [count for count in p95 if count < before and ratio * p95[count] <= budget_ms]
-            self.iterations = max(fewer, default=min(p95))
+            fewer = [count for count in median if count < before and slow * median[count] <= budget_ms]
+            self.iterations = max(fewer, default=min(median))
             self._reason = f"{late} of the last {len(self._is_late)} took longer than {budget_ms:g} ms"
         elif len(self._ratios) == LAST_IMAGES and not late:
-            more = [count for count in p95 if count > before and ratio * p95[count] <= HEADROOM * budget_ms]
+            more = [count for count in median if count > before and slow * median[count] <= HEADROOM * budget_ms]
             self.iterations = max(more, default=before)
-            self._reason = f"the last {LAST_IMAGES} took {ratio:.2f} times as long as when measured"
+            self._reason = f"95 % of the last {LAST_IMAGES} took at most {slow:.2f} of the median that was measured"
         if self.iterations == before:
             return False
         self._ratios.clear()
