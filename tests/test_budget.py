@@ -175,7 +175,8 @@ def test_when_the_machine_slows_down_fewer_iterations_run_and_more_when_it_recov
     # Once 19 of the last 20 were as fast as when measured, p95 is 1 + 0.05 * 0.2 medians: 40.4 ms, below 0.95 * 45.
     assert predictor.calls[10:] == [2] * 19 + [3] * 11
     assert lines[2:] == [
-        "images of 6x8: 3 iterations from here on: 95 % of the last 20 took at most 1.01 of the median that was measured"
+        "images of 6x8: 3 iterations from here on: "
+        "95 % of the last 20 took at most 1.01 of the median that was measured"
     ]
 
 
