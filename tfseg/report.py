@@ -101,13 +101,13 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
             )
             for key, model in ({name: network} | others).items()
         }
-        panoptic = panoptic_strip = None
+        pictures = {"strip": _strip(network, examples, count, min(iterations, STRIP_ITERATIONS), info)}
+        panoptic = None
         if is_panoptic:
             panoptic = evaluate_panoptic(
                 network, examples, facts, num_examples=count, size=options.size, output_dir=options.panoptic_output
             )
-            panoptic_strip = _panoptic_strip(network, examples, count, facts, options.size)
-        strip = _strip(network, examples, count, min(iterations, STRIP_ITERATIONS), info)
+            pictures["panoptic"] = _panoptic_strip(network, examples, count, facts, options.size)
     train, result = manifest.splits.get(config.data.train_split), results[name]
     entries = _with_costs({name: network} | others, results, options.views, count_gmacs)
     metrics = {
@@ -122,23 +122,24 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
     if panoptic:
         metrics["panoptic"] = panoptic
     measured = {key: _points(values) for key, values in entries.items()}
-    pictures = {
-        "curve": visualize.curve(measured | curves),
-        "confusion": visualize.confusion(metrics["iterations"][-1]["confusion"], info),
-        "strip": strip,
-    }
-    if panoptic:
-        pictures["panoptic"] = panoptic_strip
-    folder = Path(options.report_dir or Path(workdir) / "report")
+    pictures["curve"] = visualize.curve(measured | curves)
+    pictures["confusion"] = visualize.confusion(metrics["iterations"][-1]["confusion"], info)
     if others:
         metrics["comparison"] = measured
+    folder = Path(options.report_dir or Path(workdir) / "report")
+    _write_comparison(folder, metrics.get("comparison"))
+    _write(folder, metrics, pictures)
+    return metrics
+
+
+def _write_comparison(folder, measured):
+    """comparison.csv and comparison.md; without anything to compare, those of an evaluation before are removed."""
+    if measured:
         write_atomically(folder / "comparison.csv", comparison_csv(measured).encode())
         write_atomically(folder / "comparison.md", comparison(measured).encode())
     else:
         for file in ("comparison.csv", "comparison.md"):
             (folder / file).unlink(missing_ok=True)
-    _write(folder, metrics, pictures)
-    return metrics
 
 
 def _others(options, info, name):

@@ -7,55 +7,18 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.predictors.toy_panoptic import CONFIG, INFO, OTHER, SIZE, description, photo
 from tfseg import architectures
-from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
 from tfseg.export import conversion, metadata, service
 from tfseg.export.functions import NetworkFunctions
-from tfseg.export.manifest import FORMAT
-from tfseg.labels import DatasetInfo, default_colors
-from tfseg.models.deeperlab import DeeperLabConfig
 from tfseg.postprocess import instance_maps
 from tfseg.postprocess.fusion_config import network_fields
 from tfseg.predictor import Predictor
 from tfseg.predictors.saved_model import SavedModelEngine
 from tfseg.predictors.tflite import TFLiteEngine
 
-INFO = DatasetInfo("toy", ("grass", "ball", "cube"), default_colors(3), thing_ids=frozenset({1, 2}))
-CONFIG = DeeperLabConfig(
-    BackboneConfig("mobilenet_v2", width_multiplier=0.1, padding="symmetric"),
-    aspp_width=8,
-    width=6,
-    instance_width=4,
-    low_level_width=3,
-    atrous_rates=(1, 2),
-    radius=9.0,
-    peak_threshold=0.01,
-    instance_score_min=0.05,
-)
-SIZE, OTHER = (65, 97), (50, 83)
 NAMES = ("semantic_logits", *instance_maps.NAMES)
-
-
-def photo(*size):
-    return np.random.default_rng(size[0]).integers(0, 256, [*size, 3]).astype(np.uint8)
-
-
-def description(kind, **changed):
-    return {
-        "format": FORMAT,
-        "name": "toy",
-        "classes": INFO.to_dict(),
-        "is_recurrent": False,
-        "iterations": 1,
-        "max_iterations": 1,
-        "size": None if kind == "savedmodel" else list(SIZE),
-        "padding": "symmetric",
-        "stride": 4,
-        "kind": kind,
-        "precision": "fp32",
-        "fusion": network_fields(CONFIG),
-    } | changed
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.predictors.test_panoptic import CONFIG, INFO, description, photo
+from tests.predictors.toy_panoptic import CONFIG, INFO, description, photo
 from tests.serving.protocol_double import serve
 from tfseg import architectures
 from tfseg.export import service, serving_files

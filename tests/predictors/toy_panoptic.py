@@ -1,0 +1,44 @@
+"""A small DeeperLab with random weights, and what its exports say of themselves."""
+
+import numpy as np
+
+from tfseg.backbones import BackboneConfig
+from tfseg.export.manifest import FORMAT
+from tfseg.labels import DatasetInfo, default_colors
+from tfseg.models.deeperlab import DeeperLabConfig
+from tfseg.postprocess.fusion_config import network_fields
+
+INFO = DatasetInfo("toy", ("grass", "ball", "cube"), default_colors(3), thing_ids=frozenset({1, 2}))
+CONFIG = DeeperLabConfig(
+    BackboneConfig("mobilenet_v2", width_multiplier=0.1, padding="symmetric"),
+    aspp_width=8,
+    width=6,
+    instance_width=4,
+    low_level_width=3,
+    atrous_rates=(1, 2),
+    radius=9.0,
+    peak_threshold=0.01,
+    instance_score_min=0.05,
+)
+SIZE, OTHER = (65, 97), (50, 83)
+
+
+def photo(*size):
+    return np.random.default_rng(size[0]).integers(0, 256, [*size, 3]).astype(np.uint8)
+
+
+def description(kind, **changed):
+    return {
+        "format": FORMAT,
+        "name": "toy",
+        "classes": INFO.to_dict(),
+        "is_recurrent": False,
+        "iterations": 1,
+        "max_iterations": 1,
+        "size": None if kind == "savedmodel" else list(SIZE),
+        "padding": "symmetric",
+        "stride": 4,
+        "kind": kind,
+        "precision": "fp32",
+        "fusion": network_fields(CONFIG),
+    } | changed
