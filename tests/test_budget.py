@@ -1,135 +1,13 @@
-"""Iterations for a time: the choice on numbers worked by hand, the measurement on a clock that the test moves."""
-
-import json
+"""Images kept within a time, on a clock that the test moves."""
 
 import numpy as np
 import pytest
 
-from tfseg import budget
-from tfseg.budget import Budget, choose_iterations, measure
+from tests.clocked import clocked
+from tfseg.budget import Budget
 from tfseg.errors import InputError
 
 IMAGE = np.zeros([6, 8, 3], np.uint8)
-
-
-def test_the_largest_number_within_the_budget_is_chosen():
-    # Of 20 times, 95 % lie below the 19th place and a twentieth of the way to the 20th: 66 + 0.05 * (70 - 66).
-    times = {4: [61.0] * 18 + [66.0, 70.0], 5: [80.0] * 20, 3: [45.0] * 20}
-    choice = choose_iterations(times, 80)
-    assert (choice.iterations, choice.is_most) == (5, False)
-    choice = choose_iterations(times, 79.9)
-    assert (choice.iterations, choice.rounds) == (4, 20)
-    assert (choice.median[4], choice.p95[4]) == (61, pytest.approx(66.2))
-    assert str(choice) == "4 iterations: median 61.0 ms, p95 66.2 of 79.9 ms; 5 would take 80.0 (p95)"
-
-
-def test_one_slow_moment_in_a_hundred_is_not_the_95th_percentile():
-    times = {1: [10.0] * 99 + [1000.0], 2: [10.0] * 90 + [1000.0] * 10}
-    assert choose_iterations(times, 20).iterations == 1
-
-
-def test_a_larger_number_that_was_measured_faster_is_not_believed():
-    choice = choose_iterations({1: [30.0], 2: [50.0], 3: [38.0], 4: [60.0]}, 40)
-    assert choice.iterations == 1
-    assert choice.p95 == {1: 30, 2: 50, 3: 50, 4: 60}
-    assert choice.median == {1: 30, 2: 50, 3: 50, 4: 60}
-
-
-def test_it_says_when_nothing_more_can_be_run_and_when_rounds_are_few():
-    assert str(choose_iterations({1: [7.0], 2: [9.0]}, 80, max_iterations=2)) == (
-        "2 iterations: median 9.0 ms, p95 9.0 of 80 ms; more cannot be run; 1 of 60 rounds in time"
-    )
-
-
-def test_when_not_even_one_fits_the_numbers_and_ways_out_are_given():
-    with pytest.raises(InputError) as caught:
-        choose_iterations({1: [90.0, 110.0], 2: [120.0, 130.0]}, 80)
-    assert str(caught.value) == (
-        "1 iteration, the fewest, takes 100.0 ms (median), 109.0 (p95), more than the 80 ms of the budget; take a "
-        "smaller image, a smaller model, an exported int8 file or more --threads"
-    )
-
-
-def test_a_choice_is_plain_json():
-    values = choose_iterations({2: [9.0, 9.0]}, 80).to_dict()
-    assert json.loads(json.dumps(values)) == {"milliseconds": 80, "iterations": 2, "median": 9, "p95": 9, "rounds": 2}
-
-
-class Clocked:
-    """A predictor that takes `first + (count - 1) * each` milliseconds on a clock of its own."""
-
-    def __init__(self, monkeypatch, first, each, fewest=1, most=None, default=6):
-        self.min_iterations, self.max_iterations, self.default_iterations = fewest, most, default
-        self._first, self._each = first, each
-        self.seconds, self.calls = 0.0, []
-        self.slow_calls, self._factor = set(), 1.0
-        monkeypatch.setattr("time.perf_counter", lambda: self.seconds)
-
-    def slow_down(self, factor):
-        self._factor = factor
-
-    def predict(self, image, count):
-        assert image is IMAGE
-        self.calls.append(count)
-        taken = self._factor * (self._first + (count - 1) * self._each)
-        self.seconds += (10 * taken if len(self.calls) in self.slow_calls else taken) / 1000
-
-
-@pytest.mark.parametrize("budget_ms,chosen", [(20, 1), (29.9, 1), (30.1, 2), (61, 5), (69, 5), (70.1, 6), (1000, 6)])
-def test_the_measurement_finds_the_number_that_arithmetic_finds(monkeypatch, budget_ms, chosen):
-    predictor = Clocked(monkeypatch, 20, 10)  # 20, 30, 40, 50, 60, 70 ms
-    choice = measure(predictor, IMAGE, budget_ms + 1e-6)
-    assert choice.iterations == chosen
-    assert choice.p95[chosen] == pytest.approx(20 + 10 * (chosen - 1))
-    assert choice.rounds == 60
-    assert choice.is_most == (chosen == 6)
-    assert (min((count for count in choice.p95 if count > chosen), default=None)) == (
-        chosen + 1 if chosen < 6 else None
-    )
-
-
-def test_numbers_far_above_the_budget_are_not_run(monkeypatch):
-    predictor = Clocked(monkeypatch, 20, 10, most=1000)
-    assert measure(predictor, IMAGE, 45).iterations == 3
-    assert max(predictor.calls) == 4
-
-
-def test_a_slow_moment_at_the_start_does_not_hide_what_fits(monkeypatch):
-    predictor = Clocked(monkeypatch, 20, 10, most=8)
-    predictor.slow_calls = {1, 2, 4}  # the first call, and the first of two probes
-    assert measure(predictor, IMAGE, 65).iterations == 5
-
-
-def test_numbers_are_run_in_turn(monkeypatch):
-    predictor = Clocked(monkeypatch, 20, 10, most=3)
-    measure(predictor, IMAGE, 1000)
-    assert predictor.calls[-3 * budget.ROUNDS :] == [1, 2, 3] * budget.ROUNDS
-
-
-def test_a_slow_model_is_measured_in_bounded_time(monkeypatch):
-    predictor = Clocked(monkeypatch, 2000, 1000, most=8)  # 2 to 9 seconds
-    choice = measure(predictor, IMAGE, 5500)
-    assert (choice.iterations, choice.rounds < 20) == (4, True)
-    assert predictor.seconds < 3 * budget.SECONDS
-    predictor = Clocked(monkeypatch, 60_000, 1000, most=8)
-    with pytest.raises(InputError, match="1 iteration, the fewest, takes 60000.0 ms"):
-        measure(predictor, IMAGE, 80)
-    assert predictor.calls == [1, 1]
-
-
-def test_a_model_of_one_number_is_only_checked(monkeypatch):
-    predictor = Clocked(monkeypatch, 20, 10, fewest=4, most=4, default=4)  # 50 ms
-    choice = measure(predictor, IMAGE, 60)
-    assert (choice.iterations, set(predictor.calls)) == (4, {4})
-    assert str(choice) == "4 iterations: median 50.0 ms, p95 50.0 of 60 ms; more cannot be run"
-    with pytest.raises(InputError, match="4 iterations, the fewest, takes 50.0 ms"):
-        measure(predictor, IMAGE, 40)
-
-
-def test_the_caller_may_limit_the_iterations(monkeypatch):
-    predictor = Clocked(monkeypatch, 20, 10, most=8)
-    assert measure(predictor, IMAGE, 1000, max_iterations=2).iterations == 2
-    assert max(predictor.calls) == 2
 
 
 @pytest.mark.parametrize("budget_ms", [0, -1, float("nan"), float("inf")])
@@ -139,7 +17,7 @@ def test_a_budget_is_a_time(budget_ms):
 
 
 def test_each_size_is_measured_once_whether_it_fits_or_not(monkeypatch):
-    predictor, lines = Clocked(monkeypatch, 20, 10), []
+    predictor, lines = clocked(monkeypatch, 20, 10), []
     fits, tight = Budget(predictor, 45, lines.append), Budget(predictor, 5, lines.append)
     assert fits.iterations(IMAGE) == 3
     with pytest.raises(InputError, match="images of 6x8: 1 iteration, the fewest, takes 20.0 ms"):
@@ -152,27 +30,70 @@ def test_each_size_is_measured_once_whether_it_fits_or_not(monkeypatch):
     assert lines == ["images of 6x8: 3 iterations: median 40.0 ms, p95 40.0 of 45 ms; 4 would take 50.0 (p95)"]
 
 
-def drifting(monkeypatch, budget_ms):
+def drifting(monkeypatch, budget_ms, **options):
     """(predictor of 20, 30, 40, ... ms, its Budget, which has measured; the lines that it said)."""
-    predictor, lines = Clocked(monkeypatch, 20, 10), []
+    predictor, lines = clocked(monkeypatch, 20, 10, **options), []
     kept = Budget(predictor, budget_ms, lines.append)
     kept.iterations(IMAGE)
-    del predictor.calls[:]
+    predictor.calls.clear()
+    predictor.ran.clear()
     return predictor, kept, lines
+
+
+def outcome(kept):
+    return kept.num_images, kept.num_within, kept.num_stopped
+
+
+@pytest.mark.parametrize("factor,ran", [(0.9, 3), (1.1, 3), (1.2, 2), (1.45, 2), (1.8, 1), (3, 1)])
+def test_an_image_in_a_slow_moment_stops_where_another_iteration_would_not_end_in_time(monkeypatch, factor, ran):
+    predictor, kept, lines = drifting(monkeypatch, 45)
+    predictor.factor = factor
+    # An iteration takes 10 ms, and begins at 35 at the latest. The third one does at 1.1 * 30, not at 1.2 * 30; the
+    # second one at 1.45 * 20, not at 1.8 * 20.
+    assert kept.predict(IMAGE).iterations == ran
+    assert (predictor.calls, predictor.ran) == ([3], [ran])
+    assert outcome(kept) == (1, factor < 3, ran < 3)
+    assert len(lines) == 1
+
+
+def test_what_comes_after_the_iterations_has_its_time_too(monkeypatch):
+    predictor, kept, _ = drifting(monkeypatch, 52, ending=7)  # 27, 37, 47 ms; the last iteration begins at 35
+    predictor.factor = 1.2
+    kept.predict(IMAGE)
+    assert (predictor.ran, outcome(kept)) == ([2], (1, 1, 1))
+
+
+def test_the_last_images_tell_how_long_an_iteration_takes(monkeypatch):
+    predictor, kept, _ = drifting(monkeypatch, 41, default=3)
+    predictor.each = 10.5  # 41 ms after three: none is late, but one begins at 30.5 and has 10 ms
+    for _ in range(3):
+        kept.predict(IMAGE)
+    assert predictor.ran == [3, 3, 3]
+    predictor.first = 20.25  # 30.75, later than 41 - 10.5
+    kept.predict(IMAGE)
+    assert predictor.ran == [3, 3, 3, 2]
+
+
+def test_a_model_that_does_not_tell_runs_all_iterations(monkeypatch):
+    predictor, kept, _ = drifting(monkeypatch, 45, tells=False)
+    predictor.factor = 1.2
+    kept.predict(IMAGE)
+    assert (predictor.ran, outcome(kept)) == ([3], (1, 0, 0))
 
 
 def test_when_the_machine_slows_down_fewer_iterations_run_and_more_when_it_recovers(monkeypatch):
     predictor, kept, lines = drifting(monkeypatch, 45)
-    predictor.slow_down(1.2)  # 24, 36, 48 ms
+    predictor.factor = 1.2  # 24, 36, 48 ms
     for _ in range(10):
         kept.predict(IMAGE)
-    assert predictor.calls == [3] * 3 + [2] * 7  # the third late one is one too many
-    assert (kept.num_images, kept.num_within) == (10, 7)
-    assert lines[1:] == ["images of 6x8: 2 iterations from here on: 3 of the last 3 took longer than 45 ms"]
-    predictor.slow_down(1.0)
+    assert predictor.calls == [3] * 3 + [2] * 7  # the third that stopped is one too many
+    assert predictor.ran == [2] * 10
+    assert outcome(kept) == (10, 10, 3)
+    assert lines[1:] == ["images of 6x8: 2 iterations from here on: 3 of the last 3 had no time for more within 45 ms"]
+    predictor.factor = 1.0
     for _ in range(30):
         kept.predict(IMAGE)
-    # Once 19 of the last 20 were as fast as when measured, p95 is 1 + 0.05 * 0.2 medians: 40.4 ms, below 0.95 * 45.
+    # Once 19 of the last 20 were as fast as when measured, p95 is 1 + 0.05 * 0.2 medians: 40.4 ms, below 0.98 * 45.
     assert predictor.calls[10:] == [2] * 19 + [3] * 11
     assert lines[2:] == [
         "images of 6x8: 3 iterations from here on: "
@@ -181,11 +102,11 @@ def test_when_the_machine_slows_down_fewer_iterations_run_and_more_when_it_recov
 
 
 def test_more_iterations_need_some_headroom(monkeypatch):
-    predictor, kept, _ = drifting(monkeypatch, 41)  # 40 ms fit, but are more than 0.95 * 41
-    predictor.slow_down(1.2)
+    predictor, kept, _ = drifting(monkeypatch, 40.5)  # 40 ms fit, but are more than 0.98 * 40.5
+    predictor.factor = 1.2
     for _ in range(3):
         kept.predict(IMAGE)
-    predictor.slow_down(1.0)
+    predictor.factor = 1.0
     for _ in range(40):
         kept.predict(IMAGE)
     assert predictor.calls == [3] * 3 + [2] * 40
@@ -197,13 +118,24 @@ def test_two_slow_images_of_twenty_change_nothing(monkeypatch):
     for _ in range(20):
         kept.predict(IMAGE)
     assert set(predictor.calls) == {3}
-    assert (kept.num_images, kept.num_within, len(lines)) == (20, 18, 1)
+    assert (outcome(kept), len(lines)) == ((20, 18, 2), 1)
 
 
 def test_where_nothing_fits_any_more_the_fewest_iterations_run(monkeypatch):
     predictor, kept, lines = drifting(monkeypatch, 25)
-    predictor.slow_down(3)
+    predictor.factor = 3
     for _ in range(20):
         kept.predict(IMAGE)
     assert set(predictor.calls) == {1}
     assert (kept.num_within, len(lines)) == (0, 1)
+
+
+def test_an_image_may_stop_at_a_number_too_slow_a_model_left_unmeasured(monkeypatch):
+    predictor, lines = clocked(monkeypatch, 2000, 1000, most=8), []
+    kept = Budget(predictor, 8500, lines.append)
+    assert kept.iterations(IMAGE) == 7
+    assert set(predictor.calls[-4:]) == {7, 8}  # of 7 and 8 seconds, in turn; the others only once
+    predictor.factor = 4
+    for _ in range(4):
+        assert kept.predict(IMAGE).iterations == 1
+    assert (kept.iterations(IMAGE), outcome(kept)) == (7, (4, 4, 4))

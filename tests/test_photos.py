@@ -9,6 +9,7 @@ from PIL import Image
 from tests.fake_network import INFO, FakeNetwork, blocks
 from tfseg import budget
 from tfseg.errors import InputError
+from tfseg.fitting_iterations import choose_iterations
 from tfseg.photos import Outcome, PhotoOptions, report_outcome, segment_files
 from tfseg.postprocess.fusion import Instance, PanopticPrediction
 from tfseg.predictor import Predictor
@@ -75,7 +76,7 @@ def test_a_budget_chooses_the_iterations_once_for_each_size(predictor, folder, t
 
     def measure(predictor, image, budget_ms):
         measured.append((image.shape[:2], budget_ms))
-        return budget.choose_iterations({1: [10], 2: [50]}, budget_ms)
+        return choose_iterations({1: [10], 2: [50]}, budget_ms)
 
     monkeypatch.setattr(budget, "measure", measure)
     Image.fromarray(blocks([[1, 1]])).save(folder / "c.png")

@@ -1,76 +1,27 @@
-"""How many iterations fit into a time: measured on this machine, for an image's size."""
+"""Keeps images within a time by the number of iterations."""
 
 import collections
-import dataclasses
-import math
 import time
 
 from tfseg import timing
 from tfseg.errors import InputError
+from tfseg.fitting_iterations import ROUNDS, check, counted, measure
 
-ROUNDS = 60  # of fewer, the 95th percentile is little more than the slowest run
-FEW_ROUNDS = 20
-SECONDS = 20.0  # about what a measurement takes at most
-PROBES = 3
 LAST_IMAGES = 20  # tell the machine's speed of now
-MOST_LATE = 2  # of them may be
-HEADROOM = 0.95  # of the budget is what more iterations may take, so that they do not come and go
-FAR_ABOVE = 10  # times the budget: no need to measure it twice
-
-
-@dataclasses.dataclass(frozen=True)
-class Choice:
-    """The largest number of iterations that stays within a budget.
-
-    Times never fall from one number of iterations to a larger one: where a larger one happened to be measured faster,
-    it has the time of the smaller.
-
-    Attributes:
-      iterations: the number.
-      budget_ms: milliseconds that 95 % of the images have to stay within.
-      median, p95: {iterations: milliseconds} of all numbers that were measured.
-      rounds: how often each was measured, at least.
-      is_most: nothing larger can be run.
-    """
-
-    iterations: int
-    budget_ms: float
-    median: dict[int, float]
-    p95: dict[int, float]
-    rounds: int
-    is_most: bool = False
-
-    def __str__(self):
-        text = (
-            f"{_counted(self.iterations)}: median {self.median[self.iterations]:.1f} ms, "
-            f"p95 {self.p95[self.iterations]:.1f} of {self.budget_ms:g} ms"
-        )
-        larger = min((count for count in self.p95 if count > self.iterations), default=None)
-        if larger is not None:
-            text += f"; {larger} would take {self.p95[larger]:.1f} (p95)"
-        elif self.is_most:
-            text += "; more cannot be run"
-        return text + (f"; {self.rounds} of {ROUNDS} rounds in time" if self.rounds < FEW_ROUNDS else "")
-
-    def to_dict(self) -> dict:
-        """JSON types: the choice and its times in milliseconds."""
-        return {
-            "milliseconds": self.budget_ms,
-            "iterations": self.iterations,
-            "median": self.median[self.iterations],
-            "p95": self.p95[self.iterations],
-            "rounds": self.rounds,
-        }
+MOST_SHORT = 2  # of them may be late, or stop before the last iteration
+HEADROOM = 0.98  # of the budget is what more iterations may take, so that they do not come and go
 
 
 class Budget:
     """Keeps images of any sizes within a time.
 
     Each size is measured once, on the first image that has it. A machine does not keep its speed: the last images are
-    compared with the measurement, and the number of iterations follows.
+    compared with the measurement, and the number of iterations follows. An image in a slow moment stops earlier, where
+    another iteration would not end in time.
 
     Attributes:
       num_images, num_within: that were predicted, and of them within the budget.
+      num_stopped: after fewer iterations than the number of that moment.
     """
 
     def __init__(self, predictor, budget_ms, say=print):
@@ -86,21 +37,25 @@ class Budget:
         check(budget_ms)
         self._predictor, self._budget_ms, self._say = predictor, budget_ms, say
         self._by_size = {}
-        self.num_images = self.num_within = 0
+        self.num_images = self.num_within = self.num_stopped = 0
 
     def iterations(self, image) -> int:
         """That fit now, for a [height, width, 3] uint8 image. Raises InputError if not even the fewest did."""
         return self._pace(image).iterations
 
     def predict(self, image):
-        """`Predictor.predict` with the iterations that fit now. Errors as `iterations`."""
+        """`Predictor.predict` with at most the iterations that fit now. Errors as `iterations`."""
         pace = self._pace(image)
         begin = time.perf_counter()
-        prediction = self._predictor.predict(image, pace.iterations)
-        taken = 1000 * (time.perf_counter() - begin)
+        latest_start = begin + (self._budget_ms - pace.ending_ms) / 1000
+        prediction = self._predictor.predict(image, pace.iterations, latest_start=latest_start)
+        end = time.perf_counter()
+        taken = 1000 * (end - begin)
         self.num_images += 1
         self.num_within += taken <= self._budget_ms
-        if pace.note(taken):
+        self.num_stopped += prediction.iterations < pace.iterations
+        ending = None if prediction.began is None else 1000 * (end - prediction.began)
+        if pace.note(taken, prediction.iterations, ending):
             self._say(f"images of {_size(image)}: {pace}")
         return prediction
 
@@ -124,153 +79,48 @@ class _Pace:
 
     def __init__(self, choice):
         self.iterations, self._choice = choice.iterations, choice
-        self._ratios, self._is_late = (collections.deque(maxlen=LAST_IMAGES) for _ in range(2))
+        self._ratios, self._is_short = (collections.deque(maxlen=LAST_IMAGES) for _ in range(2))
+        self._endings = collections.deque(choice.endings, maxlen=ROUNDS)
         self._reason = ""
 
     def __str__(self):
-        return f"{_counted(self.iterations)} from here on: {self._reason}"
+        return f"{counted(self.iterations)} from here on: {self._reason}"
 
-    def note(self, milliseconds) -> bool:
-        """Takes in how long an image took; whether the number of iterations changed."""
+    @property
+    def ending_ms(self) -> float:
+        """Milliseconds that one more iteration, and the class map after it, stay within: 95 % of the last ones did."""
+        return timing.p95(self._endings) if self._endings else 0.0
+
+    def note(self, milliseconds, iterations, ending) -> bool:
+        """Takes in how long an image took; whether the number of iterations changed.
+
+        Args:
+          milliseconds: from the image to its class map.
+          iterations: that ran.
+          ending: milliseconds from the beginning of the last of them to the class map, or None.
+        """
         budget_ms, median = self._choice.budget_ms, self._choice.median
-        self._ratios.append(milliseconds / self._choice.median[self.iterations])
-        self._is_late.append(milliseconds > budget_ms)
+        self._ratios.append(milliseconds / median[max(iterations, min(median))])
+        self._is_short.append(milliseconds > budget_ms or iterations < self.iterations)
+        if ending is not None:
+            self._endings.append(ending)
         # The p95 of now, in medians of the measurement: that of a noisier or quieter moment would be another.
-        before, late, slow = self.iterations, sum(self._is_late), timing.p95(self._ratios)
-        if late > MOST_LATE:
+        before, short, slow = self.iterations, sum(self._is_short), timing.p95(self._ratios)
+        if short > MOST_SHORT:
             # Where nothing fits any more the fewest run: a late answer is better than none.
             fewer = [count for count in median if count < before and slow * median[count] <= budget_ms]
             self.iterations = max(fewer, default=min(median))
-            self._reason = f"{late} of the last {len(self._is_late)} took longer than {budget_ms:g} ms"
-        elif len(self._ratios) == LAST_IMAGES and not late:
+            self._reason = f"{short} of the last {len(self._is_short)} had no time for more within {budget_ms:g} ms"
+        elif len(self._ratios) == LAST_IMAGES and not short:
             more = [count for count in median if count > before and slow * median[count] <= HEADROOM * budget_ms]
             self.iterations = max(more, default=before)
             self._reason = f"95 % of the last {LAST_IMAGES} took at most {slow:.2f} of the median that was measured"
         if self.iterations == before:
             return False
         self._ratios.clear()
-        self._is_late.clear()
+        self._is_short.clear()
         return True
 
 
 def _size(image):
     return f"{image.shape[0]}x{image.shape[1]}"
-
-
-def check(budget_ms):
-    """Raises InputError for a budget that is not a number above 0."""
-    if not (math.isfinite(budget_ms) and budget_ms > 0):
-        raise InputError(f"budget_ms is {budget_ms:g}; milliseconds above 0")
-
-
-def choose_iterations(milliseconds, budget_ms, max_iterations=None) -> Choice:
-    """The largest number of iterations whose 95th percentile is within the budget.
-
-    Args:
-      milliseconds: {iterations: times of single runs}.
-      budget_ms: milliseconds.
-      max_iterations: the most that can be run, for `Choice.is_most`.
-    Raises:
-      InputError: not even the smallest number fits.
-    """
-    median, p95 = {}, {}
-    slowest_median = slowest_p95 = 0.0
-    for count in sorted(milliseconds):
-        median[count] = slowest_median = max(slowest_median, timing.median(milliseconds[count]))
-        p95[count] = slowest_p95 = max(slowest_p95, timing.p95(milliseconds[count]))
-    fitting = [count for count in p95 if p95[count] <= budget_ms]
-    if not fitting:
-        least = min(p95)
-        raise InputError(
-            f"{_counted(least)}, the fewest, takes {median[least]:.1f} ms (median), {p95[least]:.1f} (p95), more than "
-            f"the {budget_ms:g} ms of the budget; take a smaller image, a smaller model, an exported int8 file or more "
-            "--threads"
-        )
-    rounds = min(len(times) for times in milliseconds.values())
-    return Choice(max(fitting), budget_ms, median, p95, rounds, max(fitting) == max_iterations)
-
-
-def measure(predictor, image, budget_ms, max_iterations=None, seconds=SECONDS) -> Choice:
-    """Measures this machine and chooses.
-
-    All numbers of iterations are run in turn, so that a slow moment falls on all of them, ROUNDS times after a first
-    time that is not counted. Those that are far above the budget are not run.
-
-    Args:
-      predictor: a `tfseg.predictor.Predictor`.
-      image: [height, width, 3] uint8.
-      budget_ms: milliseconds from the image to its class map.
-      max_iterations: the most that is tried; None: all that the predictor runs, or if nothing limits it those of its
-        training, above which results do not get better.
-      seconds: about the longest that it takes, unless single runs take as much; a slow model gets fewer rounds.
-    Raises:
-      InputError: not even the fewest iterations fit, or the budget is not above 0.
-    """
-    check(budget_ms)
-    start = time.perf_counter()
-    least = predictor.min_iterations
-    most = max(max_iterations or predictor.max_iterations or predictor.default_iterations, least)
-    predictor.predict(image, least)  # traces, and allocates
-
-    def fastest_of(count):
-        probes = PROBES if time.perf_counter() < start + seconds / 4 else 1
-        return _fastest(lambda: predictor.predict(image, count), budget_ms, probes)
-
-    highest, fastest = _first_above(fastest_of, least, most, budget_ms)
-    if fastest[least] > FAR_ABOVE * budget_ms:
-        return choose_iterations({least: [fastest[least]]}, budget_ms)
-    waiting, taken = list(range(least, highest + 1)), {}
-    while waiting:
-        left = start + seconds - time.perf_counter()
-        group = _affordable(waiting, fastest, left)
-        waiting = waiting[: -len(group)]
-        calls = {count: lambda count=count: predictor.predict(image, count) for count in group}
-        taken |= timing.interleaved(calls, ROUNDS, left)
-        if timing.p95(taken[group[0]]) <= budget_ms:
-            break
-    return choose_iterations(taken, budget_ms, most)
-
-
-def _first_above(fastest_of, least, most, budget_ms):
-    """The smallest number of iterations whose fastest run is above the budget, or `most`; and {iterations: fastest}."""
-    fastest, fitting, above = {}, least - 1, least
-    while True:
-        fastest[above] = fastest_of(above)
-        if fastest[above] > budget_ms or above == most:
-            break
-        fitting, above = above, min(2 * above, most)
-    if fastest[above] <= budget_ms:
-        return above, fastest
-    while above - fitting > 1:
-        middle = (fitting + above) // 2
-        fastest[middle] = fastest_of(middle)
-        fitting, above = (middle, above) if fastest[middle] <= budget_ms else (fitting, middle)
-    return above, fastest
-
-
-def _fastest(call, budget_ms, probes):
-    """Milliseconds of the fastest of some runs; fewer when one stays within the budget, or is far above it."""
-    fastest = math.inf
-    for _ in range(probes):
-        begin = time.perf_counter()
-        call()
-        fastest = min(fastest, 1000 * (time.perf_counter() - begin))
-        if fastest <= budget_ms or fastest > FAR_ABOVE * budget_ms:
-            break
-    return fastest
-
-
-def _affordable(waiting, fastest, seconds):
-    """The largest of some ascending numbers of iterations that ROUNDS rounds in so many seconds allow; two at least."""
-    above = {count: next(fastest[other] for other in sorted(fastest) if other >= count) for count in waiting}
-    total, group = 0.0, []
-    for count in reversed(waiting):
-        total += above[count] * (ROUNDS + 1) / 1000
-        if len(group) >= 2 and total > seconds:
-            break
-        group.insert(0, count)
-    return group
-
-
-def _counted(iterations):
-    return f"{iterations} iteration{'s' if iterations > 1 else ''}"

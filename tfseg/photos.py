@@ -94,7 +94,8 @@ def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
             write_atomically(path, picture)
         outcome.num_done += 1
     if budget and budget.num_images:
-        tqdm.write(f"{budget.num_within} of {budget.num_images} images within {options.budget_ms:g} ms")
+        stopped = f", {budget.num_stopped} of them stopped after fewer iterations" if budget.num_stopped else ""
+        tqdm.write(f"{budget.num_within} of {budget.num_images} images within {options.budget_ms:g} ms{stopped}")
     return outcome
 
 

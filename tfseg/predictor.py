@@ -20,6 +20,8 @@ class Prediction:
     Attributes:
       class_ids: [height, width] uint8, in the image's size; names and colours are in the predictor's `info`.
       iterations: refinements that were run; 1 for a feed-forward network.
+      began: time.perf_counter() at which the last of them began, if `latest_start` was given and it was not the only
+        one; otherwise None.
       confidence: [height, width] float32 softmax probability of the class, or None if not asked for.
       panoptic_ids: [height, width] int32, class id * info.label_divisor + instance; None if the model does not tell
         instances apart.
@@ -31,6 +33,7 @@ class Prediction:
     confidence: np.ndarray | None = None
     panoptic_ids: np.ndarray | None = None
     instances: list | None = None
+    began: float | None = None
 
 
 class Predictor:
@@ -74,13 +77,15 @@ class Predictor:
         predictor._use(open_engine(path, weights, trust, threads, normalization))
         return predictor
 
-    def predict(self, image, iters=None, with_confidence=False) -> Prediction:
+    def predict(self, image, iters=None, with_confidence=False, latest_start=None) -> Prediction:
         """Class ids of one image.
 
         Args:
           image: [height, width, 3] uint8 RGB (not BGR, as OpenCV reads), or the path of an image file.
           iters: refinements, from 1; more cost more. None is what the model was trained with, or exported for.
           with_confidence: also return the probability of each pixel's class; without instances.
+          latest_start: time.perf_counter() after which no refinement but the first begins, for an answer in time. Of no
+            effect where refinements cannot be stopped: in tiles, and in a .tflite file that is not a stream.
         Raises:
           InputError: another kind of image, an unreadable file, or `iters` the model does not have.
         """
@@ -89,11 +94,13 @@ class Predictor:
             found = self._engine.panoptic(_rgb(image))
             class_ids = (found.panoptic_ids // self.info.label_divisor).astype(np.uint8)
             return Prediction(class_ids, iters, None, found.panoptic_ids, found.instances)
-        answer = self._engine.answer(_rgb(image), iters, last_only=True)
-        if with_confidence:
-            class_ids, confidence = answer.class_ids_and_confidence()
-            return Prediction(class_ids, iters, confidence)
-        return Prediction(answer.class_ids(), iters)
+        began = None
+        if latest_start is None or not self._engine.answer_until:
+            answer = self._engine.answer(_rgb(image), iters, last_only=True)
+        else:
+            answer, iters, began = self._engine.answer_until(_rgb(image), iters, latest_start)
+        class_ids, confidence = answer.class_ids_and_confidence() if with_confidence else (answer.class_ids(), None)
+        return Prediction(class_ids, iters, confidence, began=began)
 
     def predict_iterations(self, image, iters=None) -> list[np.ndarray]:
         """Class ids after iteration 1, 2, ..., `iters`; arguments and errors as `predict`.

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.training.toy_run import toy_config
-from tfseg import architectures, budget
+from tfseg import architectures, fitting_iterations
 from tfseg.artifacts import comparison, exporting
 from tfseg.artifacts.plan import ExportOptions
 from tfseg.backbones import BackboneConfig
@@ -141,7 +141,7 @@ def test_an_export_is_checked_again_and_a_changed_file_noticed(exports, run):
 def test_what_fits_into_a_time_is_noted_and_used(run, tmp_path, monkeypatch):
     def measured(export, predictor, milliseconds):
         assert (milliseconds, predictor.max_iterations) == (40, 3)
-        return budget.choose_iterations({1: [20.0] * 20, 2: [50.0] * 20}, milliseconds)
+        return fitting_iterations.choose_iterations({1: [20.0] * 20, 2: [50.0] * 20}, milliseconds)
 
     monkeypatch.setattr(exporting.latency, "measured", measured)
     only = {"formats": ("tflite",), "kinds": ("stream",), "max_iterations": 3, "check_images": 0}

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -162,3 +163,48 @@ def test_two_replicas_share_the_images_and_give_the_same_answers():
     script = Path(__file__).with_name("two_replicas.py")
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+class Waiting(FakeNetwork):
+    """Does not end its second iteration before a moment has passed."""
+
+    def __init__(self):
+        super().__init__()
+        self.until = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+
+    def refine(self, features, state=None):
+        refined = super().refine(features, state)
+        if state is not None:
+            wait = tf.numpy_function(self._wait, [state["step"], self.until], tf.int32, stateful=True)
+            with tf.control_dependencies([wait]):
+                refined["canvas"] = tf.identity(refined["canvas"])
+        return refined
+
+    def _wait(self, step, until):
+        while step == 1 and time.perf_counter() <= until:
+            time.sleep(0.01)
+        return np.int32(0)
+
+
+def test_no_iteration_begins_after_the_latest_start():
+    network = Waiting()
+    inference, image = Inference(network), blocks(CLASS_IDS)
+    inference.refine([image], 1)  # traces
+    begin = time.perf_counter()
+    network.until.assign(begin + 1)
+    answer, count, began = inference.refine_until(image, 5, begin + 1)
+    assert (len(answer), count) == (1, 2)
+    assert begin < began <= begin + 1  # the second one began; the third would have after its end
+    np.testing.assert_array_equal(answer.class_ids()[2::4, 2::4], CLASS_IDS)
+
+
+def test_tiles_of_an_image_have_the_same_iterations_whatever_the_time():
+    class_ids = striped(24, 300, 8)
+    answer, count, began = Inference(FakeNetwork(), 40 * 1024).refine_until(blocks(class_ids), 2, 0.0)
+    assert (count, began) == (2, None)
+    np.testing.assert_array_equal(answer.class_ids()[2::4, 2::4], class_ids)
+
+
+def test_a_feed_forward_network_runs_once_whatever_the_time():
+    answer, count, began = Inference(FakeNetwork(is_recurrent=False)).refine_until(blocks(CLASS_IDS), 2, 0.0)
+    assert (len(answer), count, began) == (1, 1, None)

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tfseg import budget, timing
+from tfseg import timing
 from tfseg.artifacts.making import make
+from tfseg.fitting_iterations import ROUNDS, choose_iterations, measure
 from tfseg.profiling import profile
 
 
 def fitted(export, planned, load, milliseconds, images=None):
-    """A segment file with the largest number of iterations that fits, and the `budget.Choice`.
+    """A segment file with the largest number of iterations that fits, and the `Choice`.
 
     Files of neighbouring numbers are made and run in turn, until one fits and the next does not.
 
@@ -36,9 +37,7 @@ def fitted(export, planned, load, milliseconds, images=None):
         for count in range(1, min(export.max_iterations, 2) + 1):
             add(count)
         while True:
-            choice = budget.choose_iterations(
-                timing.interleaved(calls, budget.ROUNDS), milliseconds, export.max_iterations
-            )
+            choice = choose_iterations(timing.interleaved(calls, ROUNDS), milliseconds, export.max_iterations)
             further = _further(choice, calls, milliseconds, export.max_iterations)
             if not further:
                 return export.renumbered(planned, choice.iterations), choice
@@ -59,8 +58,8 @@ def _further(choice, measured, milliseconds, most):
 
 
 def measured(export, predictor, milliseconds):
-    """The `budget.Choice` of a file that takes a number of iterations. Raises InputError if not even one fits."""
-    return budget.measure(predictor, _image(export.size), milliseconds, export.max_iterations)
+    """The `Choice` of a file that takes a number of iterations. Raises InputError if not even one fits."""
+    return measure(predictor, _image(export.size), milliseconds, export.max_iterations)
 
 
 def note(export, choice, threads) -> dict:

@@ -6,6 +6,8 @@ an image is its canvases at the network's stride; logits at full resolution exis
 
 import functools
 import itertools
+import math
+import time
 
 import tensorflow as tf
 
@@ -38,8 +40,8 @@ class Inference:
         is_single = self._strategy.num_replicas_in_sync == 1
         self.num_replicas = 1 if is_single else len(self._strategy.extended.worker_devices)
         image = tf.TensorSpec([1, None, None, 3], tf.float32)
-        count = tf.TensorSpec([], tf.int32)
-        self._run = tf.function(self._run_replicas, input_signature=[(image,) * self.num_replicas, count])
+        count, clock = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float64)
+        self._run = tf.function(self._run_replicas, input_signature=[(image,) * self.num_replicas, count, clock])
 
     def refine(self, images, iterations, views=SINGLE_VIEW, last_only=False) -> list[Refinement]:
         """Sends images through the network.
@@ -60,6 +62,29 @@ class Inference:
         return [
             Refinement(layers[i * count : (i + 1) * count], tuple(image.shape[:2])) for i, image in enumerate(images)
         ]
+
+    def refine_until(self, image, iterations, latest_start, view=SINGLE_VIEW[0]) -> tuple[Refinement, int, float]:
+        """One image, without iterations that would begin after a time; the first always runs.
+
+        Args:
+          image: as of `refine`. Where it is cut into tiles, all of them have to have the same iterations: the time is
+            not heeded.
+          iterations: the most that run.
+          latest_start: time.perf_counter() of the latest moment at which an iteration may begin.
+          view: in which the network sees the image.
+        Returns:
+          (Refinement of the last canvas only, iterations that ran, time.perf_counter() at which the last of them began,
+          None if it is not known).
+        """
+        size = tuple(image.shape[:2])
+        tiling = self._tiling(size, view)
+        if not self.network.is_recurrent or len(tiling.corners) > 1:
+            [answer] = self.refine([image], iterations, (view,), last_only=True)
+            return answer, iterations if self.network.is_recurrent else 1, None
+        inputs, to_wall_clock = network_inputs(image, view, tiling), time.time() - time.perf_counter()
+        [(canvases, began)] = self._run_group(list(inputs), iterations, latest_start + to_wall_clock)
+        answer = Refinement([self._layer(iter([canvases[-1:]]), view, tiling, size)], size)
+        return answer, len(canvases), float(began) - to_wall_clock if len(canvases) > 1 else None
 
     def network_sizes(self, image_size, views=SINGLE_VIEW) -> list[tuple[int, int]]:
         """(height, width) of every network input that an image of this size takes."""
@@ -86,34 +111,49 @@ class Inference:
 
     def _map(self, inputs, iterations, last_only):
         """Canvases [iterations or 1, h, w, num_classes] of each [1, height, width, 3] input, in order."""
-        iterations = tf.constant(iterations)
-        idle = tf.fill([1, TILE_GRID, TILE_GRID, 3], PAD_VALUE)
         while group := list(itertools.islice(inputs, self.num_replicas)):
-            filled = (*group, *[idle] * (self.num_replicas - len(group)))
-            outputs = self._run(filled, iterations)[: len(group)]
-            yield from (canvases[-1:] if last_only else canvases for canvases in outputs)
+            outputs = self._run_group(group, iterations, math.inf)
+            yield from (canvases[-1:] if last_only else canvases for canvases, _ in outputs)
 
-    def _run_replicas(self, images, iterations):
-        outputs = self._strategy.run(self._run_one, args=(images, iterations))
-        return self._strategy.experimental_local_results(outputs)
+    def _run_group(self, inputs, iterations, latest_start):
+        """For each of at most as many inputs as there are replicas what `_run_one` says."""
+        idle = tf.fill([1, TILE_GRID, TILE_GRID, 3], PAD_VALUE)
+        filled = (*inputs, *[idle] * (self.num_replicas - len(inputs)))
+        outputs = self._run(filled, tf.constant(iterations), tf.constant(latest_start, tf.float64))
+        return list(zip(*outputs, strict=True))[: len(inputs)]
 
-    def _run_one(self, images, iterations):
+    def _run_replicas(self, images, iterations, latest_start):
+        outputs = self._strategy.run(self._run_one, args=(images, iterations, latest_start))
+        return tuple(map(self._strategy.experimental_local_results, outputs))
+
+    def _run_one(self, images, iterations, latest_start):
+        """(canvases [iterations that ran, h, w, num_classes], wall-clock seconds at which the last iteration began)."""
         # Replicas are numbered over all workers, images are this worker's.
         replica = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
         features = self.network.encode(images[replica % self.num_replicas], training=False)
         state = self.network.refine(features, None)
         if not self.network.is_recurrent:
-            return state["canvas"]
+            return state["canvas"], _time_after(state)
         canvases = tf.TensorArray(tf.float32, iterations, clear_after_read=False).write(0, state["canvas"][0])
 
-        def step(index, state, canvases):
+        def step(index, now, began, state, canvases):
             state = self.network.refine(features, state)
-            return index + 1, state, canvases.write(index, state["canvas"][0])
+            return index + 1, _time_after(state), now, state, canvases.write(index, state["canvas"][0])
 
-        _, _, canvases = tf.while_loop(
-            lambda index, *_: index < iterations, step, (tf.constant(1), state, canvases), parallel_iterations=1
+        now = _time_after(state)
+        count, _, began, _, canvases = tf.while_loop(
+            lambda index, now, *_: (index < iterations) & (now <= latest_start),
+            step,
+            (tf.constant(1), now, now, state, canvases),
+            parallel_iterations=1,
         )
-        return canvases.stack()
+        return canvases.gather(tf.range(count)), began
+
+
+def _time_after(state):
+    """Wall-clock seconds once a state has been computed."""
+    with tf.control_dependencies(tf.nest.flatten(state)):
+        return tf.timestamp()
 
 
 @functools.lru_cache(maxsize=8)

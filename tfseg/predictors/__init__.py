@@ -8,6 +8,9 @@ An engine has
 - `has_every_iteration`: whether it gives the class maps of the iterations before the last one;
 - `answer(image, iterations, last_only)`: [height, width, 3] uint8 RGB -> the class maps after iteration 1, 2, ..., or
   after the last one only, as an `inference.refinement.Refinement` or as `Maps`, which is read alike;
+- `answer_until(image, iterations, latest_start)` -> (the class map after the last iteration that begins until then, how
+  many iterations ran, time.perf_counter() at which the last one began or None), as `Inference.refine_until` has it; or
+  None where the iterations cannot be stopped;
 - `panoptic(image)` -> `postprocess.fusion.PanopticPrediction`, or None where the model does not tell instances apart.
 """
 

@@ -14,6 +14,7 @@ class NetworkEngine:
         self.is_recurrent, self.default_iterations = network.is_recurrent, network.default_iterations
         self.max_iterations = None if network.is_recurrent else 1
         self._inference = Inference(network)
+        self.answer_until = self._inference.refine_until if network.is_recurrent else None
         self.panoptic = PanopticInference(network, info).predict if getattr(network, "is_panoptic", False) else None
 
     def answer(self, image, iterations, last_only):

@@ -12,7 +12,7 @@ from tfseg.errors import InputError
 from tfseg.export import manifest, saved_model
 from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.runner import Inference
-from tfseg.inference.views import SINGLE_VIEW, WHOLE_IMAGE_PIXELS, View, network_inputs, tiling_of
+from tfseg.inference.views import WHOLE_IMAGE_PIXELS, View, network_inputs, tiling_of
 from tfseg.predictors import Maps, description
 from tfseg.predictors.description import noted_iterations
 
@@ -52,7 +52,7 @@ class SavedModelEngine:
         self.path, self.info, self._size = str(path), described.info, described.size
         self.is_recurrent, self.default_iterations = described.is_recurrent, noted_iterations(listed, described)
         self.max_iterations = described.max_iterations if described.is_recurrent else 1
-        self._whole_image_pixels = whole_image_pixels
+        self._whole_image_pixels, self._view = whole_image_pixels, View(base_size=described.size)
         self._segment = saved_model.load(path)
         signatures = self._segment.loaded.signatures
         if self._segment.name != SEGMENT:
@@ -60,24 +60,28 @@ class SavedModelEngine:
         self._inference = None
         if described.is_recurrent and all(name in signatures for name in STEPS):
             self._inference = Inference(_Steps(signatures, described), whole_image_pixels)
+        self.answer_until = self._answer_until if self._inference else None
         self.panoptic = None
         if described.fusion and PANOPTIC in signatures:
-            view = View(base_size=described.size)
-            self.panoptic = PanopticInference(_Maps(signatures[PANOPTIC], described), described.info, view).predict
+            maps = _Maps(signatures[PANOPTIC], described)
+            self.panoptic = PanopticInference(maps, described.info, self._view).predict
 
     def answer(self, image, iterations, last_only):
         size = image.shape[:2]
         is_direct = self._size in (None, size) and size[0] * size[1] <= self._whole_image_pixels
         with saved_model.refusing(self._segment, size), _with_reason():
             if self._inference and not (is_direct and last_only):
-                views = SINGLE_VIEW if self._size is None else (View(base_size=self._size),)
-                [answer] = self._inference.refine([image], iterations, views, last_only)
+                [answer] = self._inference.refine([image], iterations, (self._view,), last_only)
                 return answer
             counts = [iterations] if last_only else range(1, iterations + 1)
             if is_direct:
                 return Maps([self._maps(image, count) for count in counts])
             run = self._tiled if self._size is None else self._resized
             return Maps([run(image, count) for count in counts])
+
+    def _answer_until(self, image, iterations, latest_start):
+        with saved_model.refusing(self._segment, image.shape[:2]), _with_reason():
+            return self._inference.refine_until(image, iterations, latest_start, self._view)
 
     def _maps(self, image, iterations):
         """Class ids and confidence of an image that goes in as it is."""

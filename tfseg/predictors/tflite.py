@@ -1,6 +1,8 @@
 """A .tflite file as an engine: one of ours, or a segmenter of another program."""
 
+import math
 import sys
+import time
 
 import numpy as np
 
@@ -32,7 +34,7 @@ class TFLiteEngine:
         Raises:
           InputError: damaged, changed since the manifest was written, or no segmenter.
         """
-        self.path, self.panoptic = str(path), None
+        self.path, self.panoptic, self.answer_until = str(path), None, None
         self._program = tflite_runtime.load(path, threads, trust)
         if self._program.listed is None and not trust:
             note = "no manifest.json beside it lists it; its structure was checked, its sha256 could not be"
@@ -53,8 +55,10 @@ class TFLiteEngine:
         self._use(description.parse(found.description, path))
 
     def answer(self, image, iterations, last_only):
-        canvases = np.concatenate(self._canvases(self._prepare(self._pixels(image)), iterations, last_only))
-        return Refinement([self._layer(canvases, image.shape[:2])], image.shape[:2])
+        return self._answer(image, self._canvases(self._prepare(self._pixels(image)), iterations, last_only))
+
+    def _answer(self, image, canvases):
+        return Refinement([self._layer(np.concatenate(canvases), image.shape[:2])], image.shape[:2])
 
     def _pixels(self, image):
         """[1, height, width, 3] float32, in the size of the file if it has one."""
@@ -85,6 +89,7 @@ class TFLiteEngine:
         else:
             self.min_iterations, self.max_iterations = 1, described.max_iterations
         self.has_every_iteration = self.min_iterations == 1
+        self.answer_until = self._answer_until if described.kind == "stream" else None
         if described.kind == "panoptic":
             if described.fusion is None:
                 raise InputError(f"{self.path}: does not say how its instances are found; export it again")
@@ -125,12 +130,23 @@ class TFLiteEngine:
         ]
 
     def _stream(self, pixels, iterations, last_only):
-        # What is left out is zeros, as the state is before the first iteration.
-        features, state, canvases = self._program.run("encode", {"image": pixels}), {}, []
-        for _ in range(iterations):
-            state = self._program.run("refine", features | state)
-            canvases.append(state["canvas"])
+        canvases = [canvas for _, canvas in self._steps(pixels, iterations)]
         return canvases[-1:] if last_only else canvases
+
+    def _answer_until(self, image, iterations, latest_start):
+        *before, (began, canvas) = self._steps(self._pixels(image), iterations, latest_start)
+        return self._answer(image, [canvas]), 1 + len(before), began if before else None
+
+    def _steps(self, pixels, iterations, latest_start=math.inf):
+        """(time.perf_counter() at which it began, canvas after it) of iteration 1, 2, ..., as `answer_until` says."""
+        # What is left out is zeros, as the state is before the first iteration.
+        features, state = self._program.run("encode", {"image": pixels}), {}
+        for index in range(iterations):
+            now = time.perf_counter()
+            if index and now > latest_start:
+                break
+            state = self._program.run("refine", features | state)
+            yield now, state["canvas"]
 
     def _layer(self, canvases, image_size):
         """Where the positions of logits are on the image; as `Inference` has it for a resized view."""

@@ -1,0 +1,190 @@
+"""How many iterations fit into a time: measured on this machine, for an image."""
+
+import dataclasses
+import functools
+import math
+import time
+
+from tfseg import timing
+from tfseg.errors import InputError
+
+ROUNDS = 60  # of fewer, the 95th percentile is little more than the slowest run
+FEW_ROUNDS = 20
+SECONDS = 20.0  # about what a measurement takes at most
+PROBES = 3
+FAR_ABOVE = 10  # times the budget: no need to measure it twice
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """The largest number of iterations that stays within a budget.
+
+    Times never fall from one number of iterations to a larger one: where a larger one happened to be measured faster,
+    it has the time of the smaller.
+
+    Attributes:
+      iterations: the number.
+      budget_ms: milliseconds that 95 % of the images have to stay within.
+      median, p95: {iterations: milliseconds} of all numbers that were measured.
+      rounds: how often each was measured, at least.
+      is_most: nothing larger can be run.
+      endings: milliseconds from the beginning of the last iteration to the class map, of runs of any number above 1;
+        none where a model does not tell.
+    """
+
+    iterations: int
+    budget_ms: float
+    median: dict[int, float]
+    p95: dict[int, float]
+    rounds: int
+    is_most: bool = False
+    endings: tuple[float, ...] = ()
+
+    def __str__(self):
+        text = (
+            f"{counted(self.iterations)}: median {self.median[self.iterations]:.1f} ms, "
+            f"p95 {self.p95[self.iterations]:.1f} of {self.budget_ms:g} ms"
+        )
+        larger = min((count for count in self.p95 if count > self.iterations), default=None)
+        if larger is not None:
+            text += f"; {larger} would take {self.p95[larger]:.1f} (p95)"
+        elif self.is_most:
+            text += "; more cannot be run"
+        return text + (f"; {self.rounds} of {ROUNDS} rounds in time" if self.rounds < FEW_ROUNDS else "")
+
+    def to_dict(self) -> dict:
+        """JSON types: the choice and its times in milliseconds."""
+        return {
+            "milliseconds": self.budget_ms,
+            "iterations": self.iterations,
+            "median": self.median[self.iterations],
+            "p95": self.p95[self.iterations],
+            "rounds": self.rounds,
+        }
+
+
+def check(budget_ms):
+    """Raises InputError for a budget that is not a number above 0."""
+    if not (math.isfinite(budget_ms) and budget_ms > 0):
+        raise InputError(f"budget_ms is {budget_ms:g}; milliseconds above 0")
+
+
+def choose_iterations(milliseconds, budget_ms, max_iterations=None) -> Choice:
+    """The largest number of iterations whose 95th percentile is within the budget.
+
+    Args:
+      milliseconds: {iterations: times of single runs}.
+      budget_ms: milliseconds.
+      max_iterations: the most that can be run, for `Choice.is_most`.
+    Raises:
+      InputError: not even the smallest number fits.
+    """
+    median, p95 = {}, {}
+    slowest_median = slowest_p95 = 0.0
+    for count in sorted(milliseconds):
+        median[count] = slowest_median = max(slowest_median, timing.median(milliseconds[count]))
+        p95[count] = slowest_p95 = max(slowest_p95, timing.p95(milliseconds[count]))
+    fitting = [count for count in p95 if p95[count] <= budget_ms]
+    if not fitting:
+        least = min(p95)
+        raise InputError(
+            f"{counted(least)}, the fewest, takes {median[least]:.1f} ms (median), {p95[least]:.1f} (p95), more than "
+            f"the {budget_ms:g} ms of the budget; take a smaller image, a smaller model, an exported int8 file or more "
+            "--threads"
+        )
+    rounds = min(len(times) for times in milliseconds.values())
+    return Choice(max(fitting), budget_ms, median, p95, rounds, max(fitting) == max_iterations)
+
+
+def measure(predictor, image, budget_ms, max_iterations=None, seconds=SECONDS) -> Choice:
+    """Measures this machine and chooses.
+
+    All numbers of iterations are run in turn, so that a slow moment falls on all of them, ROUNDS times after a first
+    time that is not counted. Those that are far above the budget are not run.
+
+    Args:
+      predictor: a `tfseg.predictor.Predictor`.
+      image: [height, width, 3] uint8.
+      budget_ms: milliseconds from the image to its class map.
+      max_iterations: the most that is tried; None: all that the predictor runs, or if nothing limits it those of its
+        training, above which results do not get better.
+      seconds: about the longest that it takes, unless single runs take as much; a slow model gets fewer rounds.
+    Raises:
+      InputError: not even the fewest iterations fit, or the budget is not above 0.
+    """
+    check(budget_ms)
+    start = time.perf_counter()
+    least = predictor.min_iterations
+    most = max(max_iterations or predictor.max_iterations or predictor.default_iterations, least)
+    endings = []
+
+    def predict(count):
+        began = predictor.predict(image, count, latest_start=math.inf).began
+        if began is not None:
+            endings.append(1000 * (time.perf_counter() - began))
+
+    def fastest_of(count):
+        probes = PROBES if time.perf_counter() < start + seconds / 4 else 1
+        return _fastest(lambda: predict(count), budget_ms, probes)
+
+    predict(least)  # traces, and allocates
+
+    highest, fastest = _first_above(fastest_of, least, most, budget_ms)
+    if fastest[least] > FAR_ABOVE * budget_ms:
+        return choose_iterations({least: [fastest[least]]}, budget_ms)
+    waiting, taken = list(range(least, highest + 1)), {}
+    while waiting:
+        left = start + seconds - time.perf_counter()
+        group = _affordable(waiting, fastest, left)
+        waiting = waiting[: -len(group)]
+        calls = {count: functools.partial(predict, count) for count in group}
+        taken |= timing.interleaved(calls, ROUNDS, left)
+        if timing.p95(taken[group[0]]) <= budget_ms:
+            break
+    return dataclasses.replace(choose_iterations(taken, budget_ms, most), endings=tuple(endings))
+
+
+def _first_above(fastest_of, least, most, budget_ms):
+    """The smallest number of iterations whose fastest run is above the budget, or `most`; and {iterations: fastest}."""
+    fastest, fitting, above = {}, least - 1, least
+    while True:
+        fastest[above] = fastest_of(above)
+        if fastest[above] > budget_ms or above == most:
+            break
+        fitting, above = above, min(2 * above, most)
+    if fastest[above] <= budget_ms:
+        return above, fastest
+    while above - fitting > 1:
+        middle = (fitting + above) // 2
+        fastest[middle] = fastest_of(middle)
+        fitting, above = (middle, above) if fastest[middle] <= budget_ms else (fitting, middle)
+    return above, fastest
+
+
+def _fastest(call, budget_ms, probes):
+    """Milliseconds of the fastest of some runs; fewer when one stays within the budget, or is far above it."""
+    fastest = math.inf
+    for _ in range(probes):
+        begin = time.perf_counter()
+        call()
+        fastest = min(fastest, 1000 * (time.perf_counter() - begin))
+        if fastest <= budget_ms or fastest > FAR_ABOVE * budget_ms:
+            break
+    return fastest
+
+
+def _affordable(waiting, fastest, seconds):
+    """The largest of some ascending numbers of iterations that ROUNDS rounds in so many seconds allow; two at least."""
+    above = {count: next(fastest[other] for other in sorted(fastest) if other >= count) for count in waiting}
+    total, group = 0.0, []
+    for count in reversed(waiting):
+        total += above[count] * (ROUNDS + 1) / 1000
+        if len(group) >= 2 and total > seconds:
+            break
+        group.insert(0, count)
+    return group
+
+
+def counted(iterations) -> str:
+    """The number with its noun."""
+    return f"{iterations} iteration{'s' if iterations > 1 else ''}"
