@@ -80,6 +80,14 @@ def test_a_slow_moment_at_the_start_does_not_hide_what_fits(monkeypatch):
     assert measure(predictor, IMAGE, 65).iterations == 5
 
 
+def test_a_slow_moment_in_all_first_looks_at_a_number_does_not_hide_that_it_fits(monkeypatch):
+    predictor = clocked(monkeypatch, 20, 10, most=8)
+    predictor.slow_calls = {5, 6, 7}  # after 1, 1, 2 and 4: all looks at 8, so that 6 is next, and then 5
+    predictor.slow_calls |= {8, 9, 10}
+    choice = measure(predictor, IMAGE, 75)
+    assert str(choice) == "6 iterations: median 70.0 ms, p95 70.0 of 75 ms; 7 would take 80.0 (p95)"
+
+
 def test_numbers_are_run_in_turn(monkeypatch):
     predictor = clocked(monkeypatch, 20, 10, most=3)
     measure(predictor, IMAGE, 1000)

@@ -9,7 +9,6 @@ from tfseg.fitting_iterations import ROUNDS, check, counted, measure
 
 LAST_IMAGES = 20  # tell the machine's speed of now
 MOST_SHORT = 2  # of them may be late, or stop before the last iteration
-HEADROOM = 0.98  # of the budget is what more iterations may take, so that they do not come and go
 
 
 class Budget:
@@ -111,8 +110,8 @@ class _Pace:
             fewer = [count for count in median if count < before and slow * median[count] <= budget_ms]
             self.iterations = max(fewer, default=min(median))
             self._reason = f"{short} of the last {len(self._is_short)} had no time for more within {budget_ms:g} ms"
-        elif len(self._ratios) == LAST_IMAGES and not short:
-            more = [count for count in median if count > before and slow * median[count] <= HEADROOM * budget_ms]
+        elif len(self._ratios) == LAST_IMAGES:
+            more = [count for count in median if count > before and slow * median[count] <= budget_ms]
             self.iterations = max(more, default=before)
             self._reason = f"95 % of the last {LAST_IMAGES} took at most {slow:.2f} of the median that was measured"
         if self.iterations == before:
