@@ -128,33 +128,34 @@ def measure(predictor, image, budget_ms, max_iterations=None, seconds=SECONDS) -
 
 def _times(predict, least, most, budget_ms, seconds):
     """{iterations: milliseconds of single runs} of neighbouring numbers, about where the budget ends."""
+    predict(least)  # traces, and allocates
     start = time.perf_counter()
 
     def fastest_of(count):
         probes = PROBES if time.perf_counter() < start + seconds / 4 else 1
         return _fastest(lambda: predict(count), budget_ms, probes)
 
-    def in_turn(counts, left):
-        calls = {count: functools.partial(predict, count) for count in counts}
-        return timing.interleaved(calls, ROUNDS, left)
+    def left():
+        # Some rounds are needed even if what was measured before turned out not to fit.
+        return max(start + seconds - time.perf_counter(), seconds / 4)
 
-    predict(least)  # traces, and allocates
+    def in_turn(counts):
+        return timing.interleaved({count: functools.partial(predict, count) for count in counts}, ROUNDS, left())
+
     highest, fastest = _first_above(fastest_of, least, most, budget_ms)
     if fastest[least] > FAR_ABOVE * budget_ms:
         return {least: [fastest[least]]}
     waiting, taken = list(range(least, highest + 1)), {}
     while waiting:
-        left = start + seconds - time.perf_counter()
-        group = _affordable(waiting, fastest, left)
+        group = _affordable(waiting, fastest, left())
         waiting = waiting[: -len(group)]
-        taken |= in_turn(group, left)
+        taken |= in_turn(group)
         if timing.p95(taken[group[0]]) <= budget_ms:
             break
     # In a slow moment a number seems to be above the budget that is not.
     while timing.p95(taken[highest]) <= budget_ms and highest < most:
         highest += 1
-        left = start + seconds - time.perf_counter()
-        taken |= in_turn((highest - 1, highest), max(left, seconds / 4))
+        taken |= in_turn((highest - 1, highest))
     return taken
 
 
