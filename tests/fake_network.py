@@ -18,6 +18,7 @@ class FakeNetwork(keras.Model):
     """
 
     default_iterations = 3
+    is_panoptic = False
     num_classes = 3
     canvas_stride = STRIDE
     padding = "same"

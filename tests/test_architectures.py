@@ -125,7 +125,7 @@ def test_encode_and_refine_give_what_the_whole_call_gives(row):
 def test_a_panoptic_network_has_the_maps_that_the_fusion_reads(row):
     network, _ = row
     is_panoptic = architectures.architecture_of(network.config).is_panoptic
-    assert getattr(network, "is_panoptic", False) == is_panoptic
+    assert network.is_panoptic is is_panoptic
     features = network.encode(tf.zeros([1, 33, 49, 3]))
     assert is_panoptic == (set(NAMES) <= set(features))
     if is_panoptic:

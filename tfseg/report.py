@@ -91,7 +91,7 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
     # The facts of the records: those that the model was trained with may be from before there were categories.
     facts = manifest.info
     examples = pipeline.eval_examples(files, facts, with_instances=bool(facts.thing_ids))
-    is_panoptic = getattr(network, "is_panoptic", False)
+    is_panoptic = network.is_panoptic
     if options.panoptic_output and not is_panoptic:
         raise InputError(f"--panoptic_output is for panoptic models; {workdir} only tells classes apart")
     with pipeline.damage_named(files, needs_labels=False):

@@ -21,7 +21,7 @@ class ToyNetwork(keras.Model):
     Canvas after iteration n: n times the mean RGB of 4x4 pixels, and 1000 more of red in the first.
     """
 
-    default_iterations, num_classes, canvas_stride = DEFAULT, 3, STRIDE
+    default_iterations, num_classes, canvas_stride, is_panoptic = DEFAULT, 3, STRIDE, False
 
     def __init__(self, is_recurrent=True, padding="same"):
         super().__init__(autocast=False)

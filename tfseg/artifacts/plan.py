@@ -87,7 +87,7 @@ class Export:
         self.options = options
         self.config, self.info, network = load_model(model, options.weights, options.output_stride)
         self.network = _hoisted(network, self.config.model)
-        self.is_panoptic = getattr(self.network, "is_panoptic", False)
+        self.is_panoptic = self.network.is_panoptic
         self.name = options.name or Path(model).resolve().name
         self.size = options.size or _usual_size(model, self.config)
         if not self.network.is_recurrent and options.iterations not in ((), (1,)):

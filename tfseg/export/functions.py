@@ -53,7 +53,7 @@ class NetworkFunctions:
 
         Raises InputError for a network that does not tell instances apart.
         """
-        if not getattr(self.network, "is_panoptic", False):
+        if not self.network.is_panoptic:
             raise InputError("maps of instances are for panoptic models; this one tells classes apart only")
         run = functools.partial(panoptic_maps, self.network)
         return {SEGMENT: self._traced(run, {"image": self._image()})}

@@ -93,7 +93,7 @@ class Service:
             "segment_bytes": _traced(self.segment_bytes, image_bytes, counts),
             "segment_tensors": _traced(self.segment_tensors, images, counts),
         }
-        if getattr(self._network, "is_panoptic", False):
+        if self._network.is_panoptic:
             functions["panoptic_maps"] = _traced(self.panoptic_maps, images)
         return functions | self._steps(images) if self._network.is_recurrent else functions
 

@@ -18,7 +18,7 @@ class FeedForwardSegmenter(keras.Model):
       canvas_stride: input pixels a logits position.
     """
 
-    is_recurrent = False
+    is_recurrent = is_panoptic = False
     default_iterations = 1
 
     def __init__(self, config, num_classes: int, canvas_stride: int, name: str):

@@ -64,7 +64,7 @@ class RNNSegmenter(keras.Model):
     1 to 3, `h<layer>` and `c<layer>`. No state (None) stands for zeros and skips the products with them.
     """
 
-    is_recurrent = True
+    is_recurrent, is_panoptic = True, False
 
     def __init__(self, config: RNNConfig, num_classes: int):
         super().__init__(name="rnn", autocast=False)

@@ -15,7 +15,7 @@ class NetworkEngine:
         self.max_iterations = None if network.is_recurrent else 1
         self._inference = Inference(network)
         self.answer_until = self._inference.refine_until if network.is_recurrent else None
-        self.panoptic = PanopticInference(network, info).predict if getattr(network, "is_panoptic", False) else None
+        self.panoptic = PanopticInference(network, info).predict if network.is_panoptic else None
 
     def answer(self, image, iterations, last_only):
         [answer] = self._inference.refine([image], iterations, last_only=last_only)
