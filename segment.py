@@ -2,10 +2,12 @@
 
 python segment.py --model=runs/scenes_rnn photo.jpg
     Writes segmented/photo_classes.png (class ids) and segmented/photo_overlay.jpg (with a legend).
-python segment.py --model=model_zoo/camvid_rnn --iters=3 --output_dir=out holiday/ photo.png
+python segment.py --model=model_zoo/camvid_rnn_mobilenet_v2 --iters=3 --output_dir=out holiday/ photo.png
     Photos of a folder and a single one, at half the usual iterations. Run again, it goes on where it was stopped.
 python segment.py --model=runs/scenes_rnn --budget_ms=80 photo.jpg
     As many iterations as this machine runs within 80 ms an image: measured for each size, 95 of 100 stay within.
+python segment.py --model=runs/scenes_rnn --tolerance=0.01 photo.jpg
+    Stops once an iteration changed the class of at most 1 % of the canvas.
 python segment.py --model=exports/scenes/scenes_stream_fp16.tflite --threads=2 photo.jpg
     A .tflite file of export.py. Images are resized to its size, and its answer to theirs.
 python segment.py --model=exports/scenes/serving/scenes photo.jpg
@@ -37,8 +39,14 @@ ITERS = flags.DEFINE_integer(
 BUDGET_MS = flags.DEFINE_float(
     "budget_ms",
     None,
-    "Instead of --iters: milliseconds from a decoded image to its class map. The iterations that fit are measured, at "
-    "most those of training or of the export.",
+    "Instead of --iters: milliseconds from a decoded image to its class map. The iterations that fit are measured, for "
+    "each size of image in about 20 seconds, at most those of training or of the export.",
+)
+TOLERANCE = flags.DEFINE_float(
+    "tolerance",
+    None,
+    "Stop once an iteration changed the class of at most this share of the canvas, 0 to 1. Not for a .tflite file of a "
+    "fixed number of iterations; images above 2 megapixels run them all.",
 )
 THREADS = flags.DEFINE_integer(
     "threads", 0, "Threads of one operation; 0 is one a core, of a .tflite file 1.", lower_bound=0
@@ -62,10 +70,10 @@ def main(argv):
         raise InputError("which photos? Give image files or folders: python segment.py --model=DIR photo.jpg folder/")
     if ITERS.value is not None and BUDGET_MS.value is not None:
         raise InputError("--iters and --budget_ms are both given: the budget chooses the iterations; leave one away")
-    from tfseg import budget
+    from tfseg.fitting_iterations import check_budget
 
     if BUDGET_MS.value is not None:
-        budget.check(BUDGET_MS.value)
+        check_budget(BUDGET_MS.value)
     mean, std = _numbers(MEAN), _numbers(STD)
     import tensorflow as tf
 
@@ -76,7 +84,13 @@ def main(argv):
         tf.config.threading.set_intra_op_parallelism_threads(THREADS.value)
     predictor = Predictor.load(MODEL.value, WEIGHTS.value, TRUST.value, THREADS.value or 1, mean, std)
     options = photos.PhotoOptions(
-        OUTPUT_DIR.value, ITERS.value, OVERWRITE.value, STRIP.value, MAX_PIXELS.value, BUDGET_MS.value
+        OUTPUT_DIR.value,
+        iters=ITERS.value,
+        overwrite=OVERWRITE.value,
+        with_strip=STRIP.value,
+        max_pixels=MAX_PIXELS.value,
+        budget_ms=BUDGET_MS.value,
+        tolerance=TOLERANCE.value,
     )
     photos.report_outcome(photos.segment_files(predictor, argv[1:], options), OUTPUT_DIR.value)
 

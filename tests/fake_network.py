@@ -17,7 +17,7 @@ class FakeNetwork(keras.Model):
     Canvas: mean RGB of 4x4 pixels, 0 to 255; in the first iteration 1000 is added to red.
     """
 
-    default_iterations = 3
+    default_iterations = trained_iterations = 3
     is_panoptic = False
     num_classes = 3
     canvas_stride = STRIDE

@@ -16,7 +16,7 @@ def test_the_largest_number_within_the_budget_is_chosen():
     # Of 20 times, 95 % lie below the 19th place and a twentieth of the way to the 20th: 66 + 0.05 * (70 - 66).
     times = {4: [61.0] * 18 + [66.0, 70.0], 5: [80.0] * 20, 3: [45.0] * 20}
     choice = choose_iterations(times, 80)
-    assert (choice.iterations, choice.is_most) == (5, False)
+    assert (choice.iterations, choice.most) == (5, None)
     choice = choose_iterations(times, 79.9)
     assert (choice.iterations, choice.rounds) == (4, 20)
     assert (choice.median[4], choice.p95[4]) == (61, pytest.approx(66.2))
@@ -62,7 +62,7 @@ def test_the_measurement_finds_the_number_that_arithmetic_finds(monkeypatch, bud
     assert choice.iterations == chosen
     assert choice.p95[chosen] == pytest.approx(20 + 10 * (chosen - 1))
     assert choice.rounds == 60
-    assert choice.is_most == (chosen == 6)
+    assert choice.most == ("training ran no more, and more are not tried" if chosen == 6 else None)
     assert (min((count for count in choice.p95 if count > chosen), default=None)) == (
         chosen + 1 if chosen < 6 else None
     )
@@ -106,7 +106,7 @@ def test_a_slow_model_is_measured_in_bounded_time(monkeypatch):
 
 
 def test_a_model_of_one_number_is_only_checked(monkeypatch):
-    predictor = clocked(monkeypatch, 20, 10, fewest=4, most=4, default=4)  # 50 ms
+    predictor = clocked(monkeypatch, 20, 10, fewest=4, most=4, trained=4)  # 50 ms
     choice = measure(predictor, IMAGE, 60)
     assert (choice.iterations, set(predictor.calls)) == (4, {4})
     assert str(choice) == "4 iterations: median 50.0 ms, p95 50.0 of 60 ms; more cannot be run"

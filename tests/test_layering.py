@@ -45,10 +45,10 @@ MAY_IMPORT = {
     "postprocess": {"labels", "timing"},
     "export": {"labels", "layers"},
     "profiling": {"architectures", "backbones", "export", "flops", "inference", "markdown", "models", "timing"},
-    "predictors": {"export", "inference", "labels", "postprocess", "training"},
+    "predictors": {"export", "inference", "labels", "layers", "postprocess", "training"},
     "predictor": {"data", "labels", "predictors"},
     "fitting_iterations": {"timing"},
-    "budget": {"fitting_iterations", "timing"},
+    "budget": {"fitting_iterations", "predictor", "timing"},
     "artifacts": {
         "architectures",
         "backbones",

@@ -1,5 +1,6 @@
 """Photos and folders of photos, segmented into files."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -37,7 +38,7 @@ def names(path):
 
 def test_a_folder_gives_class_ids_and_an_overlay_for_each_image(predictor, folder, tmp_path):
     outcome = segment_files(predictor, [folder], PhotoOptions(tmp_path / "out"))
-    assert outcome == Outcome(num_done=2)
+    assert outcome == Outcome(num_done=2, num_iterations=6)
     assert names(tmp_path / "out") == ["a_classes.png", "a_overlay.jpg", "b_classes.png", "b_overlay.jpg"]
     picture = Image.open(tmp_path / "out" / "a_classes.png")
     np.testing.assert_array_equal(np.asarray(picture)[2::4, 2::4], CLASS_IDS)
@@ -87,7 +88,7 @@ def test_a_budget_chooses_the_iterations_once_for_each_size(predictor, folder, t
     outcome = segment_files(predictor, [folder], PhotoOptions(tmp_path / "none", budget_ms=5))
     assert (outcome.num_done, len(outcome.problems)) == (0, 3)
     assert outcome.problems[2].startswith("images of 4x8: 1 iteration, the fewest, takes 10.0 ms")
-    with pytest.raises(InputError, match="iterations and budget_ms are both given"):
+    with pytest.raises(InputError, match="a budget chooses the iterations: leave it away"):
         segment_files(predictor, [folder], PhotoOptions(tmp_path / "out", iters=2, budget_ms=5))
 
 
@@ -157,3 +158,52 @@ def test_a_panoptic_model_gives_instances(predictor, folder, tmp_path, monkeypat
             "keypoints": [[0.0, 4.0], [7.0, 11.0]],
         }
     ]
+
+
+class TimedPredictor(Predictor):
+    """Knows how many iterations of every call ran."""
+
+    def predict(self, image, iters=None, *args, **limits):
+        self.calls = [*getattr(self, "calls", []), (iters, limits)]
+        return super().predict(image, iters, *args, **limits)
+
+
+def test_a_strip_shows_the_iterations_that_the_budget_let_run(folder, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(budget, "measure", lambda *_: choose_iterations({2: [10.0], 3: [1e9]}, 1e6))
+    options = PhotoOptions(tmp_path / "out", budget_ms=1e6, with_strip=True)
+    predictor = TimedPredictor(FakeNetwork(), INFO)
+    assert segment_files(predictor, [folder / "b.png"], options).num_iterations == 2
+    assert [count for count, limits in predictor.calls if limits["latest_start"] > 0] == [2]
+    one = Image.open(tmp_path / "out" / "b_strip.png").width
+    options = PhotoOptions(tmp_path / "three", iters=3, with_strip=True)
+    segment_files(predictor, [folder / "b.png"], options)
+    assert Image.open(tmp_path / "three" / "b_strip.png").width > one
+    assert "1 of 1 images within 1e+06 ms\n" in capsys.readouterr().out
+
+
+def test_the_closing_line_tells_how_many_stopped(folder, tmp_path, monkeypatch, capsys):
+    # Nothing but the first iteration begins in time: the last one took longer than the budget.
+    choice = dataclasses.replace(choose_iterations({1: [10.0], 3: [11.0]}, 20), endings=(1e9,))
+    monkeypatch.setattr(budget, "measure", lambda *_: choice)
+    outcome = segment_files(Predictor(FakeNetwork(), INFO), [folder], PhotoOptions(tmp_path / "out", budget_ms=20))
+    assert outcome.num_iterations == 2
+    assert "2 of them stopped after fewer iterations\n" in capsys.readouterr().out
+    assert not np.asarray(Image.open(tmp_path / "out" / "a_classes.png")).any()  # all red after 1 iteration
+
+
+def test_a_tolerance_stops_once_the_canvas_has_settled(predictor, folder, tmp_path, capsys):
+    # The second iteration changes half of the classes, the third none.
+    for tolerance, count in ((0.0, 3), (0.9, 2)):
+        options = PhotoOptions(tmp_path / f"{count}", iters=6, tolerance=tolerance)
+        outcome = segment_files(predictor, [folder], options)
+        assert (outcome.num_done, outcome.num_iterations) == (2, 2 * count)
+        report_outcome(outcome, "out")
+        assert f"2 images segmented into out, {count:.1f} iterations on average\n" in capsys.readouterr().out
+    for wrong in ({"tolerance": 2.0}, {"tolerance": 0.1, "budget_ms": 20.0}):
+        with pytest.raises(InputError, match=r"a share of the canvas|a budget chooses the iterations"):
+            segment_files(predictor, [folder], PhotoOptions(tmp_path / "no", **wrong))
+
+
+def test_results_need_a_folder_before_anything_is_segmented(predictor, folder):
+    with pytest.raises(InputError, match=r"notes.txt: cannot be written \(.+\); choose another --output_dir"):
+        segment_files(predictor, [folder], PhotoOptions(folder / "notes.txt"))

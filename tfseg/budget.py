@@ -3,9 +3,11 @@
 import collections
 import time
 
+import numpy as np
+
 from tfseg import timing
-from tfseg.errors import InputError
-from tfseg.fitting_iterations import ROUNDS, check, counted, measure
+from tfseg.fitting_iterations import ROUNDS, SECONDS, NothingFits, check_budget, counted, measure
+from tfseg.predictor import as_rgb
 
 LAST_IMAGES = 20  # tell the machine's speed of now
 MOST_SHORT = 2  # of them may be late, or stop before the last iteration
@@ -24,26 +26,31 @@ class Budget:
     """
 
     def __init__(self, predictor, budget_ms, say=print):
-        """Prepares; measures nothing.
+        """Prepares; measures nothing yet.
 
         Args:
           predictor: a `tfseg.predictor.Predictor`.
           budget_ms: milliseconds from a decoded image to its class map.
-          say: shows a line about every size, and about every change.
+          say: takes a line of text, before and after a size is measured and about every change.
         Raises:
           InputError: a budget that is not above 0.
         """
-        check(budget_ms)
+        check_budget(budget_ms)
         self._predictor, self._budget_ms, self._say = predictor, budget_ms, say
-        self._by_size = {}
+        self._paces, self._refusals = {}, {}  # by size
         self.num_images = self.num_within = self.num_stopped = 0
 
     def iterations(self, image) -> int:
-        """That fit now, for a [height, width, 3] uint8 image. Raises InputError if not even the fewest did."""
-        return self._pace(image).iterations
+        """That fit now, for an image as of `Predictor.predict`.
+
+        Raises:
+          InputError: no image; fitting_iterations.NothingFits: not even the fewest did when its size was measured.
+        """
+        return self._pace(as_rgb(image)).iterations
 
     def predict(self, image):
         """`Predictor.predict` with at most the iterations that fit now. Errors as `iterations`."""
+        image = as_rgb(image)
         pace = self._pace(image)
         begin = time.perf_counter()
         latest_start = begin + (self._budget_ms - pace.ending_ms) / 1000
@@ -55,22 +62,24 @@ class Budget:
         self.num_stopped += prediction.iterations < pace.iterations
         ending = None if prediction.began is None else 1000 * (end - prediction.began)
         if pace.note(taken, prediction.iterations, ending):
-            self._say(f"images of {_size(image)}: {pace}")
+            self._say(f"images of {image.shape[0]}x{image.shape[1]}: {pace}")
         return prediction
 
     def _pace(self, image):
         size = image.shape[:2]
-        if size not in self._by_size:
+        name = f"images of {size[0]}x{size[1]}"
+        if size in self._refusals:
+            raise self._refusals[size]
+        if size not in self._paces:
+            self._say(f"{name}: measuring, about {SECONDS:g} s at most")
             try:
                 choice = measure(self._predictor, image, self._budget_ms)
-                self._by_size[size] = _Pace(choice)
-                self._say(f"images of {_size(image)}: {choice}")
-            except InputError as error:
-                self._by_size[size] = error
-        pace = self._by_size[size]
-        if isinstance(pace, InputError):
-            raise InputError(f"images of {_size(image)}: {pace}")
-        return pace
+            except NothingFits as error:
+                self._refusals[size] = NothingFits(f"{name}: {error}")
+                raise self._refusals[size] from None
+            self._say(f"{name}: {choice}")
+            self._paces[size] = _Pace(choice)
+        return self._paces[size]
 
 
 class _Pace:
@@ -99,10 +108,13 @@ class _Pace:
           ending: milliseconds from the beginning of the last of them to the class map, or None.
         """
         budget_ms, median = self._choice.budget_ms, self._choice.median
-        self._ratios.append(milliseconds / median[max(iterations, min(median))])
+        self._ratios.append(milliseconds / np.interp(iterations, sorted(median), sorted(median.values())))
         self._is_short.append(milliseconds > budget_ms or iterations < self.iterations)
         if ending is not None:
             self._endings.append(ending)
+        elif self._choice.endings:
+            # One iteration tells nothing about a second one. What slow moments said must not hold for ever.
+            self._endings.append(timing.median(self._choice.endings))
         # The p95 of now, in medians of the measurement: that of a noisier or quieter moment would be another.
         before, short, slow = self.iterations, sum(self._is_short), timing.p95(self._ratios)
         if short > MOST_SHORT:
@@ -119,7 +131,3 @@ class _Pace:
         self._ratios.clear()
         self._is_short.clear()
         return True
-
-
-def _size(image):
-    return f"{image.shape[0]}x{image.shape[1]}"

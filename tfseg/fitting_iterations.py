@@ -26,8 +26,8 @@ class Choice:
       iterations: the number.
       budget_ms: milliseconds that 95 % of the images have to stay within.
       median, p95: {iterations: milliseconds} of all numbers that were measured.
-      rounds: how often each was measured, at least.
-      is_most: nothing larger can be run.
+      rounds: how often the chosen number was measured.
+      most: why nothing larger was tried, if so; otherwise None.
       endings: milliseconds from the beginning of the last iteration to the class map, of runs of any number above 1;
         none where a model does not tell.
     """
@@ -37,7 +37,7 @@ class Choice:
     median: dict[int, float]
     p95: dict[int, float]
     rounds: int
-    is_most: bool = False
+    most: str | None = None
     endings: tuple[float, ...] = ()
 
     def __str__(self):
@@ -48,8 +48,8 @@ class Choice:
         larger = min((count for count in self.p95 if count > self.iterations), default=None)
         if larger is not None:
             text += f"; {larger} would take {self.p95[larger]:.1f} (p95)"
-        elif self.is_most:
-            text += "; more cannot be run"
+        elif self.most:
+            text += f"; {self.most}"
         return text + (f"; {self.rounds} of {ROUNDS} rounds in time" if self.rounds < FEW_ROUNDS else "")
 
     def to_dict(self) -> dict:
@@ -63,10 +63,14 @@ class Choice:
         }
 
 
-def check(budget_ms):
+def check_budget(budget_ms):
     """Raises InputError for a budget that is not a number above 0."""
     if not (math.isfinite(budget_ms) and budget_ms > 0):
         raise InputError(f"budget_ms is {budget_ms:g}; milliseconds above 0")
+
+
+class NothingFits(InputError):
+    """Not even the fewest iterations stay within the budget."""
 
 
 def choose_iterations(milliseconds, budget_ms, max_iterations=None) -> Choice:
@@ -75,9 +79,9 @@ def choose_iterations(milliseconds, budget_ms, max_iterations=None) -> Choice:
     Args:
       milliseconds: {iterations: times of single runs}.
       budget_ms: milliseconds.
-      max_iterations: the most that can be run, for `Choice.is_most`.
+      max_iterations: the most that can be run, for `Choice.most`.
     Raises:
-      InputError: not even the smallest number fits.
+      NothingFits: not even the smallest number does.
     """
     median, p95 = {}, {}
     slowest_median = slowest_p95 = 0.0
@@ -87,13 +91,15 @@ def choose_iterations(milliseconds, budget_ms, max_iterations=None) -> Choice:
     fitting = [count for count in p95 if p95[count] <= budget_ms]
     if not fitting:
         least = min(p95)
-        raise InputError(
+        raise NothingFits(
             f"{counted(least)}, the fewest, takes {median[least]:.1f} ms (median), {p95[least]:.1f} (p95), more than "
             f"the {budget_ms:g} ms of the budget; take a smaller image, a smaller model, an exported int8 file or more "
             "--threads"
         )
-    rounds = min(len(times) for times in milliseconds.values())
-    return Choice(max(fitting), budget_ms, median, p95, rounds, max(fitting) == max_iterations)
+    rounds = len(milliseconds[max(fitting)])
+    return Choice(
+        max(fitting), budget_ms, median, p95, rounds, "more cannot be run" if max(fitting) == max_iterations else None
+    )
 
 
 def measure(predictor, image, budget_ms, max_iterations=None, seconds=SECONDS) -> Choice:
@@ -106,15 +112,15 @@ def measure(predictor, image, budget_ms, max_iterations=None, seconds=SECONDS) -
       predictor: a `tfseg.predictor.Predictor`.
       image: [height, width, 3] uint8.
       budget_ms: milliseconds from the image to its class map.
-      max_iterations: the most that is tried; None: all that the predictor runs, or if nothing limits it those of its
-        training, above which results do not get better.
+      max_iterations: the most that is tried; None: all that the predictor runs, or if nothing limits it the most that
+        training ran, above which results do not get better.
       seconds: about the longest that it takes, unless single runs take as much; a slow model gets fewer rounds.
     Raises:
-      InputError: not even the fewest iterations fit, or the budget is not above 0.
+      InputError: the budget is not above 0; NothingFits: not even the fewest iterations do.
     """
-    check(budget_ms)
-    least = predictor.min_iterations
-    most = max(max_iterations or predictor.max_iterations or predictor.default_iterations, least)
+    check_budget(budget_ms)
+    least, is_limited = predictor.min_iterations, max_iterations or predictor.max_iterations
+    most = max(max_iterations or predictor.trained_iterations, least)
     endings = []
 
     def predict(count):
@@ -123,7 +129,9 @@ def measure(predictor, image, budget_ms, max_iterations=None, seconds=SECONDS) -
             endings.append(1000 * (time.perf_counter() - began))
 
     taken = _times(predict, least, most, budget_ms, seconds)
-    return dataclasses.replace(choose_iterations(taken, budget_ms, most), endings=tuple(endings))
+    choice = choose_iterations(taken, budget_ms, most)
+    reason = choice.most if is_limited or not choice.most else "training ran no more, and more are not tried"
+    return dataclasses.replace(choice, most=reason, endings=tuple(endings))
 
 
 def _times(predict, least, most, budget_ms, seconds):
@@ -152,6 +160,7 @@ def _times(predict, least, most, budget_ms, seconds):
         taken |= in_turn(group)
         if timing.p95(taken[group[0]]) <= budget_ms:
             break
+    taken.setdefault(least, [fastest[least]])  # for a moment in which nothing else fits
     # In a slow moment a number seems to be above the budget that is not.
     while timing.p95(taken[highest]) <= budget_ms and highest < most:
         highest += 1

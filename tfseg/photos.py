@@ -31,6 +31,7 @@ class PhotoOptions:
       output_dir: where results go, made if missing.
       iters: refinements; None is what the model was trained with.
       budget_ms: instead, as many refinements as this machine runs within so many milliseconds; see `tfseg.budget`.
+      tolerance: stop before, once a refinement changed at most this share of the canvas; see `Predictor.predict`.
       overwrite: make what is there already once more.
       with_strip: also a picture of every iteration.
       max_pixels: larger images are refused.
@@ -42,15 +43,20 @@ class PhotoOptions:
     with_strip: bool = False
     max_pixels: int = MAX_PIXELS
     budget_ms: float | None = None
+    tolerance: float | None = None
 
 
 @dataclasses.dataclass
 class Outcome:
-    """How many files were segmented, how many were there already, and a line for each that could not be read."""
+    """How many files were segmented, how many were there already, and a line for each that could not be read.
+
+    `num_iterations` are those of all that were segmented.
+    """
 
     num_done: int = 0
     num_skipped: int = 0
     problems: list[str] = dataclasses.field(default_factory=list)
+    num_iterations: int = 0
 
 
 def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
@@ -66,13 +72,15 @@ def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
       predictor: a `tfseg.predictor.Predictor`.
       inputs: image files, and folders whose images (not those in subfolders) are taken.
     Raises:
-      InputError: two inputs would have the same results, the model has no such number of iterations, or both iterations
-        and a budget are given.
+      InputError: two inputs would have the same results, the model has no such number of iterations or cannot stop
+        when the canvas has settled, `output_dir` cannot be written, or a budget is given that is no time or not alone.
     """
-    if options.budget_ms is not None and options.iters is not None:
-        raise InputError("iterations and budget_ms are both given; the budget chooses the iterations")
+    if options.budget_ms is not None and (options.iters, options.tolerance) != (None, None):
+        raise InputError("a budget chooses the iterations: leave it away, or their number and the tolerance")
     predictor.check_iters(options.iters, options.with_strip)
+    predictor.check_tolerance(options.tolerance)
     budget = None if options.budget_ms is None else Budget(predictor, options.budget_ms, tqdm.write)
+    _make_folder(options.output_dir)
     outcome = Outcome()
     files = _listed(inputs, outcome.problems)
     names = _output_names(files)
@@ -86,13 +94,14 @@ def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
     outcome.num_skipped = len(files) - len(pending)
     for file, outputs in with_progress(iter(pending), len(pending), "segmenting") if pending else ():
         try:
-            pictures = _segment(predictor, file, options, budget)
+            prediction, pictures = _segment(predictor, file, options, budget)
         except InputError as error:
             outcome.problems.append(str(error))
             continue
         for path, picture in zip(outputs, pictures, strict=True):
             write_atomically(path, picture)
         outcome.num_done += 1
+        outcome.num_iterations += prediction.iterations
     if budget and budget.num_images:
         stopped = f", {budget.num_stopped} of them stopped after fewer iterations" if budget.num_stopped else ""
         tqdm.write(f"{budget.num_within} of {budget.num_images} images within {options.budget_ms:g} ms{stopped}")
@@ -102,7 +111,9 @@ def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
 def report_outcome(outcome: Outcome, output_dir):
     """Prints what was done; raises InputError when something could not be."""
     skipped = f", {outcome.num_skipped} were there already (--overwrite)" if outcome.num_skipped else ""
-    print(f"{outcome.num_done} images segmented into {output_dir}{skipped}")
+    mean = outcome.num_iterations / max(outcome.num_done, 1)
+    iterations = f", {mean:.1f} iterations on average" if mean > 1 else ""
+    print(f"{outcome.num_done} images segmented into {output_dir}{iterations}{skipped}")
     if not outcome.problems:
         return
     for line in outcome.problems:
@@ -111,21 +122,28 @@ def report_outcome(outcome: Outcome, output_dir):
 
 
 def _segment(predictor, file, options, budget):
-    """Encoded class map, overlay and strip of one file."""
-    image = read_image(file, options.max_pixels)
-    info, panoptic_ids = predictor.info, None
-    if options.with_strip:
-        maps = predictor.predict_iterations(image, budget.iterations(image) if budget else options.iters)
-    if predictor.is_panoptic or not options.with_strip:
-        prediction = budget.predict(image) if budget else predictor.predict(image, options.iters)
-        maps, panoptic_ids = [prediction.class_ids], prediction.panoptic_ids
-    overlay = visualize.overlay(image, maps[-1], info, panoptic_ids=panoptic_ids)
-    pictures = [visualize.palette_png(maps[-1], info), encode_jpeg(overlay)]
+    """Prediction of one file, and its encoded class map, overlay, instances and strip."""
+    image, info = read_image(file, options.max_pixels), predictor.info
+    if budget:
+        prediction = budget.predict(image)
+    else:
+        prediction = predictor.predict(image, options.iters, tolerance=options.tolerance)
+    class_ids, panoptic_ids = prediction.class_ids, prediction.panoptic_ids
+    overlay = visualize.overlay(image, class_ids, info, panoptic_ids=panoptic_ids)
+    pictures = [visualize.palette_png(class_ids, info), encode_jpeg(overlay)]
     if predictor.is_panoptic:
         pictures += [encode_panoptic(*from_panoptic(panoptic_ids, info.label_divisor)), _instances(prediction, info)]
     if options.with_strip:
+        maps = predictor.predict_iterations(image, prediction.iterations)
         pictures.append(encode_png(visualize.strips([(image, maps, None)], info)))
-    return pictures
+    return prediction, pictures
+
+
+def _make_folder(path):
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --output_dir") from None
 
 
 def _instances(prediction, info):

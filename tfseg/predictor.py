@@ -1,6 +1,7 @@
 """A trained model for use from Python."""
 
 import dataclasses
+import numbers
 import operator
 import os
 
@@ -47,6 +48,7 @@ class Predictor:
       is_recurrent: whether the model refines its answer.
       is_panoptic: whether it tells instances apart.
       default_iterations: refinements unless a call says otherwise.
+      trained_iterations: the most that training ran, or the export allows: above, results do not get better.
       min_iterations, max_iterations: what `iters` may be; max_iterations is None where nothing limits it.
     """
 
@@ -77,7 +79,7 @@ class Predictor:
         predictor._use(open_engine(path, weights, trust, threads, normalization))
         return predictor
 
-    def predict(self, image, iters=None, with_confidence=False, latest_start=None) -> Prediction:
+    def predict(self, image, iters=None, with_confidence=False, *, latest_start=None, tolerance=None) -> Prediction:
         """Class ids of one image.
 
         Args:
@@ -85,20 +87,25 @@ class Predictor:
           iters: refinements, from 1; more cost more. None is what the model was trained with, or exported for.
           with_confidence: also return the probability of each pixel's class; without instances.
           latest_start: time.perf_counter() after which no refinement but the first begins, for an answer in time. Of no
-            effect where refinements cannot be stopped: in tiles, and in a .tflite file that is not a stream.
+            effect where a clock cannot stop them: in tiles, and in a .tflite file that is not a stream.
+          tolerance: no refinement follows one that changed the class of at most this share, from 0 to 1, of the canvas'
+            positions. Of no effect in tiles.
         Raises:
-          InputError: another kind of image, an unreadable file, or `iters` the model does not have.
+          InputError: another kind of image, an unreadable file, `iters` the model does not have, or a `tolerance` that
+            is no share or that it cannot heed.
         """
         iters = self.check_iters(iters)
+        self.check_tolerance(tolerance)
         if self.is_panoptic and not with_confidence:
-            found = self._engine.panoptic(_rgb(image))
+            found = self._engine.panoptic(as_rgb(image))
             class_ids = (found.panoptic_ids // self.info.label_divisor).astype(np.uint8)
             return Prediction(class_ids, iters, None, found.panoptic_ids, found.instances)
-        began = None
-        if latest_start is None or not self._engine.answer_until:
-            answer = self._engine.answer(_rgb(image), iters, last_only=True)
+        limits, began = {"latest_start": latest_start, "tolerance": tolerance}, None
+        limits = {name: limit for name, limit in limits.items() if limit is not None}
+        if limits and self._engine.answer_until:
+            answer, iters, began = self._engine.answer_until(as_rgb(image), iters, **limits)
         else:
-            answer, iters, began = self._engine.answer_until(_rgb(image), iters, latest_start)
+            answer = self._engine.answer(as_rgb(image), iters, last_only=True)
         class_ids, confidence = answer.class_ids_and_confidence() if with_confidence else (answer.class_ids(), None)
         return Prediction(class_ids, iters, confidence, began=began)
 
@@ -107,8 +114,17 @@ class Predictor:
 
         A .tflite file of a fixed number of iterations above 1 has only the last map: InputError.
         """
-        answer = self._engine.answer(_rgb(image), self.check_iters(iters, every=True), last_only=False)
+        answer = self._engine.answer(as_rgb(image), self.check_iters(iters, every=True), last_only=False)
         return [answer.class_ids(index) for index in range(len(answer))]
+
+    def check_tolerance(self, tolerance):
+        """Raises InputError for a tolerance that is not None or a share, or that the model cannot heed."""
+        if tolerance is None:
+            return
+        if isinstance(tolerance, bool) or not (isinstance(tolerance, numbers.Real) and 0 <= tolerance <= 1):
+            raise InputError(f"tolerance is {tolerance!r}; a share of the canvas that may still change, from 0 to 1")
+        if self._engine.answer_until is None:
+            raise InputError(f"tolerance is {tolerance}; {self._engine.path} runs a fixed number of iterations")
 
     def check_iters(self, iters, every=False) -> int:
         """The number of refinements that `iters` asks for.
@@ -144,10 +160,11 @@ class Predictor:
         self._engine, self.info, self.is_recurrent = engine, engine.info, engine.is_recurrent
         self.default_iterations, self.is_panoptic = engine.default_iterations, engine.panoptic is not None
         self.min_iterations, self.max_iterations = engine.min_iterations, engine.max_iterations
+        self.trained_iterations = engine.trained_iterations
 
 
-def _rgb(image):
-    """[height, width, 3] uint8 from what a caller gave. Raises InputError that says what to change."""
+def as_rgb(image):
+    """[height, width, 3] uint8 from an image, or the path of one. Raises InputError that says what to change."""
     if isinstance(image, str | os.PathLike):
         return read_image(image)
     image = np.asarray(image)

@@ -15,7 +15,7 @@ def planned(monkeypatch, tmp_path):
     def make(is_recurrent=True, is_panoptic=False, **options):
         config, network = toy_config("records", {}), FakeNetwork(is_recurrent)
         network.is_panoptic = is_panoptic
-        network.default_iterations = 3 if is_recurrent else 1
+        network.default_iterations = network.trained_iterations = 3 if is_recurrent else 1
         monkeypatch.setattr(plan, "load_model", lambda *_: (config, INFO, network))
         export = plan.Export(tmp_path / "road", ExportOptions(output_dir=str(tmp_path / "exports"), **options))
         return export, [one.path for one in export.planned]

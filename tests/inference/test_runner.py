@@ -166,24 +166,25 @@ def test_two_replicas_share_the_images_and_give_the_same_answers():
 
 
 class Waiting(FakeNetwork):
-    """Does not end its second iteration before a moment has passed."""
+    """Does not end the iteration after number `step` before a moment has passed."""
 
     def __init__(self):
         super().__init__()
         self.until = tf.Variable(0.0, dtype=tf.float64, trainable=False)
+        self.step = 1
 
     def refine(self, features, state=None):
         refined = super().refine(features, state)
         if state is not None:
-            wait = tf.numpy_function(self._wait, [state["step"], self.until], tf.int32, stateful=True)
-            with tf.control_dependencies([wait]):
-                refined["canvas"] = tf.identity(refined["canvas"])
+            # Not stateful, so that nothing but its result says when it has ended.
+            zero = tf.numpy_function(self._wait, [state["step"], self.until], tf.float32, stateful=False)
+            refined["canvas"] += tf.ensure_shape(zero, [])
         return refined
 
     def _wait(self, step, until):
-        while step == 1 and time.perf_counter() <= until:
+        while step == self.step and time.perf_counter() <= until:
             time.sleep(0.01)
-        return np.int32(0)
+        return np.float32(0)
 
 
 def test_no_iteration_begins_after_the_latest_start():
@@ -196,6 +197,18 @@ def test_no_iteration_begins_after_the_latest_start():
     assert (len(answer), count) == (1, 2)
     assert begin < began <= begin + 1  # the second one began; the third would have after its end
     np.testing.assert_array_equal(answer.class_ids()[2::4, 2::4], CLASS_IDS)
+
+
+def test_it_is_known_when_the_last_iteration_began():
+    network = Waiting()
+    inference, image = Inference(network), blocks(CLASS_IDS)
+    inference.refine([image], 1)  # traces
+    network.step = 3
+    moment = time.perf_counter() + 1
+    network.until.assign(moment)  # the end of the fourth of five
+    _, count, began = inference.refine_until(image, 5)
+    assert count == 5
+    assert moment < began < time.perf_counter()
 
 
 def test_tiles_of_an_image_have_the_same_iterations_whatever_the_time():

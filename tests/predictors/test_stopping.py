@@ -1,5 +1,6 @@
-"""Iterations that do not begin after a time, of everything that runs them one by one."""
+"""Iterations that stop at a time, or once the canvas has settled, of everything that runs them one by one."""
 
+import itertools
 import math
 import time
 
@@ -9,6 +10,8 @@ import pytest
 from tests.fake_network import INFO
 from tests.predictors import toy_artifacts
 from tests.predictors.conftest import SIZE
+from tfseg.errors import InputError
+from tfseg.inference.views import View
 from tfseg.predictor import Predictor
 
 PAST, NEVER = -math.inf, math.inf
@@ -47,3 +50,51 @@ def test_what_gets_its_number_beforehand_runs_it(predictors, name, image):
     ours = predictor.predict(image, latest_start=PAST)
     assert (ours.iterations, ours.began) == (predictor.default_iterations, None)
     np.testing.assert_array_equal(ours.class_ids, predictor.predict(image).class_ids)
+
+
+def shares(predictor, image):
+    """Share of positions of another class after iteration 2, 3, ... than before."""
+    maps = [class_ids[2::4, 2::4] for class_ids in predictor.predict_iterations(image, 5)]
+    return [np.mean(before != after) for before, after in itertools.pairwise(maps)]
+
+
+@pytest.mark.parametrize("name", (*STOPPABLE, "dynamic"))
+def test_no_iteration_follows_one_that_changed_little(predictors, name, image, class_ids):
+    # Everything is red after the first iteration, as it ought to be after the second, and stays so.
+    changed = np.mean(class_ids != 0)
+    np.testing.assert_allclose(shares(predictors[name], image), [changed, 0, 0, 0])
+    for tolerance, count in ((0, 3), (changed - 0.01, 3), (changed + 0.01, 2)):
+        ours = predictors[name].predict(image, 5, tolerance=tolerance)
+        assert ours.iterations == count
+        np.testing.assert_array_equal(ours.class_ids[2::4, 2::4], class_ids)
+    assert predictors[name].predict(image, 5).iterations == 5
+    assert predictors[name].predict(image, 5, tolerance=1).iterations == 1
+
+
+@pytest.mark.parametrize("name", ["segment", "feed-forward"])
+def test_what_cannot_stop_says_so(predictors, name, image):
+    with pytest.raises(InputError, match="tolerance is 0.1; .+ runs a fixed number of iterations"):
+        predictors[name].predict(image, tolerance=0.1)
+
+
+@pytest.mark.parametrize("tolerance", [-0.1, 1.1, math.nan, "0.1", True])
+def test_a_tolerance_is_a_share(predictors, image, tolerance):
+    with pytest.raises(InputError, match="a share of the canvas that may still change, from 0 to 1"):
+        predictors["network"].predict(image, tolerance=tolerance)
+
+
+def test_a_stream_looks_at_the_clock_before_every_iteration(predictors, image, monkeypatch):
+    # Read once before each iteration and once after: the third begins at 4, and ends at 5.
+    clock = itertools.count()
+    monkeypatch.setattr("tfseg.predictors.tflite.time.perf_counter", lambda: next(clock))
+    ours = predictors["stream"].predict(image, 5, latest_start=4.5)
+    assert (ours.iterations, ours.began) == (3, 4)
+
+
+def test_what_a_saved_model_refuses_is_one_line(network, photo, tmp_path, monkeypatch):
+    path = toy_artifacts.save_model(network, tmp_path / "1", size=SIZE)
+    predictor = Predictor.load(path, trust=True)
+    monkeypatch.setattr(predictor._engine, "_view", View(base_size=(8, 8)))
+    with pytest.raises(InputError) as caught:
+        predictor.predict(photo, latest_start=NEVER)
+    assert str(path) in str(caught.value) and "\n" not in str(caught.value)

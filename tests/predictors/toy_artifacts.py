@@ -21,7 +21,8 @@ class ToyNetwork(keras.Model):
     Canvas after iteration n: n times the mean RGB of 4x4 pixels, and 1000 more of red in the first.
     """
 
-    default_iterations, num_classes, canvas_stride, is_panoptic = DEFAULT, 3, STRIDE, False
+    default_iterations = trained_iterations = DEFAULT
+    num_classes, canvas_stride, is_panoptic = 3, STRIDE, False
 
     def __init__(self, is_recurrent=True, padding="same"):
         super().__init__(autocast=False)
@@ -134,15 +135,18 @@ def _dynamic(network, size, iterations):
         count = tf.clip_by_value(iterations[0], 1, MOST)
         features = network.encode(image)
         state = network.refine(features, None)
-        _, canvas, _ = tf.while_loop(
-            lambda step, canvas, h1: (step < count) & (tolerance[0] < 0),
-            lambda step, canvas, h1: (
-                step + 1,
-                *tf.nest.flatten(network.refine(features, {"canvas": canvas, "h1": h1})),
-            ),
-            (tf.constant(1), state["canvas"], state["h1"]),
+
+        def step(number, changed, state):
+            refined = network.refine(features, state)
+            is_other = tf.argmax(refined["canvas"], -1) != tf.argmax(state["canvas"], -1)
+            return number + 1, tf.reduce_mean(tf.cast(is_other, tf.float32)), refined
+
+        number, _, state = tf.while_loop(
+            lambda number, changed, state: (number < count) & (changed > tolerance[0]),
+            step,
+            (tf.constant(1), tf.constant(1.0), state),
         )
-        return {"logits": upsample(canvas, size, STRIDE, network.padding), "iterations": count[tf.newaxis]}
+        return {"logits": upsample(state["canvas"], size, STRIDE, network.padding), "iterations": number[tf.newaxis]}
 
     numbers = {"iterations": tf.TensorSpec([1], tf.int32), "tolerance": tf.TensorSpec([1], tf.float32)}
     return {"serving_default": traced(segment, image=[1, *size, 3], **numbers)}

@@ -93,7 +93,7 @@ class Export:
         if not self.network.is_recurrent and options.iterations not in ((), (1,)):
             raise InputError(f"--iters does not apply: {model} is not recurrent and runs once")
         self.iterations = options.iterations or (self.network.default_iterations,)
-        self.max_iterations = _max_iterations(self.network, self.config.model, options)
+        self.max_iterations = _max_iterations(self.network, options)
         self.folder = Path(options.output_dir) / self.name
         self.planned = self._plan()
 
@@ -184,15 +184,14 @@ def _usual_size(model, config):
     return tuple(config.data.crop_size)
 
 
-def _max_iterations(network, model_config, options):
+def _max_iterations(network, options):
     if not network.is_recurrent:
         return 1
     if options.max_iterations is not None and options.max_iterations < network.default_iterations:
         raise InputError(
             f"--max_iters={options.max_iterations}: at least {network.default_iterations}, the model's own"
         )
-    trained = max(network.default_iterations, *(getattr(model_config, "iterations_range", None) or [1]))
-    most = options.max_iterations or max(trained, *options.iterations, 1)
+    most = options.max_iterations or max(network.trained_iterations, *options.iterations, 1)
     if options.iterations and max(options.iterations) > most:
         raise InputError(f"--iters={max(options.iterations)} is more than --max_iters={most}")
     return most

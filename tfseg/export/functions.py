@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfseg.errors import InputError
 from tfseg.layers.resize import upsample
+from tfseg.layers.settling import changed_share
 
 SEGMENT = "serving_default"
 
@@ -95,8 +96,7 @@ class NetworkFunctions:
 
             def step(count, _, state):
                 refined = self.network.refine(features, state)
-                before, after = (tf.argmax(part["canvas"], -1, tf.int32) for part in (state, refined))
-                return count + 1, tf.reduce_mean(tf.cast(tf.not_equal(before, after), tf.float32)), refined
+                return count + 1, changed_share(state["canvas"], refined["canvas"]), refined
 
             count, _, state = tf.while_loop(
                 lambda count, changed, _: tf.logical_and(count < limit, changed > tolerance[0]),

@@ -21,6 +21,7 @@ from tfseg.inference.views import (
     network_inputs,
     tiling_of,
 )
+from tfseg.layers import settling
 
 
 class Inference:
@@ -40,8 +41,8 @@ class Inference:
         is_single = self._strategy.num_replicas_in_sync == 1
         self.num_replicas = 1 if is_single else len(self._strategy.extended.worker_devices)
         image = tf.TensorSpec([1, None, None, 3], tf.float32)
-        count, clock = tf.TensorSpec([], tf.int32), tf.TensorSpec([], tf.float64)
-        self._run = tf.function(self._run_replicas, input_signature=[(image,) * self.num_replicas, count, clock])
+        numbers = [tf.TensorSpec([], dtype) for dtype in (tf.int32, tf.float64, tf.float32)]
+        self._run = tf.function(self._run_replicas, input_signature=[(image,) * self.num_replicas, *numbers])
 
     def refine(self, images, iterations, views=SINGLE_VIEW, last_only=False) -> list[Refinement]:
         """Sends images through the network.
@@ -63,14 +64,17 @@ class Inference:
             Refinement(layers[i * count : (i + 1) * count], tuple(image.shape[:2])) for i, image in enumerate(images)
         ]
 
-    def refine_until(self, image, iterations, latest_start, view=SINGLE_VIEW[0]) -> tuple[Refinement, int, float]:
-        """One image, without iterations that would begin after a time; the first always runs.
+    def refine_until(
+        self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER, view=SINGLE_VIEW[0]
+    ) -> tuple[Refinement, int, float | None]:
+        """One image, until a time or until its canvas has settled; the first iteration always runs.
 
         Args:
-          image: as of `refine`. Where it is cut into tiles, all of them have to have the same iterations: the time is
-            not heeded.
+          image: as of `refine`. Where it is cut into tiles all of them have to have the same iterations, and all run.
           iterations: the most that run.
           latest_start: time.perf_counter() of the latest moment at which an iteration may begin.
+          tolerance: no iteration follows one that changed the class of at most this share of the canvas' positions; the
+            first changes all of them.
           view: in which the network sees the image.
         Returns:
           (Refinement of the last canvas only, iterations that ran, time.perf_counter() at which the last of them began,
@@ -82,7 +86,7 @@ class Inference:
             [answer] = self.refine([image], iterations, (view,), last_only=True)
             return answer, iterations if self.network.is_recurrent else 1, None
         inputs, to_wall_clock = network_inputs(image, view, tiling), time.time() - time.perf_counter()
-        [(canvases, began)] = self._run_group(list(inputs), iterations, latest_start + to_wall_clock)
+        [(canvases, began)] = self._run_group(list(inputs), iterations, latest_start + to_wall_clock, tolerance)
         answer = Refinement([self._layer(iter([canvases[-1:]]), view, tiling, size)], size)
         return answer, len(canvases), float(began) - to_wall_clock if len(canvases) > 1 else None
 
@@ -112,21 +116,22 @@ class Inference:
     def _map(self, inputs, iterations, last_only):
         """Canvases [iterations or 1, h, w, num_classes] of each [1, height, width, 3] input, in order."""
         while group := list(itertools.islice(inputs, self.num_replicas)):
-            outputs = self._run_group(group, iterations, math.inf)
+            outputs = self._run_group(group, iterations)
             yield from (canvases[-1:] if last_only else canvases for canvases, _ in outputs)
 
-    def _run_group(self, inputs, iterations, latest_start):
+    def _run_group(self, inputs, iterations, latest_start=math.inf, tolerance=settling.NEVER):
         """For each of at most as many inputs as there are replicas what `_run_one` says."""
         idle = tf.fill([1, TILE_GRID, TILE_GRID, 3], PAD_VALUE)
         filled = (*inputs, *[idle] * (self.num_replicas - len(inputs)))
-        outputs = self._run(filled, tf.constant(iterations), tf.constant(latest_start, tf.float64))
+        numbers = tf.constant(latest_start, tf.float64), tf.constant(tolerance, tf.float32)
+        outputs = self._run(filled, tf.constant(iterations), *numbers)
         return list(zip(*outputs, strict=True))[: len(inputs)]
 
-    def _run_replicas(self, images, iterations, latest_start):
-        outputs = self._strategy.run(self._run_one, args=(images, iterations, latest_start))
+    def _run_replicas(self, images, *limits):
+        outputs = self._strategy.run(self._run_one, args=(images, *limits))
         return tuple(map(self._strategy.experimental_local_results, outputs))
 
-    def _run_one(self, images, iterations, latest_start):
+    def _run_one(self, images, iterations, latest_start, tolerance):
         """(canvases [iterations that ran, h, w, num_classes], wall-clock seconds at which the last iteration began)."""
         # Replicas are numbered over all workers, images are this worker's.
         replica = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
@@ -136,17 +141,17 @@ class Inference:
             return state["canvas"], _time_after(state)
         canvases = tf.TensorArray(tf.float32, iterations, clear_after_read=False).write(0, state["canvas"][0])
 
-        def step(index, now, began, state, canvases):
-            state = self.network.refine(features, state)
-            return index + 1, _time_after(state), now, state, canvases.write(index, state["canvas"][0])
+        def step(index, now, began, changed, state, canvases):
+            refined = self.network.refine(features, state)
+            changed = settling.changed_share(state["canvas"], refined["canvas"])
+            return index + 1, _time_after(refined), now, changed, refined, canvases.write(index, refined["canvas"][0])
+
+        def has_more(index, now, began, changed, *_):
+            return (index < iterations) & (now <= latest_start) & (changed > tolerance)
 
         now = _time_after(state)
-        count, _, began, _, canvases = tf.while_loop(
-            lambda index, now, *_: (index < iterations) & (now <= latest_start),
-            step,
-            (tf.constant(1), now, now, state, canvases),
-            parallel_iterations=1,
-        )
+        variables = (tf.constant(1), now, now, tf.constant(1.0), state, canvases)
+        count, _, began, *_, canvases = tf.while_loop(has_more, step, variables, parallel_iterations=1)
         return canvases.gather(tf.range(count)), began
 
 

@@ -125,7 +125,7 @@ class DeeperLab(keras.Model):
     """
 
     is_recurrent = False
-    default_iterations = 1
+    default_iterations = trained_iterations = 1
     is_panoptic = True
     padding = "symmetric"
 

@@ -19,7 +19,7 @@ class FeedForwardSegmenter(keras.Model):
     """
 
     is_recurrent = is_panoptic = False
-    default_iterations = 1
+    default_iterations = trained_iterations = 1
 
     def __init__(self, config, num_classes: int, canvas_stride: int, name: str):
         super().__init__(name=name, autocast=False)

@@ -70,6 +70,7 @@ class RNNSegmenter(keras.Model):
         super().__init__(name="rnn", autocast=False)
         self.config, self.num_classes = config, num_classes
         self.default_iterations = config.iterations
+        self.trained_iterations = max(config.iterations, *(config.iterations_range or (1,)))
         self.canvas_stride = config.canvas_stride or config.backbone.output_stride
         self.padding = config.backbone.padding
         self.backbone = backbones.build(config.backbone)

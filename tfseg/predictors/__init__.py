@@ -5,12 +5,13 @@ An engine has
 - `path`: what messages call the model;
 - `info`: DatasetInfo, what its class ids mean;
 - `is_recurrent`, `default_iterations`, `min_iterations`, and `max_iterations` or None where nothing limits them;
+- `trained_iterations`: the most that training ran, or the export allows;
 - `has_every_iteration`: whether it gives the class maps of the iterations before the last one;
 - `answer(image, iterations, last_only)`: [height, width, 3] uint8 RGB -> the class maps after iteration 1, 2, ..., or
   after the last one only, as an `inference.refinement.Refinement` or as `Maps`, which is read alike;
-- `answer_until(image, iterations, latest_start)` -> (the class map after the last iteration that begins until then, how
-  many iterations ran, time.perf_counter() at which the last one began or None), as `Inference.refine_until` has it; or
-  None where the iterations cannot be stopped;
+- `answer_until(image, iterations, latest_start, tolerance)` -> (the class map after the last iteration that ran, how
+  many ran, time.perf_counter() at which the last one began or None), as `Inference.refine_until` has it; or None where
+  the iterations cannot be stopped;
 - `panoptic(image)` -> `postprocess.fusion.PanopticPrediction`, or None where the model does not tell instances apart.
 """
 

@@ -12,7 +12,7 @@ class NetworkEngine:
     def __init__(self, network, info, path="this model"):
         self.path, self.info = str(path), info
         self.is_recurrent, self.default_iterations = network.is_recurrent, network.default_iterations
-        self.max_iterations = None if network.is_recurrent else 1
+        self.max_iterations, self.trained_iterations = None if network.is_recurrent else 1, network.trained_iterations
         self._inference = Inference(network)
         self.answer_until = self._inference.refine_until if network.is_recurrent else None
         self.panoptic = PanopticInference(network, info).predict if network.is_panoptic else None

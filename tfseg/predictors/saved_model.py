@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import math
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tfseg.export import manifest, saved_model
 from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.runner import Inference
 from tfseg.inference.views import WHOLE_IMAGE_PIXELS, View, network_inputs, tiling_of
+from tfseg.layers import settling
 from tfseg.predictors import Maps, description
 from tfseg.predictors.description import noted_iterations
 
@@ -51,7 +53,7 @@ class SavedModelEngine:
             )
         self.path, self.info, self._size = str(path), described.info, described.size
         self.is_recurrent, self.default_iterations = described.is_recurrent, noted_iterations(listed, described)
-        self.max_iterations = described.max_iterations if described.is_recurrent else 1
+        self.max_iterations = self.trained_iterations = described.max_iterations if described.is_recurrent else 1
         self._whole_image_pixels, self._view = whole_image_pixels, View(base_size=described.size)
         self._segment = saved_model.load(path)
         signatures = self._segment.loaded.signatures
@@ -63,7 +65,7 @@ class SavedModelEngine:
         self.answer_until = self._answer_until if self._inference else None
         self.panoptic = None
         if described.fusion and PANOPTIC in signatures:
-            maps = _Maps(signatures[PANOPTIC], described)
+            maps = _PanopticMaps(signatures[PANOPTIC], described)
             self.panoptic = PanopticInference(maps, described.info, self._view).predict
 
     def answer(self, image, iterations, last_only):
@@ -79,9 +81,9 @@ class SavedModelEngine:
             run = self._tiled if self._size is None else self._resized
             return Maps([run(image, count) for count in counts])
 
-    def _answer_until(self, image, iterations, latest_start):
+    def _answer_until(self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER):
         with saved_model.refusing(self._segment, image.shape[:2]), _with_reason():
-            return self._inference.refine_until(image, iterations, latest_start, self._view)
+            return self._inference.refine_until(image, iterations, latest_start, tolerance, self._view)
 
     def _maps(self, image, iterations):
         """Class ids and confidence of an image that goes in as it is."""
@@ -133,7 +135,7 @@ class _Steps:
         return _called(self._refine, features | state)
 
 
-class _Maps:
+class _PanopticMaps:
     """`panoptic_maps` of a SavedModel with the interface of a network, for `PanopticInference`."""
 
     is_recurrent = False

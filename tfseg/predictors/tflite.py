@@ -10,15 +10,13 @@ from tfseg.errors import InputError
 from tfseg.export import metadata, tflite_runtime
 from tfseg.inference.refinement import Layer, Refinement
 from tfseg.inference.views import Tiling, View, network_inputs
+from tfseg.layers import settling
 from tfseg.postprocess import instance_maps
 from tfseg.postprocess.fusion import fuse
 from tfseg.postprocess.resizing import resized
 from tfseg.predictors import description
 from tfseg.predictors.description import noted_iterations
 from tfseg.predictors.foreign_tflite import foreign_form
-
-# Negative: never stop early.
-NO_TOLERANCE = -1.0
 
 
 class TFLiteEngine:
@@ -48,7 +46,7 @@ class TFLiteEngine:
             self.info, self._size, self._prepare = form.info, form.size, form.prepare
             self._canvases, self._padding, self._stride = form.logits, "same", 1
             self.is_recurrent, self.has_every_iteration = False, True
-            self.default_iterations = self.min_iterations = self.max_iterations = 1
+            self.default_iterations = self.trained_iterations = self.min_iterations = self.max_iterations = 1
             return
         if normalization is not None:
             raise InputError(f"--mean and --std do not apply to {path}: it normalises images itself")
@@ -88,8 +86,8 @@ class TFLiteEngine:
             self.min_iterations = self.max_iterations = described.iterations
         else:
             self.min_iterations, self.max_iterations = 1, described.max_iterations
-        self.has_every_iteration = self.min_iterations == 1
-        self.answer_until = self._answer_until if described.kind == "stream" else None
+        self.trained_iterations, self.has_every_iteration = self.max_iterations, self.min_iterations == 1
+        self.answer_until = {"stream": self._stream_until, "dynamic": self._dynamic_until}.get(described.kind)
         if described.kind == "panoptic":
             if described.fusion is None:
                 raise InputError(f"{self.path}: does not say how its instances are found; export it again")
@@ -103,6 +101,7 @@ class TFLiteEngine:
         wanted = {"stream": "canvas", "panoptic": "semantic_logits"}.get(described.kind, "logits")
         inputs = {"image", "iterations", "tolerance"} if described.kind == "dynamic" else {"image"}
         is_whole = first in signatures and last in signatures and set(signatures[first].inputs) == inputs
+        is_whole = is_whole and (described.kind != "dynamic" or "iterations" in signatures[first].outputs)
         logits = signatures[last].outputs.get(wanted) if is_whole else None
         shape = signatures[first].inputs["image"].shape if logits else ()
         is_open = described.kind == "resizable"
@@ -121,32 +120,39 @@ class TFLiteEngine:
         return [self._program.run(self._signature, {"image": pixels})["semantic_logits"]]
 
     def _dynamic(self, pixels, iterations, last_only):
-        tolerance = np.float32([NO_TOLERANCE])
-        return [
-            self._program.run(
-                self._signature, {"image": pixels, "iterations": np.int32([count]), "tolerance": tolerance}
-            )["logits"]
-            for count in ([iterations] if last_only else range(1, iterations + 1))
-        ]
+        counts = [iterations] if last_only else range(1, iterations + 1)
+        return [self._loop(pixels, count, settling.NEVER)["logits"] for count in counts]
+
+    def _dynamic_until(self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER):
+        outputs = self._loop(self._pixels(image), iterations, tolerance)
+        return self._answer(image, [outputs["logits"]]), int(outputs["iterations"][0]), None
+
+    def _loop(self, pixels, iterations, tolerance):
+        """All outputs of a dynamic file."""
+        numbers = {"iterations": np.int32([iterations]), "tolerance": np.float32([tolerance])}
+        return self._program.run(self._signature, {"image": pixels} | numbers)
 
     def _stream(self, pixels, iterations, last_only):
         canvases = [canvas for _, canvas in self._steps(pixels, iterations)]
         return canvases[-1:] if last_only else canvases
 
-    def _answer_until(self, image, iterations, latest_start):
-        *before, (began, canvas) = self._steps(self._pixels(image), iterations, latest_start)
-        return self._answer(image, [canvas]), 1 + len(before), began if before else None
+    def _stream_until(self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER):
+        steps = []
+        for step in self._steps(self._pixels(image), iterations):
+            steps.append(step)
+            if time.perf_counter() > latest_start or (tolerance >= 0 and _changed_share(steps) <= tolerance):
+                break
+        began, canvas = steps[-1]
+        return self._answer(image, [canvas]), len(steps), began if len(steps) > 1 else None
 
-    def _steps(self, pixels, iterations, latest_start=math.inf):
+    def _steps(self, pixels, iterations):
         """(time.perf_counter() at which it began, canvas after it) of iteration 1, 2, ..., as `answer_until` says."""
         # What is left out is zeros, as the state is before the first iteration.
         features, state = self._program.run("encode", {"image": pixels}), {}
-        for index in range(iterations):
-            now = time.perf_counter()
-            if index and now > latest_start:
-                break
+        for _ in range(iterations):
+            began = time.perf_counter()
             state = self._program.run("refine", features | state)
-            yield now, state["canvas"]
+            yield began, state["canvas"]
 
     def _layer(self, canvases, image_size):
         """Where the positions of logits are on the image; as `Inference` has it for a resized view."""
@@ -155,3 +161,11 @@ class TFLiteEngine:
             return Layer(canvases, tuple(shape[axis] / image_size[axis] for axis in range(2)))
         pitch = tuple(self._size[axis] / image_size[axis] / self._stride for axis in range(2))
         return Layer(canvases, pitch, (0.5 / self._stride, 0.5 / self._stride))
+
+
+def _changed_share(steps):
+    """As `settling.changed_share`, of the last of (time, canvas); 1 after the first."""
+    if len(steps) == 1:
+        return 1.0
+    before, after = (canvas.argmax(-1) for _, canvas in steps[-2:])
+    return np.mean(before != after)

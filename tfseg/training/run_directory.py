@@ -25,16 +25,17 @@ from tfseg.labels import DatasetInfo
 def write_atomically(path, data: bytes):
     """Writes beside `path` and renames, so that no half-written file ever has the final name. Raises RunError."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         with open(part, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(part, path)
     except OSError as error:
-        part.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            part.unlink()
         raise RunError(f"{path}: cannot be written ({error.strerror}); the file of before is untouched") from None
 
 
