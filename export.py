@@ -54,7 +54,7 @@ CHECK_IMAGES = flags.DEFINE_integer(
 )
 CHECK_ONLY = flags.DEFINE_boolean("check_only", False, "Only compare what has been exported.")
 FIT_LATENCY = flags.DEFINE_float(
-    "fit_latency", None, "Milliseconds an image: measure this machine and note the iterations that fit.", lower_bound=0
+    "fit_latency", None, "Milliseconds an image: measure this machine and note the iterations that fit."
 )
 THREADS = flags.DEFINE_integer("threads", 1, "Of the TFLite interpreter.", lower_bound=1)
 OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Replace files that are there.")
@@ -93,12 +93,15 @@ def main(argv):
 
 def _options():
     from tfseg.artifacts.plan import FORMATS, TFLITE_KINDS, ExportOptions
+    from tfseg.fitting_iterations import check_budget
 
     _check_words("format", FORMAT.value, FORMATS)
     if KINDS.value:
         _check_words("kinds", KINDS.value, TFLITE_KINDS)
     if FIT_LATENCY.value is not None and ITERS.value:
         raise InputError("--iters and --fit_latency exclude each other: the time says how many iterations there are")
+    if FIT_LATENCY.value is not None:
+        check_budget(FIT_LATENCY.value, "--fit_latency")
     return ExportOptions(
         formats=tuple(FORMAT.value),
         kinds=tuple(KINDS.value),

@@ -6,9 +6,9 @@ python profile_flops.py --config=model_zoo/voc2012/rnn_resnet101.py --size=513x5
     Six scales and their mirror images.
 python profile_flops.py --workdir=runs/camvid_rnn --size=360x480 --layers --output_dir=cost
     A run, with every layer; the tables are also written to cost/, as Markdown, CSV and JSON.
-python profile_flops.py --model=exports/camvid --size=360x480 --iters=1..6
+python profile_flops.py --model=exports/camvid_rnn/serving/camvid_rnn --size=360x480 --iters=1..6
     An exported model, the folder of a SavedModel, as it is; --size and --iters only where it leaves them open.
-python profile_flops.py --model=exports/camvid.tflite --threads=2 --layers
+python profile_flops.py --model=exports/camvid_rnn/camvid_rnn_stream_fp16.tflite --threads=2 --layers
     A .tflite file, every signature of it. A folder that has the name of an architecture is --model=./rnn.
 python profile_flops.py --config=model_zoo/voc2012/rnn_resnet101.py --size=513x513 --recurrence
     One iteration beside its un-hoisted form and beside its bare matrix products.
@@ -56,14 +56,22 @@ def main(argv):
         rows = paper_tables.compute(paper_tables.published_table(), commands.say)
         _show("paper_tables", rows, paper_tables.COLUMNS, {})
     elif experiment_flags.is_file(experiment_flags.MODEL.value):
-        _profile_file(experiment_flags.MODEL.value)
+        _profile_file(_artifact(experiment_flags.MODEL.value))
     else:
         _profile()
 
 
-def _profile_file(path):
+def _artifact(path):
+    """The file or SavedModel folder that a folder of exports, or of versions, stands for."""
+    from tfseg.predictors.opening import found
+
     if not Path(path).exists():
         raise InputError(f"--model={path}: no such file or folder")
+    is_saved_model = (Path(path) / "saved_model.pb").exists()
+    return path if is_saved_model or Path(path).is_file() else str(found(path))
+
+
+def _profile_file(path):
     is_tflite = Path(path).is_file()
     if is_tflite and not path.endswith(".tflite"):
         raise InputError(f"--model={path}: neither the folder of a SavedModel nor a .tflite file")

@@ -63,10 +63,10 @@ class Choice:
         }
 
 
-def check_budget(budget_ms):
-    """Raises InputError for a budget that is not a number above 0."""
+def check_budget(budget_ms, name="budget_ms"):
+    """Raises InputError for a budget that is not a number above 0; `name` is what the user calls it."""
     if not (math.isfinite(budget_ms) and budget_ms > 0):
-        raise InputError(f"budget_ms is {budget_ms:g}; milliseconds above 0")
+        raise InputError(f"{name} is {budget_ms:g}; milliseconds above 0")
 
 
 class NothingFits(InputError):

@@ -180,6 +180,7 @@ def test_a_file_loses_too_much_by_its_classes_or_by_its_miou():
         (["--workdir=a", "--iters=0"], "--iters=0: numbers from 1, e.g. 1,3,6"),
         (["--workdir=a", "--size=64"], "--size=64: HEIGHTxWIDTH"),
         (["--workdir=a", "--iters=3", "--fit_latency=40"], "--iters and --fit_latency exclude each other"),
+        (["--workdir=a", "--fit_latency=0"], "--fit_latency is 0; milliseconds above 0"),
         (["--workdir=a", "--check_only", "--check_images=0"], "--check_only --check_images=0: nothing is left to do"),
     ],
 )

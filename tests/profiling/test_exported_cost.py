@@ -175,12 +175,23 @@ def test_the_command_prints_and_writes_its_tables(command, tflite):
     assert "threads: 1, the default for a .tflite file\n" in done["out"]
 
 
+def test_a_folder_of_versions_stands_for_the_highest(command):
+    save(command.folder / "served" / "3", segment_tensors="segment")
+    (command.folder / "served" / "1").mkdir()
+    done = command("profile_flops.py", "--model=served", "--size=9x14", "--iters=2..2", "--rounds=0")
+    assert (done["code"], done["err"]) == (0, "")
+    assert "segment_tensors" in done["out"]
+
+
 @pytest.mark.parametrize(
     "words,message",
     [
         (["--model=no/model"], "--model=no/model: no such file or folder"),
         (["--model=no.tflite"], "--model=no.tflite: no such file or folder"),
-        (["--model=."], ".: not a SavedModel, which is a folder with saved_model.pb"),
+        (
+            ["--model=."],
+            ".: neither a run directory or a model zoo folder (config.json), nor a SavedModel (saved_model",
+        ),
         (["--model=run"], "--model=run: a run directory, not an exported model; give it as --workdir=run"),
         (["--model=notes.txt"], "--model=notes.txt: neither the folder of a SavedModel nor a .tflite file"),
         (
@@ -213,4 +224,4 @@ def test_the_name_of_an_architecture_comes_before_a_folder_of_that_name(command)
     done = command("profile_flops.py", "--model=rnn", "--size=64")
     assert done["err"] == "error: --size=64: HEIGHTxWIDTH in pixels, e.g. 513x513\n"
     done = command("profile_flops.py", "--model=./rnn")
-    assert done["err"] == "error: ./rnn: not a SavedModel, which is a folder with saved_model.pb\n"
+    assert done["err"].startswith("error: rnn: neither a run directory")
