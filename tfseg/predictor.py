@@ -45,6 +45,7 @@ class Predictor:
 
     Attributes:
       info: DatasetInfo, what the class ids mean.
+      size: (height, width) that a file or SavedModel of a fixed size resizes every image to; otherwise None.
       is_recurrent: whether the model refines its answer.
       is_panoptic: whether it tells instances apart.
       default_iterations: refinements unless a call says otherwise.
@@ -158,6 +159,7 @@ class Predictor:
 
     def _use(self, engine):
         self._engine, self.info, self.is_recurrent = engine, engine.info, engine.is_recurrent
+        self.size = engine.size and tuple(engine.size)
         self.default_iterations, self.is_panoptic = engine.default_iterations, engine.panoptic is not None
         self.min_iterations, self.max_iterations = engine.min_iterations, engine.max_iterations
         self.trained_iterations = engine.trained_iterations

@@ -99,10 +99,11 @@ def test_a_server_finds_its_files_beside_the_model(exports):
 
 def test_nothing_takes_its_place_when_a_file_says_something_else(run, tmp_path):
     class Shifted:
-        is_panoptic = False
-
         def __init__(self, path):
             self.predictor = load(path)
+
+        def __getattr__(self, name):
+            return getattr(self.predictor, name)
 
         def predict(self, *arguments):
             answer = self.predictor.predict(*arguments)
@@ -157,7 +158,7 @@ def test_what_fits_into_a_time_is_noted_and_used(run, tmp_path, monkeypatch):
 
 
 def test_a_file_loses_too_much_by_its_classes_or_by_its_miou():
-    row = comparison.Compared("a", "int8", 3, 0.99, 0.60, 0.61, 8, 12.34)
+    row = comparison.Compared("a", SIZE, "int8", 3, 0.99, 0.60, 0.61, 8, 12.34)
     assert row.is_good
     assert not dataclasses.replace(row, agreement=0.979).is_good
     assert not dataclasses.replace(row, miou=0.594).is_good
@@ -195,3 +196,96 @@ def test_the_manifest_is_json_that_any_program_reads(exports):
     values = json.loads((exports[0] / "manifest.json").read_text())
     assert values["classes"]["class_names"] == ["bright", "dark", "green"]
     assert values["input"] == {"color": "RGB", "range": [0, 255], "mean": 0, "std": 1, "size": list(SIZE)}
+
+
+OTHER = (33, 47)  # the images are of SIZE
+
+
+@pytest.fixture(scope="module")
+def small(run, tmp_path_factory):
+    """As `exports`, every kind, in another size than that of the images."""
+    output_dir = tmp_path_factory.mktemp("small")
+    only = {"kinds": ("segment", "stream", "resizable"), "size": OTHER, "max_iterations": 3}
+    rows = exporting.export_model(run, options(output_dir, **only), load, lambda _: None)
+    return output_dir / "road", {(row.path, row.iterations): row for row in rows}
+
+
+def test_files_of_another_size_agree_in_their_own_size(small):
+    folder, rows = small
+    resizable = "road_resizable_2_fp32.tflite"
+    stream, segment = "road_stream_fp32.tflite", SEGMENT
+    assert set(rows) == {(resizable, 2), (segment, 2), *((path, n) for path in (SAVED, stream) for n in (1, 2, 3))}
+    assert all(row.is_good and row.agreement > 0.9999 for row in rows.values())
+    artifacts = manifest.read(folder)["artifacts"]
+    assert {path: facts["size"] for path, facts in artifacts.items()} == {
+        SAVED: list(OTHER),
+        stream: list(OTHER),
+        segment: list(OTHER),
+        resizable: None,
+    }
+
+
+def test_the_models_score_is_that_of_its_size(small):
+    folder, rows = small
+    cost = manifest.read(folder)["cost"]
+    assert [(one["iterations"], one["size"]) for one in cost] == [(n, list(OTHER)) for n in (1, 2, 3)]
+    # Not that beside the resizable file, which saw the images as they are.
+    assert [one["miou"] for one in cost] == [rows[SAVED, n].model_miou for n in (1, 2, 3)]
+    assert rows["road_resizable_2_fp32.tflite", 2].size == SIZE
+
+
+def test_a_later_check_takes_sizes_and_numbers_from_the_files(small, run):
+    folder, rows = small
+    again = exporting.check_export(run, options(folder.parent, size=None, max_iterations=None), load)
+    assert {(row.path, row.iterations): row.agreement for row in again} == {
+        key: row.agreement for key, row in rows.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda facts: facts.pop("precision"), "the precision of .+ is None"),
+        (lambda facts: facts.update(precision="fp8"), "the precision of .+ is 'fp8'"),
+        (lambda facts: facts.update(weights_sha256="0" * 64), "of other weights than"),
+    ],
+)
+def test_what_a_check_cannot_use_is_one_line(small, run, change, message):
+    folder = small[0]
+    before = (folder / "manifest.json").read_text()
+    values = json.loads(before)
+    change(values["artifacts"][SEGMENT])
+    (folder / "manifest.json").write_text(json.dumps(values))
+    with pytest.raises(InputError, match=message):
+        exporting.check_export(run, options(folder.parent), load)
+    (folder / "manifest.json").write_text(json.dumps(values | {"artifacts": {}}))
+    with pytest.raises(InputError, match="lists nothing that can be compared here"):
+        exporting.check_export(run, options(folder.parent), load)
+    (folder / "manifest.json").write_text(before)
+
+
+def test_a_file_of_another_size_joins_the_manifest_with_its_cost(small, run):
+    folder = small[0]
+    before = manifest.read(folder)["cost"]
+    more = options(folder.parent, formats=("tflite_fp16",), size=(16, 16), max_iterations=2, check_images=0)
+    exporting.export_model(run, more, load, lambda _: None)
+    listed = manifest.read(folder)
+    assert listed["artifacts"][SEGMENT]["size"] == list(OTHER)
+    assert [(one["size"], one["iterations"], one["miou"]) for one in listed["cost"]] == [
+        ([16, 16], 1, None),
+        ([16, 16], 2, None),
+        *((one["size"], one["iterations"], one["miou"]) for one in before),
+    ]
+    assert listed["miou_images"] == 2
+
+
+def test_one_export_at_a_time(run, tmp_path):
+    only = options(tmp_path, formats=("tflite",), check_images=0)
+
+    def say(line):
+        with pytest.raises(InputError, match="road: another export into it is running; wait for it"):
+            exporting.export_model(run, only, load, lambda _: None)
+
+    exporting.export_model(run, only, load, say)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["road"]
+    assert set(manifest.read(tmp_path / "road")["artifacts"]) == {SEGMENT}

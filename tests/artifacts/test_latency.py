@@ -39,7 +39,7 @@ def test_one_fits_and_the_next_does_not(fitted, milliseconds, expected):
 def test_more_than_the_maximum_is_not_made(fitted):
     choice, made = fitted(1000, 10, 10)
     assert choice.iterations == max(made) == 9
-    assert choice.is_most
+    assert choice.most == "more cannot be run"
 
 
 def test_a_machine_that_is_not_slower_with_more_iterations_runs_the_most(fitted):

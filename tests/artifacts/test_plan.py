@@ -35,7 +35,6 @@ def test_files_say_what_they_are(planned):
     # Nothing was evaluated: the size of training.
     assert segment["size"] == stream["size"] == [32, 32]
     assert segment["classes"]["class_names"] == INFO.class_names
-    assert [export.counts_of(one) for one in export.planned] == [(2,), (1, 2, 3, 4, 5), (1, 2, 3, 4, 5)]
 
 
 def test_the_size_is_that_of_most_images_evaluated(planned, tmp_path):
@@ -84,3 +83,14 @@ def test_maps_of_instances_need_a_panoptic_model_and_more_than_8_bits(planned):
         planned(kinds=("panoptic",))
     with pytest.raises(InputError, match="--kinds=panoptic has no int8 form"):
         planned(is_recurrent=False, is_panoptic=True, formats=("tflite_int8",))
+
+
+@pytest.mark.parametrize("name", ["a/b", "../b", "..", ".", ""])
+def test_a_name_is_that_of_a_folder(planned, name):
+    with pytest.raises(InputError, match="the name of a folder in --output_dir, without slashes"):
+        planned(name=name)
+
+
+def test_a_time_cannot_be_fitted_into_what_nothing_here_runs(planned):
+    with pytest.raises(InputError, match="--fit_latency does not apply to onnx"):
+        planned(formats=("onnx",), fit_latency=40.0)

@@ -129,3 +129,9 @@ def test_several_signatures_without_a_description_are_refused(tmp_path):
     (tmp_path / "x.tflite").write_bytes(of_signatures(functions))
     with pytest.raises(InputError, match="has 2 signatures instead of one"):
         Predictor.load(tmp_path / "x.tflite", trust=True)
+
+
+def test_the_batch_may_be_open(tmp_path):
+    path = write(tmp_path, colors, tf.TensorSpec([None, 8, 8, 3], name="image"))
+    picture = np.full([8, 8, 3], (90, 120, 100), np.uint8)
+    assert (Predictor.load(path, trust=True, mean=0, std=1).predict(picture).class_ids == 1).all()

@@ -56,6 +56,13 @@ def test_aligned_grids_are_enlarged_as_they_were_made(photo, tmp_path):
     np.testing.assert_array_equal(load(tmp_path / "a.tflite").predict(photo, 2).class_ids, answer.class_ids())
 
 
+def test_a_resizable_file_takes_images_as_they_are(photo, tmp_path):
+    network = toy_artifacts.ToyNetwork(padding="symmetric")
+    (tmp_path / "a.tflite").write_bytes(toy_artifacts.tflite(network, "resizable", None))
+    [answer] = Inference(network).refine([photo], 3, last_only=True)
+    np.testing.assert_array_equal(load(tmp_path / "a.tflite").predict(photo).class_ids, answer.class_ids())
+
+
 @pytest.mark.parametrize("kind", ["stream", "dynamic"])
 def test_every_iteration_is_there(files, by_network, image, kind):
     maps = load(files / f"{kind}.tflite").predict_iterations(image, 5)

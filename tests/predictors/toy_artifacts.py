@@ -72,7 +72,7 @@ def save_model(network, path, size=None):
 
 def tflite(network, kind, size, iterations=DEFAULT) -> bytes:
     """A .tflite file of a kind."""
-    make = {"segment": _segment, "stream": _stream, "dynamic": _dynamic}[kind]
+    make = {"segment": _segment, "resizable": _resizable, "stream": _stream, "dynamic": _dynamic}[kind]
     functions = make(network, size, iterations)
     return metadata.with_metadata(converted(functions, network.variables), description(network, kind, size, iterations))
 
@@ -112,6 +112,14 @@ def _segment(network, size, iterations):
         return {"logits": upsample(canvas, size, STRIDE, network.padding)}
 
     return {"serving_default": traced(segment, image=[1, *size, 3])}
+
+
+def _resizable(network, size, iterations):
+    def segment(image):
+        canvas = _canvas(network, image, iterations)
+        return {"logits": upsample(canvas, tf.shape(image)[1:3], STRIDE, network.padding)}
+
+    return {"serving_default": traced(segment, image=[1, None, None, 3])}
 
 
 def _stream(network, size, iterations):

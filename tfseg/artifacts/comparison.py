@@ -7,7 +7,7 @@ import numpy as np
 
 from tfseg import timing
 from tfseg.inference.runner import inference_of
-from tfseg.inference.views import SINGLE_VIEW, View
+from tfseg.inference.views import SINGLE_VIEW, View, resized_pixels
 from tfseg.metrics.confusion import count_pairs, label_rows, mean_iou
 from tfseg.parallel import with_progress
 from tfseg.score_tables import percent, table
@@ -24,15 +24,17 @@ class Compared:
 
     Attributes:
       path: of the file, relative to the export.
+      size: (height, width) in which all images went through the network; None if they had several sizes.
       precision: key of LEAST_AGREEMENT.
       iterations: number of them.
-      agreement: share of pixels with the same class, 0 to 1.
+      agreement: share of pixels with the same class, 0 to 1; of images in the file's size, if it has one.
       miou, model_miou: of the file and of the model, 0 to 1; None where the images have no labels.
       num_images: they were compared on.
       milliseconds: median from an image to its class map, all files in turn.
     """
 
     path: str
+    size: tuple[int, int] | None
     precision: str
     iterations: int
     agreement: float
@@ -55,10 +57,12 @@ class _Counts:
         self.same = self.pixels = 0
         self.matrix, self.model_matrix = (np.zeros([num_classes, num_classes], np.int64) for _ in range(2))
 
-    def add(self, rows, expected, found):
-        num_classes = len(self.matrix)
+    def add_pixels(self, expected, found):
         self.same += int(np.count_nonzero(expected == found))
         self.pixels += expected.size
+
+    def add_scores(self, rows, expected, found):
+        num_classes = len(self.matrix)
         self.matrix += count_pairs(rows, found, num_classes)
         self.model_matrix += count_pairs(rows, expected, num_classes)
 
@@ -72,25 +76,39 @@ def compare(network, info, files, examples, num_images) -> list[Compared]:
     Args:
       network: the model that was exported.
       info: its DatasetInfo.
-      files: {path: (predictor, precision, tuple of iterations, size)}; the size is None for a file that takes images of
-        any size, otherwise the model sees images resized to it as well.
+      files: {path: (predictor, precision)}. Each is run after every number of iterations that it has. One of a fixed
+        size gets the model's own images resized to it, for what both say of them, and whole ones for the mIoU.
       examples: as of `pipeline.eval_examples`.
       num_images: how many there are.
     """
-    counts = {(path, n): _Counts(info.num_classes) for path, (_, _, numbers, _) in files.items() for n in numbers}
-    most = max(n for _, n in counts)
+    numbers = {path: range(file.min_iterations, file.max_iterations + 1) for path, (file, _) in files.items()}
+    counts = {(path, n): _Counts(info.num_classes) for path in files for n in numbers[path]}
+    most, sizes = max(n for _, n in counts), set()
     for example in with_progress(iter(examples.take(num_images)), num_images, "comparing"):
         image, label = example["image"][0].numpy(), example["label"][0].numpy()
         rows = label_rows(label, info.num_classes, info.ignore_label)
-        expected = {}
-        for path, (predictor, _, numbers, size) in files.items():
-            if size not in expected:
-                expected[size] = _class_maps(network, image, most, size)
-            for n, found in _found(predictor, image, numbers).items():
-                counts[path, n].add(rows, expected[size][n - 1], found)
+        sizes.add(tuple(image.shape[:2]))
+        expected = functools.lru_cache(maxsize=None)(functools.partial(_expected, network, image, most))
+        for path, (predictor, _) in files.items():
+            size = predictor.size
+            found = _found(predictor, image, numbers[path])
+            small = _found(predictor, resized_pixels(image, size), numbers[path]) if _is_other(size, image) else found
+            for n in numbers[path]:
+                counts[path, n].add_scores(rows, expected(size)[0][n - 1], found[n])
+                counts[path, n].add_pixels(expected(size)[1][n - 1], small[n])
     milliseconds = _milliseconds(files, counts, image)
+    common = next(iter(sizes)) if len(sizes) == 1 else None
     return [
-        Compared(path, files[path][1], n, count.same / count.pixels, *count.mious(), num_images, milliseconds[path, n])
+        Compared(
+            path,
+            files[path][0].size or common,
+            files[path][1],
+            n,
+            count.same / count.pixels,
+            *count.mious(),
+            num_images,
+            milliseconds[path, n],
+        )
         for (path, n), count in counts.items()
     ]
 
@@ -98,6 +116,18 @@ def compare(network, info, files, examples, num_images) -> list[Compared]:
 def _milliseconds(files, keys, image):
     calls = {(path, n): functools.partial(files[path][0].predict, image, n) for path, n in keys}
     return {key: timing.median(taken) for key, taken in timing.interleaved(calls, ROUNDS).items()}
+
+
+def _is_other(size, image):
+    return size is not None and size != tuple(image.shape[:2])
+
+
+def _expected(network, image, iterations, size):
+    """The model's class maps of an image that it sees in a size: in the image's own size, and in that size."""
+    whole = _class_maps(network, image, iterations, size)
+    if not _is_other(size, image):
+        return whole, whole
+    return whole, _class_maps(network, resized_pixels(image, size), iterations, None)
 
 
 def _class_maps(network, image, iterations, size):

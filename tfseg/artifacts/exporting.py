@@ -1,6 +1,8 @@
 """Exports a model: all files are made and compared with it before the first takes its place."""
 
 import contextlib
+import dataclasses
+import fcntl
 import hashlib
 import os
 import shutil
@@ -14,6 +16,7 @@ from tfseg.artifacts.making import entry, make
 from tfseg.artifacts.plan import Export, ExportOptions, Planned
 from tfseg.data import datasets, pipeline
 from tfseg.data.manifest import check_split, split_files
+from tfseg.errors import InputError
 from tfseg.export import manifest
 from tfseg.inference.views import View, network_inputs, tiling_of
 from tfseg.training.run_directory import weight_arrays
@@ -35,10 +38,7 @@ def export_model(model, options: ExportOptions, load, say) -> list:
     """
     export = Export(model, options)
     export.check_target()
-    partial = export.folder.with_name(f".{export.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with _partial_folder(export) as partial:
         images = _calibration_images(export) if any(p.precision == "int8" for p in export.planned) else None
         entries = _made(export, partial, images, load, say)
         content = describe(export, entries)
@@ -48,8 +48,33 @@ def export_model(model, options: ExportOptions, load, say) -> list:
         if all(row.is_good for row in rows):
             _take_place(partial, export.folder, content)
         return rows
+
+
+@contextlib.contextmanager
+def _partial_folder(export):
+    """An empty folder beside the export's, for this process; it is gone at the end, or after a kill at the next one."""
+    partial = export.folder.with_name(f".{export.name}.partial")
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        handle = os.open(partial, os.O_RDONLY)
+    except OSError as error:
+        raise InputError(f"{partial.parent}: cannot be written ({error.strerror}); take another --output_dir") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not (partial.exists() and os.path.samestat(os.fstat(handle), partial.stat())):
+            raise BlockingIOError  # the other export has just ended, and removed it
+    except OSError:
+        os.close(handle)
+        raise InputError(
+            f"{export.folder}: another export into it is running; wait for it, or take another --name or --output_dir"
+        ) from None
+    try:
+        for child in partial.iterdir():
+            shutil.rmtree(child) if child.is_dir() else child.unlink()
+        yield partial
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        os.close(handle)
 
 
 def _made(export, folder, images, load, say):
@@ -57,11 +82,11 @@ def _made(export, folder, images, load, say):
     milliseconds, threads, entries = export.options.fit_latency, export.options.threads, {}
     for index, planned in enumerate(export.planned):
         choice = None
-        if milliseconds is not None and planned.kind == "segment":
+        if milliseconds is not None and planned.kind in ("segment", "resizable"):
             planned, choice = latency.fitted(export, planned, load, milliseconds, images)
             export.planned[index] = planned
         make(export, planned, folder, images)
-        if milliseconds is not None and planned.kind in ("savedmodel", "stream", "dynamic"):
+        if milliseconds is not None and choice is None:
             choice = latency.measured(export, load(folder / planned.path), milliseconds)
         entries[planned.path] = entry(export, planned, folder)
         say(f"{planned.path}: {entries[planned.path]['bytes'] / 1e6:.2f} MB{f'; {choice}' if choice else ''}")
@@ -71,13 +96,25 @@ def _made(export, folder, images, load, say):
 
 
 def check_export(model, options: ExportOptions, load) -> list:
-    """Compares an export that is there with the model; arguments, returns and errors as `export_model`."""
-    export = Export(model, options)
-    artifacts = manifest.read(export.folder)["artifacts"]
-    export.planned = [
-        Planned(path, facts["kind"], facts["precision"], facts["iterations"]) for path, facts in artifacts.items()
-    ]
-    return compare(export, export.folder, load)
+    """Compares an export that is there with the model, in the sizes and after the iterations that its files have.
+
+    Arguments, returns and errors as `export_model`; InputError also for a manifest that lists nothing to compare, and
+    for files of other weights.
+    """
+    export = Export(model, dataclasses.replace(options, formats=(), kinds=()))
+    place = export.folder / manifest.FILE_NAME
+    sha256, export.planned = _weights_sha256(export.network), []
+    for path, facts in manifest.read(export.folder)["artifacts"].items():
+        precision = facts.get("precision")
+        if precision not in comparison.LEAST_AGREEMENT:
+            raise InputError(f"{place}: the precision of {path} is {precision!r}; export it again")
+        if facts.get("weights_sha256", sha256) != sha256:
+            raise InputError(f"{export.folder / path}: of other weights than {model}; --weights is {options.weights}")
+        export.planned.append(Planned(path, facts["kind"], precision, facts.get("iterations")))
+    rows = compare(export, export.folder, load)
+    if not rows:
+        raise InputError(f"{place}: lists nothing that can be compared here")
+    return rows
 
 
 def folder_of(model, options: ExportOptions) -> Path:
@@ -94,9 +131,7 @@ def compare(export, folder, load) -> list:
     for planned in export.planned:
         if planned.kind == "onnx":  # TensorFlow has nothing that runs it
             continue
-        size = export.description(planned)["size"]
-        predictor = load(folder / planned.path)
-        files[planned.path] = (predictor, planned.precision, export.counts_of(planned), size and tuple(size))
+        files[planned.path] = (load(folder / planned.path), planned.precision)
     if not files:
         return []
     return comparison.compare(export.network, export.info, files, examples.shard(count // wanted, 0), wanted)
@@ -138,8 +173,10 @@ def add_scores(content, rows, split):
         scores = {"agreement": row.agreement, "miou": row.miou, "model_miou": row.model_miou, "images": row.num_images}
         scores["milliseconds"] = row.milliseconds
         content["artifacts"][row.path].setdefault("check", {})[str(row.iterations)] = scores
-        if row.model_miou is not None and row.iterations <= len(content["cost"]):
-            content["cost"][row.iterations - 1]["miou"] = row.model_miou
+        for cost in content["cost"]:
+            if row.model_miou is not None and (row.iterations, row.size) == (cost["iterations"], tuple(cost["size"])):
+                cost["miou"] = row.model_miou
+        if row.model_miou is not None:
             content |= {"miou_split": split, "miou_images": row.num_images}
 
 
@@ -172,7 +209,7 @@ def _weights_sha256(network):
 def _take_place(partial, folder, content):
     """Moves the files of `partial` to the export; its manifest comes last, and keeps what was exported before."""
     if (folder / manifest.FILE_NAME).exists():
-        content = content | {"artifacts": manifest.read(folder)["artifacts"] | content["artifacts"]}
+        content = _joined(manifest.read(folder), content)
     (partial / manifest.FILE_NAME).unlink()
     moved = [path for path in content["artifacts"] if (partial / path).exists()]
     for path in moved:
@@ -181,6 +218,24 @@ def _take_place(partial, folder, content):
     for path in sorted(file.relative_to(partial) for file in partial.rglob("*") if file.is_file()):
         _move(partial / path, folder / path)
     manifest.write(folder, content)
+
+
+def _joined(before, content):
+    """A manifest and that of what was exported now, as one."""
+    artifacts = before["artifacts"] | content["artifacts"]
+    costs = {}
+    for cost in (*before.get("cost", ()), *content["cost"]):
+        key = tuple(cost["size"]), cost["iterations"]
+        same = {facts.get("weights_sha256") for facts in artifacts.values()}
+        known = costs.get(key, {}).get("miou") if len(same) == 1 else None
+        costs[key] = cost | {"miou": known if cost["miou"] is None else cost["miou"]}
+    scored = content if content["miou_split"] else before
+    return content | {
+        "artifacts": artifacts,
+        "cost": [costs[key] for key in sorted(costs)],
+        "miou_split": scored["miou_split"],
+        "miou_images": scored["miou_images"],
+    }
 
 
 def _move(source: Path, target: Path):

@@ -1,6 +1,9 @@
 """Makes single files of a model, and says what is in them."""
 
+import tensorflow as tf
+
 from tfseg.artifacts.plan import Export, Planned
+from tfseg.errors import RunError
 from tfseg.export import compatibility, conversion, manifest, metadata, onnx_model, service, serving_files, tflite_file
 from tfseg.export.functions import NetworkFunctions
 from tfseg.profiling import exported_cost
@@ -14,11 +17,14 @@ def make(export: Export, planned: Planned, folder, images=None):
       folder: takes the place of the export's.
       images: for int8: [count, height, width, 3] uint8, on which ranges are measured.
     Raises:
-      InputError: a conversion that is not possible.
+      InputError: a conversion that is not possible. RunError: no space.
     """
     path, description = folder / planned.path, export.description(planned)
     if planned.kind == "savedmodel":
-        service.save(export.network, path, description, export.max_iterations, export.options.size)
+        try:
+            service.save(export.network, path, description, export.max_iterations, export.options.size)
+        except (tf.errors.ResourceExhaustedError, tf.errors.OutOfRangeError) as error:
+            raise RunError(f"{path}: cannot be written ({error.message.splitlines()[0]}); is the disk full?") from error
         serving_files.write(folder / "serving", export.name, description)
         return
     functions = NetworkFunctions(export.network, export.size)
@@ -40,7 +46,7 @@ def entry(export: Export, planned: Planned, folder) -> dict:
     """What the manifest says of a file: kind, size, sha256, operators, verdict on GPUs, GFLOPs of every signature."""
     path = folder / planned.path
     facts = {"kind": planned.kind, "precision": planned.precision, "iterations": planned.iterations}
-    facts |= {"bytes": _num_bytes(path), "sha256": manifest.sha256(path)}
+    facts |= {"size": export.description(planned)["size"], "bytes": _num_bytes(path), "sha256": manifest.sha256(path)}
     counts = list(range(1, export.max_iterations + 1))
     if planned.kind == "onnx":
         return facts

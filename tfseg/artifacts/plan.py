@@ -88,7 +88,7 @@ class Export:
         self.config, self.info, network = load_model(model, options.weights, options.output_stride)
         self.network = _hoisted(network, self.config.model)
         self.is_panoptic = self.network.is_panoptic
-        self.name = options.name or Path(model).resolve().name
+        self.name = _checked_name(options.name) or Path(model).resolve().name
         self.size = options.size or _usual_size(model, self.config)
         if not self.network.is_recurrent and options.iterations not in ((), (1,)):
             raise InputError(f"--iters does not apply: {model} is not recurrent and runs once")
@@ -104,6 +104,8 @@ class Export:
                 path = f"serving/{self.name}/{self.options.version}"
                 files.append(Planned(path, "savedmodel", "fp32", self.network.default_iterations))
             elif name == "onnx":
+                if self.options.fit_latency is not None:
+                    raise InputError("--fit_latency does not apply to onnx: nothing here runs such files; give --iters")
                 files += [Planned(f"{self.name}_segment_{n}.onnx", "onnx", "fp32", n) for n in self.iterations]
             else:
                 files += self._plan_tflite(FORMATS[name])
@@ -112,7 +114,8 @@ class Export:
     def _plan_tflite(self, precision):
         for kind in self.options.kinds or self._usual_kinds():
             if kind in ("dynamic", "resizable", "panoptic") and precision == "int8":
-                raise InputError(f"--kinds={kind} has no int8 form: take segment or stream")
+                others = "segment or stream" if self.network.is_recurrent else "segment"
+                raise InputError(f"--kinds={kind} has no int8 form: take --kinds={others}")
             if kind == "panoptic":
                 if not self.is_panoptic:
                     raise InputError("--kinds=panoptic is for panoptic models; this one tells classes apart only")
@@ -154,10 +157,6 @@ class Export:
             "precision": planned.precision,
         }
 
-    def counts_of(self, planned) -> tuple[int, ...]:
-        """Numbers of iterations that a file can run."""
-        return (planned.iterations,) if planned.kind in FIXED else tuple(range(1, self.max_iterations + 1))
-
     def check_target(self):
         """Raises InputError where a file is there already and is not to be replaced."""
         there = [planned.path for planned in self.planned if (self.folder / planned.path).exists()]
@@ -165,6 +164,12 @@ class Export:
             raise InputError(
                 f"{self.folder / there[0]}: exists already; take another --name or --version, or --overwrite"
             )
+
+
+def _checked_name(name):
+    if name is not None and (not name.strip(".") or name != Path(name).name):
+        raise InputError(f"--name={name}: the name of a folder in --output_dir, without slashes")
+    return name
 
 
 def _hoisted(network, model_config):

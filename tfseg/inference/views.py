@@ -93,6 +93,12 @@ def network_inputs(image, view, tiling):
         yield tf.reverse(piece, [1])[tf.newaxis] if view.is_flipped else piece[tf.newaxis]
 
 
+def resized_pixels(image, size):
+    """[*size, 3] uint8: a [height, width, 3] image in the size of a network, rounded."""
+    [pixels] = network_inputs(image, View(base_size=size), Tiling(tuple(size), tuple(size)))
+    return tf.cast(tf.clip_by_value(tf.round(pixels[0]), 0, 255), tf.uint8).numpy()
+
+
 def join(tiles, tiling):
     """Averages tiles where they overlap; a position weighs less the nearer it is to its tile's border."""
     total, weights = None, None

@@ -4,6 +4,7 @@ An engine has
 
 - `path`: what messages call the model;
 - `info`: DatasetInfo, what its class ids mean;
+- `size`: (height, width) that every image is resized to, or None where images go in as they are;
 - `is_recurrent`, `default_iterations`, `min_iterations`, and `max_iterations` or None where nothing limits them;
 - `trained_iterations`: the most that training ran, or the export allows;
 - `has_every_iteration`: whether it gives the class maps of the iterations before the last one;

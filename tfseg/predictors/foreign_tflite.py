@@ -68,7 +68,9 @@ def _only(path, what, tensors, dtypes):
         for name, one in tensors.items()
     )
     [(name, tensor), *others] = tensors.items() or [("", None)]
-    is_map = tensor is not None and len(tensor.shape) == 4 and None not in tensor.shape and tensor.shape[0] == 1
+    # Converters leave the batch open; interpreters allocate one image.
+    is_map = tensor is not None and len(tensor.shape) == 4 and tensor.shape[0] in (1, None)
+    is_map = is_map and None not in tensor.shape[1:]
     if others or not is_map or tensor.dtype not in dtypes:
         wanted = "[1, height, width, 3]" if what == "input" else "[1, height, width, num_classes] of logits"
         raise InputError(

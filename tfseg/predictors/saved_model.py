@@ -13,7 +13,7 @@ from tfseg.errors import InputError
 from tfseg.export import manifest, saved_model
 from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.runner import Inference
-from tfseg.inference.views import WHOLE_IMAGE_PIXELS, View, network_inputs, tiling_of
+from tfseg.inference.views import WHOLE_IMAGE_PIXELS, View, network_inputs, resized_pixels, tiling_of
 from tfseg.layers import settling
 from tfseg.predictors import Maps, description
 from tfseg.predictors.description import noted_iterations
@@ -51,7 +51,7 @@ class SavedModelEngine:
                 f"{path}: a SavedModel is a program that may do anything, and no {manifest.FILE_NAME} above it lists "
                 "its sha256; if it comes from someone you trust: --trust, from Python tfseg.load(path, trust=True)"
             )
-        self.path, self.info, self._size = str(path), described.info, described.size
+        self.path, self.info, self.size = str(path), described.info, described.size
         self.is_recurrent, self.default_iterations = described.is_recurrent, noted_iterations(listed, described)
         self.max_iterations = self.trained_iterations = described.max_iterations if described.is_recurrent else 1
         self._whole_image_pixels, self._view = whole_image_pixels, View(base_size=described.size)
@@ -70,7 +70,7 @@ class SavedModelEngine:
 
     def answer(self, image, iterations, last_only):
         size = image.shape[:2]
-        is_direct = self._size in (None, size) and size[0] * size[1] <= self._whole_image_pixels
+        is_direct = self.size in (None, size) and size[0] * size[1] <= self._whole_image_pixels
         with saved_model.refusing(self._segment, size), _with_reason():
             if self._inference and not (is_direct and last_only):
                 [answer] = self._inference.refine([image], iterations, (self._view,), last_only)
@@ -78,7 +78,7 @@ class SavedModelEngine:
             counts = [iterations] if last_only else range(1, iterations + 1)
             if is_direct:
                 return Maps([self._maps(image, count) for count in counts])
-            run = self._tiled if self._size is None else self._resized
+            run = self._tiled if self.size is None else self._resized
             return Maps([run(image, count) for count in counts])
 
     def _answer_until(self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER):
@@ -93,7 +93,7 @@ class SavedModelEngine:
         return outputs["mask"].numpy()[0], outputs["confidence"].numpy()[0]
 
     def _resized(self, image, iterations):
-        resized = _pixels(tf.image.resize(image, self._size, antialias=True))
+        resized = resized_pixels(image, self.size)
         class_ids, confidence = (part[..., np.newaxis] for part in self._maps(resized, iterations))
         size = image.shape[:2]
         class_ids = tf.image.resize(class_ids, size, method="nearest")

@@ -43,7 +43,7 @@ class TFLiteEngine:
             raise InputError(f"{path}: its metadata is damaged ({error}); export or download it again") from error
         if found.description is None:
             form = foreign_form(self._program, found, normalization)
-            self.info, self._size, self._prepare = form.info, form.size, form.prepare
+            self.info, self.size, self._prepare = form.info, form.size, form.prepare
             self._canvases, self._padding, self._stride = form.logits, "same", 1
             self.is_recurrent, self.has_every_iteration = False, True
             self.default_iterations = self.trained_iterations = self.min_iterations = self.max_iterations = 1
@@ -60,7 +60,7 @@ class TFLiteEngine:
 
     def _pixels(self, image):
         """[1, height, width, 3] float32, in the size of the file if it has one."""
-        size = self._size or image.shape[:2]
+        size = self.size or image.shape[:2]
         [pixels] = network_inputs(image, View(base_size=size), Tiling(size, size))
         return pixels.numpy()
 
@@ -68,7 +68,7 @@ class TFLiteEngine:
         outputs = self._program.run(self._signature, {"image": self._pixels(image)})
         semantic, *maps = (outputs[name][0] for name in ("semantic_logits", *instance_maps.NAMES))
         maps = instance_maps.InstanceMaps(*maps, stride=self._stride)
-        found = fuse(semantic, maps, self.info.thing_ids, self.info.label_divisor, self._size, self._fusion)
+        found = fuse(semantic, maps, self.info.thing_ids, self.info.label_divisor, self.size, self._fusion)
         return resized(found, image.shape[:2])
 
     def _use(self, described):
@@ -111,7 +111,7 @@ class TFLiteEngine:
                 f"{self.path}: its signatures are not those of a {described.kind} file of "
                 f"{described.info.num_classes} classes; export it again"
             )
-        self._signature, self._size = first, None if is_open else shape[1:3]
+        self._signature, self.size = first, None if is_open else shape[1:3]
 
     def _segment(self, pixels, iterations, last_only):
         return [self._program.run(self._signature, {"image": pixels})["logits"]]
@@ -156,10 +156,10 @@ class TFLiteEngine:
 
     def _layer(self, canvases, image_size):
         """Where the positions of logits are on the image; as `Inference` has it for a resized view."""
-        shape = canvases.shape[1:3]
-        if self._padding == "same" or shape == self._size:
+        shape, image_size = canvases.shape[1:3], tuple(image_size)
+        if self._padding == "same" or shape == (self.size or image_size):
             return Layer(canvases, tuple(shape[axis] / image_size[axis] for axis in range(2)))
-        pitch = tuple(self._size[axis] / image_size[axis] / self._stride for axis in range(2))
+        pitch = tuple(self.size[axis] / image_size[axis] / self._stride for axis in range(2))
         return Layer(canvases, pitch, (0.5 / self._stride, 0.5 / self._stride))
 
 
