@@ -85,6 +85,14 @@ def test_some_slow_iterations_do_not_keep_images_short_for_ever(monkeypatch):
     assert predictor.ran[-80:] == [3] * 80
 
 
+def test_one_slow_iteration_in_sixty_changes_nothing(monkeypatch):
+    predictor, kept, _ = drifting(monkeypatch, 45)
+    predictor.slow_ends = {1}
+    for _ in range(30):
+        kept.predict(IMAGE)
+    assert predictor.ran == [3] * 30
+
+
 def test_a_model_that_does_not_tell_runs_all_iterations(monkeypatch):
     predictor, kept, _ = drifting(monkeypatch, 45, tells=False)
     predictor.factor = 1.2  # 48 ms, then 36
@@ -111,6 +119,18 @@ def test_when_the_machine_slows_down_fewer_iterations_run_and_more_when_it_recov
         "images of 6x8: 3 iterations from here on: "
         "95 % of the last 20 took at most 1.01 of the median that was measured"
     ]
+
+
+def test_numbers_fall_and_rise_by_as_much_as_the_machine_does(monkeypatch):
+    predictor, kept, _ = drifting(monkeypatch, 45)
+    predictor.factor = 2  # 40 ms after the first, 60 after the second
+    for _ in range(3):
+        kept.predict(IMAGE)
+    predictor.factor = 1
+    for _ in range(21):
+        kept.predict(IMAGE)
+    # Twenty images of now tell that three fit; what was before does not count.
+    assert predictor.calls == [3] * 3 + [1] * 20 + [3]
 
 
 def test_more_iterations_run_once_95_of_100_would_end_in_time(monkeypatch):

@@ -105,6 +105,27 @@ def test_a_slow_model_is_measured_in_bounded_time(monkeypatch):
     assert predictor.calls == [1, 1]
 
 
+def test_a_slow_model_is_measured_where_the_budget_ends(monkeypatch):
+    predictor = clocked(monkeypatch, 200, 100, most=8)  # 200 to 900 ms: in twenty seconds about nine rounds of 7 and 8
+    choice = measure(predictor, IMAGE, 850)
+    assert (choice.iterations, set(choice.median)) == (7, {1, 7, 8})
+    assert 8 <= choice.rounds <= 12
+
+
+def test_a_number_that_turns_out_not_to_fit_leaves_time_for_the_smaller_ones(monkeypatch):
+    predictor = clocked(monkeypatch, 200, 100, most=8)
+    predict = predictor.predict
+
+    def slower(image, count, latest_start):
+        predictor.factor = 2 if count == 4 and len(predictor.calls) > 12 else 1
+        return predict(image, count, latest_start)
+
+    predictor.predict = slower
+    choice = measure(predictor, IMAGE, 550)  # 500 ms after 4 at the first looks, then 1000
+    assert choice.iterations == 3
+    assert choice.rounds >= 5
+
+
 def test_a_model_of_one_number_is_only_checked(monkeypatch):
     predictor = clocked(monkeypatch, 20, 10, fewest=4, most=4, trained=4)  # 50 ms
     choice = measure(predictor, IMAGE, 60)
