@@ -76,8 +76,8 @@ def compare(network, info, files, examples, num_images) -> list[Compared]:
     Args:
       network: the model that was exported.
       info: its DatasetInfo.
-      files: {path: (predictor, precision)}. Each is run after every number of iterations that it has. One of a fixed
-        size gets the model's own images resized to it, for what both say of them, and whole ones for the mIoU.
+      files: {path: (predictor, precision)}. Each is run after every number of iterations that it has. Where it has a
+        size, agreement is that on images resized to it, and mIoU that on images as they are.
       examples: as of `pipeline.eval_examples`.
       num_images: how many there are.
     """
@@ -93,9 +93,10 @@ def compare(network, info, files, examples, num_images) -> list[Compared]:
             size = predictor.size
             found = _found(predictor, image, numbers[path])
             small = _found(predictor, resized_pixels(image, size), numbers[path]) if _is_other(size, image) else found
+            expected_found, expected_small = expected(size)
             for n in numbers[path]:
-                counts[path, n].add_scores(rows, expected(size)[0][n - 1], found[n])
-                counts[path, n].add_pixels(expected(size)[1][n - 1], small[n])
+                counts[path, n].add_scores(rows, expected_found[n - 1], found[n])
+                counts[path, n].add_pixels(expected_small[n - 1], small[n])
     milliseconds = _milliseconds(files, counts, image)
     common = next(iter(sizes)) if len(sizes) == 1 else None
     return [

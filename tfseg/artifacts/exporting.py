@@ -18,7 +18,7 @@ from tfseg.data import datasets, pipeline
 from tfseg.data.manifest import check_split, split_files
 from tfseg.errors import InputError
 from tfseg.export import manifest
-from tfseg.inference.views import View, network_inputs, tiling_of
+from tfseg.inference.views import resized_pixels
 from tfseg.training.run_directory import weight_arrays
 
 
@@ -194,8 +194,7 @@ def _calibration_images(export):
     wanted = min(export.options.calibration_images, count)
     images = []
     for example in examples.shard(count // wanted, 0).take(wanted):
-        [seen] = network_inputs(example["image"][0].numpy(), View(base_size=export.size), tiling_of(export.size))
-        images.append(np.rint(seen[0]).clip(0, 255).astype(np.uint8))
+        images.append(resized_pixels(example["image"][0].numpy(), export.size))
     return np.stack(images)
 
 
@@ -223,11 +222,10 @@ def _take_place(partial, folder, content):
 def _joined(before, content):
     """A manifest and that of what was exported now, as one."""
     artifacts = before["artifacts"] | content["artifacts"]
-    costs = {}
+    costs, weights = {}, {facts.get("weights_sha256") for facts in artifacts.values()}
     for cost in (*before.get("cost", ()), *content["cost"]):
         key = tuple(cost["size"]), cost["iterations"]
-        same = {facts.get("weights_sha256") for facts in artifacts.values()}
-        known = costs.get(key, {}).get("miou") if len(same) == 1 else None
+        known = costs.get(key, {}).get("miou") if len(weights) == 1 else None
         costs[key] = cost | {"miou": known if cost["miou"] is None else cost["miou"]}
     scored = content if content["miou_split"] else before
     return content | {

@@ -96,7 +96,12 @@ def network_inputs(image, view, tiling):
 def resized_pixels(image, size):
     """[*size, 3] uint8: a [height, width, 3] image in the size of a network, rounded."""
     [pixels] = network_inputs(image, View(base_size=size), Tiling(tuple(size), tuple(size)))
-    return tf.cast(tf.clip_by_value(tf.round(pixels[0]), 0, 255), tf.uint8).numpy()
+    return rounded(pixels[0])
+
+
+def rounded(pixels):
+    """uint8 array of float values, those outside of 0 to 255 clipped."""
+    return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8).numpy()
 
 
 def join(tiles, tiling):

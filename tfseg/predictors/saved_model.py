@@ -13,7 +13,7 @@ from tfseg.errors import InputError
 from tfseg.export import manifest, saved_model
 from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.runner import Inference
-from tfseg.inference.views import WHOLE_IMAGE_PIXELS, View, network_inputs, resized_pixels, tiling_of
+from tfseg.inference.views import WHOLE_IMAGE_PIXELS, View, network_inputs, resized_pixels, rounded, tiling_of
 from tfseg.layers import settling
 from tfseg.predictors import Maps, description
 from tfseg.predictors.description import noted_iterations
@@ -108,7 +108,7 @@ class SavedModelEngine:
             row, column = rows[top], columns[left]
             inner = np.s_[row - top :, column - left :]
             place = np.s_[row : top + tiling.tile[0], column : left + tiling.tile[1]]
-            ids, share = self._maps(_pixels(piece[0]), iterations)
+            ids, share = self._maps(rounded(piece[0]), iterations)
             class_ids[place], confidence[place] = ids[inner], share[inner]
         return class_ids[: size[0], : size[1]], confidence[: size[0], : size[1]]
 
@@ -179,10 +179,6 @@ def _begins(starts, side):
     for before, start in itertools.pairwise(starts):
         begins[start] = (before + side + start) // 2
     return begins
-
-
-def _pixels(image):
-    return tf.cast(tf.clip_by_value(tf.round(image), 0, 255), tf.uint8).numpy()
 
 
 def _as_pixels(images):
