@@ -5,9 +5,9 @@ import time
 
 import numpy as np
 
-from tfseg import timing
 from tfseg.fitting_iterations import ROUNDS, SECONDS, NothingFits, check_budget, counted, measure
 from tfseg.predictor import as_rgb
+from tfseg.system import timing
 
 LAST_IMAGES = 20  # tell the machine's speed of now
 MOST_SHORT = 2  # of them may be late, or stop before the last iteration

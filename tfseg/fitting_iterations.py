@@ -5,8 +5,8 @@ import functools
 import math
 import time
 
-from tfseg import timing
 from tfseg.errors import InputError
+from tfseg.system import timing
 
 ROUNDS = 60  # of fewer, the 95th percentile is little more than the slowest run
 FEW_ROUNDS = 20

@@ -15,7 +15,7 @@ from tfseg.data.images import encode_jpeg, encode_panoptic, encode_png, read_ima
 from tfseg.data.raw import MAX_PIXELS
 from tfseg.errors import InputError
 from tfseg.labels import from_panoptic
-from tfseg.parallel import with_progress
+from tfseg.system.parallel import with_progress
 from tfseg.training.run_directory import write_atomically
 
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp"}

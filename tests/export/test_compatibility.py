@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from tests.export.toy_exports import changed, converted, kernel, loop
 from tfseg.errors import InputError
-from tfseg.export import child, compatibility, tflite_file
+from tfseg.export import compatibility, tflite_file
+from tfseg.system import child_process
 
 IMAGE = [1, 16, 24, 3]
 
@@ -19,7 +20,7 @@ def network(image):
 @pytest.fixture
 def verdict(tmp_path, monkeypatch):
     """What `gpu_verdict` says about a file's bytes; the child's work is done here, without its start-up."""
-    monkeypatch.setattr(child, "run", lambda module, job, timeout: compatibility._report(job))
+    monkeypatch.setattr(child_process, "run", lambda module, job, timeout: compatibility._report(job))
 
     def written_and_judged(content):
         (tmp_path / "model.tflite").write_bytes(content)
@@ -106,16 +107,16 @@ def test_folded_constants_are_those_of_the_file(read_tflite):
 
 
 def test_a_file_cut_short_is_refused_before_the_analyser_sees_it(verdict, monkeypatch):
-    monkeypatch.setattr(child, "run", None)
+    monkeypatch.setattr(child_process, "run", None)
     with pytest.raises(InputError, match=r"model\.tflite: damaged, or not a .tflite file"):
         verdict(converted(network, IMAGE)[:-40])
 
 
 def test_an_analyser_that_crashes_is_one_line(verdict, monkeypatch):
     def crash(*_):
-        raise child.ChildError("it ended by SIGSEGV")
+        raise child_process.ChildError("it ended by SIGSEGV")
 
-    monkeypatch.setattr(child, "run", crash)
+    monkeypatch.setattr(child_process, "run", crash)
     with pytest.raises(
         InputError, match=r"model\.tflite: TensorFlow's analyser cannot read it \(it ended by SIGSEGV\)"
     ):
@@ -123,6 +124,6 @@ def test_an_analyser_that_crashes_is_one_line(verdict, monkeypatch):
 
 
 def test_a_report_without_a_verdict_is_not_taken_for_compatible(verdict, monkeypatch):
-    monkeypatch.setattr(child, "run", lambda *_: {"report": "=== model.tflite ===\n"})
+    monkeypatch.setattr(child_process, "run", lambda *_: {"report": "=== model.tflite ===\n"})
     with pytest.raises(InputError, match="gives no verdict on it"):
         verdict(converted(network, IMAGE))

@@ -10,9 +10,10 @@ from ai_edge_litert.interpreter import Interpreter as LiteRTInterpreter
 
 from tests.export.test_functions import IMAGE, SIZE, logits_of, recurrent
 from tfseg.errors import InputError
-from tfseg.export import child, compatibility, conversion, tflite_file
+from tfseg.export import compatibility, conversion, tflite_file
 from tfseg.export.functions import NetworkFunctions
 from tfseg.layers.resize import upsample
+from tfseg.system import child_process
 
 ITERATIONS = (1, 3, 5)
 IMAGES = np.random.default_rng(0).integers(0, 256, [3, *SIZE, 3]).astype(np.uint8)
@@ -164,8 +165,8 @@ def test_a_converter_that_crashes_is_one_line(functions, monkeypatch):
     def crash(module, job, timeout):
         code = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-        raise child.ChildError(child._ending(ended))
+        raise child_process.ChildError(child_process._ending(ended))
 
-    monkeypatch.setattr(child, "run", crash)
+    monkeypatch.setattr(child_process, "run", crash)
     with pytest.raises(InputError, match="the TFLite converter cannot convert this model to fp32: it ended by SIGSEGV"):
         conversion.convert(functions.holder, functions.segment(1), "fp32")

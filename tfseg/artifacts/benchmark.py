@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from tfseg import architectures, commands, markdown, timing
+from tfseg import architectures, commands, markdown
 from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
 from tfseg.export import conversion, tflite_file, tflite_runtime
@@ -20,6 +20,7 @@ from tfseg.export.functions import NetworkFunctions
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.rnn import RNNConfig
 from tfseg.profiling import tflite_cost
+from tfseg.system import timing
 
 SIZE = flags.DEFINE_string("size", "513x513", "HEIGHTxWIDTH of the image.")
 CLASSES = flags.DEFINE_integer("classes", 21, "Number of classes.", lower_bound=2)

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfseg import timing
 from tfseg.artifacts.making import make
 from tfseg.fitting_iterations import ROUNDS, choose_iterations, measure
 from tfseg.profiling import profile
+from tfseg.system import timing
 
 
 def fitted(export, planned, load, milliseconds, images=None):

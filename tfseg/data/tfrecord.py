@@ -21,7 +21,7 @@ from tfseg.data.manifest import (
 )
 from tfseg.errors import RunError
 from tfseg.labels import IGNORE_LABEL
-from tfseg.parallel import Attempt, parallel_map
+from tfseg.system.parallel import Attempt, parallel_map
 
 __all__ = [
     "FEATURES",

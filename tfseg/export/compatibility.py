@@ -17,7 +17,8 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
 from tfseg.errors import InputError
-from tfseg.export import child, tflite_file
+from tfseg.export import tflite_file
+from tfseg.system import child_process
 
 TIMEOUT = 300  # seconds
 # Lines of the analyser's report.
@@ -63,8 +64,8 @@ def gpu_verdict(path) -> list[str]:
             builder.Finish(model.Pack(builder), tflite_file.IDENTIFIER)
             analysed.write_bytes(builder.Output())
         try:
-            report = child.run("tfseg.export.compatibility", {"path": str(analysed)}, TIMEOUT)["report"]
-        except child.ChildError as error:
+            report = child_process.run("tfseg.export.compatibility", {"path": str(analysed)}, TIMEOUT)["report"]
+        except child_process.ChildError as error:
             raise InputError(f"{path}: TensorFlow's analyser cannot read it ({error}); export it again") from error
     if not VERDICT.search(report):
         raise InputError(f"{path}: TensorFlow's analyser gives no verdict on it; export it again")
@@ -127,4 +128,4 @@ def _report(job):
 
 
 if __name__ == "__main__":
-    child.answer(_report)
+    child_process.answer(_report)

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfseg.errors import InputError
-from tfseg.export import child
 from tfseg.export.functions import SEGMENT
+from tfseg.system import child_process
 
 # Weights; and in int8 files also what is computed.
 PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
@@ -42,8 +42,8 @@ def convert(holder, signatures, precision, images=None, max_iterations=1) -> byt
         if precision == "int8":
             np.save(f"{folder}/images.npy", images)
         try:
-            child.run("tfseg.export.conversion", job | {"signatures": list(signatures)}, TIMEOUT)
-        except child.ChildError as error:
+            child_process.run("tfseg.export.conversion", job | {"signatures": list(signatures)}, TIMEOUT)
+        except child_process.ChildError as error:
             raise InputError(f"the TFLite converter cannot convert this model to {precision}: {error}") from error
         return Path(folder, "model.tflite").read_bytes()
 
@@ -88,4 +88,4 @@ def _singly(images):
 
 
 if __name__ == "__main__":
-    child.answer(_convert)
+    child_process.answer(_convert)

@@ -16,7 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.errors import InputError
-from tfseg.export import child, manifest
+from tfseg.export import manifest
+from tfseg.system import child_process
 
 TRIAL_SECONDS = 300
 
@@ -224,8 +225,8 @@ def _refusal(path, reason):
 
 def _try(path):
     try:
-        child.run("tfseg.export.tflite_runtime", {"path": path}, TRIAL_SECONDS)
-    except child.ChildError as error:
+        child_process.run("tfseg.export.tflite_runtime", {"path": path}, TRIAL_SECONDS)
+    except child_process.ChildError as error:
         raise InputError(_refusal(path, error)) from error
 
 
@@ -244,4 +245,4 @@ def _run_all(job):
 
 
 if __name__ == "__main__":
-    child.answer(_run_all)
+    child_process.answer(_run_all)

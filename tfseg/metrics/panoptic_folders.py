@@ -10,7 +10,7 @@ from tfseg.labels import DatasetInfo
 from tfseg.metrics.panoptic_quality import PanopticQuality
 from tfseg.metrics.parsing_covering import ParsingCovering
 from tfseg.metrics.segments import Overlaps, Segments, count_pairs
-from tfseg.parallel import parallel_map
+from tfseg.system.parallel import parallel_map
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 from absl import app, flags
 
-from tfseg import timing
 from tfseg.postprocess import synthetic
 from tfseg.postprocess.fusion import DEFAULTS, fuse
+from tfseg.system import timing
 
 _ROUNDS = flags.DEFINE_integer("rounds", 20, "How often each scene is timed.", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 15.0, "No round begins after so many seconds.", lower_bound=0.0)

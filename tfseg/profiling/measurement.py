@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tfseg import timing
+from tfseg.system import timing
 
 MATRIX_SIDE = 1024
 MATRIX_PRODUCT = "matrix product"

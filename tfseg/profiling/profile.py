@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfseg import architectures, flops, markdown, timing
+from tfseg import architectures, flops, markdown
 from tfseg.errors import InputError
 from tfseg.inference.views import SINGLE_VIEW
 from tfseg.profiling.measurement import MATRIX_SIDE, measure, speeds
+from tfseg.system import timing
 
 MIB = 2**20
 COLUMNS = {

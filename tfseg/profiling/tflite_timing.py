@@ -5,8 +5,9 @@ import functools
 import numpy as np
 
 from tfseg.errors import InputError
-from tfseg.export import child, tflite_runtime
+from tfseg.export import tflite_runtime
 from tfseg.profiling.measurement import MATRIX_SIDE, measure
+from tfseg.system import child_process
 
 TIMEOUT = 900  # seconds, of a measurement that ends by itself soon after a minute
 
@@ -28,8 +29,8 @@ def run(path, calls, rounds, threads):
     job = {"path": str(path), "calls": calls, "rounds": rounds, "threads": threads}
     environment = {"OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
     try:
-        answer = child.run("tfseg.profiling.tflite_timing", job, TIMEOUT, environment)
-    except child.ChildError as error:
+        answer = child_process.run("tfseg.profiling.tflite_timing", job, TIMEOUT, environment)
+    except child_process.ChildError as error:
         raise InputError(f"{path}: the interpreter cannot run it ({error}); export or download it again") from error
     return answer["taken"], answer["grown"]
 
@@ -76,4 +77,4 @@ def _values(detail, generator):
 
 
 if __name__ == "__main__":
-    child.answer(lambda job: _measure(**job))
+    child_process.answer(lambda job: _measure(**job))

@@ -6,12 +6,12 @@ from collections import Counter
 
 import numpy as np
 
-from tfseg import timing
 from tfseg.errors import InputError
 from tfseg.inference.runner import inference_of
 from tfseg.inference.views import SINGLE_VIEW
 from tfseg.metrics.suite import SegmentationSuite
-from tfseg.parallel import with_progress
+from tfseg.system import timing
+from tfseg.system.parallel import with_progress
 
 LATENCY_ROUNDS = 15
 LATENCY_SECONDS = 30

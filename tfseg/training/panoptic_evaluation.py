@@ -5,7 +5,6 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
-from tfseg import timing
 from tfseg.coco_panoptic_format.writer import PanopticWriter
 from tfseg.errors import InputError
 from tfseg.inference.panoptic import PanopticInference
@@ -14,8 +13,9 @@ from tfseg.labels import DatasetInfo
 from tfseg.metrics.panoptic_quality import PanopticQuality
 from tfseg.metrics.parsing_covering import ParsingCovering
 from tfseg.metrics.segments import panoptic_overlaps
-from tfseg.parallel import with_progress
 from tfseg.postprocess.fusion import fuse
+from tfseg.system import timing
+from tfseg.system.parallel import with_progress
 
 ROUNDS = 10  # of timing
 

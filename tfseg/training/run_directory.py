@@ -17,9 +17,9 @@ import tensorflow as tf
 from tfseg import architectures
 from tfseg.backbones.weight_files import open_weights
 from tfseg.config import ExperimentConfig
-from tfseg.download import check_sha256
 from tfseg.errors import InputError, RunError
 from tfseg.labels import DatasetInfo
+from tfseg.system.download import check_sha256
 
 
 def write_atomically(path, data: bytes):

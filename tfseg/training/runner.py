@@ -18,10 +18,10 @@ from tfseg.backbones import checkpoints as backbone_weights
 from tfseg.config import ExperimentConfig
 from tfseg.data import datasets, pipeline
 from tfseg.data.manifest import Manifest, check_split, split_files
-from tfseg.download import local_path
 from tfseg.errors import InputError
 from tfseg.layers.resize import upsample
 from tfseg.losses import median_frequency_weights
+from tfseg.system.download import local_path
 from tfseg.training import callbacks, schedule, validation
 from tfseg.training.checkpoints import Checkpoints
 from tfseg.training.run_directory import (

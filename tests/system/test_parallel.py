@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tfseg.errors import InputError, RunError
-from tfseg.parallel import Attempt, parallel_map, with_progress
+from tfseg.system.parallel import Attempt, parallel_map, with_progress
 
 
 def square(number):
@@ -42,10 +42,10 @@ def test_workers_do_not_import_the_main_module(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "print('imported')\n"
-        "from tfseg.parallel import parallel_map\n"
+        "from tfseg.system.parallel import parallel_map\n"
         "print(sum(parallel_map(abs, range(64), num_workers=2)), __file__ is not None)\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     run = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=60)
     assert run.stdout.splitlines() == ["imported", "2016 True"], run.stderr
 
@@ -54,10 +54,10 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import time\n"
-        "from tfseg.parallel import parallel_map\n"
+        "from tfseg.system.parallel import parallel_map\n"
         "list(parallel_map(time.sleep, [1] * 640, num_workers=2))\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[1])}
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     with subprocess.Popen([sys.executable, script], env=environment) as parent:
         workers = wait_for(lambda: len(children := psutil.Process(parent.pid).children()) >= 2 and children)
         parent.kill()

@@ -2,7 +2,7 @@
 
 import time
 
-from tfseg import timing
+from tfseg.system import timing
 
 
 def test_calls_take_turns_and_the_first_round_is_not_counted():

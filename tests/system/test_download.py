@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from tfseg.download import check_sha256, download, local_path
 from tfseg.errors import InputError
+from tfseg.system.download import check_sha256, download, local_path
 
 CONTENT = b"weights" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
