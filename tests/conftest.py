@@ -12,7 +12,7 @@ from PIL import Image
 
 import tfseg  # noqa: F401
 from tfseg.data import datasets
-from tfseg.export import tflite_file
+from tfseg.formats import tflite_file
 
 SEED = 0
 COMMAND_SERVER = Path(__file__).with_name("command_server.py")

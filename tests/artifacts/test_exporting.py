@@ -14,7 +14,7 @@ from tfseg.artifacts.plan import ExportOptions
 from tfseg.backbones import BackboneConfig
 from tfseg.data import datasets
 from tfseg.errors import InputError
-from tfseg.export import manifest
+from tfseg.formats import export_manifest
 from tfseg.models.rnn import RNNConfig
 from tfseg.predictor import Predictor
 from tfseg.training.run_directory import save_weights, write_config
@@ -63,10 +63,10 @@ def test_every_file_agrees_with_the_model_after_every_iteration_it_can_run(expor
 
 def test_the_manifest_lists_what_is_there_with_its_cost_and_scores(exports):
     folder, rows, _ = exports
-    listed = manifest.read(folder)
+    listed = export_manifest.read(folder)
     assert set(listed["artifacts"]) == {SAVED, SEGMENT}
     for path, facts in listed["artifacts"].items():
-        assert facts["sha256"] == manifest.sha256(folder / path)
+        assert facts["sha256"] == export_manifest.sha256(folder / path)
         assert facts["check"]["2"]["images"] == 2
     saved, segment = (listed["artifacts"][path] for path in (SAVED, SEGMENT))
     assert segment["bytes"] == (folder / SEGMENT).stat().st_size
@@ -121,7 +121,7 @@ def test_what_is_exported_later_joins_the_manifest(exports, run):
         exporting.export_model(run, options(folder.parent), load, lambda _: None)
     more = options(folder.parent, formats=("tflite",), iterations=(1,), check_images=0)
     assert exporting.export_model(run, more, load, lambda _: None) == []
-    artifacts = manifest.read(folder)["artifacts"]
+    artifacts = export_manifest.read(folder)["artifacts"]
     assert set(artifacts) == {SAVED, SEGMENT, "road_segment_1_fp32.tflite"}
     assert "check" in artifacts[SEGMENT]
     assert "check" not in artifacts["road_segment_1_fp32.tflite"]
@@ -150,7 +150,7 @@ def test_what_fits_into_a_time_is_noted_and_used(run, tmp_path, monkeypatch):
     exporting.export_model(run, options(tmp_path, fit_latency=40, **only), load, said.append)
     assert said[-1].endswith("MB; 1 iteration: median 20.0 ms, p95 20.0 of 40 ms; 2 would take 50.0 (p95)")
     path = "road_stream_fp32.tflite"
-    noted = manifest.read(tmp_path / "road")["artifacts"][path]["budget"]
+    noted = export_manifest.read(tmp_path / "road")["artifacts"][path]["budget"]
     assert (noted["iterations"], noted["milliseconds"], noted["size"]) == (1, 40, list(SIZE))
     assert Predictor.load(tmp_path / "road" / path).default_iterations == 1
     # Without the manifest, the number of training.
@@ -217,7 +217,7 @@ def test_files_of_another_size_agree_in_their_own_size(small):
     stream, segment = "road_stream_fp32.tflite", SEGMENT
     assert set(rows) == {(resizable, 2), (segment, 2), *((path, n) for path in (SAVED, stream) for n in (1, 2, 3))}
     assert all(row.is_good and row.agreement > 0.9999 for row in rows.values())
-    artifacts = manifest.read(folder)["artifacts"]
+    artifacts = export_manifest.read(folder)["artifacts"]
     assert {path: facts["size"] for path, facts in artifacts.items()} == {
         SAVED: list(OTHER),
         stream: list(OTHER),
@@ -229,7 +229,7 @@ def test_files_of_another_size_agree_in_their_own_size(small):
 @pytest.mark.slow
 def test_the_models_score_is_that_of_its_size(small):
     folder, rows = small
-    cost = manifest.read(folder)["cost"]
+    cost = export_manifest.read(folder)["cost"]
     assert [(one["iterations"], one["size"]) for one in cost] == [(n, list(OTHER)) for n in (1, 2, 3)]
     # Not that beside the resizable file, which saw the images as they are.
     assert [one["miou"] for one in cost] == [rows[SAVED, n].model_miou for n in (1, 2, 3)]
@@ -270,10 +270,10 @@ def test_what_a_check_cannot_use_is_one_line(exports, run, change, message):
 @pytest.mark.slow
 def test_a_file_of_another_size_joins_the_manifest_with_its_cost(small, run):
     folder = small[0]
-    before = manifest.read(folder)["cost"]
+    before = export_manifest.read(folder)["cost"]
     more = options(folder.parent, formats=("tflite_fp16",), size=(16, 16), max_iterations=2, check_images=0)
     exporting.export_model(run, more, load, lambda _: None)
-    listed = manifest.read(folder)
+    listed = export_manifest.read(folder)
     assert listed["artifacts"][SEGMENT]["size"] == list(OTHER)
     assert [(one["size"], one["iterations"], one["miou"]) for one in listed["cost"]] == [
         ([16, 16], 1, None),

@@ -6,7 +6,7 @@ import pytest
 
 from tfseg.artifacts.exporting import export_model
 from tfseg.artifacts.plan import ExportOptions
-from tfseg.export import manifest
+from tfseg.formats import export_manifest
 from tfseg.predictor import Predictor
 
 ZOO = Path(__file__).resolve().parents[2] / "model_zoo"
@@ -21,7 +21,7 @@ def test_files_are_as_small_and_as_good_as_their_precision_promises(camvid_dir, 
     assert len(rows) == 4 * (1 + 8)
     assert [row for row in rows if not row.is_good] == []
     assert min(row.agreement for row in rows if row.precision == "fp32") >= 0.9999
-    listed = manifest.read(tmp_path / model.name)["artifacts"]
+    listed = export_manifest.read(tmp_path / model.name)["artifacts"]
     for kind in ("segment_6", "stream"):
         size = {name: listed[f"{model.name}_{kind}_{name}.tflite"]["bytes"] for name in ("fp32", "fp16", "int8")}
         assert size["fp16"] <= 0.52 * size["fp32"]

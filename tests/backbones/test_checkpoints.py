@@ -8,8 +8,8 @@ from tensorflow import keras
 from tfseg import backbones
 from tfseg.backbones import BackboneConfig
 from tfseg.backbones.checkpoints import assign, canonical_name, load_backbone
-from tfseg.backbones.weight_files import open_weights
 from tfseg.errors import InputError
+from tfseg.formats.weight_files import open_weights
 
 STATISTICS = ("gamma", "beta", "moving_mean", "moving_variance")
 IMAGES = np.random.default_rng(2).uniform(0, 255, (4, 64, 64, 3)).astype(np.float32)

@@ -24,8 +24,9 @@ from ai_edge_litert.interpreter import Interpreter
 
 from tfseg import architectures
 from tfseg.backbones import BackboneConfig
-from tfseg.export import conversion, metadata, onnx_model
+from tfseg.export import conversion, onnx_model
 from tfseg.export.functions import NetworkFunctions
+from tfseg.formats import tflite_metadata
 from tfseg.labels import DatasetInfo, default_colors
 from tfseg.models.rnn import RNNConfig
 
@@ -89,7 +90,7 @@ def main(folder):
     for precision in ("fp32", "fp16", "int8"):
         name = f"toy_segment_{ITERATIONS}_{precision}.tflite"
         content = conversion.convert(functions.holder, signatures, precision, images)
-        (folder / name).write_bytes(metadata.with_metadata(content, description(precision)))
+        (folder / name).write_bytes(tflite_metadata.with_metadata(content, description(precision)))
         for suffix, of in (("", images), ("/photo", resized)):
             expected[name + suffix] = exactly[suffix] if precision == "fp32" else logits_of(content, of)
     if importlib.util.find_spec("tf2onnx"):

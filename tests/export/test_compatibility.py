@@ -6,7 +6,8 @@ import tensorflow as tf
 
 from tests.export.toy_exports import changed, converted, kernel, loop
 from tfseg.errors import InputError
-from tfseg.export import compatibility, tflite_file
+from tfseg.export import compatibility
+from tfseg.formats import tflite_file
 from tfseg.system import child_process
 
 IMAGE = [1, 16, 24, 3]

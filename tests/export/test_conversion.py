@@ -10,8 +10,9 @@ from ai_edge_litert.interpreter import Interpreter as LiteRTInterpreter
 
 from tests.export.test_functions import IMAGE, SIZE, logits_of, recurrent
 from tfseg.errors import InputError
-from tfseg.export import compatibility, conversion, tflite_file
+from tfseg.export import compatibility, conversion
 from tfseg.export.functions import NetworkFunctions
+from tfseg.formats import tflite_file
 from tfseg.layers.resize import upsample
 from tfseg.system import child_process
 

@@ -13,7 +13,8 @@ from tests.fake_network import STRIDE, FakeNetwork, blocks, striped
 from tests.serving.small_network import small_network
 from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
-from tfseg.export import canvas_reader, saved_model, service
+from tfseg.export import canvas_reader, service
+from tfseg.formats import saved_model
 from tfseg.inference.runner import inference_of
 from tfseg.inference.views import View
 from tfseg.models.deeplabv3 import DeepLabV3, DeepLabV3Config

@@ -10,7 +10,8 @@ import tensorflow as tf
 from tests.export.toy_exports import changed, converted, kernel
 from tests.fake_network import INFO
 from tfseg.errors import InputError
-from tfseg.export import manifest, tflite_runtime
+from tfseg.export import tflite_runtime
+from tfseg.formats import export_manifest
 
 
 def add_and_double(first, second):
@@ -113,8 +114,10 @@ def test_a_damaged_file_never_reaches_the_interpreter(path, tmp_path, monkeypatc
 def test_a_file_that_a_manifest_lists_has_to_be_that_file(path, tmp_path, monkeypatch):
     monkeypatch.setattr(tflite_runtime, "_try", None)
     shutil.copy(path, tmp_path / "a.tflite")
-    artifacts = {"a.tflite": {"kind": "segment", "sha256": manifest.sha256(path)}}
-    manifest.write(tmp_path, {"format": "tfseg 1", "name": "a", "classes": INFO.to_dict(), "artifacts": artifacts})
+    artifacts = {"a.tflite": {"kind": "segment", "sha256": export_manifest.sha256(path)}}
+    export_manifest.write(
+        tmp_path, {"format": "tfseg 1", "name": "a", "classes": INFO.to_dict(), "artifacts": artifacts}
+    )
     assert tflite_runtime.load(tmp_path / "a.tflite").listed.path == "a.tflite"
     (tmp_path / "a.tflite").write_bytes(path.read_bytes() + bytes(4))
     with pytest.raises(InputError, match="sha256 is .+, the manifest says"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfseg.coco_panoptic_format.annotations import read_annotations
+from tfseg.formats.coco_panoptic.annotations import read_annotations
 from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.views import View
 from tfseg.labels import DatasetInfo

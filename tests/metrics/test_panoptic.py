@@ -11,9 +11,9 @@ import pytest
 from PIL import Image
 
 from tests.metrics.panoptic_maps import INFO, LABEL, PREDICTION, random_maps
-from tfseg.coco_panoptic_format.annotations import read_annotations
-from tfseg.coco_panoptic_format.writer import PanopticWriter
 from tfseg.errors import InputError
+from tfseg.formats.coco_panoptic.annotations import read_annotations
+from tfseg.formats.coco_panoptic.writer import PanopticWriter
 from tfseg.metrics import panoptic
 from tfseg.metrics.panoptic_folders import score_folders
 

@@ -10,9 +10,9 @@ from panopticapi import evaluation
 from PIL import Image
 
 from tests.metrics.panoptic_maps import INFO, V, random_maps
-from tfseg.coco_panoptic_format.annotations import read_annotations
-from tfseg.coco_panoptic_format.segment_ids import encode_ids
-from tfseg.coco_panoptic_format.writer import PanopticWriter
+from tfseg.formats.coco_panoptic.annotations import read_annotations
+from tfseg.formats.coco_panoptic.segment_ids import encode_ids
+from tfseg.formats.coco_panoptic.writer import PanopticWriter
 from tfseg.metrics.panoptic_benchmark import benchmark
 from tfseg.metrics.panoptic_folders import score_folders
 

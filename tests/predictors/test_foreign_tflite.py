@@ -8,8 +8,9 @@ from tests.export.toy_exports import converted, kernel
 from tests.predictors.toy_artifacts import converted as of_signatures
 from tests.predictors.toy_artifacts import traced
 from tfseg.errors import InputError
-from tfseg.export import metadata, tflite_runtime
-from tfseg.export.metadata import Metadata
+from tfseg.export import tflite_runtime
+from tfseg.formats import tflite_metadata
+from tfseg.formats.tflite_metadata import Metadata
 from tfseg.predictor import Predictor
 from tfseg.predictors.foreign_tflite import foreign_form
 
@@ -65,7 +66,7 @@ def test_without_any_normalisation_it_says_what_is_missing(path):
 
 def test_metadata_gives_normalisation_and_labels(path, monkeypatch):
     found = Metadata(None, ("sky", "grass", "road"), (127.5,), (127.5,), "SOFTMAX")
-    monkeypatch.setattr(metadata, "read_metadata", lambda content, model: found)
+    monkeypatch.setattr(tflite_metadata, "read_metadata", lambda content, model: found)
     predictor = Predictor.load(path, trust=True)
     assert predictor.info.class_names == ("sky", "grass", "road")
     prediction = predictor.predict(np.full([8, 8, 3], (0, 255, 255), np.uint8), with_confidence=True)

@@ -12,7 +12,7 @@ from PIL import Image
 import tfseg
 from tests.fake_network import INFO, blocks
 from tfseg.errors import InputError
-from tfseg.export import manifest
+from tfseg.formats import export_manifest
 from tfseg.predictors.opening import found
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,9 +33,9 @@ def exports(files, saved_model, tmp_path):
                 target.parent.mkdir(exist_ok=True)
                 target.write_bytes(source.read_bytes() if source.exists() else b"")
             kind = "savedmodel" if source.is_dir() else target.stem
-            artifacts[name] = {"kind": kind, "sha256": manifest.sha256(target)}
+            artifacts[name] = {"kind": kind, "sha256": export_manifest.sha256(target)}
         values = {"format": "tfseg 1", "name": "toy", "classes": INFO.to_dict(), "artifacts": artifacts}
-        manifest.write(tmp_path / "toy", values)
+        export_manifest.write(tmp_path / "toy", values)
         return tmp_path / "toy"
 
     return made

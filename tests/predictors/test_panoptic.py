@@ -10,8 +10,9 @@ import tensorflow as tf
 from tests.predictors.toy_panoptic import CONFIG, INFO, OTHER, SIZE, description, photo
 from tfseg import architectures
 from tfseg.errors import InputError
-from tfseg.export import conversion, metadata, service
+from tfseg.export import conversion, service
 from tfseg.export.functions import NetworkFunctions
+from tfseg.formats import tflite_metadata
 from tfseg.postprocess import instance_maps
 from tfseg.postprocess.fusion_config import network_fields
 from tfseg.predictor import Predictor
@@ -43,7 +44,7 @@ def content(network):
 @pytest.fixture(scope="module")
 def tflite(content, tmp_path_factory):
     path = tmp_path_factory.mktemp("files") / "toy.tflite"
-    path.write_bytes(metadata.with_metadata(content, description("panoptic")))
+    path.write_bytes(tflite_metadata.with_metadata(content, description("panoptic")))
     return path
 
 
@@ -141,7 +142,9 @@ def test_a_saved_model_of_one_size_finds_instances_in_resized_images(network, tm
 )
 def test_a_damaged_description_is_one_line(content, tmp_path, changed, message):
     path = tmp_path / "toy.tflite"
-    path.write_bytes(metadata.with_metadata(content, description("panoptic", fusion=network_fields(CONFIG) | changed)))
+    path.write_bytes(
+        tflite_metadata.with_metadata(content, description("panoptic", fusion=network_fields(CONFIG) | changed))
+    )
     with pytest.raises(InputError, match=message):
         TFLiteEngine(path, trust=True)
 
@@ -149,7 +152,7 @@ def test_a_damaged_description_is_one_line(content, tmp_path, changed, message):
 def test_a_file_that_does_not_say_how_instances_are_found_is_refused(content, tmp_path):
     values = description("panoptic")
     del values["fusion"]
-    (tmp_path / "toy.tflite").write_bytes(metadata.with_metadata(content, values))
+    (tmp_path / "toy.tflite").write_bytes(tflite_metadata.with_metadata(content, values))
     with pytest.raises(InputError, match="does not say how its instances are found"):
         TFLiteEngine(tmp_path / "toy.tflite", trust=True)
 

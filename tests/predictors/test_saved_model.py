@@ -11,7 +11,7 @@ from tests.fake_network import INFO, blocks, striped
 from tests.predictors import toy_artifacts
 from tests.predictors.conftest import SIZE
 from tfseg.errors import InputError
-from tfseg.export import manifest
+from tfseg.formats import export_manifest
 from tfseg.inference.runner import Inference
 from tfseg.inference.views import View
 from tfseg.predictor import Predictor
@@ -97,8 +97,8 @@ def test_it_is_run_if_a_manifest_lists_it_or_somebody_trusts_it(saved_model, ima
     path = shutil.copytree(saved_model / "2", folder / "serving" / "toy" / "2")
     with pytest.raises(InputError, match=r"a SavedModel is a program .+ --trust"):
         Predictor.load(path)
-    artifacts = {"serving/toy/2": {"kind": "savedmodel", "sha256": manifest.sha256(path)}}
-    manifest.write(folder, {"format": "tfseg 1", "name": "a", "classes": INFO.to_dict(), "artifacts": artifacts})
+    artifacts = {"serving/toy/2": {"kind": "savedmodel", "sha256": export_manifest.sha256(path)}}
+    export_manifest.write(folder, {"format": "tfseg 1", "name": "a", "classes": INFO.to_dict(), "artifacts": artifacts})
     assert Predictor.load(path).predict(image).iterations == 3
     (path / "assets.extra" / "more").write_text("x")
     with pytest.raises(InputError, match="sha256 is .+, the manifest says"):

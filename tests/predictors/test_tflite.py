@@ -10,7 +10,8 @@ from tests.fake_network import INFO
 from tests.predictors import toy_artifacts
 from tests.predictors.conftest import SIZE
 from tfseg.errors import InputError
-from tfseg.export import manifest, tflite_runtime
+from tfseg.export import tflite_runtime
+from tfseg.formats import export_manifest
 from tfseg.inference.runner import Inference
 from tfseg.inference.views import View
 from tfseg.predictor import Predictor
@@ -102,8 +103,10 @@ def test_a_file_that_nothing_lists_is_said_to_be_unchecked(files, tmp_path, caps
     load(files / "stream.tflite", trust=False)
     assert "stream.tflite: no manifest.json beside it lists it" in capsys.readouterr().err
     (tmp_path / "a.tflite").write_bytes((files / "stream.tflite").read_bytes())
-    artifacts = {"a.tflite": {"kind": "stream", "sha256": manifest.sha256(tmp_path / "a.tflite")}}
-    manifest.write(tmp_path, {"format": "tfseg 1", "name": "a", "classes": INFO.to_dict(), "artifacts": artifacts})
+    artifacts = {"a.tflite": {"kind": "stream", "sha256": export_manifest.sha256(tmp_path / "a.tflite")}}
+    export_manifest.write(
+        tmp_path, {"format": "tfseg 1", "name": "a", "classes": INFO.to_dict(), "artifacts": artifacts}
+    )
     load(tmp_path / "a.tflite", trust=False)
     assert capsys.readouterr().err == ""
 

@@ -8,7 +8,8 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tests.fake_network import INFO, STRIDE
-from tfseg.export import metadata, service
+from tfseg.export import service
+from tfseg.formats import tflite_metadata
 from tfseg.layers.resize import upsample
 
 OFFSET = (1000.0, 0.0, 0.0)
@@ -74,7 +75,9 @@ def tflite(network, kind, size, iterations=DEFAULT) -> bytes:
     """A .tflite file of a kind."""
     make = {"segment": _segment, "resizable": _resizable, "stream": _stream, "dynamic": _dynamic}[kind]
     functions = make(network, size, iterations)
-    return metadata.with_metadata(converted(functions, network.variables), description(network, kind, size, iterations))
+    return tflite_metadata.with_metadata(
+        converted(functions, network.variables), description(network, kind, size, iterations)
+    )
 
 
 def converted(functions, variables=()) -> bytes:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tfseg.backbones import BackboneConfig
-from tfseg.export.manifest import FORMAT
+from tfseg.formats.export_manifest import FORMAT
 from tfseg.labels import DatasetInfo, default_colors
 from tfseg.models.deeperlab import DeeperLabConfig
 from tfseg.postprocess.fusion_config import network_fields

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tests.export.toy_exports import changed, converted, from_saved_model, kernel, loop
 from tfseg.errors import InputError
-from tfseg.export import tflite_file
+from tfseg.formats import tflite_file
 from tfseg.profiling import tflite_cost
 
 IMAGE = [2, 9, 7, 4]

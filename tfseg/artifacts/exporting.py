@@ -17,7 +17,7 @@ from tfseg.artifacts.plan import Export, ExportOptions, Planned
 from tfseg.data import datasets, pipeline
 from tfseg.data.manifest import check_split, split_files
 from tfseg.errors import InputError
-from tfseg.export import manifest
+from tfseg.formats import export_manifest
 from tfseg.inference.views import resized_pixels
 from tfseg.training.run_directory import weight_arrays
 
@@ -42,7 +42,7 @@ def export_model(model, options: ExportOptions, load, say) -> list:
         images = _calibration_images(export) if any(p.precision == "int8" for p in export.planned) else None
         entries = _made(export, partial, images, load, say)
         content = describe(export, entries)
-        manifest.write(partial, content)
+        export_manifest.write(partial, content)
         rows = compare(export, partial, load) if options.check_images else []
         add_scores(content, rows, options.split or export.config.data.validation_split)
         if all(row.is_good for row in rows):
@@ -102,9 +102,9 @@ def check_export(model, options: ExportOptions, load) -> list:
     for files of other weights.
     """
     export = Export(model, dataclasses.replace(options, formats=(), kinds=()))
-    place = export.folder / manifest.FILE_NAME
+    place = export.folder / export_manifest.FILE_NAME
     sha256, export.planned = _weights_sha256(export.network), []
-    for path, facts in manifest.read(export.folder)["artifacts"].items():
+    for path, facts in export_manifest.read(export.folder)["artifacts"].items():
         precision = facts.get("precision")
         if precision not in comparison.LEAST_AGREEMENT:
             raise InputError(f"{place}: the precision of {path} is {precision!r}; export it again")
@@ -143,7 +143,7 @@ def describe(export, entries) -> dict:
     gmacs = flops.executed_gmacs(network, export.size, export.max_iterations)
     sha256 = _weights_sha256(network)
     return {
-        "format": manifest.FORMAT,
+        "format": export_manifest.FORMAT,
         "name": export.name,
         "classes": export.info.to_dict(),
         "is_recurrent": network.is_recurrent,
@@ -207,16 +207,16 @@ def _weights_sha256(network):
 
 def _take_place(partial, folder, content):
     """Moves the files of `partial` to the export; its manifest comes last, and keeps what was exported before."""
-    if (folder / manifest.FILE_NAME).exists():
-        content = _joined(manifest.read(folder), content)
-    (partial / manifest.FILE_NAME).unlink()
+    if (folder / export_manifest.FILE_NAME).exists():
+        content = _joined(export_manifest.read(folder), content)
+    (partial / export_manifest.FILE_NAME).unlink()
     moved = [path for path in content["artifacts"] if (partial / path).exists()]
     for path in moved:
         _move(partial / path, folder / path)
     # What stands beside a SavedModel.
     for path in sorted(file.relative_to(partial) for file in partial.rglob("*") if file.is_file()):
         _move(partial / path, folder / path)
-    manifest.write(folder, content)
+    export_manifest.write(folder, content)
 
 
 def _joined(before, content):

@@ -4,8 +4,9 @@ import tensorflow as tf
 
 from tfseg.artifacts.plan import Export, Planned
 from tfseg.errors import RunError
-from tfseg.export import compatibility, conversion, manifest, metadata, onnx_model, service, serving_files, tflite_file
+from tfseg.export import compatibility, conversion, onnx_model, service, serving_files
 from tfseg.export.functions import NetworkFunctions
+from tfseg.formats import export_manifest, tflite_file, tflite_metadata
 from tfseg.profiling import exported_cost
 from tfseg.training.run_directory import write_atomically
 
@@ -39,14 +40,18 @@ def make(export: Export, planned: Planned, folder, images=None):
         "dynamic": lambda: functions.dynamic(export.max_iterations),
     }[planned.kind]()
     content = conversion.convert(functions.holder, signatures, planned.precision, images, export.max_iterations)
-    write_atomically(path, metadata.with_metadata(content, description))
+    write_atomically(path, tflite_metadata.with_metadata(content, description))
 
 
 def entry(export: Export, planned: Planned, folder) -> dict:
     """What the manifest says of a file: kind, size, sha256, operators, verdict on GPUs, GFLOPs of every signature."""
     path = folder / planned.path
     facts = {"kind": planned.kind, "precision": planned.precision, "iterations": planned.iterations}
-    facts |= {"size": export.description(planned)["size"], "bytes": _num_bytes(path), "sha256": manifest.sha256(path)}
+    facts |= {
+        "size": export.description(planned)["size"],
+        "bytes": _num_bytes(path),
+        "sha256": export_manifest.sha256(path),
+    }
     counts = list(range(1, export.max_iterations + 1))
     if planned.kind == "onnx":
         return facts

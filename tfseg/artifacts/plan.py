@@ -8,7 +8,7 @@ from pathlib import Path
 from tfseg import architectures
 from tfseg.errors import InputError
 from tfseg.export.conversion import PRECISIONS
-from tfseg.export.manifest import FORMAT
+from tfseg.formats.export_manifest import FORMAT
 from tfseg.postprocess.fusion_config import network_fields
 from tfseg.training.deeplab_file import load_model
 

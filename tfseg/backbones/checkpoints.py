@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfseg.backbones.mobilenet_v2 import center_padded
-from tfseg.backbones.weight_files import open_weights
 from tfseg.errors import InputError
+from tfseg.formats.weight_files import open_weights
 
 # What a file may hold beside the backbone: classifiers, DeepLab's head, the optimizer's state.
 IRRELEVANT = re.compile(

@@ -13,11 +13,11 @@ TFRecords of other projects can be given, too (see `other_records`), with one of
 import functools
 from pathlib import Path
 
-from tfseg.coco_panoptic_format.annotations import read_annotations
 from tfseg.data.other_records import RecordMeaning
 from tfseg.data.panoptic_labels import check_png_folder, encode_annotated, missing_files
 from tfseg.data.raw import ConvertOptions, Listing, RawExample
 from tfseg.errors import InputError
+from tfseg.formats.coco_panoptic.annotations import read_annotations
 from tfseg.labels import IGNORE_LABEL, DatasetInfo
 
 NAME = "coco_panoptic"

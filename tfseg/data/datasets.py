@@ -22,11 +22,11 @@ from tfseg.data import (
     voc2012,
 )
 from tfseg.data.adaptation import adapted
-from tfseg.data.archive import ENDINGS, is_archive, safe_extract
 from tfseg.data.convert import convert, locked, say
 from tfseg.data.manifest import FILE_NAME, Manifest, read_manifest
 from tfseg.data.raw import ConvertOptions, Listing, RawExample
 from tfseg.errors import InputError
+from tfseg.formats.archive import ENDINGS, is_archive, safe_extract
 from tfseg.labels import DatasetInfo
 
 # Part of the fingerprint of converted data: raised when records would come out differently.

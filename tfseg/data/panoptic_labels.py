@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tfseg.coco_panoptic_format.annotations import AnnotatedImage, Annotations, panoptic_ids, read_annotations
 from tfseg.data.images import encode_labelled
 from tfseg.data.raw import EncodedExample, RawExample
 from tfseg.errors import InputError
+from tfseg.formats.coco_panoptic.annotations import AnnotatedImage, Annotations, panoptic_ids, read_annotations
 from tfseg.labels import DatasetInfo, from_panoptic
 
 

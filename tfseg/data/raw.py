@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from tfseg.coco_panoptic_format.annotations import AnnotatedImage
+from tfseg.formats.coco_panoptic.annotations import AnnotatedImage
 from tfseg.labels import DatasetInfo
 
 MAX_PIXELS = 100_000_000

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
 from tfseg.errors import InputError
-from tfseg.export import tflite_file
+from tfseg.formats import tflite_file
 from tfseg.system import child_process
 
 TIMEOUT = 300  # seconds

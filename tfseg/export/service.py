@@ -20,7 +20,7 @@ import tensorflow as tf
 from tfseg.errors import InputError
 from tfseg.export.canvas_reader import CanvasReader
 from tfseg.export.functions import panoptic_maps
-from tfseg.export.manifest import DESCRIPTION
+from tfseg.formats.export_manifest import DESCRIPTION
 
 MAX_PIXELS = 2_200_000  # 1025x2049; what the network's memory is meant for
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.errors import InputError
-from tfseg.export import manifest
+from tfseg.formats import export_manifest
 from tfseg.system import child_process
 
 TRIAL_SECONDS = 300
@@ -60,10 +60,10 @@ class Program:
     def __init__(self, path, threads=1, trust=False):
         """See `load`."""
         # Slow to import, and not wanted in a child process.
-        from tfseg.export import tflite_file
+        from tfseg.formats import tflite_file
 
         self.path = str(path)
-        self.listed = manifest.check(path) if Path(path).is_file() else None
+        self.listed = export_manifest.check(path) if Path(path).is_file() else None
         self.model = tflite_file.read(path)
         self.content = Path(path).read_bytes()
         self._has_signatures = bool(self.model.signatureDefs)

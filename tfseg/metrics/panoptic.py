@@ -48,8 +48,8 @@ def main(argv):
             raise InputError(
                 f"--{flag.name} is missing: a JSON file in COCO's panoptic format, or a folder that has one"
             )
-    from tfseg.coco_panoptic_format.annotations import read_annotations
-    from tfseg.coco_panoptic_format.writer import write_whole
+    from tfseg.formats.coco_panoptic.annotations import read_annotations
+    from tfseg.formats.coco_panoptic.writer import write_whole
     from tfseg.metrics.panoptic_folders import check_images, score_folders
 
     labels = read_annotations(GT.value)

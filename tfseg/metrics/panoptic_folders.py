@@ -3,9 +3,9 @@
 import dataclasses
 import functools
 
-from tfseg.coco_panoptic_format.annotations import AnnotatedImage, Annotations, segment_meanings
-from tfseg.coco_panoptic_format.segment_ids import read_ids
 from tfseg.errors import InputError
+from tfseg.formats.coco_panoptic.annotations import AnnotatedImage, Annotations, segment_meanings
+from tfseg.formats.coco_panoptic.segment_ids import read_ids
 from tfseg.labels import DatasetInfo
 from tfseg.metrics.panoptic_quality import PanopticQuality
 from tfseg.metrics.parsing_covering import ParsingCovering

@@ -5,7 +5,7 @@ import json
 import math
 
 from tfseg.errors import InputError
-from tfseg.export.manifest import DESCRIPTION, FORMAT
+from tfseg.formats.export_manifest import DESCRIPTION, FORMAT
 from tfseg.labels import DatasetInfo
 from tfseg.postprocess.fusion_config import NETWORK_FIELDS, FusionConfig
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from tfseg.errors import InputError
-from tfseg.export import manifest
+from tfseg.formats import export_manifest
 from tfseg.predictors.network import NetworkEngine
 from tfseg.training.deeplab_file import load_model
 
@@ -51,12 +51,12 @@ def found(path) -> Path:
     versions = [child for child in path.iterdir() if re.fullmatch("[0-9]+", child.name) and (child / PROGRAM).is_file()]
     if versions:
         return max(versions, key=lambda child: int(child.name))
-    if not (path / manifest.FILE_NAME).is_file():
+    if not (path / export_manifest.FILE_NAME).is_file():
         raise InputError(
             f"{path}: neither a run directory or a model zoo folder (config.json), nor a SavedModel ({PROGRAM}), nor a "
-            f"folder of exports ({manifest.FILE_NAME})"
+            f"folder of exports ({export_manifest.FILE_NAME})"
         )
-    artifacts = [name for name, values in manifest.read(path)["artifacts"].items() if values["kind"] in KINDS]
+    artifacts = [name for name, values in export_manifest.read(path)["artifacts"].items() if values["kind"] in KINDS]
     if len(artifacts) != 1:
         several = f"holds {len(artifacts)} models; give one of them: {', '.join(sorted(artifacts))}"
         raise InputError(f"{path}: {several if artifacts else 'holds no model that can be run here'}")

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfseg.errors import InputError
-from tfseg.export import manifest, saved_model
+from tfseg.formats import export_manifest, saved_model
 from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.runner import Inference
 from tfseg.inference.views import WHOLE_IMAGE_PIXELS, View, network_inputs, resized_pixels, rounded, tiling_of
@@ -45,11 +45,12 @@ class SavedModelEngine:
           InputError: not trusted, not ours, or damaged.
         """
         described = _description(path)
-        listed = None if trust else manifest.check(path)
+        listed = None if trust else export_manifest.check(path)
         if not trust and listed is None:
             raise InputError(
-                f"{path}: a SavedModel is a program that may do anything, and no {manifest.FILE_NAME} above it lists "
-                "its sha256; if it comes from someone you trust: --trust, from Python tfseg.load(path, trust=True)"
+                f"{path}: a SavedModel is a program that may do anything, and no {export_manifest.FILE_NAME} above it "
+                "lists its sha256; if it comes from someone you trust: --trust, from Python "
+                "tfseg.load(path, trust=True)"
             )
         self.path, self.info, self.size = str(path), described.info, described.size
         self.is_recurrent, self.default_iterations = described.is_recurrent, noted_iterations(listed, described)
@@ -186,7 +187,7 @@ def _as_pixels(images):
 
 
 def _description(path):
-    file = Path(path) / "assets.extra" / manifest.DESCRIPTION
+    file = Path(path) / "assets.extra" / export_manifest.DESCRIPTION
     try:
         content = file.read_bytes()
     except OSError as error:

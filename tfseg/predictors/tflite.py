@@ -7,7 +7,8 @@ import time
 import numpy as np
 
 from tfseg.errors import InputError
-from tfseg.export import metadata, tflite_runtime
+from tfseg.export import tflite_runtime
+from tfseg.formats import tflite_metadata
 from tfseg.inference.refinement import Layer, Refinement
 from tfseg.inference.views import Tiling, View, network_inputs
 from tfseg.layers import settling
@@ -38,7 +39,7 @@ class TFLiteEngine:
             note = "no manifest.json beside it lists it; its structure was checked, its sha256 could not be"
             print(f"note: {path}: {note}", file=sys.stderr)
         try:
-            found = metadata.read_metadata(self._program.content, self._program.model)
+            found = tflite_metadata.read_metadata(self._program.content, self._program.model)
         except ValueError as error:
             raise InputError(f"{path}: its metadata is damaged ({error}); export or download it again") from error
         if found.description is None:

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from tfseg import flops
 from tfseg.errors import InputError
-from tfseg.export import saved_model, tflite_file
+from tfseg.formats import saved_model, tflite_file
 from tfseg.profiling import frozen_graph, measurement, profile, tflite_cost, tflite_timing
 
 COLUMNS = {"signature": "signature", "size": "size"} | {

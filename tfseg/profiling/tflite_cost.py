@@ -5,7 +5,7 @@ import math
 from collections import Counter
 
 from tfseg.errors import InputError
-from tfseg.export.tflite_file import (
+from tfseg.formats.tflite_file import (
     called,
     is_constant,
     kind,

@@ -5,10 +5,10 @@ from pathlib import Path
 from tfseg import architectures
 from tfseg.backbones import BackboneConfig
 from tfseg.backbones.checkpoints import CLASSIFIER, load_network
-from tfseg.backbones.weight_files import open_weights
 from tfseg.config import DataConfig, ExperimentConfig
 from tfseg.data import voc2012
 from tfseg.errors import InputError
+from tfseg.formats.weight_files import open_weights
 from tfseg.labels import DatasetInfo, default_colors
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.training.run_directory import load_run

@@ -5,8 +5,8 @@ from pathlib import Path, PurePosixPath
 import cv2
 import numpy as np
 
-from tfseg.coco_panoptic_format.writer import PanopticWriter
 from tfseg.errors import InputError
+from tfseg.formats.coco_panoptic.writer import PanopticWriter
 from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.views import View
 from tfseg.labels import DatasetInfo

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from tfseg.backbones.weight_files import open_weights
 from tfseg.config import ExperimentConfig
 from tfseg.data.datasets import DATASETS
 from tfseg.data.manifest import file_sha256
 from tfseg.errors import InputError
+from tfseg.formats.weight_files import open_weights
 from tfseg.training.model_card import model_card
 from tfseg.training.run_directory import check_weights_sha256, load_run, read_config, write_config
 

@@ -15,9 +15,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfseg import architectures
-from tfseg.backbones.weight_files import open_weights
 from tfseg.config import ExperimentConfig
 from tfseg.errors import InputError, RunError
+from tfseg.formats.weight_files import open_weights
 from tfseg.labels import DatasetInfo
 from tfseg.system.download import check_sha256
 

@@ -10,8 +10,8 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 from PIL import Image
 
-from tfseg.coco_panoptic_format.segment_ids import NUM_IDS, VOID_ID, encode_ids
 from tfseg.errors import InputError, RunError
+from tfseg.formats.coco_panoptic.segment_ids import NUM_IDS, VOID_ID, encode_ids
 from tfseg.labels import DatasetInfo
 
 

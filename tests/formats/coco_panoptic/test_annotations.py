@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfseg.coco_panoptic_format.annotations import panoptic_ids, read_annotations
-from tfseg.coco_panoptic_format.segment_ids import decode_ids, encode_ids, read_ids
 from tfseg.errors import InputError
+from tfseg.formats.coco_panoptic.annotations import panoptic_ids, read_annotations
+from tfseg.formats.coco_panoptic.segment_ids import decode_ids, encode_ids, read_ids
 from tfseg.labels import default_colors
 
 CONTENT = {

@@ -6,10 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from tfseg.coco_panoptic_format.annotations import panoptic_ids, read_annotations
-from tfseg.coco_panoptic_format.segment_ids import read_ids
-from tfseg.coco_panoptic_format.writer import PanopticWriter, segment_geometry
 from tfseg.errors import InputError, RunError
+from tfseg.formats.coco_panoptic.annotations import panoptic_ids, read_annotations
+from tfseg.formats.coco_panoptic.segment_ids import read_ids
+from tfseg.formats.coco_panoptic.writer import PanopticWriter, segment_geometry
 from tfseg.labels import DatasetInfo, default_colors
 
 INFO = DatasetInfo("toy", ("wall", "cat"), default_colors(2), thing_ids=frozenset({1}))

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from tests.export.toy_exports import save
 from tfseg.errors import InputError
-from tfseg.export import saved_model
+from tfseg.formats import saved_model
 
 
 @pytest.fixture(scope="module")

@@ -13,10 +13,10 @@ from ai_edge_litert import interpreter as litert
 from tensorflow.lite.python.schema_py_generated import Model
 
 from tests.export.toy_exports import changed, converted, from_saved_model, kernel, loop
-from tests.export.toy_metadata import DESCRIPTION, FOREIGN, INFO, normalization, packed, segmenter, with_data
+from tests.formats.toy_metadata import DESCRIPTION, FOREIGN, INFO, normalization, packed, segmenter, with_data
 from tfseg.errors import InputError
-from tfseg.export import metadata, metadata_tables
-from tfseg.export.metadata import Metadata
+from tfseg.formats import tflite_metadata, tflite_metadata_tables
+from tfseg.formats.tflite_metadata import Metadata
 
 FOREIGN_METADATA = Metadata(None, ("cat", "dog"), (127.5,), (127.5,), "SIGMOID")
 
@@ -33,13 +33,13 @@ def plain():
 
 @pytest.fixture(scope="module")
 def content(plain):
-    return metadata.with_metadata(plain, DESCRIPTION)
+    return tflite_metadata.with_metadata(plain, DESCRIPTION)
 
 
 @pytest.fixture
 def described(read_tflite):
     """Metadata of a file's bytes."""
-    return lambda content: metadata.read_metadata(content, read_tflite(content))
+    return lambda content: tflite_metadata.read_metadata(content, read_tflite(content))
 
 
 def outputs(module, content):
@@ -71,13 +71,13 @@ def test_both_interpreters_give_the_same_bits_with_and_without_metadata(plain, c
 
 
 def test_the_same_input_gives_the_same_bytes_also_a_second_time(plain, content):
-    assert metadata.with_metadata(plain, dict(reversed(DESCRIPTION.items()))) == content
-    assert metadata.with_metadata(content, DESCRIPTION) == content
+    assert tflite_metadata.with_metadata(plain, dict(reversed(DESCRIPTION.items()))) == content
+    assert tflite_metadata.with_metadata(content, DESCRIPTION) == content
 
 
 def test_metadata_is_replaced(described, content):
     other = {**DESCRIPTION, "classes": {"class_names": ["sky", "sea"]}}
-    assert described(metadata.with_metadata(content, other)).labels == ("sky", "sea")
+    assert described(tflite_metadata.with_metadata(content, other)).labels == ("sky", "sea")
 
 
 def test_constants_stay_aligned(content):
@@ -107,28 +107,30 @@ def test_every_subgraph_that_can_be_called_is_described(tmp_path, read_tflite):
     steps = Steps()
     tf.saved_model.save(steps, str(tmp_path / "steps"), {"encode": steps.encode, "decode": steps.decode})
     any_size = {**DESCRIPTION, "size": None}
-    content = metadata.with_metadata(from_saved_model(tmp_path / "steps", ["encode", "decode"]), any_size)
+    content = tflite_metadata.with_metadata(from_saved_model(tmp_path / "steps", ["encode", "decode"]), any_size)
     model = read_tflite(content)
     [data] = [model.buffers[entry.buffer].data for entry in model.metadata if entry.name == b"TFLITE_METADATA"]
-    graphs = list(metadata_tables.read(bytes(data), "ModelMetadata").parts("subgraph_metadata"))
+    graphs = list(tflite_metadata_tables.read(bytes(data), "ModelMetadata").parts("subgraph_metadata"))
     names = [
         [[tensor.text("name") for tensor in graph.parts(f"{side}_tensor_metadata")] for side in ("input", "output")]
         for graph in graphs
     ]
     assert sorted(names) == [[["canvas"], ["logits"]], [["image"], ["features"]]]
-    assert metadata.read_metadata(content, model) == Metadata(any_size, INFO.class_names, (0.0,), (1.0,), "SOFTMAX")
+    assert tflite_metadata.read_metadata(content, model) == Metadata(
+        any_size, INFO.class_names, (0.0,), (1.0,), "SOFTMAX"
+    )
 
 
 def test_a_loops_condition_and_body_are_not_described(described):
     content = converted(loop, [1, 9, 7, 4], tf.TensorSpec([1], tf.int32, name="iterations"))
-    found = described(metadata.with_metadata(content, DESCRIPTION))
+    found = described(tflite_metadata.with_metadata(content, DESCRIPTION))
     assert found == Metadata(DESCRIPTION, None, (0.0,), (1.0,), None)  # its output has no name of its own
 
 
 def test_class_names_of_several_lines_are_refused(plain):
     wrong = {**DESCRIPTION, "classes": {"class_names": ["road", "a\ncar"]}}
     with pytest.raises(InputError, match=r"class name 'a\\ncar': files of labels have a line for each class"):
-        metadata.with_metadata(plain, wrong)
+        tflite_metadata.with_metadata(plain, wrong)
 
 
 def test_a_file_whose_constants_lie_behind_the_model_is_refused(plain):
@@ -136,7 +138,7 @@ def test_a_file_whose_constants_lie_behind_the_model_is_refused(plain):
         model.buffers[-1].offset, model.buffers[-1].size = len(plain) - 8, 8
 
     with pytest.raises(InputError, match="a .tflite file of more than 2 GB cannot be given metadata"):
-        metadata.with_metadata(changed(plain, place_outside), DESCRIPTION)
+        tflite_metadata.with_metadata(changed(plain, place_outside), DESCRIPTION)
 
 
 def test_a_file_without_metadata_says_nothing(described, plain):
@@ -231,7 +233,7 @@ def test_changed_bytes_are_refused_in_a_line_or_read(read_tflite, plain, content
         places = generator.choice(ranges, size=generator.choice([1, 3, 10]))
         damaged[places] = generator.integers(256, size=len(places))
         try:
-            metadata.read_metadata(damaged.tobytes(), read_tflite(damaged.tobytes()))
+            tflite_metadata.read_metadata(damaged.tobytes(), read_tflite(damaged.tobytes()))
         except ValueError as error:
             refused += 1
             assert len(str(error).splitlines()) == 1

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tests.export.toy_exports import changed, converted, kernel, loop
 from tfseg.errors import InputError
-from tfseg.export import flatbuffer, tflite_file
+from tfseg.formats import flatbuffer, tflite_file
 from tfseg.profiling import tflite_cost
 
 

@@ -7,9 +7,9 @@ import zipfile
 
 import pytest
 
-from tfseg.data import archive
-from tfseg.data.archive import is_archive, safe_extract
 from tfseg.errors import InputError
+from tfseg.formats import archive
+from tfseg.formats.archive import is_archive, safe_extract
 
 
 @pytest.fixture

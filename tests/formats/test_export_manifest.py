@@ -7,7 +7,7 @@ import pytest
 
 from tests.fake_network import INFO
 from tfseg.errors import InputError
-from tfseg.export import manifest
+from tfseg.formats import export_manifest
 
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # sha256 of nothing
 
@@ -22,48 +22,48 @@ def folder(tmp_path):
     (saved_model / "saved_model.pb").write_bytes(b"graph")
     (saved_model / "variables" / "data").write_bytes(b"")
     artifacts = {
-        "toy.tflite": {"kind": "segment", "sha256": manifest.sha256(root / "toy.tflite")},
-        "serving/toy/1": {"kind": "savedmodel", "sha256": manifest.sha256(saved_model)},
+        "toy.tflite": {"kind": "segment", "sha256": export_manifest.sha256(root / "toy.tflite")},
+        "serving/toy/1": {"kind": "savedmodel", "sha256": export_manifest.sha256(saved_model)},
     }
-    manifest.write(root, {"format": "tfseg 1", "name": "toy", "classes": INFO.to_dict(), "artifacts": artifacts})
+    export_manifest.write(root, {"format": "tfseg 1", "name": "toy", "classes": INFO.to_dict(), "artifacts": artifacts})
     return root
 
 
 def test_the_hash_of_a_folder_is_that_of_its_files_hashes_and_paths(folder):
     graph = hashlib.sha256(b"graph").hexdigest()
     lines = sorted([f"{graph}  saved_model.pb\n", f"{EMPTY}  variables/data\n"])
-    assert manifest.sha256(folder / "serving/toy/1") == hashlib.sha256("".join(lines).encode()).hexdigest()
-    assert manifest.sha256(folder / "serving/toy/1/variables/data") == EMPTY
+    assert export_manifest.sha256(folder / "serving/toy/1") == hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert export_manifest.sha256(folder / "serving/toy/1/variables/data") == EMPTY
 
 
 def test_artifacts_are_found_from_where_they_are(folder, monkeypatch):
-    assert manifest.check(folder / "toy.tflite") == manifest.Listed(
+    assert export_manifest.check(folder / "toy.tflite") == export_manifest.Listed(
         folder, "toy.tflite", {"kind": "segment", "sha256": hashlib.sha256(b"network").hexdigest()}
     )
-    assert manifest.check(folder / "serving/toy/1").values["kind"] == "savedmodel"
+    assert export_manifest.check(folder / "serving/toy/1").values["kind"] == "savedmodel"
     monkeypatch.chdir(folder / "serving" / "toy" / "1")
-    assert manifest.check(".").path == "serving/toy/1"
+    assert export_manifest.check(".").path == "serving/toy/1"
     monkeypatch.chdir(folder)
-    assert manifest.check("toy.tflite").path == "toy.tflite"
+    assert export_manifest.check("toy.tflite").path == "toy.tflite"
 
 
 def test_what_no_manifest_lists_is_none(folder, tmp_path):
     (folder / "other.tflite").write_bytes(b"network")
     (tmp_path / "exports" / "toy.tflite").write_bytes(b"network")
-    assert manifest.check(folder / "other.tflite") is None
-    assert manifest.check(tmp_path / "exports" / "toy.tflite") is None
-    assert manifest.check(folder / "serving") is None
+    assert export_manifest.check(folder / "other.tflite") is None
+    assert export_manifest.check(tmp_path / "exports" / "toy.tflite") is None
+    assert export_manifest.check(folder / "serving") is None
     (folder / "serving" / "toy" / "1" / "deep").mkdir()
-    assert manifest.check(folder / "serving" / "toy" / "1" / "deep") is None  # four levels below the manifest
+    assert export_manifest.check(folder / "serving" / "toy" / "1" / "deep") is None  # four levels below the manifest
 
 
 def test_a_manifest_of_another_program_is_passed_over(folder):
     (folder / "serving" / "toy" / "manifest.json").write_text('{"short_name": "an app"}')
-    assert manifest.check(folder / "serving/toy/1").path == "serving/toy/1"
+    assert export_manifest.check(folder / "serving/toy/1").path == "serving/toy/1"
     with pytest.raises(
         InputError, match=r"manifest\.json: not the manifest of exports \(its format is not 'tfseg 1'\)"
     ):
-        manifest.read(folder / "serving" / "toy")
+        export_manifest.read(folder / "serving" / "toy")
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_anything_that_changed_is_refused_with_both_hashes(folder, change):
     message = "sha256 is [0-9a-f]{64}, the manifest says [0-9a-f]{64}; export or download it again"
     with pytest.raises(InputError, match=message) as caught:
         for artifact in ("toy.tflite", "serving/toy/1"):
-            manifest.check(folder / artifact)
+            export_manifest.check(folder / artifact)
     assert len(str(caught.value).splitlines()) == 1
 
 
@@ -89,7 +89,7 @@ def test_a_linked_folder_in_a_saved_model_is_refused(folder, tmp_path):
     (tmp_path / "elsewhere").mkdir()
     (folder / "serving/toy/1/assets").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(InputError, match="assets: a link to a folder"):
-        manifest.check(folder / "serving/toy/1")
+        export_manifest.check(folder / "serving/toy/1")
 
 
 def changed(folder, **values):
@@ -118,21 +118,21 @@ def changed(folder, **values):
 def test_a_damaged_manifest_is_one_line(folder, damage, message):
     damage(folder)
     with pytest.raises(InputError, match=message) as caught:
-        manifest.read(folder)
+        export_manifest.read(folder)
     assert len(str(caught.value).splitlines()) == 1
 
 
 def test_what_could_not_be_read_again_is_not_written(folder):
     before = (folder / "manifest.json").read_bytes()
     with pytest.raises(InputError, match="its format is not 'tfseg 1'"):
-        manifest.write(folder, {"name": "toy"})
+        export_manifest.write(folder, {"name": "toy"})
     assert (folder / "manifest.json").read_bytes() == before
-    values = manifest.read(folder) | {"budget": {"milliseconds": 80}}
-    manifest.write(folder, values)
-    assert manifest.read(folder) == values
+    values = export_manifest.read(folder) | {"budget": {"milliseconds": 80}}
+    export_manifest.write(folder, values)
+    assert export_manifest.read(folder) == values
     assert not list(folder.glob("*.partial"))
 
 
 def test_a_missing_file_is_one_line(tmp_path):
     with pytest.raises(InputError, match=r"x\.tflite: cannot be read \(No such file or directory\)"):
-        manifest.sha256(tmp_path / "x.tflite")
+        export_manifest.sha256(tmp_path / "x.tflite")

@@ -11,7 +11,7 @@ import flatbuffers
 import numpy as np
 from flatbuffers.table import Table
 
-from tfseg.export import flatbuffer
+from tfseg.formats import flatbuffer
 
 TEXT, FLOATS, BYTES, ENUM, NUMBER = flatbuffer.STRING, [4], [1], 1, 4
 UNION = flatbuffer.ANY_TABLE  # of the type that the field before it names

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tfseg.coco_panoptic_format.json_file import color_of, entries_of, json_file, read_content, truth, whole_number
-from tfseg.coco_panoptic_format.segment_ids import NUM_IDS, VOID_ID, read_ids
 from tfseg.errors import InputError
+from tfseg.formats.coco_panoptic.json_file import color_of, entries_of, json_file, read_content, truth, whole_number
+from tfseg.formats.coco_panoptic.segment_ids import NUM_IDS, VOID_ID, read_ids
 from tfseg.labels import DatasetInfo, default_colors, to_panoptic
 
 MAX_LISTED = 3

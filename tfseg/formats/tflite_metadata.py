@@ -17,8 +17,8 @@ import flatbuffers
 from tensorflow.lite.python import schema_py_generated as schema
 
 from tfseg.errors import InputError
-from tfseg.export import flatbuffer, metadata_tables, tflite_file
-from tfseg.export.manifest import DESCRIPTION
+from tfseg.formats import flatbuffer, tflite_file, tflite_metadata_tables
+from tfseg.formats.export_manifest import DESCRIPTION
 
 # The name of the metadata in a model, of MediaPipe's in that, and the versions of their schemas.
 METADATA, VERSION = b"TFLITE_METADATA", "1.5.0"
@@ -69,7 +69,7 @@ def with_metadata(content, description) -> bytes:
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
     if any(buffer.offset > 1 for buffer in model.buffers):
         raise InputError("a .tflite file of more than 2 GB cannot be given metadata; export a smaller model")
-    _set(model, metadata_tables.pack("ModelMetadata", _described(model, description)))
+    _set(model, tflite_metadata_tables.pack("ModelMetadata", _described(model, description)))
     model.buffers = [_AlignedBuffer(buffer.data) for buffer in model.buffers]
     builder = flatbuffers.Builder(len(content) + (1 << 16))
     builder.Finish(model.Pack(builder), tflite_file.IDENTIFIER)
@@ -97,7 +97,7 @@ def read_metadata(content, model) -> Metadata:
     if not buffers:
         return Metadata(description)
     data = model.buffers[buffers[0]].data
-    root = metadata_tables.read(b"" if data is None else bytes(data), "ModelMetadata")
+    root = tflite_metadata_tables.read(b"" if data is None else bytes(data), "ModelMetadata")
     mean, std = _normalization(root)
     return Metadata(description, _labels(root, archive), mean, std, _activation(root))
 
@@ -109,7 +109,7 @@ class _AlignedBuffer:
         self.data = data
 
     def Pack(self, builder):
-        place = None if self.data is None else metadata_tables.add_bytes(builder, self.data)
+        place = None if self.data is None else tflite_metadata_tables.add_bytes(builder, self.data)
         schema.BufferStart(builder)
         if place is not None:
             schema.BufferAddData(builder, place)
@@ -158,7 +158,7 @@ def _subgraph(model, index, size):
     }
     if "logits" in outputs:
         options = {"activation": ACTIVATIONS.index("SOFTMAX"), "min_parser_version": SEGMENTER_VERSION}
-        packed = metadata_tables.pack("ImageSegmenterOptions", options)
+        packed = tflite_metadata_tables.pack("ImageSegmenterOptions", options)
         fields["custom_metadata"] = [{"name": SEGMENTER, "data": packed}]
     return fields
 
@@ -214,7 +214,7 @@ def _activation(root):
     for graph in root.parts("subgraph_metadata"):
         for custom in graph.parts("custom_metadata"):
             if custom.text("name") == SEGMENTER:
-                number = metadata_tables.read(custom.data("data"), "ImageSegmenterOptions").number("activation")
+                number = tflite_metadata_tables.read(custom.data("data"), "ImageSegmenterOptions").number("activation")
                 if number >= len(ACTIVATIONS):
                     raise ValueError(f"its activation has the number {number}, which is none of {ACTIVATIONS}")
                 return ACTIVATIONS[number]

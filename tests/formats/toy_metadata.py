@@ -10,7 +10,7 @@ import numpy as np
 from tensorflow.lite.python.schema_py_generated import BufferT, MetadataT
 
 from tests.export.toy_exports import changed
-from tfseg.export import metadata_tables
+from tfseg.formats import tflite_metadata_tables
 from tfseg.labels import DatasetInfo, default_colors
 
 INFO = DatasetInfo("toy", ("road", "Bäume", "a car"), default_colors(3), thing_ids=frozenset([2]))
@@ -58,7 +58,7 @@ def with_data(content, data, files=None, compression=zipfile.ZIP_DEFLATED):
 
 def packed(**fields):
     """Metadata of one subgraph."""
-    return metadata_tables.pack("ModelMetadata", {"subgraph_metadata": [fields]})
+    return tflite_metadata_tables.pack("ModelMetadata", {"subgraph_metadata": [fields]})
 
 
 def normalization(mean, std):
@@ -68,4 +68,4 @@ def normalization(mean, std):
 
 
 def segmenter(options):
-    return {"name": "SEGMENTER_METADATA", "data": metadata_tables.pack("ImageSegmenterOptions", options)}
+    return {"name": "SEGMENTER_METADATA", "data": tflite_metadata_tables.pack("ImageSegmenterOptions", options)}

@@ -12,7 +12,7 @@ from tensorflow.lite.python.schema_py_generated import BuiltinOperator, Model, M
 from tensorflow.lite.python.schema_util import get_builtin_code_from_operator_code
 
 from tfseg.errors import InputError
-from tfseg.export import flatbuffer
+from tfseg.formats import flatbuffer
 
 IDENTIFIER, VERSION = b"TFL3", 3
 BYTES, INTS, TEXT, OPTIONS = [1], [4], flatbuffer.STRING, flatbuffer.ANY_TABLE

@@ -14,8 +14,8 @@ from tensorflow import keras
 from tfseg import backbones
 from tfseg.backbones import BackboneConfig
 from tfseg.backbones.checkpoints import load_backbone
-from tfseg.backbones.weight_files import open_weights
 from tfseg.errors import InputError
+from tfseg.formats.weight_files import open_weights
 
 HUGE = (10**6, 10**6)  # 3.6 TiB of float32
 
