@@ -23,16 +23,16 @@ flags.adopt_module_key_flags(conversion_flags)
 
 
 def main(argv):
-    from tfseg.data import check, datasets, manifest
+    from tfseg.data import check, manifest, opening
 
-    dataset = datasets.DATASETS.get(DATASET.value)
+    dataset = opening.DATASETS.get(DATASET.value)
     if len(argv) != 2 and not (len(argv) == 1 and dataset and dataset.is_generated):
         raise tfseg.errors.InputError("give one folder: python check_data.py DIR")
     from tfseg.visualize import overlay
 
     data_dir = argv[1] if len(argv) == 2 else None
     if DATASET.value:
-        data_dir, records = datasets.open_dataset(DATASET.value, data_dir, conversion_flags.conversion_options())
+        data_dir, records = opening.open_dataset(DATASET.value, data_dir, conversion_flags.conversion_options())
     elif not os.path.exists(os.path.join(data_dir, manifest.FILE_NAME)):
         raise tfseg.errors.InputError(f"{data_dir}: no {manifest.FILE_NAME}; if these are raw data add --dataset=...")
     else:

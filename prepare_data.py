@@ -30,10 +30,10 @@ flags.adopt_module_key_flags(conversion_flags)
 def main(argv):
     if len(argv) > 1:
         raise tfseg.errors.InputError(f"unexpected arguments: {' '.join(argv[1:])}")
-    from tfseg.data import datasets
+    from tfseg.data import opening
 
     options = conversion_flags.conversion_options()
-    manifest = datasets.prepare(DATASET.value, RAW_DIR.value, DATA_DIR.value, options)
+    manifest = opening.prepare(DATASET.value, RAW_DIR.value, DATA_DIR.value, options)
     for split, records in manifest.splits.items():
         print(f"{split}: {records.num_examples} images in {len(records.shards)} shards")
     print(f"look at it: python check_data.py {DATA_DIR.value}")

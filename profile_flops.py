@@ -143,7 +143,7 @@ def _refuse_beside_recurrence():
 
 
 def _model_and_classes():
-    from tfseg.data import datasets
+    from tfseg.data import opening
     from tfseg.training.run_directory import read_config
 
     if CLASSES.value is not None and CLASSES.value < 2:
@@ -152,8 +152,8 @@ def _model_and_classes():
         config, info = read_config(WORKDIR.value)
     else:
         config = experiment_flags.experiment_config()
-        datasets.check_name(config.data.dataset)
-        info = datasets.DATASETS[config.data.dataset].info
+        opening.check_name(config.data.dataset)
+        info = opening.DATASETS[config.data.dataset].info
     if CLASSES.value is None and info is None:
         raise InputError(f"--classes is missing: {config.data.dataset} has no number of classes of its own")
     return config, CLASSES.value or info.num_classes

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import tfseg  # noqa: F401
-from tfseg.data import datasets
+from tfseg.data import opening
 from tfseg.formats import tflite_file
 
 SEED = 0
@@ -63,7 +63,7 @@ def toy_records(tmp_path_factory):
     """Folder of TFRecords: a plain folder of 10 images with 3 classes, divided 8 : 2. Read only."""
     root = tmp_path_factory.mktemp("toy")
     write_toy_folder(root / "raw")
-    datasets.prepare("folder", root / "raw", root / "records")
+    opening.prepare("folder", root / "raw", root / "records")
     return root / "records"
 
 

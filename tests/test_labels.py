@@ -5,14 +5,15 @@ import json
 
 import pytest
 
-from tfseg.data import camvid, cityscapes, scenes, voc2012
+from tfseg.data.datasets import camvid, cityscapes, voc2012
+from tfseg.data.scenes import streets
 from tfseg.labels import DatasetInfo, default_colors
 
 INFO = DatasetInfo("toy", ("sky", "road", "car"), default_colors(3), thing_ids=frozenset({2}))
 FULL = dataclasses.replace(INFO, categories=("nature", "flat", "flat"), average_instance_sizes={"car": 12.5})
 
 
-@pytest.mark.parametrize("info", [INFO, FULL, scenes.INFO, cityscapes.INFO])
+@pytest.mark.parametrize("info", [INFO, FULL, streets.INFO, cityscapes.INFO])
 def test_everything_is_stored(info):
     assert DatasetInfo.from_dict(json.loads(json.dumps(info.to_dict()))) == info
 
@@ -32,7 +33,7 @@ def test_categories_and_sizes_do_not_change_the_hash():
     [
         (camvid, "2386c4eb23385a5e"),
         (cityscapes, "6b045b4a8a3c1592"),
-        (scenes, "2da01c7148469d8d"),
+        (streets, "2da01c7148469d8d"),
         (voc2012, "3216d70695eb8782"),
     ],
 )

@@ -7,7 +7,7 @@ from PIL import Image
 
 from tests.fake_network import INFO, FakeNetwork, blocks, inner_label
 from tfseg import matched_classes
-from tfseg.data import datasets
+from tfseg.data import opening
 from tfseg.errors import InputError
 from tfseg.report import ReportOptions
 
@@ -24,7 +24,7 @@ def match(tmp_path, monkeypatch):
         Image.fromarray(blocks(IMAGE)).save(tmp_path / "raw" / "images" / split / "a.png")
         Image.fromarray(inner_label(LABEL)).save(tmp_path / "raw" / "masks" / split / "a.png")
     (tmp_path / "raw" / "classes.txt").write_text("grass\nsky\n")
-    datasets.prepare("folder", tmp_path / "raw", tmp_path / "records")
+    opening.prepare("folder", tmp_path / "raw", tmp_path / "records")
     monkeypatch.setattr(matched_classes, "load_model", lambda *_: (None, INFO, FakeNetwork()))
     options = dataclasses.replace(ReportOptions(), data_dir=str(tmp_path / "records"), iterations=2)
     return lambda names: matched_classes.evaluate_matches("a run", "folder", options, names)

@@ -9,8 +9,9 @@ import pytest
 
 from tfseg import architectures
 from tfseg.config import ExperimentConfig
-from tfseg.data import camvid, datasets, pipeline, tfrecord
-from tfseg.data.raw import ConvertOptions
+from tfseg.data import opening, pipeline, tfrecord
+from tfseg.data.conversion.raw import ConvertOptions
+from tfseg.data.datasets import camvid
 from tfseg.training.evaluation import evaluate
 from tfseg.training.run_directory import load_run
 from tfseg.training.runner import check_config
@@ -30,12 +31,12 @@ def test_a_recipe_is_a_valid_experiment_on_its_data_set_and_says_how_to_run_it(p
     check_config(config)
     assert ExperimentConfig.from_dict(config.to_dict()) == config
     assert config.data.dataset == path.parent.name
-    assert config.data.dataset in datasets.DATASETS
+    assert config.data.dataset in opening.DATASETS
     assert "python train.py" in recipe(path)["__doc__"]
 
 
 def test_there_are_recipes_for_every_data_set():
-    assert {path.parent.name for path in RECIPES} == set(datasets.DATASETS)
+    assert {path.parent.name for path in RECIPES} == set(opening.DATASETS)
 
 
 @pytest.mark.parametrize("dataset", ["voc2012", "cityscapes"])

@@ -15,7 +15,7 @@ from PIL import Image
 from tests.fake_network import INFO, FakeNetwork, blocks, inner_label
 from tfseg import report
 from tfseg.config import DataConfig, ExperimentConfig
-from tfseg.data import datasets
+from tfseg.data import opening
 from tfseg.data.images import encode_panoptic, encode_png
 from tfseg.data.manifest import Manifest, Shard, Split, file_sha256, write_manifest
 from tfseg.data.tfrecord import to_example
@@ -67,7 +67,7 @@ def run(tmp_path, monkeypatch):
     network = FakeNetwork()
 
     def open_dataset(name, data_dir):
-        return str(tmp_path / "data"), datasets.read_manifest(tmp_path / "data")
+        return str(tmp_path / "data"), opening.read_manifest(tmp_path / "data")
 
     monkeypatch.setattr(report.datasets, "open_dataset", open_dataset)
     monkeypatch.setattr(report, "load_run", lambda path, which, output_stride: (CONFIG, INFO, network))

@@ -31,7 +31,7 @@ class DataConfig:
     """What is read, and how it is augmented.
 
     Attributes:
-      dataset: a name of `tfseg.data.datasets.DATASETS`, e.g. camvid.
+      dataset: a name of `tfseg.data.opening.DATASETS`, e.g. camvid.
       data_dir: folder of TFRecords with their manifest, or of the raw data (converted into the cache on first use).
         None: the cache folder; only generated data can fill it by itself.
       train_split, validation_split: shards read for training and for validation.

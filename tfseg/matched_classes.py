@@ -1,6 +1,6 @@
 """Single classes of a model, scored on a data set of other classes."""
 
-from tfseg.data import datasets, pipeline
+from tfseg.data import opening, pipeline
 from tfseg.data.manifest import check_split, split_files
 from tfseg.errors import InputError
 from tfseg.score_tables import percent, table
@@ -20,7 +20,7 @@ def evaluate_matches(path, dataset, options, names) -> str:
       InputError: no such model, data or class.
     """
     _, info, network = load_model(path, options.weights, options.output_stride)
-    data_dir, manifest = datasets.open_dataset(dataset, options.data_dir)
+    data_dir, manifest = opening.open_dataset(dataset, options.data_dir)
     split = options.split or "val"
     pairs = [(_class_id(info, ours), _class_id(manifest.info, theirs)) for ours, theirs in names]
     check_split(manifest, data_dir, split)

@@ -11,8 +11,8 @@ from tqdm import tqdm
 
 from tfseg import visualize
 from tfseg.budget import Budget
+from tfseg.data.conversion.raw import MAX_PIXELS
 from tfseg.data.images import encode_jpeg, encode_panoptic, encode_png, read_image
-from tfseg.data.raw import MAX_PIXELS
 from tfseg.errors import InputError
 from tfseg.labels import from_panoptic
 from tfseg.system.parallel import with_progress

@@ -9,7 +9,7 @@ from collections import Counter
 from pathlib import Path
 
 from tfseg import visualize
-from tfseg.data import datasets, pipeline
+from tfseg.data import opening, pipeline
 from tfseg.data.images import encode_png
 from tfseg.data.manifest import check_split, split_files
 from tfseg.errors import InputError
@@ -85,7 +85,7 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
     curves, others = _others(options, info, name)
     iterations = options.iterations_of(network)
     split = options.split or config.data.validation_split
-    data_dir, manifest = datasets.open_dataset(config.data.dataset, options.data_dir or config.data.data_dir)
+    data_dir, manifest = opening.open_dataset(config.data.dataset, options.data_dir or config.data.data_dir)
     check_split(manifest, data_dir, split, expected_info=info)
     files, count = split_files(manifest, data_dir, split), manifest.splits[split].num_examples
     # The facts of the records: those that the model was trained with may be from before there were categories.

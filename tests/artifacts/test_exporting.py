@@ -12,7 +12,7 @@ from tfseg import architectures, fitting_iterations
 from tfseg.artifacts import comparison, exporting
 from tfseg.artifacts.plan import ExportOptions
 from tfseg.backbones import BackboneConfig
-from tfseg.data import datasets
+from tfseg.data import opening
 from tfseg.errors import InputError
 from tfseg.formats import export_manifest
 from tfseg.models.rnn import RNNConfig
@@ -31,7 +31,7 @@ def run(toy_records, tmp_path_factory):
     backbone = BackboneConfig("mobilenet_v2", output_stride=32, width_multiplier=0.1)
     model = RNNConfig(backbone, iterations=2, widths=(8, 4), canvas_stride=8)
     config = dataclasses.replace(toy_config(toy_records, {}), model=model)
-    _, facts = datasets.open_dataset("folder", str(toy_records))
+    _, facts = opening.open_dataset("folder", str(toy_records))
     write_config(folder, config, facts.info)
     save_weights(folder / "weights" / "last.npz", architectures.build(model, facts.info.num_classes))
     return folder

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from tfseg.data import check, datasets, tfrecord
+from tfseg.data import check, opening, tfrecord
 from tfseg.data.images import encode_jpeg, encode_panoptic, encode_png
 from tfseg.data.manifest import Manifest, Shard, Split, file_sha256
 from tfseg.errors import InputError
@@ -18,7 +18,7 @@ from tfseg.labels import DatasetInfo, default_colors
 def records(toy_folder):
     """(manifest, folder) of 2 training images and 1 for validation."""
     root = toy_folder()
-    return datasets.prepare("folder", root, root.with_name("records")), root.with_name("records")
+    return opening.prepare("folder", root, root.with_name("records")), root.with_name("records")
 
 
 def written_by_others(folder, class_ids, counts, size=None, panoptic_pngs=(None,)):
@@ -128,7 +128,7 @@ def test_the_table_has_a_line_per_class(records):
 
 def test_four_overlays_are_spread_over_the_split(toy_folder):
     root = toy_folder([f"{index:02d}" for index in range(10)])
-    manifest = datasets.prepare("folder", root, root.with_name("records"))
+    manifest = opening.prepare("folder", root, root.with_name("records"))
     seen = []
 
     def overlay(image, class_ids, info):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfseg.data.conversion.raw import RawExample
 from tfseg.data.images import LabelRule, encode_arrays, encode_jpeg, encode_pair, read_image, read_label
-from tfseg.data.raw import RawExample
 from tfseg.errors import InputError
 
 ANY = LabelRule(num_classes=None)

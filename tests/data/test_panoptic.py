@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfseg.data import pipeline, scene_examples, scenes, targets
+from tfseg.data import pipeline, targets
 from tfseg.data.images import encode_panoptic, encode_png
+from tfseg.data.scenes import listing, streets
 from tfseg.data.tfrecord import to_example, write_split
 from tfseg.errors import InputError
 from tfseg.labels import DatasetInfo, default_colors
@@ -131,13 +132,13 @@ def test_the_divisor_is_that_of_the_data_set_and_ignored_pixels_may_have_any_id(
     assert found.endswith("the panoptic map has instance id 700; ids are below the label divisor 700")
 
 
-ENCODE_SCENE = functools.partial(scene_examples.encode_frame, scenes.generate)
+ENCODE_SCENE = functools.partial(listing.encode_frame, streets.generate)
 
 
 def test_generated_scenes_have_instances(tmp_path):
     written = write_split(tmp_path, "val", [("val", 3)], ENCODE_SCENE, num_workers=1)
     files = [str(tmp_path / shard.file) for shard in written.shards]
-    [example] = pipeline.eval_examples(files, scenes.INFO, with_instances=True).as_numpy_iterator()
-    np.testing.assert_array_equal(example["instance"][0], scenes.generate("val", 3).instance_ids)
+    [example] = pipeline.eval_examples(files, streets.INFO, with_instances=True).as_numpy_iterator()
+    np.testing.assert_array_equal(example["instance"][0], streets.generate("val", 3).instance_ids)
     assert example["has_instances"].all() and example["instance"].max() > 1
-    assert set(np.unique(example["label"][example["instance"] > 0])) <= scenes.INFO.thing_ids
+    assert set(np.unique(example["label"][example["instance"] > 0])) <= streets.INFO.thing_ids

@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from tfseg.data import tfrecord
+from tfseg.data.conversion.raw import RawExample
 from tfseg.data.images import LabelRule, encode_arrays, encode_pair
-from tfseg.data.raw import RawExample
 from tfseg.errors import InputError, RunError
 
 

@@ -8,9 +8,10 @@ import pytest
 from cityscapesscripts.evaluation import evalPixelLevelSemanticLabeling as official
 from PIL import Image
 
-from tfseg.data import cityscapes, datasets, pipeline
+from tfseg.data import opening, pipeline
+from tfseg.data.conversion.raw import ConvertOptions
+from tfseg.data.datasets import cityscapes
 from tfseg.data.manifest import split_files
-from tfseg.data.raw import ConvertOptions
 from tfseg.labels import DatasetInfo, default_colors
 from tfseg.metrics.instance_iou import InstanceCounts, instances_of
 from tfseg.metrics.suite import SegmentationSuite
@@ -175,7 +176,7 @@ def examples(drawn, tmp_path_factory):
     """(label, instance ids, prediction) of each image, labels as they come out of the converter and its records."""
     root, predictions, _ = drawn
     records = tmp_path_factory.mktemp("records") / "cityscapes"
-    manifest = datasets.prepare("cityscapes", root, records, ConvertOptions(num_workers=1))
+    manifest = opening.prepare("cityscapes", root, records, ConvertOptions(num_workers=1))
     batches = pipeline.eval_examples(split_files(manifest, records, "val"), manifest.info, with_instances=True)
     train_ids = np.array([cityscapes.TRAIN_IDS[label_id] for label_id in range(cityscapes.NUM_LABEL_IDS)])
     return [

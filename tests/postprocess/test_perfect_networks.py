@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.postprocess.scores import mean_quality
-from tfseg.data import crowds
+from tfseg.data.scenes import crowds
 from tfseg.metrics.panoptic_quality import PanopticQuality
 from tfseg.postprocess.benchmark import merge_of, peak_megabytes
 from tfseg.postprocess.fusion import fuse

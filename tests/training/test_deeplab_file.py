@@ -7,7 +7,7 @@ import tensorflow as tf
 from tests.backbones.test_checkpoints import write_checkpoint, write_npz
 from tfseg import architectures
 from tfseg.backbones import BackboneConfig
-from tfseg.data import voc2012
+from tfseg.data.datasets import voc2012
 from tfseg.errors import InputError
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.predictor import Predictor

@@ -3,7 +3,7 @@
 import pytest
 
 from tfseg.config import DataConfig, ExperimentConfig
-from tfseg.data import scenes
+from tfseg.data.scenes import streets
 from tfseg.models.rnn import RNNConfig
 from tfseg.training.model_card import model_card
 
@@ -33,7 +33,7 @@ def card(panoptic=None, pictures=("curve.png",), **protocol):
     metrics = {"protocol": PROTOCOL | protocol, "iterations": [ENTRY], "trained_iterations": 1, "remarks": []}
     metrics |= {"panoptic": panoptic} if panoptic else {}
     config = ExperimentConfig(RNNConfig(), DataConfig(dataset="scenes"))
-    return model_card("toy", config, scenes.INFO, metrics, FACTS, "| tables |", pictures)
+    return model_card("toy", config, streets.INFO, metrics, FACTS, "| tables |", pictures)
 
 
 @pytest.mark.parametrize(

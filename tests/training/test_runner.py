@@ -16,7 +16,7 @@ import pytest
 
 from tests.training.toy_run import toy_config
 from tfseg.backbones import BackboneConfig
-from tfseg.data import datasets
+from tfseg.data import opening
 from tfseg.errors import InputError, RunError
 from tfseg.training import runner
 from tfseg.training.run_directory import load_run, locked
@@ -343,6 +343,6 @@ def test_when_a_worker_dies_the_other_ends_too(toy_records, tmp_path):
 def test_losses_read_logits_on_the_grid_of_the_networks_padding(toy_records):
     backbone = BackboneConfig("mobilenet_v2", width_multiplier=0.1, padding="symmetric")
     config = toy_config(toy_records, {"model": {"backbone": backbone}})
-    _, manifest = datasets.open_dataset("folder", toy_records)
+    _, manifest = opening.open_dataset("folder", toy_records)
     trainer = runner.build_trainer(config, manifest, "float32")
     assert trainer._losses.keywords["upsample"].keywords == {"stride": 16, "padding": "symmetric"}

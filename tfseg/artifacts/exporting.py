@@ -14,7 +14,7 @@ from tfseg import flops
 from tfseg.artifacts import comparison, latency
 from tfseg.artifacts.making import entry, make
 from tfseg.artifacts.plan import Export, ExportOptions, Planned
-from tfseg.data import datasets, pipeline
+from tfseg.data import opening, pipeline
 from tfseg.data.manifest import check_split, split_files
 from tfseg.errors import InputError
 from tfseg.formats import export_manifest
@@ -183,7 +183,7 @@ def add_scores(content, rows, split):
 def _examples(export, split):
     """(examples as of `pipeline.eval_examples`, how many there are)."""
     data = export.config.data
-    data_dir, facts = datasets.open_dataset(data.dataset, export.options.data_dir or data.data_dir)
+    data_dir, facts = opening.open_dataset(data.dataset, export.options.data_dir or data.data_dir)
     check_split(facts, data_dir, split, expected_info=export.info)
     return pipeline.eval_examples(split_files(facts, data_dir, split), facts.info), facts.splits[split].num_examples
 

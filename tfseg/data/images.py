@@ -13,7 +13,7 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
-from tfseg.data.raw import MAX_PIXELS, EncodedExample, RawExample
+from tfseg.data.conversion.raw import MAX_PIXELS, EncodedExample, RawExample
 from tfseg.errors import InputError
 from tfseg.labels import IGNORE_LABEL
 

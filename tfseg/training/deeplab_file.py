@@ -6,7 +6,7 @@ from tfseg import architectures
 from tfseg.backbones import BackboneConfig
 from tfseg.backbones.checkpoints import CLASSIFIER, load_network
 from tfseg.config import DataConfig, ExperimentConfig
-from tfseg.data import voc2012
+from tfseg.data.datasets import voc2012
 from tfseg.errors import InputError
 from tfseg.formats.weight_files import open_weights
 from tfseg.labels import DatasetInfo, default_colors

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.config import ExperimentConfig
-from tfseg.data.datasets import DATASETS
 from tfseg.data.manifest import file_sha256
+from tfseg.data.opening import DATASETS
 from tfseg.errors import InputError
 from tfseg.formats.weight_files import open_weights
 from tfseg.training.model_card import model_card

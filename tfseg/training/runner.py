@@ -16,7 +16,7 @@ from tensorflow import keras
 from tfseg import architectures, backbones
 from tfseg.backbones import checkpoints as backbone_weights
 from tfseg.config import ExperimentConfig
-from tfseg.data import datasets, pipeline
+from tfseg.data import opening, pipeline
 from tfseg.data.manifest import Manifest, check_split, split_files
 from tfseg.errors import InputError
 from tfseg.layers.resize import upsample
@@ -74,7 +74,7 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
     strategy = build_strategy(options.strategy, options.tpu)
     chief = is_chief(strategy)
     with locked(workdir) if chief else contextlib.nullcontext():
-        data_dir, manifest = datasets.open_dataset(config.data.dataset, config.data.data_dir)
+        data_dir, manifest = opening.open_dataset(config.data.dataset, config.data.data_dir)
         if chief and not options.override:
             _refuse_other_config(workdir, config, manifest.info)
         precision = set_precision(config.training.precision, warn=_say)
@@ -168,7 +168,7 @@ def class_weights(choice, manifest, split):
 def check_config(config):
     """Raises InputError for values that no run can use, before anything is read or written."""
     training, data = config.training, config.data
-    datasets.check_name(data.dataset)
+    opening.check_name(data.dataset)
     backbones.build(config.model.backbone)
     architectures.architecture_of(config.model).check(config.model)
     for name, known in (("optimizer", schedule.OPTIMIZERS), ("precision", PRECISIONS)):
@@ -227,7 +227,7 @@ def _differences(old, new, prefix=""):
 
 def _initialize(network, config, manifest, files):
     """Loads what `init_backbone_from` and `init_from` name, and says what was loaded."""
-    training, cache = config.training, datasets.cache_dir()
+    training, cache = config.training, opening.cache_dir()
     if training.init_backbone_from:
         path = local_path(training.init_backbone_from, cache)
         images = next(iter(_batches(config, manifest, files, 0, CALIBRATION_IMAGES)))["image"]

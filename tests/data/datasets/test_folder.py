@@ -1,0 +1,197 @@
+"""People's own images and masks: layouts, pairing, splits, names, and the mistakes that are made with them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfseg.data import opening
+from tfseg.data.conversion.raw import ConvertOptions
+from tfseg.data.datasets import folder
+from tfseg.errors import InputError
+
+
+def listing(root, **options):
+    return folder.list_examples(root, ConvertOptions(**options))
+
+
+def names(examples):
+    return sorted(example.filename for example in examples)
+
+
+def prepare(root, **options):
+    return opening.prepare("folder", root, root.with_name("records"), ConvertOptions(**options))
+
+
+def test_a_folder_of_pairs_becomes_records(toy_folder):
+    manifest = prepare(toy_folder())
+    assert manifest.info.class_names == ("sky", "road")
+    assert {split: records.num_examples for split, records in manifest.splits.items()} == {"train": 2, "val": 1}
+    assert manifest.splits["train"].label_histogram == [24, 16]
+    assert manifest.splits["train"].ignored_pixels == 8
+
+
+@pytest.mark.parametrize("masks", ["labels", "annotations"])
+def test_other_names_of_the_label_folder(toy_folder, masks):
+    root = toy_folder()
+    (root / "masks").rename(root / masks)
+    assert len(listing(root).splits["train"]) == 2
+
+
+def test_splits_may_be_folders_above_or_below(toy_folder, tmp_path):
+    for split in ("train", "validation"):
+        root = toy_folder([f"{split}_1"])
+        (tmp_path / "above" / split).mkdir(parents=True)
+        for kind in ("images", "masks"):
+            (root / kind).rename(tmp_path / "above" / split / kind)
+    expected = {"train": ["train/images/train_1.png"], "val": ["validation/images/validation_1.png"]}
+    assert {split: names(examples) for split, examples in listing(tmp_path / "above").splits.items()} == expected
+    for kind in ("images", "masks"):
+        (tmp_path / "below" / kind).mkdir(parents=True)
+        for split in ("train", "validation"):
+            (tmp_path / "above" / split / kind).rename(tmp_path / "below" / kind / split)
+    expected = {"train": ["images/train/train_1.png"], "val": ["images/validation/validation_1.png"]}
+    assert {split: names(examples) for split, examples in listing(tmp_path / "below").splits.items()} == expected
+
+
+def test_another_layout_is_explained(tmp_path):
+    (tmp_path / "pictures").mkdir()
+    with pytest.raises(InputError, match="no images/ beside masks/"):
+        listing(tmp_path)
+
+
+def test_labels_may_have_a_suffix(toy_folder):
+    root = toy_folder(["a", "b_mask"])
+    (root / "masks" / "a.png").rename(root / "masks" / "a_mask.png")
+    found = listing(root)
+    pairs = {example.filename: example.label_path for split in found.splits.values() for example in split}
+    assert found.problems == []
+    assert pairs["images/a.png"].endswith("a_mask.png") and pairs["images/b_mask.png"].endswith("b_mask.png")
+
+
+def test_a_missing_label_and_a_duplicate_stem_are_listed_and_nothing_is_written(toy_folder, save, photo):
+    root = toy_folder(["a", "b", "ç 1"])
+    (root / "masks" / "ç 1.png").unlink()
+    save(root / "images" / "b.jpg", photo)
+    with pytest.raises(InputError) as caught:
+        prepare(root)
+    assert "b.jpg: b.png has the same stem" in str(caught.value)
+    assert "ç 1.png: no label" in str(caught.value)
+    assert sorted(path.name for path in root.parent.iterdir()) == ["toy"]
+
+
+def test_labels_without_image_are_mentioned(toy_folder):
+    root = toy_folder()
+    (root / "images" / "b.png").unlink()
+    (note, _) = listing(root).notes
+    assert "1 labels" in note and "b.png" in note
+
+
+def test_names_with_spaces_and_other_alphabets_are_converted(toy_folder):
+    manifest = prepare(toy_folder(["Straße 1", "東京 (2)"]))
+    assert sum(manifest.splits[split].num_examples for split in ("train", "val")) == 2
+
+
+def test_the_split_hangs_on_seed_and_stem_alone(toy_folder):
+    few = listing(toy_folder([f"{index:03d}" for index in range(50)]), seed=3)
+    many = listing(toy_folder([f"{index:03d}" for index in range(100)]), seed=3)
+    other = listing(toy_folder([]), seed=4)
+    first_fifty = {name for name in names(many.splits["val"]) if name < "images/050"}
+    assert first_fifty == set(names(few.splits["val"]))
+    assert set(names(many.splits["val"])) != set(names(other.splits["val"]))
+    assert 10 <= len(many.splits["val"]) <= 30
+    assert len(many.splits["val"]) + len(many.splits["train"]) == 100
+
+
+def test_two_images_are_one_for_train_and_one_for_val_and_one_image_is_both(toy_folder):
+    two = listing(toy_folder(["a", "b"]))
+    assert len(two.splits["train"]) == len(two.splits["val"]) == 1
+    (toy_folder([]) / "images" / "b.png").unlink()
+    one = listing(toy_folder(["a"]))
+    assert names(one.splits["train"]) == names(one.splits["val"]) == ["images/a.png"]
+    assert any("one image only" in note for note in one.notes)
+
+
+def test_a_share_outside_0_to_1_is_refused(toy_folder):
+    with pytest.raises(InputError, match="--val_share"):
+        listing(toy_folder(), val_share=1.0)
+
+
+def test_without_names_classes_are_made_up_to_the_largest_id_and_printed(toy_folder, save, capsys):
+    root = toy_folder(names=None)
+    save(root / "masks" / "a.png", np.full([4, 6], 3, np.uint8))
+    manifest = prepare(root)
+    assert manifest.info.class_names == ("class_0", "class_1", "class_2", "class_3")
+    error = capsys.readouterr().err
+    assert "class_0, class_1, class_2, class_3" in error
+    assert "in no label: class_2" in error
+
+
+def test_black_and_white_masks_need_a_map(toy_folder, save):
+    root = toy_folder(names="background\nobject\n")
+    for stem in "abc":
+        save(root / "masks" / f"{stem}.png", np.array([[0] * 5 + [255]] * 4, np.uint8))
+    with pytest.raises(InputError, match="--map 255:1"):
+        prepare(root)
+    splits = prepare(root, value_map={255: 1}).splits
+    assert splits["train"].label_histogram == [40, 8]
+
+
+def test_a_map_of_255_to_itself_says_that_it_means_ignored(toy_folder, save):
+    root = toy_folder(["a", "b"], names="object\n")
+    for stem in "ab":
+        save(root / "masks" / f"{stem}.png", np.array([[0] * 5 + [255]] * 4, np.uint8))
+    assert prepare(root, value_map={255: 255}).splits["train"].ignored_pixels == 4
+
+
+def test_colour_coded_masks_need_a_palette(toy_folder, save, photo, tmp_path):
+    root = toy_folder(["a", "b"], names=None)
+    for stem in "ab":
+        save(root / "masks" / f"{stem}.png", photo)
+    with pytest.raises(InputError, match="--palette"):
+        prepare(root)
+    palette = tmp_path / "colours.txt"
+    palette.write_text("left 255 0 0\nright 0 0 255\n")
+    manifest = prepare(root, palette=str(palette))
+    assert manifest.info.class_names == ("left", "right")
+    assert manifest.info.colors == ((255, 0, 0), (0, 0, 255))
+    assert manifest.splits["val"].label_histogram == [12, 12]
+
+
+def test_names_and_palette_must_agree(toy_folder, tmp_path):
+    palette = tmp_path / "colours.txt"
+    palette.write_text("road 255 0 0\nsky 0 0 255\n")
+    with pytest.raises(InputError, match="another order"):
+        listing(toy_folder(names="sky\nroad\n"), palette=str(palette))
+
+
+def test_a_class_in_val_but_not_in_train_is_a_warning(toy_folder, save, capsys):
+    root = toy_folder(["a", "b"])
+    (example,) = listing(root).splits["val"]
+    for path in (root / "masks").iterdir():
+        save(path, np.full([4, 6], str(path) == example.label_path, np.uint8))
+    prepare(root)
+    assert "in val but not in train, so it cannot be learned: road" in capsys.readouterr().err
+
+
+def test_hidden_files_and_other_endings_are_no_images(toy_folder):
+    root = toy_folder()
+    (root / "images" / ".DS_Store").write_text("x")
+    (root / "images" / "._a.png").write_text("x")
+    (root / "images" / "readme.txt").write_text("x")
+    assert listing(root).problems == []
+
+
+def test_rotated_photos_are_counted(toy_folder, save, photo, capsys):
+    root = toy_folder()
+    tags = Image.Exif()
+    tags[0x0112] = 6
+    (root / "images" / "a.png").unlink()
+    save(root / "images" / "a.jpg", photo, exif=tags)
+    prepare(root)
+    assert "1 images carry an EXIF rotation" in capsys.readouterr().err
+
+
+def test_more_than_255_names_are_refused(toy_folder):
+    root = toy_folder(names="\n".join(f"class {index}" for index in range(256)))
+    with pytest.raises(InputError, match="256 classes; 1 to 255 are possible"):
+        prepare(root)

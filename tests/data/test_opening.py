@@ -1,0 +1,253 @@
+"""From any data set to a folder of records, whole or not at all."""
+
+import fcntl
+import json
+import os
+import shutil
+import threading
+import zipfile
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfseg.data import opening, tfrecord
+from tfseg.data.conversion.convert import locked
+from tfseg.data.conversion.raw import ConvertOptions
+from tfseg.data.scenes import streets
+from tfseg.errors import InputError, RunError
+from tfseg.labels import MAX_CLASSES
+
+
+def prepare(root, **options):
+    return opening.prepare("folder", root, root.with_name("records"), ConvertOptions(**options))
+
+
+def beside(root):
+    return sorted(path.name for path in root.parent.iterdir())
+
+
+def break_images(root, stems):
+    for stem in stems:
+        (root / "images" / f"{stem}.png").write_bytes(b"")
+
+
+@pytest.mark.parametrize("name", [name for name, dataset in opening.DATASETS.items() if dataset.info])
+def test_names_match_colours_and_ids_are_in_range(name):
+    info = opening.DATASETS[name].info
+    assert info.name == name
+    assert len(set(info.class_names)) == len(info.class_names) == len(info.colors) <= MAX_CLASSES
+    assert len(set(info.colors)) == info.num_classes
+    assert all(0 <= value <= 255 for color in info.colors for value in color)
+    assert all(0 <= class_id < info.num_classes for class_id in info.thing_ids)
+
+
+def test_an_unknown_name_lists_the_known_ones():
+    with pytest.raises(InputError, match=r"--dataset=kitti: unknown; there are .*camvid, voc2012, .*, folder"):
+        opening.open_dataset("kitti", None)
+
+
+def test_scenes_need_no_data_and_are_generated_once(monkeypatch, cache):
+    monkeypatch.setattr(streets, "SPLIT_SIZES", {"train": 2, "val": 1})
+    path, manifest = opening.open_dataset("scenes", None)
+    assert os.path.dirname(path) == str(cache) and manifest.info == streets.INFO
+    (file,) = tfrecord.split_files(manifest, path, "train")
+    second = [tfrecord.parse_example(record) for record in tf.data.TFRecordDataset(file)][1]
+    expected = streets.generate("train", 1)
+    class_ids = tf.io.decode_png(second["image/segmentation/class/encoded"])[..., 0]
+    panoptic = tf.cast(tf.io.decode_png(second["image/panoptic/encoded"]), tf.int32)
+    np.testing.assert_array_equal(class_ids, expected.class_ids)
+    np.testing.assert_array_equal(panoptic[..., 0], expected.class_ids)
+    np.testing.assert_array_equal(panoptic[..., 1] * 256 + panoptic[..., 2], expected.instance_ids)
+    assert second["video/sequence_id"].numpy().decode() == expected.sequence_id
+    assert opening.open_dataset("scenes", None) == (path, manifest)
+
+
+@pytest.mark.parametrize("name", ["scenes", "crowds"])
+def test_generated_data_do_not_read_a_folder(tmp_path, name):
+    with pytest.raises(InputError, match=f"{name} are generated"):
+        opening.open_dataset(name, str(tmp_path))
+
+
+@pytest.mark.parametrize("name", [name for name in opening.DATASETS if name not in ("scenes", "crowds", "folder")])
+def test_missing_data_names_the_flag_and_the_download_page(name):
+    dataset = opening.DATASETS[name]
+    url = dataset.info.url if dataset.info else dataset.url
+    assert url.startswith("http")
+    with pytest.raises(InputError) as caught:
+        opening.open_dataset(name, None)
+    assert f"--dataset={name} needs --data_dir" in str(caught.value) and url in str(caught.value)
+
+
+def test_a_folder_that_does_not_exist_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"nowhere: no such folder"):
+        opening.open_dataset("camvid", str(tmp_path / "nowhere"))
+
+
+def test_records_are_opened_as_they_are(toy_folder):
+    root = toy_folder()
+    manifest = prepare(root)
+    assert opening.open_dataset("folder", str(root.with_name("records"))) == (
+        str(root.with_name("records")),
+        manifest,
+    )
+
+
+def test_records_of_another_data_set_are_refused(toy_folder):
+    root = toy_folder()
+    prepare(root)
+    with pytest.raises(InputError, match=r"records of folder with 2 classes, not of this version's camvid"):
+        opening.open_dataset("camvid", str(root.with_name("records")))
+
+
+def test_raw_data_are_converted_once_and_again_after_a_change(toy_folder, cache, save, label):
+    root = toy_folder()
+    first, manifest = opening.open_dataset("folder", str(root))
+    assert manifest.splits["train"].num_examples == 2 and os.path.dirname(first) == str(cache)
+    times = os.stat(first).st_mtime_ns
+    assert opening.open_dataset("folder", str(root))[0] == first and os.stat(first).st_mtime_ns == times
+    toy_folder(["d"])
+    second, manifest = opening.open_dataset("folder", str(root))
+    assert second != first and sum(records.num_examples for records in manifest.splits.values()) == 4
+    (root / "classes.txt").write_text("sky\nstreet\n")
+    assert opening.open_dataset("folder", str(root))[0] not in (first, second)
+    assert os.path.isdir(first)  # a run that still reads it goes on
+
+
+def test_a_damaged_cache_is_made_again(toy_folder):
+    root = toy_folder()
+    path, _ = opening.open_dataset("folder", str(root))
+    with open(os.path.join(path, "manifest.json"), "w") as file:
+        file.write("{")
+    path, manifest = opening.open_dataset("folder", str(root))
+    tfrecord.check_split(manifest, path, "train", verify=True)
+
+
+def test_an_archive_is_raw_data_too(toy_folder, tmp_path):
+    archive = shutil.make_archive(str(tmp_path / "toy"), "gztar", tmp_path, toy_folder().name)
+    manifest = opening.prepare("folder", archive, tmp_path / "records")
+    assert manifest.splits["train"].num_examples == 2
+    with zipfile.ZipFile(tmp_path / "bad.zip", "w") as bad:
+        bad.writestr("../x.png", b"")
+    with pytest.raises(InputError, match="leads out"):
+        opening.open_dataset("folder", str(tmp_path / "bad.zip"))
+
+
+def test_an_existing_folder_is_not_overwritten_but_an_empty_one_is_filled(toy_folder, tmp_path):
+    root = toy_folder()
+    target = tmp_path / "records"
+    target.mkdir()
+    (target / "mine.txt").write_text("x")
+    with pytest.raises(InputError, match=r"records: exists already"):
+        prepare(root)
+    (target / "mine.txt").unlink()
+    prepare(root)
+    assert (target / "manifest.json").exists()
+
+
+def test_up_to_three_bad_files_are_in_the_message_and_nothing_is_written(toy_folder):
+    root = toy_folder()
+    break_images(root, "ab")
+    with pytest.raises(InputError, match=r"a\.png: is empty.*; .*b\.png: is empty"):
+        prepare(root)
+    assert beside(root) == ["toy"]
+
+
+def test_many_bad_files_are_listed_in_a_file_and_the_first_twenty_printed(toy_folder, capsys):
+    stems = [f"{index:02d}" for index in range(25)]
+    root = toy_folder(stems)
+    break_images(root, stems)
+    with pytest.raises(InputError, match=r"^25 bad files, listed in .*records\.problems\.txt; the first: .*is empty"):
+        prepare(root)
+    assert len(root.with_name("records.problems.txt").read_text().splitlines()) == 25
+    error = capsys.readouterr().err
+    assert error.count("is empty") == 20 and "and 5 more" in error
+    toy_folder(stems)
+    prepare(root)
+    assert beside(root) == ["records", "toy"]
+
+
+def test_skip_bad_leaves_out_one_percent_and_lists_it(toy_folder, capsys):
+    root = toy_folder([f"{index:03d}" for index in range(100)])
+    break_images(root, ["007"])
+    manifest = prepare(root, skip_bad=True, num_workers=1)
+    assert sum(records.num_examples for records in manifest.splits.values()) == 99
+    (line,) = (root.with_name("records") / "skipped.txt").read_text().splitlines()
+    assert "007.png: is empty" in line and "1 bad files are left out" in capsys.readouterr().err
+
+
+def test_skip_bad_fails_above_one_percent(toy_folder):
+    root = toy_folder([f"{index:02d}" for index in range(99)])
+    break_images(root, ["07"])
+    with pytest.raises(InputError, match=r"1 of 99 files are bad; --skip_bad leaves out at most 1 %"):
+        prepare(root, skip_bad=True, num_workers=1)
+
+
+def test_a_missing_label_counts_as_bad_file_too(toy_folder):
+    root = toy_folder([f"{index:03d}" for index in range(100)])
+    (root / "masks" / "050.png").unlink()
+    prepare(root, skip_bad=True, num_workers=1)
+    assert "050.png: no label" in (root.with_name("records") / "skipped.txt").read_text()
+
+
+def test_palette_and_map_are_for_folders_only(tmp_path):
+    with pytest.raises(InputError, match="--palette and --map are for --dataset=folder"):
+        opening.prepare("camvid", tmp_path, tmp_path / "records", ConvertOptions(value_map={255: 1}))
+
+
+def test_max_pixels_reaches_the_reader(toy_folder):
+    with pytest.raises(InputError, match="megapixels"):
+        prepare(toy_folder(), max_pixels=23)
+
+
+def test_a_failure_to_write_leaves_nothing(toy_folder, monkeypatch):
+    root = toy_folder()
+
+    def fail(*args, **kwargs):
+        raise RunError("disk full")
+
+    monkeypatch.setattr("tfseg.data.conversion.convert.write_manifest", fail)
+    with pytest.raises(RunError, match="disk full"):
+        prepare(root)
+    assert beside(root) == ["toy"]
+
+
+def test_what_a_killed_conversion_left_is_removed(toy_folder):
+    root = toy_folder()
+    rest = root.with_name(".records.partial")
+    rest.mkdir()
+    (rest / "train-00000-of-00009.tfrecord").write_bytes(b"half")
+    prepare(root)
+    assert beside(root) == ["records", "toy"]
+    assert not (root.with_name("records") / "train-00000-of-00009.tfrecord").exists()
+
+
+def test_two_processes_convert_one_after_the_other(tmp_path):
+    order = []
+
+    def second():
+        with locked(tmp_path / "records"):
+            order.append("second")
+
+    with locked(tmp_path / "records"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        thread.join(0.2)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_lock_file_of_a_killed_process_does_not_block(tmp_path):
+    (tmp_path / ".records.lock").touch()
+    with locked(tmp_path / "records"), open(tmp_path / ".records.lock") as file, pytest.raises(BlockingIOError):
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def test_the_manifest_holds_no_path_of_this_machine(toy_folder):
+    root = toy_folder()
+    prepare(root)
+    values = json.loads((root.with_name("records") / "manifest.json").read_text())
+    assert str(root.parent) not in json.dumps(values)
+    assert np.sum(values["splits"]["train"]["label_histogram"]) == 40

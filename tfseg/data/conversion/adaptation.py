@@ -1,0 +1,88 @@
+"""What conversion options do to the records of any data set: smaller images, ignored crowds."""
+
+import dataclasses
+import functools
+import io
+
+import numpy as np
+from PIL import Image
+
+from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing
+from tfseg.data.images import encode_jpeg, encode_panoptic, encode_png
+from tfseg.errors import InputError
+from tfseg.labels import IGNORE_LABEL, DatasetInfo
+
+
+def adapted(listing: Listing, options: ConvertOptions) -> Listing:
+    """The listing whose records are as `longest_side` and `crowd_as_ignore` say.
+
+    Raises:
+      InputError: crowds are to be ignored in a data set without things.
+    """
+    encode = listing.encode
+    if options.crowd_as_ignore:
+        if not isinstance(listing.info, DatasetInfo) or not listing.info.thing_ids:
+            raise InputError("--crowd_as_ignore: this data set has no instances, hence no crowds; leave the flag out")
+        encode = functools.partial(_encode_without_crowds, encode=encode, thing_ids=listing.info.thing_ids)
+    if options.longest_side is not None:
+        encode = functools.partial(_encode_shrunk, encode=encode, longest_side=options.longest_side)
+    return dataclasses.replace(listing, encode=encode)
+
+
+def shrunk(encoded: EncodedExample, longest_side: int) -> EncodedExample:
+    """The record with its longest side at most `longest_side` pixels, the other in proportion (rounded, at least 1).
+
+    The image is averaged over what a smaller pixel covers (triangle filter); of labels, the source pixel nearest to the
+    centre of the smaller one is taken.
+    """
+    scale = longest_side / max(encoded.height, encoded.width)
+    if scale >= 1:
+        return encoded
+    size = tuple(max(1, round(side * scale)) for side in (encoded.height, encoded.width))
+    with Image.open(io.BytesIO(encoded.image_jpeg)) as image:
+        pixels = np.asarray(image.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR))
+    class_ids, instance_ids = _labels(encoded)
+    smaller = _with_labels(encoded, _nearest(class_ids, size), _nearest(instance_ids, size))
+    return dataclasses.replace(smaller, image_jpeg=encode_jpeg(pixels), height=size[0], width=size[1])
+
+
+def without_crowds(encoded: EncodedExample, thing_ids: frozenset[int]) -> EncodedExample:
+    """The record with the pixels ignored that are of a thing but of no instance; unchanged without a panoptic map."""
+    class_ids, instance_ids = _labels(encoded)
+    if instance_ids is None:
+        return encoded
+    is_crowd = np.isin(class_ids, list(thing_ids)) & (instance_ids == 0)
+    return _with_labels(encoded, np.where(is_crowd, np.uint8(IGNORE_LABEL), class_ids), instance_ids)
+
+
+def _encode_shrunk(item, encode, longest_side):
+    return shrunk(encode(item), longest_side)
+
+
+def _encode_without_crowds(item, encode, thing_ids):
+    return without_crowds(encode(item), thing_ids)
+
+
+def _labels(encoded):
+    """(class ids uint8, instance ids int32 or None), [height, width] each."""
+    class_ids = np.asarray(Image.open(io.BytesIO(encoded.label_png)))
+    if encoded.panoptic_png is None:
+        return class_ids, None
+    panoptic = np.asarray(Image.open(io.BytesIO(encoded.panoptic_png))).astype(np.int32)
+    return class_ids, 256 * panoptic[..., 1] + panoptic[..., 2]
+
+
+def _with_labels(encoded, class_ids, instance_ids):
+    return dataclasses.replace(
+        encoded,
+        label_png=encode_png(class_ids),
+        class_counts=np.bincount(class_ids.ravel(), minlength=256),
+        panoptic_png=None if instance_ids is None else encode_panoptic(class_ids, instance_ids),
+    )
+
+
+def _nearest(values, size):
+    if values is None:
+        return None
+    rows, columns = ((2 * np.arange(to) + 1) * of // (2 * to) for of, to in zip(values.shape, size, strict=True))
+    return values[rows][:, columns]

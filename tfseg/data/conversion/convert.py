@@ -1,0 +1,133 @@
+"""Raw examples -> a folder of records that is there whole or not at all."""
+
+import contextlib
+import fcntl
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from tfseg.data.conversion.raw import ConvertOptions, Listing
+from tfseg.data.tfrecord import Manifest, write_manifest, write_split
+from tfseg.errors import InputError
+from tfseg.labels import DatasetInfo
+
+MAX_PRINTED = 20
+MAX_IN_MESSAGE = 3
+MAX_BAD_SHARE = 0.01
+
+
+def convert(listing: Listing, data_dir: Path, options: ConvertOptions, source: str) -> Manifest:
+    """Writes the records of all splits into a folder beside `data_dir`, which then takes its place.
+
+    Args:
+      source: fingerprint of the raw data, for the manifest.
+    Raises:
+      InputError: bad files. All are listed: up to three in the message, more in <data_dir>.problems.txt.
+      RunError: disk full, or a worker died.
+    """
+    partial = data_dir.with_name(f".{data_dir.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of a conversion that was killed
+    partial.mkdir()
+    try:
+        manifest = _convert(listing, partial, options, source, report=Path(f"{data_dir}.problems.txt"))
+        shutil.rmtree(data_dir, ignore_errors=True)
+        partial.rename(data_dir)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return manifest
+
+
+def _convert(listing, target, options, source, report):
+    """Writes all shards and the manifest into `target`."""
+    written = {
+        split: write_split(target, split, items, listing.encode, num_workers=options.num_workers)
+        for split, items in listing.splits.items()
+        if items
+    }
+    problems = listing.problems + [line for part in written.values() for line in part.problems]
+    num_examples = sum(len(items) for items in listing.splits.values()) + len(listing.problems)
+    _check_problems(problems, num_examples, options.skip_bad, report)
+    if problems:
+        (target / "skipped.txt").write_text("\n".join(problems) + "\n", errors="backslashreplace")
+        say(f"{len(problems)} bad files are left out; skipped.txt lists them")
+    info, notes = listing.info, listing.notes
+    if not isinstance(info, DatasetInfo):
+        info, remarks = info(sum(part.pixel_counts for part in written.values()))
+        notes = notes + remarks
+    splits = {name: part.split(info.num_classes) for name, part in written.items()}
+    for union, names in listing.unions.items():
+        first, *others = [splits[name] for name in names if name in splits]
+        splits[union] = sum(others, first)
+    for line in notes + _warnings(info, splits, sum(part.num_rotated for part in written.values())):
+        say(line)
+    manifest = Manifest(info, splits, source)
+    write_manifest(target, manifest)
+    return manifest
+
+
+def _check_problems(problems, num_examples, skip_bad, report):
+    """Raises InputError for bad files, unless they are to be skipped and at most 1 % of all."""
+    report.unlink(missing_ok=True)
+    if not problems or (skip_bad and len(problems) <= MAX_BAD_SHARE * num_examples):
+        return
+    advice = ""
+    if skip_bad:
+        advice = f" ({len(problems)} of {num_examples} files are bad; --skip_bad leaves out at most 1 %)"
+    if len(problems) <= MAX_IN_MESSAGE:
+        raise InputError("; ".join(problems) + advice)
+    for line in problems[:MAX_PRINTED]:
+        say(line)
+    if len(problems) > MAX_PRINTED:
+        say(f"and {len(problems) - MAX_PRINTED} more")
+    report.write_text("\n".join(problems) + "\n", errors="backslashreplace")
+    raise InputError(f"{len(problems)} bad files, listed in {report}; the first: {problems[0]}{advice}")
+
+
+def _warnings(info, splits, num_rotated):
+    lines = []
+    for split, size in info.split_sizes.items():
+        if split in splits and splits[split].num_examples != size:
+            lines.append(f"note: {split} has {splits[split].num_examples} images; the complete {info.name} has {size}")
+    if num_rotated:
+        lines.append(f"note: {num_rotated} images carry an EXIF rotation; it was carried out, on their labels too")
+    train, val = splits.get("train"), splits.get("val")
+    if train and val:
+        pairs = zip(info.class_names, train.label_histogram, val.label_histogram, strict=True)
+        unseen = [name for name, in_train, in_val in pairs if in_val and not in_train]
+        if unseen:
+            lines.append(f"warning: in val but not in train, so it cannot be learned: {', '.join(unseen)}")
+    return lines
+
+
+@contextlib.contextmanager
+def locked(target: Path):
+    """One process at a time works on `target`; others wait. The lock ends with the process."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    path = target.with_name(f".{target.name}.lock")
+    descriptor = _lock(path)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        os.close(descriptor)
+
+
+def _lock(path):
+    """Descriptor of the locked file. A file that its last owner has removed meanwhile locks nothing: then again."""
+    while True:
+        descriptor = os.open(path, os.O_CREAT | os.O_RDWR)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say(f"waiting for the process that holds {path}")
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
+                return descriptor
+        os.close(descriptor)
+
+
+def say(text: str):
+    """One line on stderr."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,135 @@
+"""PASCAL VOC 2012 segmentation (Everingham et al. 2010), with the augmented labels (Hariharan et al. 2011) if present.
+
+Layout: the folder that holds VOCdevkit/, VOCdevkit itself or VOCdevkit/VOC2012, with JPEGImages/, SegmentationClass/
+(palette PNG, object borders 255) and ImageSets/Segmentation/{train,val}.txt. `trainval` is both together. Where
+SegmentationObject/ (the same with a number for every object) is there, records of train and val have a panoptic map.
+
+With SegmentationClassAug/ (grey PNG, 12,031 files) there is also the split `train_aug`: the images that
+ImageSets/Segmentation/trainaug.txt names or, without that file, every augmented label whose image is not in val.
+"""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from tfseg.data.conversion.panoptic_labels import missing_files
+from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing, RawExample
+from tfseg.data.images import LabelRule, encode_labelled, read_label, read_values
+from tfseg.errors import InputError
+from tfseg.labels import IGNORE_LABEL, DatasetInfo, default_colors
+
+CLASS_NAMES = (
+    "background",
+    "aeroplane",
+    "bicycle",
+    "bird",
+    "boat",
+    "bottle",
+    "bus",
+    "car",
+    "cat",
+    "chair",
+    "cow",
+    "dining table",
+    "dog",
+    "horse",
+    "motorbike",
+    "person",
+    "potted plant",
+    "sheep",
+    "sofa",
+    "train",
+    "tv monitor",
+)
+INFO = DatasetInfo(
+    name="voc2012",
+    class_names=CLASS_NAMES,
+    colors=default_colors(len(CLASS_NAMES)),
+    thing_ids=frozenset(range(1, len(CLASS_NAMES))),
+    split_sizes={"train": 1464, "val": 1449, "trainval": 2913, "train_aug": 10582},
+    url="http://host.robots.ox.ac.uk/pascal/VOC/voc2012/",
+)
+ROOTS = ("VOCdevkit/VOC2012", "VOC2012", "")
+IMAGE_SETS = Path("ImageSets", "Segmentation")
+BORDER = 255  # in a file of objects
+
+
+def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
+    """The images in `raw_dir`. Raises InputError if this is not VOC 2012."""
+    root = next((raw_dir / folder for folder in ROOTS if _is_voc(raw_dir / folder)), None)
+    if root is None:
+        raise InputError(
+            f"{raw_dir}: no VOC2012 here (JPEGImages, SegmentationClass, ImageSets/Segmentation/train.txt); "
+            f"get it from {INFO.url}"
+        )
+    stems = {"train": _stems(root, "train"), "val": _stems(root, "val")}
+    folders = dict.fromkeys(stems, "SegmentationClass")
+    augmented = root / "SegmentationClassAug"
+    if augmented.is_dir():
+        everything = [path.stem for path in sorted(augmented.glob("*.png"))]
+        unseen = [stem for stem in everything if stem not in set(stems["val"])]
+        stems["train_aug"] = _stems(root, "trainaug") or unseen
+        folders["train_aug"] = augmented.name
+    splits, problems = {}, []
+    for split, names in stems.items():
+        splits[split] = []
+        for stem in names:
+            image, label = root / "JPEGImages" / f"{stem}.jpg", root / folders[split] / f"{stem}.png"
+            objects = root / "SegmentationObject" / label.name
+            # The objects are those of the original labels, which the augmented ones need not match.
+            has_objects = folders[split] == "SegmentationClass" and objects.parent.is_dir()
+            objects = str(objects) if has_objects else None
+            example = RawExample(str(image), str(label), filename=image.name, instance_path=objects)
+            missing = missing_files(example)
+            problems += missing
+            splits[split] += [example] if not missing else []
+    splits = {split: examples for split, examples in splits.items() if examples}
+    unions = {"trainval": ("train", "val")} if {"train", "val"} <= splits.keys() else {}
+    encode = functools.partial(encode_example, max_pixels=options.max_pixels)
+    return Listing(INFO, encode, splits, unions=unions, problems=problems)
+
+
+def encode_example(example: RawExample, max_pixels: int) -> EncodedExample:
+    """The record of an image, its label and its objects. Raises InputError naming the file."""
+    return encode_labelled(example, lambda: _read_labels(example, max_pixels), max_pixels)
+
+
+def _read_labels(example, max_pixels):
+    class_ids = read_label(example.label_path, LabelRule(INFO.num_classes), max_pixels)
+    if example.instance_path is None:
+        return class_ids, None
+    path, objects = example.instance_path, read_values(example.instance_path, max_pixels)
+    if objects.shape != class_ids.shape:
+        raise InputError(
+            f"{path}: objects of {objects.shape[1]}x{objects.shape[0]} pixels for a label of "
+            f"{class_ids.shape[1]}x{class_ids.shape[0]} (width x height)"
+        )
+    if objects.max() > BORDER:
+        raise InputError(f"{path}: object {objects.max()}; objects are 1 to {BORDER - 1}, 255 their borders")
+    return class_ids, object_instances(objects, class_ids)
+
+
+def object_instances(objects, class_ids) -> np.ndarray:
+    """[height, width] int32 instance ids: the number of its object where a pixel has the class of most of its object.
+
+    Args:
+      objects: [height, width] integers, 0 background, 255 border; class_ids: [height, width] uint8.
+    """
+    votes = np.bincount((256 * objects + class_ids).ravel(), minlength=256 * 256).reshape(256, 256)
+    votes[:, IGNORE_LABEL] = 0
+    is_thing = np.isin(class_ids, list(INFO.thing_ids))
+    is_of_object = (objects > 0) & (objects != BORDER) & (class_ids == votes.argmax(axis=1)[objects])
+    return np.where(is_thing & is_of_object, objects, 0).astype(np.int32)
+
+
+def _is_voc(root):
+    return (root / "JPEGImages").is_dir() and (root / IMAGE_SETS / "train.txt").is_file()
+
+
+def _stems(root, image_set):
+    """Names of images in one list file; none if the file is missing."""
+    path = root / IMAGE_SETS / f"{image_set}.txt"
+    lines = path.read_text().splitlines() if path.is_file() else []
+    # Some distributions of trainaug.txt hold "/JPEGImages/x.jpg /SegmentationClassAug/x.png".
+    return [Path(line.split()[0]).stem for line in lines if line.strip()]

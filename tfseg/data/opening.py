@@ -1,0 +1,193 @@
+"""THE table of data sets, and how to open any of them as a folder of records."""
+
+import contextlib
+import dataclasses
+import hashlib
+import itertools
+import os
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+from tfseg.data.conversion.adaptation import adapted
+from tfseg.data.conversion.convert import convert, locked, say
+from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
+from tfseg.data.datasets import camvid, cityscapes, coco_panoptic, folder, mapillary, other_records, voc2012
+from tfseg.data.manifest import FILE_NAME, Manifest, read_manifest
+from tfseg.data.scenes import crowds, listing, streets
+from tfseg.errors import InputError
+from tfseg.formats.archive import ENDINGS, is_archive, safe_extract
+from tfseg.labels import DatasetInfo
+
+# Part of the fingerprint of converted data: raised when records would come out differently.
+VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """One data set.
+
+    Attributes:
+      info: its facts; None if they come with the data.
+      list_examples: (raw folder, ConvertOptions) -> Listing; InputError if it is not there.
+      is_generated: needs no raw folder.
+      url: download page of data whose info comes with them.
+      record_meaning: raw folder of other projects' TFRecords -> RecordMeaning; None: their ids are those of `info`.
+    """
+
+    info: DatasetInfo | None
+    list_examples: Callable[[Path | None, ConvertOptions], Listing]
+    is_generated: bool = False
+    url: str = ""
+    record_meaning: Callable[[Path], other_records.RecordMeaning] | None = None
+
+
+DATASETS = {
+    "scenes": Dataset(streets.INFO, listing.list_scenes, is_generated=True),
+    "crowds": Dataset(crowds.INFO, listing.list_crowds, is_generated=True),
+    "camvid": Dataset(camvid.INFO, camvid.list_examples),
+    "voc2012": Dataset(voc2012.INFO, voc2012.list_examples),
+    "cityscapes": Dataset(cityscapes.INFO, cityscapes.list_examples),
+    "mapillary": Dataset(None, mapillary.list_examples, url=mapillary.URL),
+    "mapillary_v2": Dataset(None, mapillary.list_v2_examples, url=mapillary.URL),
+    "coco_panoptic": Dataset(
+        None, coco_panoptic.list_examples, url=coco_panoptic.URL, record_meaning=coco_panoptic.record_meaning
+    ),
+    "folder": Dataset(None, folder.list_examples),
+}
+
+
+def cache_dir() -> Path:
+    """$TFSEG_CACHE, or ~/.cache/tfseg: converted data, a folder per state of the raw data. It may be emptied."""
+    return Path(os.environ.get("TFSEG_CACHE") or Path.home() / ".cache" / "tfseg")
+
+
+def open_dataset(name: str, data_dir: str | None, options: ConvertOptions | None = None) -> tuple[str, Manifest]:
+    """The records of a data set, made if need be.
+
+    Args:
+      name: key of `DATASETS`.
+      data_dir: folder of records, or the raw data: a folder or archive. Raw data are converted into the cache, again
+        whenever they have changed. None is for generated data.
+      options: of that conversion.
+    Returns:
+      (folder of the records, its manifest).
+    Raises:
+      InputError: no data there, those of another data set, or as `prepare`.
+    """
+    options = options or ConvertOptions()
+    dataset = _dataset(name)
+    if data_dir is not None and (Path(data_dir) / FILE_NAME).exists():
+        manifest = read_manifest(data_dir)
+        _check_same_labels(dataset, name, manifest, data_dir)
+        return str(data_dir), manifest
+    listing = _listing(name, data_dir, options, "--data_dir")
+    source = _fingerprint(name, listing, options)
+    target = cache_dir() / f"{name}-{source[:16]}"
+    with locked(target):
+        with contextlib.suppress(InputError):
+            return str(target), read_manifest(target)
+        say(f"{name}: converting into {target}")
+        return str(target), convert(listing, target, options, source)
+
+
+def prepare(name: str, raw_dir, data_dir, options: ConvertOptions | None = None) -> Manifest:
+    """Converts raw data into records; `data_dir` appears when everything is written.
+
+    Args:
+      name: key of `DATASETS`.
+      raw_dir: the data as downloaded, a folder or archive; None for generated data.
+      data_dir: new or empty folder.
+    Raises:
+      InputError: no data, bad files (all of them are listed), or `data_dir` exists.
+      RunError: disk full, or a worker died.
+    """
+    options = options or ConvertOptions()
+    data_dir = Path(data_dir).absolute()
+    listing = _listing(name, raw_dir, options, "--raw_dir")
+    with locked(data_dir):
+        if data_dir.exists() and not (data_dir.is_dir() and not any(data_dir.iterdir())):
+            raise InputError(f"{data_dir}: exists already; give another --data_dir or remove it")
+        return convert(listing, data_dir, options, _fingerprint(name, listing, options))
+
+
+def _listing(name, raw_dir, options, flag):
+    dataset = _dataset(name)
+    if raw_dir is None and not dataset.is_generated:
+        url = dataset.info.url if dataset.info else dataset.url
+        page = f"; download page: {url}" if url else ""
+        raise InputError(f"--dataset={name} needs {flag}, the folder of its data{page}")
+    if name != folder.NAME and (options.palette or options.value_map):
+        raise InputError(f"--palette and --map are for --dataset={folder.NAME}; {name} has its own labels")
+    raw_dir = None if raw_dir is None else Path(raw_dir)
+    if raw_dir is not None and raw_dir.is_file() and is_archive(raw_dir):
+        raw_dir = _extracted(raw_dir)
+    if raw_dir is not None and not raw_dir.is_dir():
+        raise InputError(f"{raw_dir}: no such folder (an archive must end in {', '.join(ENDINGS)})")
+    if raw_dir is not None and not dataset.is_generated and any(raw_dir.glob(other_records.PATTERN)):
+        return adapted(_listing_of_records(name, raw_dir, options), options)
+    return adapted(dataset.list_examples(raw_dir, options), options)
+
+
+def _listing_of_records(name, raw_dir, options):
+    dataset = _dataset(name)
+    if (raw_dir / FILE_NAME).exists():
+        raise InputError(f"{raw_dir}: these are records already; give them as --data_dir")
+    if dataset.record_meaning:
+        meaning = dataset.record_meaning(raw_dir)
+    elif dataset.info:
+        meaning = other_records.RecordMeaning.same(dataset.info)
+    else:
+        raise InputError(
+            f"{raw_dir}: TFRecords without a {FILE_NAME}, and --dataset={name} does not know what their ids mean; give "
+            "the images and labels they were made from"
+        )
+    return other_records.list_examples(raw_dir, options, meaning)
+
+
+def _extracted(archive):
+    """The folder in the cache that holds an archive's content."""
+    stat = archive.stat()
+    facts = f"{archive.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+    target = cache_dir() / "archives" / hashlib.sha256(facts.encode(errors="surrogateescape")).hexdigest()[:16]
+    with locked(target):
+        if not target.exists():
+            say(f"{archive}: unpacking into {target}")
+            safe_extract(archive, target)
+    # Most archives hold one folder that holds everything; macOS adds one of its own.
+    while len(inside := [path for path in target.iterdir() if path.name != "__MACOSX"]) == 1 and inside[0].is_dir():
+        target = inside[0]
+    return target
+
+
+def _fingerprint(name, listing, options):
+    """Changes with the raw files (names, sizes, times), the meaning of their labels, and the options that matter."""
+    facts = [VERSION, name, listing.version, listing.info, listing.encode, listing.splits, listing.problems]
+    facts.append(options.skip_bad)
+    digest = hashlib.sha256(pickle.dumps(facts, protocol=4))
+    for item in itertools.chain(*listing.splits.values()):
+        if isinstance(item, RawExample):
+            paths = (item.image_path, item.label_path, item.instance_path)
+            stats = [os.stat(path) for path in paths if path]
+            digest.update(repr([(stat.st_size, stat.st_mtime_ns) for stat in stats]).encode())
+    return digest.hexdigest()
+
+
+def check_name(name):
+    """Raises InputError unless `name` is a key of `DATASETS`."""
+    if name not in DATASETS:
+        raise InputError(f"--dataset={name}: unknown; there are {', '.join(DATASETS)}")
+
+
+def _dataset(name):
+    check_name(name)
+    return DATASETS[name]
+
+
+def _check_same_labels(dataset, name, manifest, data_dir):
+    info = dataset.info or manifest.info
+    if manifest.info.name != name or info.label_hash() != manifest.info.label_hash():
+        raise InputError(
+            f"{data_dir}: records of {manifest.info.name} with {manifest.info.num_classes} classes, not of this "
+            f"version's {name}; give --dataset={manifest.info.name} or convert the data again"
+        )
