@@ -71,7 +71,7 @@ def main(argv):
         raise InputError("--check_only changes nothing: leave --fit_latency away")
     options = _options()
     from tfseg.artifacts import comparison, exporting
-    from tfseg.predictor import Predictor
+    from tfseg.inference.predictor import Predictor
 
     def load(path):
         # What was written a moment ago, or what a manifest of this folder lists.
@@ -93,7 +93,7 @@ def main(argv):
 
 def _options():
     from tfseg.artifacts.plan import FORMATS, TFLITE_KINDS, ExportOptions
-    from tfseg.fitting_iterations import check_budget
+    from tfseg.inference.budget_measurement import check_budget
 
     _check_words("format", FORMAT.value, FORMATS)
     if KINDS.value:

@@ -63,7 +63,7 @@ def main(argv):
 
 def _artifact(path):
     """The file or SavedModel folder that a folder of exports, or of versions, stands for."""
-    from tfseg.predictors.opening import found
+    from tfseg.inference.engines.loading import found
 
     if not Path(path).exists():
         raise InputError(f"--model={path}: no such file or folder")
@@ -83,7 +83,7 @@ def _profile_file(path):
     iterations = _iterations(ITERS.value, None) if ITERS.value else None
     import tensorflow as tf
 
-    from tfseg.export import tflite_runtime
+    from tfseg.inference.engines import tflite_runtime
     from tfseg.profiling import exported_cost, profile
 
     if is_tflite:
@@ -144,7 +144,7 @@ def _refuse_beside_recurrence():
 
 def _model_and_classes():
     from tfseg.data import opening
-    from tfseg.training.run_directory import read_config
+    from tfseg.runs.run_directory import read_config
 
     if CLASSES.value is not None and CLASSES.value < 2:
         raise InputError(f"--classes={CLASSES.value}: at least 2")

@@ -70,7 +70,7 @@ def main(argv):
         raise InputError("which photos? Give image files or folders: python segment.py --model=DIR photo.jpg folder/")
     if ITERS.value is not None and BUDGET_MS.value is not None:
         raise InputError("--iters and --budget_ms are both given: the budget chooses the iterations; leave one away")
-    from tfseg.fitting_iterations import check_budget
+    from tfseg.inference.budget_measurement import check_budget
 
     if BUDGET_MS.value is not None:
         check_budget(BUDGET_MS.value)
@@ -78,7 +78,7 @@ def main(argv):
     import tensorflow as tf
 
     from tfseg import photos
-    from tfseg.predictor import Predictor
+    from tfseg.inference.predictor import Predictor
 
     if THREADS.value:
         tf.config.threading.set_intra_op_parallelism_threads(THREADS.value)

@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 
 from tests.fake_network import INFO, FakeNetwork, blocks
-from tfseg import budget
 from tfseg.errors import InputError
-from tfseg.fitting_iterations import choose_iterations
+from tfseg.inference import budget
+from tfseg.inference.budget_measurement import choose_iterations
+from tfseg.inference.predictor import Predictor
 from tfseg.photos import Outcome, PhotoOptions, report_outcome, segment_files
 from tfseg.postprocess.fusion import Instance, PanopticPrediction
-from tfseg.predictor import Predictor
 
 CLASS_IDS = np.array([[0, 1, 1], [2, 1, 0]])
 

@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 
 def load(path, **options):
-    """A trained model from a run directory, a model zoo folder or an export; see `tfseg.predictor.Predictor.load`."""
-    from tfseg.predictor import Predictor  # TensorFlow is slow to import; `import tfseg` is not
+    """A trained model from a run directory, a model zoo folder or an export; see `Predictor.load`."""
+    from tfseg.inference.predictor import Predictor  # TensorFlow is slow to import; `import tfseg` is not
 
     return Predictor.load(path, **options)

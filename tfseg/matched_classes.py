@@ -3,9 +3,9 @@
 from tfseg.data import opening, pipeline
 from tfseg.data.manifest import check_split, split_files
 from tfseg.errors import InputError
+from tfseg.runs.deeplab_file import load_model
 from tfseg.score_tables import percent, table
 from tfseg.training import evaluation
-from tfseg.training.deeplab_file import load_model
 
 
 def evaluate_matches(path, dataset, options, names) -> str:

@@ -10,13 +10,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tfseg import visualize
-from tfseg.budget import Budget
 from tfseg.data.conversion.raw import MAX_PIXELS
 from tfseg.data.images import encode_jpeg, encode_panoptic, encode_png, read_image
 from tfseg.errors import InputError
+from tfseg.inference.budget import Budget
 from tfseg.labels import from_panoptic
+from tfseg.runs.run_directory import write_atomically
 from tfseg.system.parallel import with_progress
-from tfseg.training.run_directory import write_atomically
 
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp"}
 CLASSES, OVERLAY, STRIP = "_classes.png", "_overlay.jpg", "_strip.png"
@@ -30,7 +30,7 @@ class PhotoOptions:
     Attributes:
       output_dir: where results go, made if missing.
       iters: refinements; None is what the model was trained with.
-      budget_ms: instead, as many refinements as this machine runs within so many milliseconds; see `tfseg.budget`.
+      budget_ms: instead, as many refinements as this machine runs within so many milliseconds; see `Budget`.
       tolerance: stop before, once a refinement changed at most this share of the canvas; see `Predictor.predict`.
       overwrite: make what is there already once more.
       with_strip: also a picture of every iteration.
@@ -69,7 +69,7 @@ def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
     already is passed over; each result appears when it is whole. One bad file does not stop the others.
 
     Args:
-      predictor: a `tfseg.predictor.Predictor`.
+      predictor: a `tfseg.inference.predictor.Predictor`.
       inputs: image files, and folders whose images (not those in subfolders) are taken.
     Raises:
       InputError: two inputs would have the same results, the model has no such number of iterations or cannot stop

@@ -17,10 +17,10 @@ from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.runner import inference_of
 from tfseg.inference.views import View, views_of
 from tfseg.protocol import cost_size, instance_protocol, protocol
+from tfseg.runs.run_directory import load_run, write_atomically
 from tfseg.score_tables import comparison, comparison_csv, summary
 from tfseg.training import evaluation
 from tfseg.training.panoptic_evaluation import evaluate_panoptic, panoptic_label
-from tfseg.training.run_directory import load_run, write_atomically
 
 STRIP_ROWS, STRIP_ITERATIONS = 4, 6
 CURVE_COLUMNS = ("iteration", "gmacs", "gflops", "milliseconds", "miou")

@@ -5,9 +5,9 @@ import pytest
 import tensorflow as tf
 
 from tests.fake_network import INFO, blocks
-from tests.predictors import toy_artifacts
+from tests.inference.engines import toy_artifacts
 from tfseg.artifacts.comparison import compare
-from tfseg.predictor import Predictor
+from tfseg.inference.predictor import Predictor
 
 SIZE = (16, 24)
 

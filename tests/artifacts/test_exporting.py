@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 from tests.training.toy_run import toy_config
-from tfseg import architectures, fitting_iterations
+from tfseg import architectures
 from tfseg.artifacts import comparison, exporting
 from tfseg.artifacts.plan import ExportOptions
 from tfseg.backbones import BackboneConfig
 from tfseg.data import opening
 from tfseg.errors import InputError
 from tfseg.formats import export_manifest
+from tfseg.inference import budget_measurement
+from tfseg.inference.predictor import Predictor
 from tfseg.models.rnn import RNNConfig
-from tfseg.predictor import Predictor
-from tfseg.training.run_directory import save_weights, write_config
+from tfseg.runs.run_directory import save_weights, write_config
 
 SIZE = (48, 64)
 SAVED, SEGMENT = "serving/road/1", "road_segment_2_fp32.tflite"
@@ -142,7 +143,7 @@ def test_an_export_is_checked_again_and_a_changed_file_noticed(exports, run):
 def test_what_fits_into_a_time_is_noted_and_used(run, tmp_path, monkeypatch):
     def measured(export, predictor, milliseconds):
         assert (milliseconds, predictor.max_iterations) == (40, 3)
-        return fitting_iterations.choose_iterations({1: [20.0] * 20, 2: [50.0] * 20}, milliseconds)
+        return budget_measurement.choose_iterations({1: [20.0] * 20, 2: [50.0] * 20}, milliseconds)
 
     monkeypatch.setattr(exporting.latency, "measured", measured)
     only = {"formats": ("tflite",), "kinds": ("stream",), "max_iterations": 3, "check_images": 0}

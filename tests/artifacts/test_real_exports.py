@@ -7,7 +7,7 @@ import pytest
 from tfseg.artifacts.exporting import export_model
 from tfseg.artifacts.plan import ExportOptions
 from tfseg.formats import export_manifest
-from tfseg.predictor import Predictor
+from tfseg.inference.predictor import Predictor
 
 ZOO = Path(__file__).resolve().parents[2] / "model_zoo"
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.predictors.toy_panoptic import CONFIG, INFO, description, photo
+from tests.inference.engines.toy_panoptic import CONFIG, INFO, description, photo
 from tests.serving.protocol_double import serve
 from tfseg import architectures
 from tfseg.export import service, serving_files
-from tfseg.predictor import Predictor
+from tfseg.inference.predictor import Predictor
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from tfseg.config import TrainingConfig
 from tfseg.layers.conv import ConvBatchNorm
 from tfseg.layers.resize import resize_bilinear
 from tfseg.models.rnn import RNNConfig
+from tfseg.runs.run_directory import weight_arrays
 from tfseg.training import schedule
-from tfseg.training.run_directory import weight_arrays
 from tfseg.training.strategy import build_strategy
 from tfseg.training.trainer import Trainer
 

@@ -15,8 +15,8 @@ from tfseg.config import ExperimentConfig
 from tfseg.data.manifest import file_sha256, read_manifest
 from tfseg.errors import InputError
 from tfseg.models.rnn import RNNConfig
+from tfseg.runs.run_directory import load_run, save_weights, write_config
 from tfseg.training.publish import publish, training_facts, write_half_weights
-from tfseg.training.run_directory import load_run, save_weights, write_config
 
 ROOT = Path(__file__).resolve().parents[2]
 # 4 images a step: 10 steps at 8 images a second are 5 s, 10 at 4 are 10 s.

@@ -18,8 +18,8 @@ from tests.training.toy_run import toy_config
 from tfseg.backbones import BackboneConfig
 from tfseg.data import opening
 from tfseg.errors import InputError, RunError
+from tfseg.runs.run_directory import load_run, locked
 from tfseg.training import runner
-from tfseg.training.run_directory import load_run, locked
 
 TOY_RUN = Path(__file__).parent / "toy_run.py"
 ROOT = TOY_RUN.parents[2]

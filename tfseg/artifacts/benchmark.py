@@ -15,9 +15,10 @@ from absl import flags
 from tfseg import architectures, commands, markdown
 from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
-from tfseg.export import conversion, tflite_runtime
+from tfseg.export import conversion
 from tfseg.export.functions import NetworkFunctions
 from tfseg.formats import tflite_file
+from tfseg.inference.engines import tflite_runtime
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.rnn import RNNConfig
 from tfseg.profiling import tflite_cost

@@ -19,7 +19,7 @@ from tfseg.data.manifest import check_split, split_files
 from tfseg.errors import InputError
 from tfseg.formats import export_manifest
 from tfseg.inference.views import resized_pixels
-from tfseg.training.run_directory import weight_arrays
+from tfseg.runs.run_directory import weight_arrays
 
 
 def export_model(model, options: ExportOptions, load, say) -> list:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.artifacts.making import make
-from tfseg.fitting_iterations import ROUNDS, choose_iterations, measure
+from tfseg.inference.budget_measurement import ROUNDS, choose_iterations, measure
 from tfseg.profiling import profile
 from tfseg.system import timing
 

@@ -8,7 +8,7 @@ from tfseg.export import compatibility, conversion, onnx_model, service, serving
 from tfseg.export.functions import NetworkFunctions
 from tfseg.formats import export_manifest, tflite_file, tflite_metadata
 from tfseg.profiling import exported_cost
-from tfseg.training.run_directory import write_atomically
+from tfseg.runs.run_directory import write_atomically
 
 
 def make(export: Export, planned: Planned, folder, images=None):

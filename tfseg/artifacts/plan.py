@@ -10,7 +10,7 @@ from tfseg.errors import InputError
 from tfseg.export.conversion import PRECISIONS
 from tfseg.formats.export_manifest import FORMAT
 from tfseg.postprocess.fusion_config import network_fields
-from tfseg.training.deeplab_file import load_model
+from tfseg.runs.deeplab_file import load_model
 
 FORMATS = {"savedmodel": "fp32", "tflite": "fp32"} | {f"tflite_{p}": p for p in PRECISIONS[1:]} | {"onnx": "fp32"}
 TFLITE_KINDS = ("segment", "stream", "dynamic", "resizable", "panoptic")

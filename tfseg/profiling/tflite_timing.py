@@ -5,7 +5,7 @@ import functools
 import numpy as np
 
 from tfseg.errors import InputError
-from tfseg.export import tflite_runtime
+from tfseg.inference.engines import tflite_runtime
 from tfseg.profiling.measurement import MATRIX_SIDE, measure
 from tfseg.system import child_process
 

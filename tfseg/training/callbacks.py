@@ -13,7 +13,7 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from tfseg.errors import RunError
-from tfseg.training.run_directory import save_weights, write_atomically
+from tfseg.runs.run_directory import save_weights, write_atomically
 from tfseg.training.trainer import AveragedWeights
 
 PLAIN_LINE_SECONDS = 30

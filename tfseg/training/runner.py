@@ -21,10 +21,7 @@ from tfseg.data.manifest import Manifest, check_split, split_files
 from tfseg.errors import InputError
 from tfseg.layers.resize import upsample
 from tfseg.losses import median_frequency_weights
-from tfseg.system.download import local_path
-from tfseg.training import callbacks, schedule, validation
-from tfseg.training.checkpoints import Checkpoints
-from tfseg.training.run_directory import (
+from tfseg.runs.run_directory import (
     assign_weights,
     check_weights_sha256,
     locked,
@@ -33,6 +30,9 @@ from tfseg.training.run_directory import (
     weights_file,
     write_config,
 )
+from tfseg.system.download import local_path
+from tfseg.training import callbacks, schedule, validation
+from tfseg.training.checkpoints import Checkpoints
 from tfseg.training.strategy import PRECISIONS, build_strategy, is_chief, set_precision
 from tfseg.training.trainer import AveragedWeights, Trainer
 

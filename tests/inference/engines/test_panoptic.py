@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.predictors.toy_panoptic import CONFIG, INFO, OTHER, SIZE, description, photo
+from tests.inference.engines.toy_panoptic import CONFIG, INFO, OTHER, SIZE, description, photo
 from tfseg import architectures
 from tfseg.errors import InputError
 from tfseg.export import conversion, service
 from tfseg.export.functions import NetworkFunctions
 from tfseg.formats import tflite_metadata
+from tfseg.inference.engines.saved_model import SavedModelEngine
+from tfseg.inference.engines.tflite import TFLiteEngine
+from tfseg.inference.predictor import Predictor
 from tfseg.postprocess import instance_maps
 from tfseg.postprocess.fusion_config import network_fields
-from tfseg.predictor import Predictor
-from tfseg.predictors.saved_model import SavedModelEngine
-from tfseg.predictors.tflite import TFLiteEngine
 
 NAMES = ("semantic_logits", *instance_maps.NAMES)
 

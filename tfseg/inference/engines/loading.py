@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tfseg.errors import InputError
 from tfseg.formats import export_manifest
-from tfseg.predictors.network import NetworkEngine
-from tfseg.training.deeplab_file import load_model
+from tfseg.inference.engines.network import NetworkEngine
+from tfseg.runs.deeplab_file import load_model
 
 PROGRAM = "saved_model.pb"
 # Kinds of artifacts that are used here; others are for other programs.
@@ -23,11 +23,11 @@ def open_engine(path, weights="last", trust=False, threads=1, normalization=None
     if weights != "last" and (is_tflite or is_saved_model):
         raise InputError(f"--weights={weights} does not apply to {path}: an exported model has one set of weights")
     if is_tflite:
-        from tfseg.predictors.tflite import TFLiteEngine  # the interpreter is slow to import
+        from tfseg.inference.engines.tflite import TFLiteEngine  # the interpreter is slow to import
 
         return TFLiteEngine(path, threads, trust, normalization)
     if is_saved_model:
-        from tfseg.predictors.saved_model import SavedModelEngine
+        from tfseg.inference.engines.saved_model import SavedModelEngine
 
         return SavedModelEngine(path, trust)
     _, info, network = load_model(path, weights)

@@ -5,8 +5,8 @@ import time
 
 import numpy as np
 
-from tfseg.fitting_iterations import ROUNDS, SECONDS, NothingFits, check_budget, counted, measure
-from tfseg.predictor import as_rgb
+from tfseg.inference.budget_measurement import ROUNDS, SECONDS, NothingFits, check_budget, counted, measure
+from tfseg.inference.predictor import as_rgb
 from tfseg.system import timing
 
 LAST_IMAGES = 20  # tell the machine's speed of now
@@ -29,7 +29,7 @@ class Budget:
         """Prepares; measures nothing yet.
 
         Args:
-          predictor: a `tfseg.predictor.Predictor`.
+          predictor: a `tfseg.inference.predictor.Predictor`.
           budget_ms: milliseconds from a decoded image to its class map.
           say: takes a line of text, before and after a size is measured and about every change.
         Raises:

@@ -15,8 +15,8 @@ from tfseg.config import ExperimentConfig
 from tfseg.errors import InputError, RunError
 from tfseg.labels import DatasetInfo
 from tfseg.models.deeplabv3 import DeepLabV3Config
-from tfseg.training import run_directory
-from tfseg.training.run_directory import (
+from tfseg.runs import run_directory
+from tfseg.runs.run_directory import (
     assign_weights,
     load_run,
     locked,

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from tests.fake_network import INFO
-from tests.predictors import toy_artifacts
-from tests.predictors.conftest import SIZE
+from tests.inference.engines import toy_artifacts
+from tests.inference.engines.conftest import SIZE
 from tfseg.errors import InputError
+from tfseg.inference.predictor import Predictor
 from tfseg.inference.views import View
-from tfseg.predictor import Predictor
 
 PAST, NEVER = -math.inf, math.inf
 
@@ -86,7 +86,7 @@ def test_a_tolerance_is_a_share(predictors, image, tolerance):
 def test_a_stream_looks_at_the_clock_before_every_iteration(predictors, image, monkeypatch):
     # Read once before each iteration and once after: the third begins at 4, and ends at 5.
     clock = itertools.count()
-    monkeypatch.setattr("tfseg.predictors.tflite.time.perf_counter", lambda: next(clock))
+    monkeypatch.setattr("tfseg.inference.engines.tflite.time.perf_counter", lambda: next(clock))
     ours = predictors["stream"].predict(image, 5, latest_start=4.5)
     assert (ours.iterations, ours.began) == (3, 4)
 

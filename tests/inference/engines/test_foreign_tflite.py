@@ -5,14 +5,14 @@ import pytest
 import tensorflow as tf
 
 from tests.export.toy_exports import converted, kernel
-from tests.predictors.toy_artifacts import converted as of_signatures
-from tests.predictors.toy_artifacts import traced
+from tests.inference.engines.toy_artifacts import converted as of_signatures
+from tests.inference.engines.toy_artifacts import traced
 from tfseg.errors import InputError
-from tfseg.export import tflite_runtime
 from tfseg.formats import tflite_metadata
 from tfseg.formats.tflite_metadata import Metadata
-from tfseg.predictor import Predictor
-from tfseg.predictors.foreign_tflite import foreign_form
+from tfseg.inference.engines import tflite_runtime
+from tfseg.inference.engines.foreign_tflite import foreign_form
+from tfseg.inference.predictor import Predictor
 
 IMAGE_SPEC = tf.TensorSpec([1, 8, 8, 3], name="image")
 

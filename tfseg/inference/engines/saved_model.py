@@ -11,12 +11,13 @@ import tensorflow as tf
 
 from tfseg.errors import InputError
 from tfseg.formats import export_manifest, saved_model
+from tfseg.inference.engines import description
+from tfseg.inference.engines.description import noted_iterations
+from tfseg.inference.engines.engine import Maps
 from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.runner import Inference
 from tfseg.inference.views import WHOLE_IMAGE_PIXELS, View, network_inputs, resized_pixels, rounded, tiling_of
 from tfseg.layers import settling
-from tfseg.predictors import Maps, description
-from tfseg.predictors.description import noted_iterations
 
 SEGMENT = "segment_tensors"
 PANOPTIC = "panoptic_maps"
@@ -24,7 +25,7 @@ STEPS = ("encode", "initial_state", "refine")
 
 
 class SavedModelEngine:
-    """Runs the signatures of a SavedModel. See `tfseg.predictors` for the interface.
+    """Runs the signatures of a SavedModel. See `tfseg.inference.engines.engine` for the interface.
 
     `segment_tensors` gets images of the size that it takes, up to `whole_image_pixels`. Others, and every iteration of
     an image, go through `encode` and `refine` as through a network: resized, or in tiles. A feed-forward model has no

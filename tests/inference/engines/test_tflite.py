@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from tests.fake_network import INFO
-from tests.predictors import toy_artifacts
-from tests.predictors.conftest import SIZE
+from tests.inference.engines import toy_artifacts
+from tests.inference.engines.conftest import SIZE
 from tfseg.errors import InputError
-from tfseg.export import tflite_runtime
 from tfseg.formats import export_manifest
+from tfseg.inference.engines import tflite_runtime
+from tfseg.inference.predictor import Predictor
 from tfseg.inference.runner import Inference
 from tfseg.inference.views import View
-from tfseg.predictor import Predictor
 
 
 def load(path, **options):

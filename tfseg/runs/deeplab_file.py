@@ -11,7 +11,7 @@ from tfseg.errors import InputError
 from tfseg.formats.weight_files import open_weights
 from tfseg.labels import DatasetInfo, default_colors
 from tfseg.models.deeplabv3 import DeepLabV3Config
-from tfseg.training.run_directory import load_run
+from tfseg.runs.run_directory import load_run
 
 LAST_CONVOLUTION, LAST_CHANNELS = "MobilenetV2/expanded_conv_16/project/weights", 320  # at width 1
 

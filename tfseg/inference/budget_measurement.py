@@ -109,7 +109,7 @@ def measure(predictor, image, budget_ms, max_iterations=None, seconds=SECONDS) -
     time that is not counted. Those that are far above the budget are not run.
 
     Args:
-      predictor: a `tfseg.predictor.Predictor`.
+      predictor: a `tfseg.inference.predictor.Predictor`.
       image: [height, width, 3] uint8.
       budget_ms: milliseconds from the image to its class map.
       max_iterations: the most that is tried; None: all that the predictor runs, or if nothing limits it the most that

@@ -8,14 +8,14 @@ import pytest
 
 from tests.export import toy_exports
 from tests.fake_network import INFO, blocks, striped
-from tests.predictors import toy_artifacts
-from tests.predictors.conftest import SIZE
+from tests.inference.engines import toy_artifacts
+from tests.inference.engines.conftest import SIZE
 from tfseg.errors import InputError
 from tfseg.formats import export_manifest
+from tfseg.inference.engines import saved_model as engines
+from tfseg.inference.predictor import Predictor
 from tfseg.inference.runner import Inference
 from tfseg.inference.views import View
-from tfseg.predictor import Predictor
-from tfseg.predictors import saved_model as engines
 
 WHOLE = 40 * 1024
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from tests.clocked import clocked
-from tfseg.budget import Budget
 from tfseg.errors import InputError
+from tfseg.inference.budget import Budget
 
 IMAGE = np.zeros([6, 8, 3], np.uint8)
 

@@ -1,4 +1,4 @@
-"""Engines: what runs a model, a network or an exported one. `tfseg.predictor.Predictor` uses all of them alike.
+"""Engines: what runs a model, a network or an exported one. `Predictor` uses all of them alike.
 
 An engine has
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from tests.fake_network import INFO, blocks
-from tests.predictors import toy_artifacts
-from tfseg.predictor import Predictor
+from tests.inference.engines import toy_artifacts
+from tfseg.inference.predictor import Predictor
 
 SIZE = (16, 24)
 

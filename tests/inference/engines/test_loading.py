@@ -13,9 +13,9 @@ import tfseg
 from tests.fake_network import INFO, blocks
 from tfseg.errors import InputError
 from tfseg.formats import export_manifest
-from tfseg.predictors.opening import found
+from tfseg.inference.engines.loading import found
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture

@@ -9,9 +9,9 @@ from tfseg import architectures
 from tfseg.backbones import BackboneConfig
 from tfseg.data.datasets import voc2012
 from tfseg.errors import InputError
+from tfseg.inference.predictor import Predictor
 from tfseg.models.deeplabv3 import DeepLabV3Config
-from tfseg.predictor import Predictor
-from tfseg.training.deeplab_file import load_deeplab
+from tfseg.runs.deeplab_file import load_deeplab
 
 IMAGES = tf.random.stateless_uniform([1, 65, 97, 3], [0, 1], 0, 255)
 

@@ -225,7 +225,7 @@ def _refusal(path, reason):
 
 def _try(path):
     try:
-        child_process.run("tfseg.export.tflite_runtime", {"path": path}, TRIAL_SECONDS)
+        child_process.run("tfseg.inference.engines.tflite_runtime", {"path": path}, TRIAL_SECONDS)
     except child_process.ChildError as error:
         raise InputError(_refusal(path, error)) from error
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from tfseg.data.images import read_image
 from tfseg.errors import InputError
+from tfseg.inference.engines.loading import open_engine
+from tfseg.inference.engines.network import NetworkEngine
 from tfseg.labels import DatasetInfo
-from tfseg.predictors.network import NetworkEngine
-from tfseg.predictors.opening import open_engine
 
 
 @dataclasses.dataclass(frozen=True)

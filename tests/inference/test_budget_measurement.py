@@ -7,7 +7,7 @@ import pytest
 
 from tests.clocked import clocked
 from tfseg.errors import InputError
-from tfseg.fitting_iterations import ROUNDS, SECONDS, choose_iterations, measure
+from tfseg.inference.budget_measurement import ROUNDS, SECONDS, choose_iterations, measure
 
 IMAGE = np.zeros([6, 8, 3], np.uint8)
 

@@ -7,21 +7,20 @@ import time
 import numpy as np
 
 from tfseg.errors import InputError
-from tfseg.export import tflite_runtime
 from tfseg.formats import tflite_metadata
+from tfseg.inference.engines import description, tflite_runtime
+from tfseg.inference.engines.description import noted_iterations
+from tfseg.inference.engines.foreign_tflite import foreign_form
 from tfseg.inference.refinement import Layer, Refinement
 from tfseg.inference.views import Tiling, View, network_inputs
 from tfseg.layers import settling
 from tfseg.postprocess import instance_maps
 from tfseg.postprocess.fusion import fuse
 from tfseg.postprocess.resizing import resized
-from tfseg.predictors import description
-from tfseg.predictors.description import noted_iterations
-from tfseg.predictors.foreign_tflite import foreign_form
 
 
 class TFLiteEngine:
-    """Runs a .tflite file: images are resized to its size, its logits to theirs. See `tfseg.predictors`."""
+    """Runs a .tflite file: images are resized to its size, its logits to theirs. See `engine.py`."""
 
     def __init__(self, path, threads=1, trust=False, normalization=None):
         """Opens the file.

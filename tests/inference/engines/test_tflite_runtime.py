@@ -10,8 +10,8 @@ import tensorflow as tf
 from tests.export.toy_exports import changed, converted, kernel
 from tests.fake_network import INFO
 from tfseg.errors import InputError
-from tfseg.export import tflite_runtime
 from tfseg.formats import export_manifest
+from tfseg.inference.engines import tflite_runtime
 
 
 def add_and_double(first, second):

@@ -9,8 +9,8 @@ from PIL import Image
 import tfseg
 from tests.fake_network import INFO, FakeNetwork, blocks
 from tfseg.errors import InputError
-from tfseg.predictor import Predictor
-from tfseg.predictors import opening
+from tfseg.inference.engines import loading
+from tfseg.inference.predictor import Predictor
 
 CLASS_IDS = np.array([[0, 1], [2, 1]])
 IMAGE = blocks(CLASS_IDS)
@@ -93,7 +93,7 @@ def test_load_takes_the_weights_that_are_asked_for(monkeypatch):
         asked.append((path, which))
         return None, INFO, FakeNetwork()
 
-    monkeypatch.setattr(opening, "load_model", load_model)
+    monkeypatch.setattr(loading, "load_model", load_model)
     assert tfseg.load("run").info is INFO
     assert Predictor.load("run", "best").default_iterations == 3
     assert asked == [(Path("run"), "last"), (Path("run"), "best")]
