@@ -52,7 +52,8 @@ def main(argv):
         raise InputError("--dataset and --match go together: the data set, and which of its classes the model has")
     if MATCH.value and (REPORT_DIR.value or COMPARE.value):
         raise InputError("--match prints a table and writes no report: leave --report_dir and --compare away")
-    from tfseg import flops, matched_classes, report
+    from tfseg.evaluation import matched_classes, report
+    from tfseg.profiling import flops
     from tfseg.training.strategy import build_strategy
 
     options = report.ReportOptions(

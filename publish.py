@@ -28,8 +28,8 @@ def main(argv):
             raise InputError(f"--{name} is missing: python publish.py --workdir=runs/mine --name=my_model")
     if Path(NAME.value).name != NAME.value:
         raise InputError(f"--name={NAME.value}: a name, not a path; --zoo_dir is the folder it goes to")
-    from tfseg import report
-    from tfseg.training.publish import publish
+    from tfseg.evaluation import report
+    from tfseg.evaluation.publish import publish
 
     zoo = Path(ZOO_DIR.value) if ZOO_DIR.value else Path(__file__).resolve().parent / "model_zoo"
     report_dir = REPORT_DIR.value or f"{WORKDIR.value}/report"

@@ -12,8 +12,8 @@ from tfseg.config import ExperimentConfig
 from tfseg.data import opening, pipeline, tfrecord
 from tfseg.data.conversion.raw import ConvertOptions
 from tfseg.data.datasets import camvid
+from tfseg.evaluation.semantic import evaluate
 from tfseg.runs.run_directory import load_run
-from tfseg.training.evaluation import evaluate
 from tfseg.training.runner import check_config
 
 ZOO = Path(__file__).resolve().parent.parent / "model_zoo"

@@ -5,17 +5,17 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from tfseg import losses, panoptic_losses
 from tfseg.data import panoptic_targets, targets
 from tfseg.data.panoptic_targets import PanopticTargetConfig
 from tfseg.errors import InputError
+from tfseg.losses import panoptic, semantic
+from tfseg.losses.panoptic import PanopticLossConfig
 from tfseg.models import deeperlab
 from tfseg.models.deeperlab import DeeperLab, DeeperLabConfig
 from tfseg.models.deeplabv3 import DeepLabV3, DeepLabV3Config
 from tfseg.models.fcn import FCN, FCNConfig
 from tfseg.models.pspnet import PSPNet, PSPNetConfig
 from tfseg.models.rnn import RNNConfig, RNNSegmenter, training_outputs
-from tfseg.panoptic_losses import PanopticLossConfig
 from tfseg.postprocess.keypoint_graphs import GRAPHS
 
 
@@ -49,7 +49,7 @@ def semantic_targets(example, info, config):
 
 def semantic_losses(batch, outputs, *, config, **shared):
     """Losses of a semantic network: see `losses.semantic`."""
-    return losses.semantic(batch, outputs, loss_at=getattr(config, "loss_at", ()), **shared)
+    return semantic.semantic(batch, outputs, loss_at=getattr(config, "loss_at", ()), **shared)
 
 
 def deeperlab_targets(example, info, config):
@@ -59,7 +59,7 @@ def deeperlab_targets(example, info, config):
 
 def deeperlab_losses(batch, outputs, *, config, **shared):
     """Losses of DeeperLab: see `panoptic_losses.panoptic`."""
-    return panoptic_losses.panoptic(batch, outputs, config=_loss_config(config), **shared)
+    return panoptic.panoptic(batch, outputs, config=_loss_config(config), **shared)
 
 
 def check_deeperlab(config):

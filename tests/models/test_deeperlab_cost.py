@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfseg import flops
 from tfseg.backbones import BackboneConfig
 from tfseg.models.deeperlab import DeeperLab, DeeperLabConfig
 from tfseg.models.deeperlab_decoder import Decoder
+from tfseg.profiling import flops
 
 NUM_CLASSES = 66
 

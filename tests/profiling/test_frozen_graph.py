@@ -4,8 +4,7 @@ import pytest
 import tensorflow as tf
 
 from tests.export.toy_exports import kernel
-from tfseg import flops
-from tfseg.profiling import frozen_graph
+from tfseg.profiling import flops, frozen_graph
 
 IMAGE = [1, 4, 4, 8]
 

@@ -8,13 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tfseg import flops
 from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
 from tfseg.inference.views import views_of
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.rnn import RNNConfig
-from tfseg.profiling import profile
+from tfseg.profiling import flops, profile
 from tfseg.profiling.measurement import resident_growth
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,11 +9,12 @@ import tensorflow as tf
 from tensorflow import keras
 
 import tfseg  # noqa: F401  (quiets TensorFlow)
-from tfseg import architectures, losses
+from tfseg import architectures
 from tfseg.backbones import BackboneConfig
 from tfseg.config import TrainingConfig
 from tfseg.layers.conv import ConvBatchNorm
 from tfseg.layers.resize import resize_bilinear
+from tfseg.losses import semantic
 from tfseg.models.rnn import RNNConfig
 from tfseg.runs.run_directory import weight_arrays
 from tfseg.training import schedule
@@ -57,7 +58,7 @@ def main(num_devices, path):
         trainer = Trainer(
             network,
             architectures.architecture_of(config).training_outputs,
-            lambda batch, outputs: losses.semantic(batch, outputs, upsample=resize_bilinear, ignore_label=255),
+            lambda batch, outputs: semantic.semantic(batch, outputs, upsample=resize_bilinear, ignore_label=255),
             clip_norm=1.0,
         )
         training = TrainingConfig(optimizer="sgd", learning_rate=0.05, total_steps=10, weight_decay=1e-3)

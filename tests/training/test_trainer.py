@@ -10,10 +10,10 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from tfseg import losses
 from tfseg.config import TrainingConfig
 from tfseg.layers.conv import ConvBatchNorm
 from tfseg.layers.resize import resize_bilinear
+from tfseg.losses import semantic
 from tfseg.training import schedule
 from tfseg.training.trainer import AveragedWeights, Trainer
 
@@ -37,7 +37,7 @@ def toy_trainer(**fields):
     trainer = Trainer(
         network,
         lambda network, images, seed: network(images, training=True),
-        lambda batch, outputs: losses.semantic(batch, outputs, upsample=resize_bilinear, ignore_label=255),
+        lambda batch, outputs: semantic.semantic(batch, outputs, upsample=resize_bilinear, ignore_label=255),
         clip_norm=fields.pop("clip_norm", 0.0),
     )
     config = TrainingConfig(**{"optimizer": "adamw", "learning_rate": 0.01, "total_steps": 100} | fields)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tfseg import flops
 from tfseg.artifacts import comparison, latency
 from tfseg.artifacts.making import entry, make
 from tfseg.artifacts.plan import Export, ExportOptions, Planned
@@ -19,6 +18,7 @@ from tfseg.data.manifest import check_split, split_files
 from tfseg.errors import InputError
 from tfseg.formats import export_manifest
 from tfseg.inference.views import resized_pixels
+from tfseg.profiling import flops
 from tfseg.runs.run_directory import weight_arrays
 
 

@@ -6,10 +6,9 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from tfseg import flops
 from tfseg.errors import InputError
 from tfseg.formats import saved_model, tflite_file
-from tfseg.profiling import frozen_graph, measurement, profile, tflite_cost, tflite_timing
+from tfseg.profiling import flops, frozen_graph, measurement, profile, tflite_cost, tflite_timing
 
 COLUMNS = {"signature": "signature", "size": "size"} | {
     name: title for name, title in profile.COLUMNS.items() if name != "published_gmacs"

@@ -11,7 +11,7 @@ from tensorflow.python.framework.func_graph import FuncGraph
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 from tensorflow.python.framework.importer import import_graph_def
 
-from tfseg import flops
+from tfseg.profiling import flops
 
 # Functions of the process are known by their names: those that are changed need others.
 RENAMED = "_counted"

@@ -8,12 +8,13 @@ import dataclasses
 
 import numpy as np
 
-from tfseg import architectures, flops
+from tfseg import architectures
 from tfseg.backbones import BackboneConfig
 from tfseg.inference.views import views_of
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.pspnet import PSPNetConfig
 from tfseg.models.rnn import RNNConfig
+from tfseg.profiling import flops
 
 NUM_CLASSES, SIZE = 21, (513, 513)
 VIDEO_SIZE, VIDEO_ITERATIONS = (180, 270), 2

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfseg import architectures, flops, markdown
+from tfseg import architectures, markdown
 from tfseg.errors import InputError
 from tfseg.inference.views import SINGLE_VIEW
+from tfseg.profiling import flops
 from tfseg.profiling.measurement import MATRIX_SIDE, measure, speeds
 from tfseg.system import timing
 

@@ -20,7 +20,7 @@ from tfseg.data import opening, pipeline
 from tfseg.data.manifest import Manifest, check_split, split_files
 from tfseg.errors import InputError
 from tfseg.layers.resize import upsample
-from tfseg.losses import median_frequency_weights
+from tfseg.losses.semantic import median_frequency_weights
 from tfseg.runs.run_directory import (
     assign_weights,
     check_weights_sha256,

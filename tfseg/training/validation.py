@@ -4,7 +4,7 @@ import numpy as np
 
 from tfseg.data import pipeline
 from tfseg.data.manifest import check_split, split_files
-from tfseg.training import evaluation
+from tfseg.evaluation import semantic
 
 NUM_PICTURES = 4
 
@@ -25,7 +25,7 @@ def validator(config, manifest, data_dir, draw):
     info = manifest.info
 
     def validate(network):
-        result = evaluation.evaluate(
+        result = semantic.evaluate(
             network,
             pipeline.eval_examples(files, info),
             info,
@@ -46,7 +46,7 @@ def _pictures(network, files, info, draw):
     pictures = []
     for example in pipeline.eval_examples(files, info).take(NUM_PICTURES):
         image, label = example["image"][0].numpy(), example["label"][0].numpy()
-        maps = evaluation.class_maps(network, image, network.default_iterations)
+        maps = semantic.class_maps(network, image, network.default_iterations)
         pictures.append(draw(image, maps, label, info))
     size = pictures[0].shape
     return np.stack([picture for picture in pictures if picture.shape == size])

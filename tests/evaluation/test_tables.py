@@ -1,6 +1,6 @@
 """Tables of scores: a column for what is known, and only for that."""
 
-from tfseg.score_tables import percent, summary, table
+from tfseg.evaluation.tables import percent, summary, table
 
 
 def metrics_of(**scores):

@@ -3,9 +3,9 @@
 from tfseg.data import opening, pipeline
 from tfseg.data.manifest import check_split, split_files
 from tfseg.errors import InputError
+from tfseg.evaluation import semantic
+from tfseg.evaluation.tables import percent, table
 from tfseg.runs.deeplab_file import load_model
-from tfseg.score_tables import percent, table
-from tfseg.training import evaluation
 
 
 def evaluate_matches(path, dataset, options, names) -> str:
@@ -26,7 +26,7 @@ def evaluate_matches(path, dataset, options, names) -> str:
     check_split(manifest, data_dir, split)
     files = split_files(manifest, data_dir, split)
     with pipeline.damage_named(files, needs_labels=False):
-        scores = evaluation.evaluate_matches(
+        scores = semantic.evaluate_matches(
             network,
             pipeline.eval_examples(files, manifest.info),
             pairs,

@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from tests.fake_network import INFO, FakeNetwork, blocks, dataset, inner_label, striped
 from tfseg.errors import InputError
+from tfseg.evaluation import semantic
+from tfseg.evaluation.semantic import best_entry, class_maps, evaluate, evaluate_matches, latencies, remarks
 from tfseg.inference.runner import Inference
 from tfseg.inference.views import views_of
-from tfseg.training import evaluation
-from tfseg.training.evaluation import best_entry, class_maps, evaluate, evaluate_matches, latencies, remarks
 
 ONE = np.array([[0, 1, 1, 1], [0, 0, 2, 2]])
 TWO = np.array([[2, 2, 2]])
@@ -143,7 +143,7 @@ def test_two_replicas_score_what_one_does(network, monkeypatch):
             assert len(images) <= 2
             return [Inference(network).refine([image], *args, **kwargs)[0] for image in images]
 
-    monkeypatch.setattr(evaluation, "inference_of", Pair)
+    monkeypatch.setattr(semantic, "inference_of", Pair)
     assert evaluate(network, batches, THINGS, 2, num_examples=3) == expected
 
 

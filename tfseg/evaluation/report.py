@@ -13,14 +13,14 @@ from tfseg.data import opening, pipeline
 from tfseg.data.images import encode_png
 from tfseg.data.manifest import check_split, split_files
 from tfseg.errors import InputError
+from tfseg.evaluation import semantic
+from tfseg.evaluation.panoptic import evaluate_panoptic, panoptic_label
+from tfseg.evaluation.protocol import cost_size, instance_protocol, protocol
+from tfseg.evaluation.tables import comparison, comparison_csv, summary
 from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.runner import inference_of
 from tfseg.inference.views import View, views_of
-from tfseg.protocol import cost_size, instance_protocol, protocol
 from tfseg.runs.run_directory import load_run, write_atomically
-from tfseg.score_tables import comparison, comparison_csv, summary
-from tfseg.training import evaluation
-from tfseg.training.panoptic_evaluation import evaluate_panoptic, panoptic_label
 
 STRIP_ROWS, STRIP_ITERATIONS = 4, 6
 CURVE_COLUMNS = ("iteration", "gmacs", "gflops", "milliseconds", "miou")
@@ -96,7 +96,7 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
         raise InputError(f"--panoptic_output is for panoptic models; {workdir} only tells classes apart")
     with pipeline.damage_named(files, needs_labels=False):
         results = {
-            key: evaluation.evaluate(
+            key: semantic.evaluate(
                 model, examples, facts, options.iterations_of(model), num_examples=count, views=options.views
             )
             for key, model in ({name: network} | others).items()
@@ -114,8 +114,8 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
         "protocol": protocol(workdir, config, network.padding, split, options, result)
         | instance_protocol(facts, result),
         "trained_iterations": network.default_iterations,
-        "best_iteration": evaluation.best_entry(result)["iteration"],
-        "remarks": evaluation.remarks(result, train.label_histogram if train else None),
+        "best_iteration": semantic.best_entry(result)["iteration"],
+        "remarks": semantic.remarks(result, train.label_histogram if train else None),
         "num_images": result["num_images"],
         "iterations": entries[name],
     }
@@ -187,7 +187,7 @@ def _strip(network, examples, num_examples, iterations, info):
     rows = []
     for example in examples.shard(max(num_examples // STRIP_ROWS, 1), 0).take(STRIP_ROWS):
         image, label = example["image"][0].numpy(), example["label"][0].numpy()
-        rows.append((image, evaluation.class_maps(network, image, iterations), label))
+        rows.append((image, semantic.class_maps(network, image, iterations), label))
     return visualize.strips(rows, info)
 
 
@@ -208,7 +208,7 @@ def _with_costs(networks, results, views, count_gmacs):
     """
     size = cost_size(next(iter(results.values())))
     counts = {name: len(result["iterations"]) for name, result in results.items()}
-    milliseconds = evaluation.latencies({name: (networks[name], counts[name]) for name in results}, size, views)
+    milliseconds = semantic.latencies({name: (networks[name], counts[name]) for name in results}, size, views)
     entries = {}
     for name, result in results.items():
         gmacs = [0.0] * counts[name]

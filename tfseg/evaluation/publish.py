@@ -15,9 +15,9 @@ from tfseg.config import ExperimentConfig
 from tfseg.data.manifest import file_sha256
 from tfseg.data.opening import DATASETS
 from tfseg.errors import InputError
+from tfseg.evaluation.model_card import model_card
 from tfseg.formats.weight_files import open_weights
 from tfseg.runs.run_directory import check_weights_sha256, load_run, read_config, write_config
-from tfseg.training.model_card import model_card
 
 WEIGHTS = "weights.npz"
 PICTURES = ("curve.png",)

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfseg import architectures, backbones, flops
+from tfseg import architectures, backbones
 from tfseg.backbones import BackboneConfig
 from tfseg.layers.conv import Conv2D, dilation_by_space_to_batch
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.fcn import FCNConfig
 from tfseg.models.rnn import RNNConfig
+from tfseg.profiling import flops
 
 BACKBONE = BackboneConfig("mobilenet_v2", output_stride=16, width_multiplier=0.35)
 IMAGE = tf.zeros([2, 9, 7, 4])

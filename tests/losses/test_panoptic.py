@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfseg import panoptic_losses as losses
 from tfseg.errors import InputError
 from tfseg.layers.resize import upsample
-from tfseg.panoptic_losses import PanopticLossConfig
+from tfseg.losses import panoptic as losses
+from tfseg.losses.panoptic import PanopticLossConfig
 
 IGNORED = 255
 ALL_PIXELS = PanopticLossConfig(hard_pixel_fraction=0.0)

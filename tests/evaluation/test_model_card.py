@@ -4,8 +4,8 @@ import pytest
 
 from tfseg.config import DataConfig, ExperimentConfig
 from tfseg.data.scenes import streets
+from tfseg.evaluation.model_card import model_card
 from tfseg.models.rnn import RNNConfig
-from tfseg.training.model_card import model_card
 
 PROTOCOL = {
     "dataset": "scenes",

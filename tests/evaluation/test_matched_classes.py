@@ -6,10 +6,10 @@ import pytest
 from PIL import Image
 
 from tests.fake_network import INFO, FakeNetwork, blocks, inner_label
-from tfseg import matched_classes
 from tfseg.data import opening
 from tfseg.errors import InputError
-from tfseg.report import ReportOptions
+from tfseg.evaluation import matched_classes
+from tfseg.evaluation.report import ReportOptions
 
 # The model says green, green, blue; of the three one is grass, one sky, one grass.
 IMAGE, LABEL = [[1, 1, 2]], [[0, 1, 0]]

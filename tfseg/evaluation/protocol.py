@@ -54,7 +54,7 @@ def instance_protocol(info, result):
 
 def _commit():
     """The commit of this repository, with "+" if tracked files differ from it; None outside of one."""
-    folder = Path(__file__).resolve().parents[1]
+    folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return None
     git = ["git", "-C", str(folder)]

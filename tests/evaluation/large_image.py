@@ -14,9 +14,9 @@ import numpy as np
 
 from tfseg import architectures
 from tfseg.backbones import BackboneConfig
+from tfseg.evaluation.semantic import evaluate
 from tfseg.labels import DatasetInfo, default_colors
 from tfseg.models.rnn import RNNConfig
-from tfseg.training.evaluation import evaluate
 
 INFO = DatasetInfo("toy", tuple(f"class {index}" for index in range(21)), default_colors(21))
 ALLOWANCE = 1_500_000_000
