@@ -13,8 +13,7 @@ import os
 from absl import flags
 
 import tfseg
-from tfseg import commands
-from tfseg.data import conversion_flags
+from tfseg.commands import conversion_flags, entry
 
 DATASET = flags.DEFINE_string("dataset", None, f"What raw data are: {conversion_flags.DATASET_HELP}")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the pictures; default check/ beside the records.")
@@ -47,4 +46,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    entry.run(main)

@@ -14,7 +14,7 @@ python evaluate.py --workdir=deeplabv3_mnv2_pascal/model.ckpt-30000.index --data
 
 from absl import flags
 
-from tfseg import commands
+from tfseg.commands import entry
 from tfseg.errors import InputError
 
 WORKDIR = flags.DEFINE_string(
@@ -47,7 +47,7 @@ def main(argv):
         raise InputError(f"unexpected arguments: {' '.join(argv[1:])}")
     if WORKDIR.value is None:
         raise InputError("--workdir is missing: the run directory that train.py wrote, or a folder of the model zoo")
-    size = commands.parse_size("size", SIZE.value) if SIZE.value else None
+    size = entry.parse_size("size", SIZE.value) if SIZE.value else None
     if bool(MATCH.value) != bool(DATASET.value):
         raise InputError("--dataset and --match go together: the data set, and which of its classes the model has")
     if MATCH.value and (REPORT_DIR.value or COMPARE.value):
@@ -90,4 +90,4 @@ def _matches(words):
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    entry.run(main)

@@ -17,7 +17,7 @@ python export.py --workdir=runs/demo --check_only
 
 from absl import flags
 
-from tfseg import commands
+from tfseg.commands import entry
 from tfseg.errors import InputError, RunError
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Run directory, folder of the model zoo, or DeepLab weights file.")
@@ -70,7 +70,7 @@ def main(argv):
     if CHECK_ONLY.value and FIT_LATENCY.value is not None:
         raise InputError("--check_only changes nothing: leave --fit_latency away")
     options = _options()
-    from tfseg.artifacts import comparison, exporting
+    from tfseg.export import comparison, exporting
     from tfseg.inference.predictor import Predictor
 
     def load(path):
@@ -80,7 +80,7 @@ def main(argv):
     if CHECK_ONLY.value:
         rows = exporting.check_export(WORKDIR.value, options, load)
     else:
-        rows = exporting.export_model(WORKDIR.value, options, load, commands.say)
+        rows = exporting.export_model(WORKDIR.value, options, load, entry.say)
     if rows:
         print(comparison.as_markdown(rows))
     bad = sum(not row.is_good for row in rows)
@@ -92,7 +92,7 @@ def main(argv):
 
 
 def _options():
-    from tfseg.artifacts.plan import FORMATS, TFLITE_KINDS, ExportOptions
+    from tfseg.export.plan import FORMATS, TFLITE_KINDS, ExportOptions
     from tfseg.inference.budget_measurement import check_budget
 
     _check_words("format", FORMAT.value, FORMATS)
@@ -107,7 +107,7 @@ def _options():
         kinds=tuple(KINDS.value),
         iterations=tuple(sorted({_count(word) for word in ITERS.value})),
         max_iterations=MAX_ITERS.value,
-        size=commands.parse_size("size", SIZE.value) if SIZE.value else None,
+        size=entry.parse_size("size", SIZE.value) if SIZE.value else None,
         name=NAME.value,
         output_dir=OUTPUT_DIR.value,
         version=VERSION.value,
@@ -136,4 +136,4 @@ def _count(word):
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    entry.run(main)

@@ -15,8 +15,7 @@ All files that cannot be used are listed together, and nothing is written.
 from absl import flags
 
 import tfseg
-from tfseg import commands
-from tfseg.data import conversion_flags
+from tfseg.commands import conversion_flags, entry
 
 DATASET = flags.DEFINE_string("dataset", None, conversion_flags.DATASET_HELP)
 RAW_DIR = flags.DEFINE_string(
@@ -40,4 +39,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    entry.run(main)

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from absl import flags
 
-from tfseg import commands, experiment_flags
+from tfseg.commands import entry, experiment_flags
 from tfseg.errors import InputError
 
 experiment_flags.define_short_flags(["dataset", "backbone", "output_stride"])
@@ -53,7 +53,7 @@ def main(argv):
     from tfseg.profiling import paper_tables
 
     if PAPER_TABLES.value:
-        rows = paper_tables.compute(paper_tables.published_table(), commands.say)
+        rows = paper_tables.compute(paper_tables.published_table(), entry.say)
         _show("paper_tables", rows, paper_tables.COLUMNS, {})
     elif experiment_flags.is_file(experiment_flags.MODEL.value):
         _profile_file(_artifact(experiment_flags.MODEL.value))
@@ -79,7 +79,7 @@ def _profile_file(path):
         raise InputError(f"--model={path}: a run directory, not an exported model; give it as --workdir={path}")
     if is_tflite and SIZE.value:
         raise InputError(f"--size={SIZE.value} does not apply to --model={path}: a .tflite file has its own")
-    size = commands.parse_size("size", SIZE.value) if SIZE.value else None
+    size = entry.parse_size("size", SIZE.value) if SIZE.value else None
     iterations = _iterations(ITERS.value, None) if ITERS.value else None
     import tensorflow as tf
 
@@ -115,7 +115,7 @@ def _profile():
     from tfseg.profiling import paper_tables, profile
 
     config, num_classes = _model_and_classes()
-    size = commands.parse_size("size", SIZE.value) if SIZE.value else tuple(config.data.crop_size)
+    size = entry.parse_size("size", SIZE.value) if SIZE.value else tuple(config.data.crop_size)
     size = paper_tables.padded_size(size) if VIDEO.value else size
     iterations = _iterations(ITERS.value, getattr(config.model, "iterations", 1))
     if THREADS.value:
@@ -181,4 +181,4 @@ def _explain(context, legend):
 
 
 if __name__ == "__main__":
-    commands.run(main, experiment_flags.for_file_or_recipe(NOT_FOR_FILES))
+    entry.run(main, experiment_flags.for_file_or_recipe(NOT_FOR_FILES))

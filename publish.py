@@ -10,7 +10,7 @@ from pathlib import Path
 
 from absl import flags
 
-from tfseg import commands
+from tfseg.commands import entry
 from tfseg.errors import InputError
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Run directory that train.py wrote.")
@@ -37,4 +37,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    entry.run(main)

@@ -22,7 +22,7 @@ python segment.py --model=deeplabv3_mnv2_pascal/model.ckpt-30000.index photo.jpg
 
 from absl import flags
 
-from tfseg import commands
+from tfseg.commands import entry
 from tfseg.errors import InputError
 
 MODEL = flags.DEFINE_string(
@@ -77,7 +77,7 @@ def main(argv):
     mean, std = _numbers(MEAN), _numbers(STD)
     import tensorflow as tf
 
-    from tfseg import photos
+    from tfseg.commands import photos
     from tfseg.inference.predictor import Predictor
 
     if THREADS.value:
@@ -109,4 +109,4 @@ def _numbers(flag):
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    entry.run(main)

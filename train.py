@@ -14,7 +14,7 @@ from pathlib import Path
 
 from absl import flags
 
-from tfseg import commands, experiment_flags
+from tfseg.commands import entry, experiment_flags
 from tfseg.errors import InputError
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; default runs/<dataset>_<model>.")
@@ -31,7 +31,7 @@ def main(argv):
     if len(argv) > 1:
         raise InputError(f"unexpected arguments: {' '.join(argv[1:])}")
     from tfseg import visualize
-    from tfseg.training.runner import RunOptions, train
+    from tfseg.training.train import RunOptions, train
 
     config = experiment_flags.experiment_config()
     workdir = WORKDIR.value or f"runs/{config.data.dataset}_{config.to_dict()['model']['name']}"
@@ -42,4 +42,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    commands.run(main, experiment_flags.with_default_recipe)
+    entry.run(main, experiment_flags.with_default_recipe)

@@ -15,8 +15,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tfseg import experiment_flags, visualize  # noqa: E402, F401
-from tfseg.training import runner  # noqa: E402, F401
+from tfseg.commands import experiment_flags  # noqa: E402, F401
+from tfseg.training import train  # noqa: E402, F401
 
 
 def run_in_fork(words, folder):

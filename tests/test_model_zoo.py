@@ -14,7 +14,7 @@ from tfseg.data.conversion.raw import ConvertOptions
 from tfseg.data.datasets import camvid
 from tfseg.evaluation.semantic import evaluate
 from tfseg.runs.run_directory import load_run
-from tfseg.training.runner import check_config
+from tfseg.training.train import check_config
 
 ZOO = Path(__file__).resolve().parent.parent / "model_zoo"
 RECIPES = sorted(ZOO.glob("*/*_*.py"))

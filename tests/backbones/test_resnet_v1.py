@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfseg import backbones
 from tfseg.backbones import BackboneConfig
-from tfseg.backbones.checkpoints import load_backbone
+from tfseg.backbones.pretrained import load_backbone
 from tfseg.backbones.resnet_v1 import BLOCK_UNITS, IMAGENET_MEAN, plan
 from tfseg.errors import InputError
 

@@ -8,7 +8,7 @@ from tensorflow import keras
 from tests.backbones.random_weights import images, randomize
 from tfseg import backbones
 from tfseg.backbones import BackboneConfig
-from tfseg.backbones.checkpoints import load_backbone
+from tfseg.backbones.pretrained import load_backbone
 from tfseg.backbones.xception import Unit, XceptionUnit, plan
 from tfseg.errors import InputError
 from tfseg.layers.conv import Conv2D

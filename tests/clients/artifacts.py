@@ -24,7 +24,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from tfseg import architectures
 from tfseg.backbones import BackboneConfig
-from tfseg.export import conversion, onnx_model
+from tfseg.export import onnx, tflite
 from tfseg.export.functions import NetworkFunctions
 from tfseg.formats import tflite_metadata
 from tfseg.labels import DatasetInfo, default_colors
@@ -89,13 +89,13 @@ def main(folder):
     expected = {}
     for precision in ("fp32", "fp16", "int8"):
         name = f"toy_segment_{ITERATIONS}_{precision}.tflite"
-        content = conversion.convert(functions.holder, signatures, precision, images)
+        content = tflite.convert(functions.holder, signatures, precision, images)
         (folder / name).write_bytes(tflite_metadata.with_metadata(content, description(precision)))
         for suffix, of in (("", images), ("/photo", resized)):
             expected[name + suffix] = exactly[suffix] if precision == "fp32" else logits_of(content, of)
     if importlib.util.find_spec("tf2onnx"):
         name = f"toy_segment_{ITERATIONS}.onnx"
-        (folder / name).write_bytes(onnx_model.convert(functions.holder, signatures))
+        (folder / name).write_bytes(onnx.convert(functions.holder, signatures))
         expected[name] = exactly[""]
     np.savez(folder / "images.npz", images=images, photo=photo)
     np.savez(folder / "expected.npz", **expected)

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfseg.benchmarks import synthetic_instances
 from tfseg.data.augment import Geometry
 from tfseg.data.panoptic_targets import PanopticTargetConfig, panoptic
 from tfseg.errors import InputError
-from tfseg.postprocess import synthetic
 from tfseg.postprocess.keypoint_graphs import BOTTOM_LEFT, CENTER, GRAPHS, TOP_LEFT, TOP_RIGHT
 
-THING, OTHER_THING = min(synthetic.THING_IDS), max(synthetic.THING_IDS)
+THING, OTHER_THING = min(synthetic_instances.THING_IDS), max(synthetic_instances.THING_IDS)
 VOID = 255
-INFO = SimpleNamespace(thing_ids=synthetic.THING_IDS, ignore_label=VOID)
+INFO = SimpleNamespace(thing_ids=synthetic_instances.THING_IDS, ignore_label=VOID)
 OFFSETS = ("short_offsets", "middle_offsets", "long_offsets")
 
 
@@ -25,7 +25,7 @@ def config_of(graph="star", **fields):
 
 def targets_of(panoptic_ids, config):
     """NumPy targets of [H, W] ids = class * LABEL_DIVISOR + instance."""
-    label, instance = np.divmod(np.asarray(panoptic_ids, np.int32), synthetic.LABEL_DIVISOR)
+    label, instance = np.divmod(np.asarray(panoptic_ids, np.int32), synthetic_instances.LABEL_DIVISOR)
     example = {"image": np.zeros([*label.shape, 3]), "label": label, "instance": instance, "filename": "a.png"}
     targets = panoptic({key: tf.constant(value) for key, value in example.items()}, INFO, config)
     return {key: value.numpy() for key, value in targets.items()}
@@ -40,7 +40,7 @@ def scene(size, *boxes):
 
 
 def thing(instance, class_id=THING):
-    return class_id * synthetic.LABEL_DIVISOR + instance
+    return class_id * synthetic_instances.LABEL_DIVISOR + instance
 
 
 @pytest.fixture(scope="module")
@@ -139,9 +139,9 @@ def test_a_crop_without_instances_has_empty_maps(graph, panoptic_id):
 
 
 SCENES = {
-    "apart": lambda: synthetic.ellipses((161, 133), 12, (8, 60), seed=1),
-    "over one another": lambda: synthetic.ellipses((161, 133), 30, (8, 60), seed=2, gap=None),
-    "300 instances": lambda: synthetic.ellipses((721, 721), 300, (12, 60), seed=3),
+    "apart": lambda: synthetic_instances.ellipses((161, 133), 12, (8, 60), seed=1),
+    "over one another": lambda: synthetic_instances.ellipses((161, 133), 30, (8, 60), seed=2, gap=None),
+    "300 instances": lambda: synthetic_instances.ellipses((721, 721), 300, (12, 60), seed=3),
     "one pixel": lambda: scene((6, 7), (5, 6, 5, 6, thing(999))),
 }
 
@@ -152,12 +152,12 @@ def test_targets_equal_the_maps_of_a_network_that_makes_no_mistake(name, graph, 
     panoptic_ids = SCENES[name]()
     generator = np.random.default_rng(0)
     height, width = panoptic_ids.shape
-    for untrained_id in (VOID * synthetic.LABEL_DIVISOR, thing(0)):
+    for untrained_id in (VOID * synthetic_instances.LABEL_DIVISOR, thing(0)):
         top, left = generator.integers(height), generator.integers(width)
         panoptic_ids[top : top + height // 6, left : left + width // 6] = untrained_id
     targets = targets_of(panoptic_ids, config_of(graph, stride=stride))
-    maps = synthetic.perfect_maps(panoptic_ids, GRAPHS[graph], stride)
-    is_trained = ~np.isin(panoptic_ids, [VOID * synthetic.LABEL_DIVISOR, thing(0)])[::stride, ::stride]
+    maps = synthetic_instances.perfect_maps(panoptic_ids, GRAPHS[graph], stride)
+    is_trained = ~np.isin(panoptic_ids, [VOID * synthetic_instances.LABEL_DIVISOR, thing(0)])[::stride, ::stride]
     np.testing.assert_array_equal(targets["heatmap"], maps.heatmap_logits > 0)
     np.testing.assert_array_equal(targets["heatmap_weight"], is_trained)
     for field in OFFSETS:
@@ -190,7 +190,7 @@ def mirrored(channels, order):
 @pytest.mark.parametrize("graph", sorted(GRAPHS))
 def test_targets_of_a_mirrored_crop_are_the_mirrored_targets_with_left_and_right_swapped(graph):
     # 16 * 4 + 1 columns: the grid of cells mirrors onto itself.
-    panoptic_ids = synthetic.ellipses((53, 65), 5, (6, 24), seed=4)
+    panoptic_ids = synthetic_instances.ellipses((53, 65), 5, (6, 24), seed=4)
     targets = targets_of(panoptic_ids, config_of(graph, radius=9))
     flipped = targets_of(panoptic_ids[:, ::-1], config_of(graph, radius=9))
     keypoints = [TOP_RIGHT, TOP_LEFT, 3, BOTTOM_LEFT, CENTER][: GRAPHS[graph].num_keypoints]
@@ -242,8 +242,8 @@ def cut(panoptic_ids, top, left, size, config, scale=1, is_flipped=False):
         is_flipped=tf.constant(is_flipped),
         angle=tf.constant(0.0),
     )
-    label, instance = np.divmod(shown, synthetic.LABEL_DIVISOR)
-    source_label, source_instance = np.divmod(source, synthetic.LABEL_DIVISOR)
+    label, instance = np.divmod(shown, synthetic_instances.LABEL_DIVISOR)
+    source_label, source_instance = np.divmod(source, synthetic_instances.LABEL_DIVISOR)
     example = {"image": np.zeros([*size, 3]), "label": label, "instance": instance, "filename": "a.png"}
     example |= {"source_label": source_label, "source_instance": source_instance}
     example = {key: tf.constant(value) for key, value in example.items()} | {"geometry": geometry}

@@ -13,7 +13,7 @@ from tensorflow import keras
 
 from tfseg import backbones
 from tfseg.backbones import BackboneConfig
-from tfseg.backbones.checkpoints import load_backbone
+from tfseg.backbones.pretrained import load_backbone
 from tfseg.errors import InputError
 from tfseg.formats.weight_files import open_weights
 

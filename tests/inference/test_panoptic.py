@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfseg.benchmarks.synthetic_instances import perfect_maps
 from tfseg.evaluation.panoptic import evaluate_panoptic, panoptic_label, with_components, with_one_segment
 from tfseg.formats.coco_panoptic.annotations import read_annotations
 from tfseg.inference.panoptic import PanopticInference
@@ -13,7 +14,6 @@ from tfseg.inference.views import View
 from tfseg.labels import DatasetInfo
 from tfseg.metrics.panoptic_folders import score_folders
 from tfseg.postprocess.keypoint_graphs import GRAPHS
-from tfseg.postprocess.synthetic import perfect_maps
 
 INFO = DatasetInfo("toy", ("grass", "ball"), ((0, 255, 0), (255, 0, 0)), thing_ids=frozenset({1}))
 SIZE, RADIUS = (48, 64), 6.0

@@ -10,10 +10,10 @@ from panopticapi import evaluation
 from PIL import Image
 
 from tests.metrics.panoptic_maps import INFO, V, random_maps
+from tfseg.benchmarks.panoptic_quality import benchmark
 from tfseg.formats.coco_panoptic.annotations import read_annotations
 from tfseg.formats.coco_panoptic.segment_ids import encode_ids
 from tfseg.formats.coco_panoptic.writer import PanopticWriter
-from tfseg.metrics.panoptic_benchmark import benchmark
 from tfseg.metrics.panoptic_folders import score_folders
 
 

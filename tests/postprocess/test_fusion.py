@@ -8,12 +8,7 @@ import numpy as np
 import pytest
 
 from tests.postprocess.scores import mean_quality
-from tfseg.errors import InputError
-from tfseg.postprocess.fusion import fuse
-from tfseg.postprocess.fusion_config import FusionConfig
-from tfseg.postprocess.instance_maps import InstanceMaps
-from tfseg.postprocess.keypoint_graphs import GRAPHS
-from tfseg.postprocess.synthetic import (
+from tfseg.benchmarks.synthetic_instances import (
     LABEL_DIVISOR,
     THING_IDS,
     background,
@@ -21,6 +16,11 @@ from tfseg.postprocess.synthetic import (
     rectangles,
     thing_id,
 )
+from tfseg.errors import InputError
+from tfseg.postprocess.fusion import fuse
+from tfseg.postprocess.fusion_config import FusionConfig
+from tfseg.postprocess.instance_maps import InstanceMaps
+from tfseg.postprocess.keypoint_graphs import GRAPHS
 
 SIZE = (129, 161)
 EMPTY = background(SIZE)
@@ -214,7 +214,7 @@ def test_what_does_not_go_together_is_one_clear_line(arguments, message):
 
 
 def test_the_fusion_runs_without_tensorflow():
-    code = "import sys, tfseg.postprocess.benchmark; sys.exit('tensorflow' in sys.modules)"
+    code = "import sys, tfseg.benchmarks.fusion; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

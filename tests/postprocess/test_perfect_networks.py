@@ -6,12 +6,8 @@ import numpy as np
 import pytest
 
 from tests.postprocess.scores import mean_quality
-from tfseg.data.scenes import crowds
-from tfseg.metrics.panoptic_quality import PanopticQuality
-from tfseg.postprocess.benchmark import merge_of, peak_megabytes
-from tfseg.postprocess.fusion import fuse
-from tfseg.postprocess.fusion_config import FusionConfig
-from tfseg.postprocess.synthetic import (
+from tfseg.benchmarks.fusion import merge_of, peak_megabytes
+from tfseg.benchmarks.synthetic_instances import (
     LABEL_DIVISOR,
     NUM_STUFF,
     THING_IDS,
@@ -21,6 +17,10 @@ from tfseg.postprocess.synthetic import (
     rectangles,
     thing_id,
 )
+from tfseg.data.scenes import crowds
+from tfseg.metrics.panoptic_quality import PanopticQuality
+from tfseg.postprocess.fusion import fuse
+from tfseg.postprocess.fusion_config import FusionConfig
 
 DIAMETERS = (8, 200)
 OFFSETS = ("long_offsets", "short_offsets", "middle_offsets")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.backbones.test_checkpoints import write_checkpoint, write_npz
+from tests.backbones.test_pretrained import write_checkpoint, write_npz
 from tfseg import architectures
 from tfseg.backbones import BackboneConfig
 from tfseg.data.datasets import voc2012

@@ -10,11 +10,11 @@ import sys
 sys.path.insert(0, ".")
 
 import tfseg  # noqa: F401  (quiets TensorFlow)
-from tfseg import commands
 from tfseg.backbones import BackboneConfig
+from tfseg.commands import entry
 from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
 from tfseg.models.fcn import FCNConfig
-from tfseg.training.runner import RunOptions, train
+from tfseg.training.train import RunOptions, train
 
 
 def toy_config(records, values):
@@ -37,4 +37,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    commands.run(main)
+    entry.run(main)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tfseg import architectures
 from tfseg.backbones import BackboneConfig
-from tfseg.backbones.checkpoints import CLASSIFIER, load_network
+from tfseg.backbones.pretrained import CLASSIFIER, load_network
 from tfseg.config import DataConfig, ExperimentConfig
 from tfseg.data.datasets import voc2012
 from tfseg.errors import InputError

@@ -10,8 +10,9 @@ import tensorflow as tf
 from tests.inference.engines.toy_panoptic import CONFIG, INFO, OTHER, SIZE, description, photo
 from tfseg import architectures
 from tfseg.errors import InputError
-from tfseg.export import conversion, service
 from tfseg.export.functions import NetworkFunctions
+from tfseg.export.serving import service
+from tfseg.export.tflite import convert
 from tfseg.formats import tflite_metadata
 from tfseg.inference.engines.saved_model import SavedModelEngine
 from tfseg.inference.engines.tflite import TFLiteEngine
@@ -38,7 +39,7 @@ def saved_model(network, tmp_path_factory):
 def content(network):
     """A .tflite file without metadata."""
     functions = NetworkFunctions(network, SIZE)
-    return conversion.convert(functions.holder, functions.panoptic(), "fp32")
+    return convert(functions.holder, functions.panoptic(), "fp32")
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tests.fake_network import INFO, STRIDE
-from tfseg.export import service
+from tfseg.export.serving import service
 from tfseg.formats import tflite_metadata
 from tfseg.layers.resize import upsample
 

@@ -1,1 +1,0 @@
-"""Exports a trained model: its files for other programs, made, checked and listed."""

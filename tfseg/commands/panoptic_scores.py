@@ -1,0 +1,113 @@
+"""Scores panoptic predictions: panoptic quality (PQ = SQ * RQ) and parsing covering (PC).
+
+python -m tfseg.commands.panoptic_scores --gt=panoptic_val2017.json --pred=predictions.json
+    Labels and predictions in COCO's panoptic format, of any data set. Each is a JSON file, with its PNGs in the folder
+    that is called like it without .json or beside it; or a folder with one JSON file.
+python -m tfseg.commands.panoptic_scores --gt=labels --pred=predictions --output=scores.json --num_workers=4
+"""
+
+import json
+import os
+from pathlib import Path
+
+from absl import flags
+
+from tfseg.commands import entry
+from tfseg.errors import InputError
+from tfseg.markdown import aligned
+
+GROUPS = ("all", "things", "stuff")
+REMARK = (
+    "Each mean is over classes: mean PQ is not mean SQ * mean RQ. PC normalized: every image weighs the same. "
+    "A dash: the class is not counted."
+)
+
+
+def define_flags():
+    """The flags of this program; a function, so that other programs can import this module."""
+    flags.DEFINE_string("gt", None, "The labels: a JSON file in COCO's panoptic format, or a folder that has one.")
+    flags.DEFINE_string("pred", None, "The predictions, likewise; their categories are those of the labels.")
+    flags.DEFINE_string("output", None, "JSON file for all scores and counts at full precision.")
+    flags.DEFINE_integer("num_workers", None, "Processes; default one per core.", lower_bound=1)
+    flags.DEFINE_boolean(
+        "panopticapi_compat",
+        False,
+        "Of several crowds of a class in one image only the last excuses false positives, as in panopticapi.",
+    )
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise InputError(f"unexpected arguments: {' '.join(argv[1:])}")
+    given = flags.FLAGS
+    for name in ("gt", "pred"):
+        if not given[name].value:
+            raise InputError(f"--{name} is missing: a JSON file in COCO's panoptic format, or a folder that has one")
+    from tfseg.formats.coco_panoptic.annotations import read_annotations
+    from tfseg.formats.coco_panoptic.writer import write_whole
+    from tfseg.metrics.panoptic_folders import check_images, score_folders
+
+    labels = read_annotations(given.gt)
+    predictions = read_annotations(given.pred, labels)
+    if given.output:
+        check_output(given.output, {"gt": labels.path, "pred": predictions.path})
+    check_images(labels, predictions)
+    num_others = len(predictions.images.keys() - labels.images.keys())
+    if num_others:
+        entry.say(
+            f"{num_others} predictions are not scored: {labels.path} does not have their images; add their labels to "
+            "have them counted"
+        )
+    scores = score_folders(labels, predictions, given.num_workers, given.panopticapi_compat)
+    print(summary(scores))
+    if given.output:
+        paths = {"label": labels.path, "prediction": predictions.path}
+        write_whole(given.output, (json.dumps(paths | scores, indent=1) + "\n").encode())
+
+
+def check_output(path: str, inputs: dict[str, str]):
+    """Raises InputError unless `path` can become a file that is none of `inputs`, flag -> path of the file it names."""
+    if os.path.isdir(path):
+        raise InputError(f"--output={path}: a folder; name a file in it, e.g. {os.path.join(path, 'scores.json')}")
+    for flag, other in inputs.items():
+        if os.path.exists(path) and os.path.samefile(path, other):
+            raise InputError(f"--output={path}: the file of --{flag}, which scores would overwrite; name another file")
+    place = next(parent for parent in Path(path).absolute().parents if os.path.lexists(parent))
+    if not os.path.isdir(place):
+        raise InputError(f"--output={path}: {place} is no folder; name a file in a folder")
+
+
+def summary(scores: dict) -> str:
+    """Markdown tables, in per cent: means over all classes, things and stuff, and every class.
+
+    Args:
+      scores: from `score_folders`.
+    """
+    quality, covering = scores["panoptic_quality"], scores["parsing_covering"]
+    means = [["mean, %", "PQ", "SQ", "RQ", "classes", "PC", "PC normalized", "classes"]]
+    for group in GROUPS:
+        of_quality, of_covering = quality[group], covering[group]
+        row = [group.capitalize(), *_percents(of_quality, "pq", "sq", "rq"), str(of_quality["num_classes"])]
+        means.append([*row, *_percents(of_covering, "pc", "pc_normalized"), str(of_covering["num_classes"])])
+    classes = [["class, %", "PQ", "SQ", "RQ", "PC", "PC normalized", "TP", "FP", "FN"]]
+    for name, scored in quality["classes"].items():
+        counts = [str(scored[key]) for key in ("true_positives", "false_positives", "false_negatives")]
+        percents = _percents(scored, "pq", "sq", "rq") + _percents(covering["classes"][name], "pc", "pc_normalized")
+        classes.append([name, *percents, *counts])
+    return f"{scores['num_images']} images\n\n{_table(means)}\n\n{_table(classes)}\n\n{REMARK}"
+
+
+def _percents(scores, *keys):
+    return ["-" if scores[key] is None else f"{100 * scores[key]:.2f}" for key in keys]
+
+
+def _table(rows):
+    is_number = [False] + [True] * (len(rows[0]) - 1)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    rule = ["-" * (width - right) + ":" * right for width, right in zip(widths, is_number, strict=True)]
+    return "\n".join(aligned([rows[0], rule, *rows[1:]], is_number))
+
+
+if __name__ == "__main__":
+    define_flags()
+    entry.run(main)

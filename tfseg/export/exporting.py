@@ -1,0 +1,247 @@
+"""Exports a model: all files are made and compared with it before the first takes its place."""
+
+import contextlib
+import dataclasses
+import fcntl
+import hashlib
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from tfseg.data import opening, pipeline
+from tfseg.data.manifest import check_split, split_files
+from tfseg.errors import InputError
+from tfseg.export import comparison, latency
+from tfseg.export.making import entry, make
+from tfseg.export.plan import Export, ExportOptions, Planned
+from tfseg.formats import export_manifest
+from tfseg.inference.views import resized_pixels
+from tfseg.profiling import flops
+from tfseg.runs.run_directory import weight_arrays
+
+
+def export_model(model, options: ExportOptions, load, say) -> list:
+    """Exports a model: all files, or none.
+
+    Args:
+      model: path, see `load_model`.
+      options: an ExportOptions.
+      load: (path of a file) -> its predictor, for the comparison.
+      say: shows a line to whoever waits.
+    Returns:
+      [comparison.Compared] of every file and number of iterations; nothing has taken its place if one is not good.
+      Empty without a comparison.
+    Raises:
+      InputError: as `Export`, data that int8 or the comparison needs, or a conversion that is not possible.
+    """
+    export = Export(model, options)
+    export.check_target()
+    with _partial_folder(export) as partial:
+        images = _calibration_images(export) if any(p.precision == "int8" for p in export.planned) else None
+        entries = _made(export, partial, images, load, say)
+        content = describe(export, entries)
+        export_manifest.write(partial, content)
+        rows = compare(export, partial, load) if options.check_images else []
+        add_scores(content, rows, options.split or export.config.data.validation_split)
+        if all(row.is_good for row in rows):
+            _take_place(partial, export.folder, content)
+        return rows
+
+
+@contextlib.contextmanager
+def _partial_folder(export):
+    """An empty folder beside the export's, for this process; it is gone at the end, or after a kill at the next one."""
+    partial = export.folder.with_name(f".{export.name}.partial")
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        handle = os.open(partial, os.O_RDONLY)
+    except OSError as error:
+        raise InputError(f"{partial.parent}: cannot be written ({error.strerror}); take another --output_dir") from None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not (partial.exists() and os.path.samestat(os.fstat(handle), partial.stat())):
+            raise BlockingIOError  # the other export has just ended, and removed it
+    except OSError:
+        os.close(handle)
+        raise InputError(
+            f"{export.folder}: another export into it is running; wait for it, or take another --name or --output_dir"
+        ) from None
+    try:
+        for child in partial.iterdir():
+            shutil.rmtree(child) if child.is_dir() else child.unlink()
+        yield partial
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+        os.close(handle)
+
+
+def _made(export, folder, images, load, say):
+    """Makes all files; {path: entry of the manifest}."""
+    milliseconds, threads, entries = export.options.fit_latency, export.options.threads, {}
+    for index, planned in enumerate(export.planned):
+        choice = None
+        if milliseconds is not None and planned.kind in ("segment", "resizable"):
+            planned, choice = latency.fitted(export, planned, load, milliseconds, images)
+            export.planned[index] = planned
+        make(export, planned, folder, images)
+        if milliseconds is not None and choice is None:
+            choice = latency.measured(export, load(folder / planned.path), milliseconds)
+        entries[planned.path] = entry(export, planned, folder)
+        say(f"{planned.path}: {entries[planned.path]['bytes'] / 1e6:.2f} MB{f'; {choice}' if choice else ''}")
+        if choice:
+            entries[planned.path]["budget"] = latency.note(export, choice, threads)
+    return entries
+
+
+def check_export(model, options: ExportOptions, load) -> list:
+    """Compares an export that is there with the model, in the sizes and after the iterations that its files have.
+
+    Arguments, returns and errors as `export_model`; InputError also for a manifest that lists nothing to compare, and
+    for files of other weights.
+    """
+    export = Export(model, dataclasses.replace(options, formats=(), kinds=()))
+    place = export.folder / export_manifest.FILE_NAME
+    sha256, export.planned = _weights_sha256(export.network), []
+    for path, facts in export_manifest.read(export.folder)["artifacts"].items():
+        precision = facts.get("precision")
+        if precision not in comparison.LEAST_AGREEMENT:
+            raise InputError(f"{place}: the precision of {path} is {precision!r}; export it again")
+        if facts.get("weights_sha256", sha256) != sha256:
+            raise InputError(f"{export.folder / path}: of other weights than {model}; --weights is {options.weights}")
+        export.planned.append(Planned(path, facts["kind"], precision, facts.get("iterations")))
+    rows = compare(export, export.folder, load)
+    if not rows:
+        raise InputError(f"{place}: lists nothing that can be compared here")
+    return rows
+
+
+def folder_of(model, options: ExportOptions) -> Path:
+    """Where an export is."""
+    return Path(options.output_dir) / (options.name or Path(model).resolve().name)
+
+
+def compare(export, folder, load) -> list:
+    """Every planned file beside the model on images of a split; arguments as `export_model`."""
+    options = export.options
+    examples, count = _examples(export, options.split or export.config.data.validation_split)
+    wanted = min(options.check_images, count)
+    files = {}
+    for planned in export.planned:
+        if planned.kind == "onnx":  # TensorFlow has nothing that runs it
+            continue
+        files[planned.path] = (load(folder / planned.path), planned.precision)
+    if not files:
+        return []
+    return comparison.compare(export.network, export.info, files, examples.shard(count // wanted, 0), wanted)
+
+
+def describe(export, entries) -> dict:
+    """The manifest of an export; `entries` are those of its files."""
+    network, options = export.network, export.options
+    gmacs = flops.executed_gmacs(network, export.size, export.max_iterations)
+    sha256 = _weights_sha256(network)
+    return {
+        "format": export_manifest.FORMAT,
+        "name": export.name,
+        "classes": export.info.to_dict(),
+        "is_recurrent": network.is_recurrent,
+        "padding": network.padding,
+        "stride": network.canvas_stride,
+        "input": {
+            "color": "RGB",
+            "range": [0, 255],
+            "mean": 0,
+            "std": 1,
+            "size": list(options.size) if options.size else None,
+        },
+        "iterations": {"default": network.default_iterations, "max": export.max_iterations},
+        "cost": [
+            {"iterations": n, "size": list(export.size), "gmacs": value, "gflops": 2 * value, "miou": None}
+            for n, value in enumerate(gmacs, 1)
+        ],
+        "miou_split": None,
+        "miou_images": None,
+        "artifacts": {path: facts | {"weights_sha256": sha256} for path, facts in entries.items()},
+    }
+
+
+def add_scores(content, rows, split):
+    """Writes what was compared into a manifest: of every file, and the model's own mIoU after each iteration."""
+    for row in rows:
+        scores = {"agreement": row.agreement, "miou": row.miou, "model_miou": row.model_miou, "images": row.num_images}
+        scores["milliseconds"] = row.milliseconds
+        content["artifacts"][row.path].setdefault("check", {})[str(row.iterations)] = scores
+        for cost in content["cost"]:
+            if row.model_miou is not None and (row.iterations, row.size) == (cost["iterations"], tuple(cost["size"])):
+                cost["miou"] = row.model_miou
+        if row.model_miou is not None:
+            content |= {"miou_split": split, "miou_images": row.num_images}
+
+
+def _examples(export, split):
+    """(examples as of `pipeline.eval_examples`, how many there are)."""
+    data = export.config.data
+    data_dir, facts = opening.open_dataset(data.dataset, export.options.data_dir or data.data_dir)
+    check_split(facts, data_dir, split, expected_info=export.info)
+    return pipeline.eval_examples(split_files(facts, data_dir, split), facts.info), facts.splits[split].num_examples
+
+
+def _calibration_images(export):
+    """[count, height, width, 3] uint8, from all over the training split, as the network sees them."""
+    examples, count = _examples(export, export.config.data.train_split)
+    wanted = min(export.options.calibration_images, count)
+    images = []
+    for example in examples.shard(count // wanted, 0).take(wanted):
+        images.append(resized_pixels(example["image"][0].numpy(), export.size))
+    return np.stack(images)
+
+
+def _weights_sha256(network):
+    digest = hashlib.sha256()
+    for name, array in sorted(weight_arrays(network).items()):
+        digest.update(name.encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _take_place(partial, folder, content):
+    """Moves the files of `partial` to the export; its manifest comes last, and keeps what was exported before."""
+    if (folder / export_manifest.FILE_NAME).exists():
+        content = _joined(export_manifest.read(folder), content)
+    (partial / export_manifest.FILE_NAME).unlink()
+    moved = [path for path in content["artifacts"] if (partial / path).exists()]
+    for path in moved:
+        _move(partial / path, folder / path)
+    # What stands beside a SavedModel.
+    for path in sorted(file.relative_to(partial) for file in partial.rglob("*") if file.is_file()):
+        _move(partial / path, folder / path)
+    export_manifest.write(folder, content)
+
+
+def _joined(before, content):
+    """A manifest and that of what was exported now, as one."""
+    artifacts = before["artifacts"] | content["artifacts"]
+    costs, weights = {}, {facts.get("weights_sha256") for facts in artifacts.values()}
+    for cost in (*before.get("cost", ()), *content["cost"]):
+        key = tuple(cost["size"]), cost["iterations"]
+        known = costs.get(key, {}).get("miou") if len(weights) == 1 else None
+        costs[key] = cost | {"miou": known if cost["miou"] is None else cost["miou"]}
+    scored = content if content["miou_split"] else before
+    return content | {
+        "artifacts": artifacts,
+        "cost": [costs[key] for key in sorted(costs)],
+        "miou_split": scored["miou_split"],
+        "miou_images": scored["miou_images"],
+    }
+
+
+def _move(source: Path, target: Path):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    with contextlib.suppress(FileNotFoundError):
+        if target.is_dir():
+            target.rename(old)
+    os.replace(source, target)
+    shutil.rmtree(old, ignore_errors=True)

@@ -1,0 +1,162 @@
+"""What TensorFlow Serving reads beside a SavedModel: warm-up requests, its configurations, and a page for people.
+
+Formats: https://www.tensorflow.org/tfx/serving/saved_model_warmup and https://www.tensorflow.org/tfx/serving/serving_config.
+"""
+
+import json
+import re
+from pathlib import Path
+from string import Template
+
+import numpy as np
+import tensorflow as tf
+
+from tfseg.errors import InputError
+from tfseg.export.serving.page import FIXED_SIZE, INTRODUCTION, OWN_SIZE, PANOPTIC, REST, STEPS, TENSORS
+from tfseg.export.serving.service import MAX_PIXELS
+
+WARMUP = "assets.extra/tf_serving_warmup_requests"
+MODELS, BATCHING, PAGE = "models.config", "batching.config", "serve.md"
+WARMUP_SIDE = 64
+MAX_BATCH_SIZE = 8
+
+
+def write(folder, name, description, max_batch_size=MAX_BATCH_SIZE, max_pixels=MAX_PIXELS):
+    """Writes models.config, batching.config and serve.md into a folder, and warm-up requests into its models.
+
+    Args:
+      folder: has the SavedModels <name>/<version>/ that `service.save` wrote.
+      name: of the model, as requests give it.
+      description: what the SavedModels have as tfseg.json.
+      max_batch_size: images that the server collects from several requests.
+      max_pixels: the limit that the SavedModels were written with.
+    Raises:
+      InputError: a name that addresses cannot have, no SavedModel, or a batch without images.
+    """
+    folder = Path(folder)
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
+        raise InputError(f"name {name!r}: a model that is served has letters, digits, and _ . - in its name")
+    models = sorted(path.parent for path in (folder / name).glob("[0-9]*/saved_model.pb"))
+    if not models:
+        raise InputError(f"{folder / name}: no <version>/saved_model.pb in it; export the SavedModel first")
+    _write(folder / MODELS, models_config(name).encode())
+    _write(folder / BATCHING, batching_config(max_batch_size).encode())
+    _write(folder / PAGE, serve_markdown(name, description, max_batch_size, max_pixels).encode())
+    for model in models:
+        _write_records(model / WARMUP, warmup_records(name, description))
+
+
+def models_config(name) -> str:
+    """The server's `--model_config_file`: a ModelServerConfig, for a folder that is mounted as /models."""
+    return f"""model_config_list {{
+  config {{
+    name: "{name}"
+    base_path: "/models/{name}"
+    model_platform: "tensorflow"
+    model_version_policy {{ latest {{ num_versions: 1 }} }}
+  }}
+}}
+"""
+
+
+def batching_config(max_batch_size=MAX_BATCH_SIZE, timeout_micros=5000, num_threads=2) -> str:
+    """The server's `--batching_parameters_file`: a BatchingParameters.
+
+    Args:
+      max_batch_size: images in a batch.
+      timeout_micros: microseconds that a request waits for others.
+      num_threads: batches that run at the same time.
+    Raises:
+      InputError: a number below 1.
+    """
+    for what, value in (("max_batch_size", max_batch_size), ("num_threads", num_threads)):
+        if value < 1:
+            raise InputError(f"{what} is {value}; at least 1")
+    return f"""max_batch_size {{ value: {max_batch_size} }}
+batch_timeout_micros {{ value: {timeout_micros} }}
+num_batch_threads {{ value: {num_threads} }}
+max_enqueued_batches {{ value: 100 }}
+"""
+
+
+def warmup_records(name, description) -> list[bytes]:
+    """Requests that a server sends to a model before anybody else can: PredictionLogs, as bytes.
+
+    Every signature for images is in it, with the fewest and the most iterations where it takes a number of them. The
+    images have 64x64 pixels, or the size that the model has.
+    """
+    height, width = description["size"] or (WARMUP_SIDE, WARMUP_SIDE)
+    image = np.arange(height * width * 3).reshape(1, height, width, 3).astype(np.uint8)
+    png = [tf.io.encode_png(image[0]).numpy()]
+    counts = sorted({1, description["max_iterations"] if description["is_recurrent"] else 1})
+    records = [_prediction_log(name, "serving_default", {"image_bytes": png})]
+    for signature, images in (("segment_bytes", {"image_bytes": png}), ("segment_tensors", {"images": image})):
+        for count in counts:
+            inputs = images | {"iterations": np.array([count], np.int32)}
+            records.append(_prediction_log(name, signature, inputs))
+    return records
+
+
+def serve_markdown(name, description, max_batch_size=MAX_BATCH_SIZE, max_pixels=MAX_PIXELS) -> str:
+    """The page that says how to start a server, and how to ask it from Python and with curl."""
+    size = description["size"]
+    values = {
+        "name": name,
+        "classes": json.dumps(description["classes"]["class_names"], ensure_ascii=False),
+        "num_classes": len(description["classes"]["class_names"]),
+        "default": description["iterations"],
+        "most": description["max_iterations"] if description["is_recurrent"] else 1,
+        "max_batch_size": max_batch_size,
+        "max_pixels": f"{max_pixels:,}",
+        "resized": f".resize({(size[1], size[0])})" if size else "",
+        "height": size[0] if size else "height",
+        "width": size[1] if size else "width",
+    }
+    if "fusion" in description:
+        fields = ", ".join(f"{key}={value!r}" for key, value in description["fusion"].items())
+        values |= {"stride": description["stride"], "fusion": fields}
+        values |= {"thing_ids": sorted(description["classes"]["thing_ids"])}
+        values |= {"label_divisor": description["classes"]["label_divisor"]}
+    # The part about states, or instances, is there twice: over gRPC and over REST.
+    nothing = {"table": "", "loop": ""}
+    steps = STEPS if description["is_recurrent"] else PANOPTIC if "fusion" in description else nothing
+    parts = [INTRODUCTION, FIXED_SIZE if size else OWN_SIZE, TENSORS, steps["loop"], REST, steps["loop"]]
+    text = "".join(parts).replace("$steps\n", steps["table"])
+    return Template(text).substitute(values)
+
+
+def _prediction_log(name, signature, inputs):
+    """A PredictionLog with a PredictRequest in it, whose classes TensorFlow does not have.
+
+    PredictionLog.predict_log (6) . request (1) . model_spec (1), inputs (2); of the model_spec name (1) and
+    signature_name (3); of every input key (1) and TensorProto (2): tensorflow_serving/apis/*.proto.
+    """
+    request = _field(1, _field(1, name.encode()) + _field(3, signature.encode()))
+    for key, value in inputs.items():
+        tensor = tf.make_tensor_proto(value).SerializeToString(deterministic=True)
+        request += _field(2, _field(1, key.encode()) + _field(2, tensor))
+    return _field(6, _field(1, request))
+
+
+def _field(number, content):
+    """A field of bytes in protobuf's encoding: key, length in groups of 7 bits, content."""
+    length, groups = len(content), []
+    while length > 127:
+        groups.append(length & 127 | 128)
+        length >>= 7
+    return bytes([number << 3 | 2, *groups, length]) + content
+
+
+def _write(path, content):
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
+    part.rename(path)
+
+
+def _write_records(path, records):
+    path.parent.mkdir(exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    with tf.io.TFRecordWriter(str(part)) as writer:
+        for record in records:
+            writer.write(record)
+    part.rename(path)

@@ -1,0 +1,290 @@
+"""A network as a SavedModel that TensorFlow Serving serves: encoded images in, PNGs of class ids out; or tensors.
+
+Signatures (https://www.tensorflow.org/tfx/serving/signature_defs), with a batch of images as first axis everywhere:
+
+- `serving_default`: image_bytes -> mask_png_bytes, iterations, class_pixels; the default number of iterations;
+- `segment_bytes`: image_bytes, iterations -> the same; every image has its own number of iterations;
+- `segment_tensors`: images, iterations -> mask, confidence, iterations;
+- of a panoptic network `panoptic_maps`: images -> the maps that `tfseg.postprocess.fusion` makes instances of;
+- of a recurrent network `encode`, `initial_state`, `refine` and `decode`, for callers that keep the state themselves.
+
+REST clients give and get the inputs and outputs that end in `_bytes` in base64.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import tensorflow as tf
+
+from tfseg.errors import InputError
+from tfseg.export.functions import panoptic_maps
+from tfseg.export.serving.canvas_reader import CanvasReader
+from tfseg.formats.export_manifest import DESCRIPTION
+
+MAX_PIXELS = 2_200_000  # 1025x2049; what the network's memory is meant for
+
+
+def save(network, path, description, max_iterations, size=None, max_pixels=MAX_PIXELS):
+    """Writes a SavedModel folder.
+
+    Args:
+      network: built; has `encode(images, training) -> features`, `refine(features, state) -> state` with "canvas",
+        `is_recurrent`, `default_iterations`, `num_classes`, `canvas_stride` and `padding`. The features of a recurrent
+        one are a dict of maps, as with `hoist` in its config.
+      path: the folder; for a server `<name>/<version>`, a whole number. It must not exist.
+      description: JSON types, kept as assets.extra/tfseg.json.
+      max_iterations: larger counts in requests are cut to it.
+      size: (height, width) to which images are resized before the network; None: images of any size go in as they are.
+      max_pixels: larger images are refused.
+    Raises:
+      InputError: the folder exists, or the limits contradict each other or the network.
+    """
+    path = Path(path)
+    if path.exists():
+        raise InputError(f"{path}: exists; servers expect another model under the next number beside it")
+    signatures = Service(network, max_iterations, size, max_pixels)
+    partial = path.with_name(f".{path.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        tf.saved_model.save(signatures.holder(), partial, signatures.functions())
+        (partial / "assets.extra").mkdir()
+        (partial / "assets.extra" / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n")
+        partial.rename(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+class Service:
+    """The functions behind the signatures. What a request has wrong raises INVALID_ARGUMENT."""
+
+    def __init__(self, network, max_iterations, size=None, max_pixels=MAX_PIXELS):
+        if network.is_recurrent and not network.default_iterations <= max_iterations:
+            raise InputError(
+                f"max_iterations is {max_iterations}; the model's own number of iterations is "
+                f"{network.default_iterations}, and at least that has to be allowed"
+            )
+        if size is not None and size[0] * size[1] > max_pixels:
+            raise InputError(f"size {size[0]}x{size[1]} has more than the {max_pixels} pixels that are allowed")
+        self._network, self._max_iterations = network, max_iterations
+        self._size, self._max_pixels = size and tuple(size), max_pixels
+        self._reader = CanvasReader(network, self._size)
+        # Functions of their own, so that the file holds them once for all signatures.
+        floats = tf.TensorSpec([None, *(self._size or (None, None)), 3], tf.float32)
+        self._encode = tf.function(lambda images: network.encode(images, training=False), input_signature=[floats])
+        self._segment_one = tf.function(
+            self._one_of_any_size, input_signature=[tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int32)]
+        )
+
+    def holder(self) -> tf.Module:
+        """What has the variables, and nothing else of the network."""
+        module = tf.Module()
+        module.network_variables = list(self._network.variables)
+        return module
+
+    def functions(self) -> dict:
+        """{signature: ConcreteFunction}."""
+        image_bytes = tf.TensorSpec([None], tf.string, "image_bytes")
+        images = tf.TensorSpec([None, *(self._size or (None, None)), 3], tf.uint8, "images")
+        counts = tf.TensorSpec([None], tf.int32, "iterations")
+        functions = {
+            "serving_default": _traced(self.serving_default, image_bytes),
+            "segment_bytes": _traced(self.segment_bytes, image_bytes, counts),
+            "segment_tensors": _traced(self.segment_tensors, images, counts),
+        }
+        if self._network.is_panoptic:
+            functions["panoptic_maps"] = _traced(self.panoptic_maps, images)
+        return functions | self._steps(images) if self._network.is_recurrent else functions
+
+    def serving_default(self, image_bytes):
+        """`segment_bytes` with the network's own number of iterations."""
+        return self.segment_bytes(image_bytes, tf.fill(tf.shape(image_bytes), self._network.default_iterations))
+
+    def segment_bytes(self, image_bytes, iterations):
+        """Class ids of encoded images, which may differ in size.
+
+        Args:
+          image_bytes: [batch] string; JPEG, PNG, BMP, or the first frame of a GIF.
+          iterations: [batch] int32, cut to 1 .. max_iterations.
+        Returns:
+          mask_png_bytes: [batch] string, grey PNGs of class ids in the images' own sizes.
+          iterations: [batch] int32, what was run.
+          class_pixels: [batch, num_classes] int32, how many pixels each class has.
+        """
+        counts = self._counts(iterations, image_bytes)
+        if self._size is None:
+            masks, pixels = _each(lambda row: self._segment_one(*row), (image_bytes, counts), self._answer())
+        else:
+            spec = (tf.TensorSpec([*self._size, 3], tf.float32), tf.TensorSpec([2], tf.int32))
+            images, sizes = _each(self._resized, image_bytes, spec)
+            canvases = self._canvases(self._encode(images), counts)
+            masks, pixels = _each(
+                lambda row: self._packed(row[0][tf.newaxis], row[1]), (canvases, sizes), self._answer()
+            )
+        return {"mask_png_bytes": masks, "iterations": counts, "class_pixels": pixels}
+
+    def segment_tensors(self, images, iterations):
+        """Class ids of images of one size.
+
+        Args:
+          images: [batch, height, width, 3] uint8 RGB.
+          iterations: [batch] int32, cut to 1 .. max_iterations.
+        Returns:
+          mask: [batch, height, width] uint8 class ids.
+          confidence: [batch, height, width] float32, softmax probability of the class.
+          iterations: [batch] int32, what was run.
+        """
+        counts = self._counts(iterations, images)
+        canvases = self._canvases(self._encode(self._floats(images)), counts)
+        mask, confidence = self._reader.read(canvases, self._size or tf.shape(images)[1:3], True)
+        return {"mask": mask, "confidence": confidence, "iterations": counts}
+
+    def panoptic_maps(self, images):
+        """The maps of images of one size.
+
+        Args:
+          images: [batch, height, width, 3] uint8 RGB.
+        Returns:
+          semantic_logits: [batch, h, w, num_classes] float32, h = ceil(height / stride), w likewise; and as many cells
+          of heatmap_logits, long_offsets, short_offsets and middle_offsets, see `tfseg.postprocess.instance_maps`.
+        """
+        return panoptic_maps(self._network, self._floats(images))
+
+    def _steps(self, images):
+        """The signatures of callers that keep the state."""
+        encode = _traced(self._encode_images, images)
+        features = {name: _spec(tensor, name) for name, tensor in encode.structured_outputs.items() if name != "size"}
+        if not all(isinstance(spec, tf.TensorSpec) for spec in features.values()):
+            raise InputError("the features of this model are not plain maps; a recurrent one is exported with hoist")
+        first = next(iter(features.values()))
+        began = _traced(lambda **features: self._network.refine(features, None), *features.values())
+        state = {name: _spec(tensor, name) for name, tensor in began.structured_outputs.items()}
+
+        def initial_state(**features):
+            shape = tf.shape(features[first.name])[:3]
+            return {
+                name: tf.zeros(tf.concat([shape, spec.shape[3:]], 0) if spec.shape.rank else [], spec.dtype)
+                for name, spec in state.items()
+            }
+
+        def refine(**maps):
+            return self._network.refine({name: maps[name] for name in features}, {name: maps[name] for name in state})
+
+        sizes = tf.TensorSpec([None, 2], tf.int32, "size")
+        return {
+            "encode": encode,
+            "initial_state": _traced(initial_state, first),
+            "refine": _traced(refine, *features.values(), *state.values()),
+            "decode": _traced(self._decode, state["canvas"], sizes),
+        }
+
+    def _encode_images(self, images):
+        size = tf.repeat(tf.shape(images)[tf.newaxis, 1:3], tf.shape(images)[0], axis=0)
+        return self._encode(self._floats(images)) | {"size": size}
+
+    def _decode(self, canvas, size):
+        checks = _check(
+            tf.shape(size)[0] == tf.shape(canvas)[0], "{} sizes for {} canvases", _count(size), _count(canvas)
+        )
+        whole = tf.constant(self._size) if self._size else tf.reduce_max(size, 0)
+        wanted = list(self._size) if self._size else "alike"
+        checks += _check(tf.reduce_all(size == whole), f"the sizes of a batch have to be {wanted}: {{}}", size)
+        checks += self._check_size(whole)
+        shape = tf.shape(canvas)[1:3]
+        is_fitting = tf.reduce_all(shape == -(-whole // self._network.canvas_stride))
+        checks += _check(is_fitting, "size {} does not belong to a canvas of {}", whole, shape)
+        with tf.control_dependencies(checks):
+            canvas = tf.identity(canvas)
+        mask, confidence = self._reader.read(canvas, self._size or whole, True)
+        return {"mask": mask, "confidence": confidence}
+
+    def _one_of_any_size(self, image_bytes, count):
+        image = self._decoded(image_bytes)
+        features = self._encode(tf.cast(image[tf.newaxis], tf.float32))
+        return self._packed(self._canvases(features, count[tf.newaxis]), tf.shape(image)[:2])
+
+    def _resized(self, image_bytes):
+        image = self._decoded(image_bytes)
+        size = tf.shape(image)[:2]
+        resized = tf.cond(
+            tf.reduce_all(size == self._size),
+            lambda: tf.cast(image, tf.float32),
+            lambda: tf.image.resize(image, self._size, antialias=True),
+        )
+        return tf.ensure_shape(resized, [*self._size, 3]), size
+
+    def _decoded(self, image_bytes):
+        image = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
+        with tf.control_dependencies(self._check_size(tf.shape(image)[:2])):
+            return tf.identity(image)
+
+    def _floats(self, images):
+        checks = _check(_count(images) > 0, "there is no image in the batch, shape {}", tf.shape(images))
+        checks += self._check_size(tf.shape(images)[1:3])
+        with tf.control_dependencies(checks):
+            return tf.cast(images, tf.float32)
+
+    def _check_size(self, size):
+        # As float64, in which the product of two sides cannot overflow.
+        pixels = tf.reduce_prod(tf.cast(size, tf.float64))
+        checks = _check(tf.reduce_all(size > 0), "an image of {} (height, width) has no pixels", size)
+        message = f"an image of {{}} (height, width) has more than the {self._max_pixels} pixels that are allowed"
+        return checks + _check(pixels <= self._max_pixels, message, size)
+
+    def _counts(self, iterations, images):
+        checks = _check(
+            tf.shape(iterations)[0] == tf.shape(images)[0],
+            "{} numbers of iterations for {} images; one for each is needed",
+            *(_count(iterations), _count(images)),
+        )
+        with tf.control_dependencies(checks):
+            iterations = tf.identity(iterations)
+        return tf.clip_by_value(iterations, 1, self._max_iterations if self._network.is_recurrent else 1)
+
+    def _canvases(self, features, counts):
+        """[batch, h, w, num_classes], of every image after its own number of iterations."""
+        state = self._network.refine(features, None)
+        if not self._network.is_recurrent:
+            return state["canvas"]
+
+        def step(done, state, canvases):
+            # All go on to the largest number; the canvases of those that have theirs are kept as they were then.
+            state = self._network.refine(features, state)
+            is_running = (done < counts)[:, tf.newaxis, tf.newaxis, tf.newaxis]
+            return done + 1, state, tf.where(is_running, state["canvas"], canvases)
+
+        last = tf.reduce_max(counts)
+        start = (tf.constant(1), state, state["canvas"])
+        return tf.while_loop(lambda done, *_: done < last, step, start, parallel_iterations=1)[2]
+
+    def _packed(self, canvas, size):
+        mask = self._reader.read(canvas, size, False)[0][0]
+        num_classes = self._network.num_classes
+        pixels = tf.math.bincount(tf.cast(mask, tf.int32), minlength=num_classes, maxlength=num_classes)
+        return tf.io.encode_png(mask[..., tf.newaxis]), tf.ensure_shape(pixels, [num_classes])
+
+    def _answer(self):
+        return tf.TensorSpec([], tf.string), tf.TensorSpec([self._network.num_classes], tf.int32)
+
+
+def _each(function, rows, spec):
+    """`function` of every row, one at a time: memory for one."""
+    return tf.map_fn(function, rows, fn_output_signature=spec, parallel_iterations=1)
+
+
+def _traced(function, *specs):
+    return tf.function(function).get_concrete_function(**{spec.name: spec for spec in specs})
+
+
+def _spec(tensor, name):
+    return tf.TensorSpec(tensor.shape, tensor.dtype, name) if isinstance(tensor, tf.Tensor) else tensor
+
+
+def _check(condition, message, *values):
+    """[operation], for control dependencies: without them what uses a bad tensor may fail first, in its own words."""
+    return [tf.debugging.Assert(condition, [tf.strings.format(message, values)])]
+
+
+def _count(rows):
+    return tf.shape(rows)[0]

@@ -1,0 +1,91 @@
+"""Converts functions of a network to a .tflite file, in a process of its own: the converter can crash."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from tfseg.errors import InputError
+from tfseg.export.functions import SEGMENT
+from tfseg.system import child_process
+
+# Weights; and in int8 files also what is computed.
+PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
+TIMEOUT = 3600  # seconds; int8 calibration runs every image through slow kernels
+
+
+def convert(holder, signatures, precision, images=None, max_iterations=1) -> bytes:
+    """The .tflite file of some functions.
+
+    Args:
+      holder: tf.Module that has their variables.
+      signatures: {name: ConcreteFunction}, of a method of `NetworkFunctions`.
+      precision: "fp32"; "fp16": weights of 16 bits; "dynamic": weights of 8 bits, activations of 8 bits inside each
+        product; "int8": everything of 8 bits.
+      images: for int8: [count, height, width, 3] uint8, on which the ranges of all values are measured. The input of a
+        segment file is then uint8, and so are its logits; a stream keeps float32 inputs and outputs.
+      max_iterations: for int8: a stream's ranges are those of this many iterations.
+    Raises:
+      InputError: int8 of a loop (the converter crashes on it), int8 without images, or what the converter says.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"precision {precision!r}: one of {', '.join(PRECISIONS)}")
+    is_loop = SEGMENT in signatures and "iterations" in signatures[SEGMENT].structured_outputs
+    if precision == "int8" and is_loop:
+        raise InputError("int8 is not possible with a number of iterations at run time: fix it, or export a stream")
+    if precision == "int8" and images is None:
+        raise InputError("int8 needs images to measure the range of values on")
+    with tempfile.TemporaryDirectory() as folder:
+        job = {"folder": folder, "precision": precision, "max_iterations": max_iterations}
+        tf.saved_model.save(holder, f"{folder}/functions", signatures)
+        if precision == "int8":
+            np.save(f"{folder}/images.npy", images)
+        try:
+            child_process.run("tfseg.export.tflite", job | {"signatures": list(signatures)}, TIMEOUT)
+        except child_process.ChildError as error:
+            raise InputError(f"the TFLite converter cannot convert this model to {precision}: {error}") from error
+        return Path(folder, "model.tflite").read_bytes()
+
+
+def _convert(job):
+    """The child's work: writes model.tflite into the folder of the job."""
+    folder = Path(job["folder"])
+    converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / "functions"), signature_keys=job["signatures"])
+    if job["precision"] != "fp32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if job["precision"] == "fp16":
+        converter.target_spec.supported_types = [tf.float16]
+    if job["precision"] == "int8":
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        images = np.load(folder / "images.npy")
+        if job["signatures"] == [SEGMENT]:
+            converter.representative_dataset = lambda: ({"image": image} for image in _singly(images))
+            converter.inference_input_type = converter.inference_output_type = tf.uint8
+        else:
+            functions = tf.saved_model.load(str(folder / "functions")).signatures
+            converter.representative_dataset = lambda: stream_inputs(functions, images, job["max_iterations"])
+    (folder / "model.tflite").write_bytes(converter.convert())
+    return {}
+
+
+def stream_inputs(functions, images, iterations):
+    """(signature, {input: array}) of everything that a stream computes on images, iteration by iteration."""
+    state_names = set(functions["refine"].structured_outputs)
+    for image in _singly(images):
+        yield "encode", {"image": image}
+        features = functions["encode"](image=tf.constant(image))
+        inputs = functions["refine"].structured_input_signature[1]
+        state = {name: tf.zeros(inputs[name].shape) for name in state_names}
+        for _ in range(iterations):
+            yield "refine", {name: value.numpy() for name, value in (features | state).items()}
+            state = functions["refine"](**features, **state)
+            yield "decode", {"canvas": state["canvas"].numpy()}
+
+
+def _singly(images):
+    return (image[np.newaxis].astype(np.float32) for image in images)
+
+
+if __name__ == "__main__":
+    child_process.answer(_convert)

@@ -1,0 +1,304 @@
+"""A training run, from its config to its weights."""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import math
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from tensorflow import keras
+
+from tfseg import architectures, backbones
+from tfseg.backbones import pretrained as backbone_weights
+from tfseg.config import ExperimentConfig
+from tfseg.data import opening, pipeline
+from tfseg.data.manifest import Manifest, check_split, split_files
+from tfseg.errors import InputError
+from tfseg.layers.resize import upsample
+from tfseg.losses.semantic import median_frequency_weights
+from tfseg.runs.run_directory import (
+    assign_weights,
+    check_weights_sha256,
+    locked,
+    read_config,
+    save_weights,
+    weights_file,
+    write_config,
+)
+from tfseg.system.download import local_path
+from tfseg.training import callbacks, schedule, validation
+from tfseg.training.checkpoints import Checkpoints
+from tfseg.training.strategy import PRECISIONS, build_strategy, is_chief, set_precision
+from tfseg.training.trainer import AveragedWeights, Trainer
+
+CALIBRATION_IMAGES = 8
+# What may change between a run and its continuation: the weights do not depend on it.
+FREE_FIELDS = {"data.data_dir", "training.log_every", "training.checkpoint_every", "training.validate_every"}
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """What belongs to a start of a run, not to the experiment.
+
+    Attributes:
+      strategy, tpu: see `build_strategy`.
+      override: continue although the config differs from the one the run was started with.
+    """
+
+    strategy: str = "auto"
+    tpu: str = ""
+    override: bool = False
+
+
+def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, draw=None):
+    """Trains, or continues, the run in `workdir`.
+
+    Writes config.json, checkpoints/, weights/{last,best}.npz, metrics.csv and tensorboard/. Started again after a kill
+    it goes on from the last checkpoint as if nothing had happened.
+
+    Args:
+      draw: draws TensorBoard's validation pictures, see `validation.validator`; None for none.
+
+    Raises:
+      InputError: bad config or data, a directory in use, or a run of another config.
+      RunError: too many non-finite updates, or a full disk.
+    """
+    options = options or RunOptions()
+    workdir = Path(workdir)
+    check_config(config)
+    strategy = build_strategy(options.strategy, options.tpu)
+    chief = is_chief(strategy)
+    with locked(workdir) if chief else contextlib.nullcontext():
+        data_dir, manifest = opening.open_dataset(config.data.dataset, config.data.data_dir)
+        if chief and not options.override:
+            _refuse_other_config(workdir, config, manifest.info)
+        precision = set_precision(config.training.precision, warn=_say)
+        keras.utils.set_random_seed(config.training.seed)
+        files = split_files(manifest, data_dir, config.data.train_split)
+        check_split(manifest, data_dir, config.data.train_split)
+        with strategy.scope():
+            trainer = build_trainer(config, manifest, precision)
+            saved = Checkpoints(workdir, trainer, chief)
+            step = saved.restore(warn=_say)
+        if step == 0:
+            _initialize(trainer.network, config, manifest, files)
+        else:
+            _say(f"going on from step {step} of {config.training.total_steps}")
+        if chief:
+            write_config(workdir, config, manifest.info)
+        if step < config.training.total_steps:
+            _fit(trainer, config, workdir, saved, _Data(data_dir, manifest, files, draw), step)
+        saved.close()
+        with AveragedWeights(trainer.network, trainer.optimizer):
+            save_weights(workdir / "weights" / "last.npz", trainer.network, chief)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Data:
+    data_dir: str
+    manifest: Manifest
+    files: list[str]
+    draw: Callable | None
+
+
+def build_trainer(config, manifest, precision) -> Trainer:
+    """The compiled trainer with all variables; call it in the strategy's scope."""
+    info = manifest.info
+    architecture = architectures.architecture_of(config.model)
+    network = architectures.build(config.model, info.num_classes)
+    if config.training.freeze_batch_norm:
+        for layer in network.submodules:
+            if layer.__class__.__name__ == "BatchNorm":
+                layer.trainable = False
+    weights = class_weights(config.training.class_weights, manifest, config.data.train_split)
+    losses = functools.partial(
+        architecture.losses,
+        config=config.model,
+        upsample=functools.partial(upsample, stride=network.canvas_stride, padding=network.padding),
+        ignore_label=info.ignore_label,
+        class_weights=weights,
+    )
+    trainer = Trainer(
+        network,
+        architecture.training_outputs,
+        losses,
+        clip_norm=config.training.clip_norm,
+        seed=config.training.seed,
+    )
+    trainer.compile(optimizer=schedule.build_optimizer(config.training, precision))
+    return trainer
+
+
+def class_weights(choice, manifest, split):
+    """Weights per class of `--class_weights`.
+
+    Args:
+      choice: "none", "median" (median frequency balancing), "root_median" (its square root, which costs the frequent
+        classes less), or a file with one number a line.
+    Returns:
+      List of floats, or None for no weights.
+    Raises:
+      InputError: no such file, or not one finite weight a class.
+    """
+    info = manifest.info
+    if choice == "none":
+        return None
+    if choice in ("median", "root_median"):
+        weights = median_frequency_weights(manifest.splits[split].label_histogram)
+        return [weight**0.5 for weight in weights] if choice == "root_median" else weights
+    path = Path(choice)
+    if not path.exists():
+        raise InputError(f"--class_weights={choice}: no such file; none, median, root_median, or a file of weights")
+    try:
+        weights = [float(line) for line in path.read_text().split()]
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from None
+    if len(weights) != info.num_classes or min(weights) < 0 or not np.isfinite(weights).all():
+        raise InputError(
+            f"{path}: {info.num_classes} finite weights of 0 or more are needed, one a class; it has {weights}"
+        )
+    return weights
+
+
+def check_config(config):
+    """Raises InputError for values that no run can use, before anything is read or written."""
+    training, data = config.training, config.data
+    opening.check_name(data.dataset)
+    backbones.build(config.model.backbone)
+    architectures.architecture_of(config.model).check(config.model)
+    for name, known in (("optimizer", schedule.OPTIMIZERS), ("precision", PRECISIONS)):
+        if getattr(training, name) not in known:
+            raise InputError(f"--{name}={getattr(training, name)} is unknown; one of {', '.join(known)}")
+    if training.init_from and "#" not in training.init_from and not Path(training.init_from).exists():
+        raise InputError(f"--init_from={training.init_from}: no such run directory, model zoo folder or file")
+    for name, value in [*vars(training).items(), *vars(data).items()]:
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"config: {name} is {value}; it must be a finite number")
+    positive = ("total_steps", "global_batch_size", "learning_rate", "checkpoint_every", "log_every")
+    for name in positive:
+        if getattr(training, name) <= 0:
+            raise InputError(f"config: training.{name} is {getattr(training, name)}; it must be above 0")
+    for name in ("end_learning_rate", "weight_decay", "clip_norm", "warmup_steps", "validate_every", "max_bad_steps"):
+        if getattr(training, name) < 0:
+            raise InputError(f"config: training.{name} is {getattr(training, name)}; it must be 0 or more")
+    for name in ("momentum", "average_decay"):
+        if not 0 <= getattr(training, name) < 1:
+            raise InputError(f"config: training.{name} is {getattr(training, name)}; it must be in [0, 1)")
+    if not 0 < data.min_scale <= data.max_scale:
+        raise InputError(
+            f"config: data.min_scale {data.min_scale} and max_scale {data.max_scale} must be 0 < min <= max"
+        )
+    if getattr(config.model, "geometry", "crop") == "full" and data.rotation:
+        raise InputError(f"config: data.rotation is {data.rotation}; keypoints of geometry=full cannot be turned: 0")
+    if min(data.crop_size) < 1:
+        raise InputError(f"config: data.crop_size {data.crop_size} must be two positive numbers, height and width")
+
+
+def _refuse_other_config(workdir, config, info):
+    """Compares with the config of the run that would be continued; one without a checkpoint just starts anew."""
+    if not any((workdir / "checkpoints").glob("step-*")):
+        return
+    old, old_info = read_config(workdir)
+    differences = _differences(old.to_dict(), config.to_dict())
+    if old_info.label_hash() != info.label_hash():
+        differences.append(f"classes: {len(old_info.class_names)} -> {len(info.class_names)} or other names")
+    if differences:
+        raise InputError(
+            f"{workdir}: was started with another config ({'; '.join(differences)}); "
+            "take another --workdir, the old values, or --override"
+        )
+
+
+def _differences(old, new, prefix=""):
+    lines = []
+    for key in sorted(set(old) | set(new)):
+        path = f"{prefix}{key}"
+        if isinstance(old.get(key), dict) and isinstance(new.get(key), dict):
+            lines += _differences(old[key], new[key], f"{path}.")
+        elif old.get(key) != new.get(key) and path not in FREE_FIELDS:
+            lines.append(f"{path}: {json.dumps(old.get(key))} -> {json.dumps(new.get(key))}")
+    return lines
+
+
+def _initialize(network, config, manifest, files):
+    """Loads what `init_backbone_from` and `init_from` name, and says what was loaded."""
+    training, cache = config.training, opening.cache_dir()
+    if training.init_backbone_from:
+        path = local_path(training.init_backbone_from, cache)
+        images = next(iter(_batches(config, manifest, files, 0, CALIBRATION_IMAGES)))["image"]
+        report = backbone_weights.load_backbone(network.backbone, path, images)
+        _say(f"backbone: {report.summary()}")
+    if training.init_from:
+        path = Path(local_path(training.init_from, cache))
+        weights = path if path.is_file() else weights_file(path)
+        if not path.is_file():
+            check_weights_sha256(weights)
+        lines = assign_weights(network, weights, skip_mismatched=True)
+        _say(f"{weights}: {len(lines)} weights left as they were" + "".join(f"\n  {line}" for line in lines))
+
+
+def _batches(config, manifest, files, start_step, batch_size, input_context=None):
+    architecture = architectures.architecture_of(config.model)
+    return pipeline.train_batches(
+        files,
+        manifest.info,
+        config.data,
+        batch_size=batch_size,
+        seed=config.training.seed,
+        start_step=start_step,
+        make_targets=functools.partial(architecture.make_targets, info=manifest.info, config=config.model),
+        with_instances=architecture.is_panoptic,
+        num_examples=manifest.splits[config.data.train_split].num_examples,
+        input_context=input_context,
+    )
+
+
+def _fit(trainer, config, workdir, saved, data, first_step):
+    strategy = trainer.distribute_strategy
+    training = config.training
+    is_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
+    if is_tpu and training.global_batch_size % strategy.num_replicas_in_sync:
+        raise InputError(
+            f"--batch_size={training.global_batch_size}: on a TPU it must be a multiple of the "
+            f"{strategy.num_replicas_in_sync} replicas"
+        )
+
+    def make_dataset(context):
+        batches = _batches(config, data.manifest, data.files, first_step, training.global_batch_size, context)
+        return batches.map(_without_filenames) if is_tpu else batches
+
+    dataset = strategy.distribute_datasets_from_function(make_dataset)
+    chief = is_chief(strategy)
+    log = callbacks.MetricsLog(
+        workdir,
+        first_step=first_step,
+        log_every=training.log_every,
+        global_batch_size=training.global_batch_size,
+        is_chief=chief,
+    )
+    steps = [callbacks.BadSteps(training.max_bad_steps, _say), log]
+    if is_tpu:
+        _say("no validation while training on a TPU: run evaluate.py afterwards")
+    elif training.validate_every:
+        evaluate = validation.validator(config, data.manifest, data.data_dir, data.draw)
+        steps.append(callbacks.Validation(evaluate, training.validate_every, log, saved, workdir))
+    if chief:
+        steps.append(callbacks.Progress(first_step, training.total_steps, training.global_batch_size))
+    steps.append(callbacks.Saving(saved, training.checkpoint_every, training.total_steps))
+    is_panoptic = architectures.architecture_of(config.model).is_panoptic
+    with pipeline.damage_named(data.files, needs_labels=True, with_instances=is_panoptic):
+        trainer.fit(dataset, steps_per_epoch=training.total_steps - first_step, callbacks=steps, verbose=0)
+
+
+def _without_filenames(batch):
+    """TPUs take no strings."""
+    return {name: value for name, value in batch.items() if name != "filename"}
+
+
+def _say(text):
+    print(text, file=sys.stderr, flush=True)
