@@ -1,6 +1,6 @@
 """Writes and reads what a .tflite file says about itself: names, normalisation, labels, and tfseg's own description.
 
-It lies in a FlatBuffer inside of the model (`metadata_tables`) and in a zip archive of small files behind it.
+It lies in a FlatBuffer inside of the model (`tflite_metadata_tables`) and in a zip archive of small files behind it.
 MediaPipe's ImageSegmenter does not run a model without it.
 """
 

@@ -44,7 +44,7 @@ class Budget:
         """That fit now, for an image as of `Predictor.predict`.
 
         Raises:
-          InputError: no image; fitting_iterations.NothingFits: not even the fewest did when its size was measured.
+          InputError: no image; NothingFits: not even the fewest did when its size was measured.
         """
         return self._pace(as_rgb(image)).iterations
 

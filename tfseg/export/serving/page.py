@@ -1,4 +1,4 @@
-"""The text of serve.md, in parts; `serving_files.serve_markdown` puts them together. In them, $$ stands for $."""
+"""The text of serve.md, in parts; `server_files.serve_markdown` puts them together. In them, $$ stands for $."""
 
 INTRODUCTION = """# Serving $name
 

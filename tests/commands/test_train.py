@@ -5,17 +5,17 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 SCENES = ROOT / "model_zoo" / "scenes" / "rnn_mobilenet_v2.py"
 SHOW_CONFIG = """
 import json
-from tfseg import commands, experiment_flags
+from tfseg.commands import entry, experiment_flags
 
 def main(argv):
     print(json.dumps(experiment_flags.experiment_config().to_dict()))
 
 experiment_flags.define_short_flags()
-commands.run(main, experiment_flags.with_default_recipe)
+entry.run(main, experiment_flags.with_default_recipe)
 """
 
 
@@ -230,6 +230,6 @@ def test_debug_shows_where_an_error_comes_from(command, words):
     ],
 )
 def test_every_end_has_its_exit_code_and_one_line(command, failure, code, line):
-    text = "from tfseg import commands\nfrom tfseg.errors import *\n\ndef main(argv):\n"
-    name = written(command, "fails.py", f"{text}    raise {failure}\n\ncommands.run(main)\n")
+    text = "from tfseg.commands import entry\nfrom tfseg.errors import *\n\ndef main(argv):\n"
+    name = written(command, "fails.py", f"{text}    raise {failure}\n\nentry.run(main)\n")
     assert command(command.folder / name) == {"code": code, "out": "", "err": f"{line}\n"}
