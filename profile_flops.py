@@ -117,7 +117,7 @@ def _profile():
     config, num_classes = _model_and_classes()
     size = entry.parse_size("size", SIZE.value) if SIZE.value else tuple(config.data.crop_size)
     size = paper_tables.padded_size(size) if VIDEO.value else size
-    iterations = _iterations(ITERS.value, getattr(config.model, "iterations", 1))
+    iterations = _iterations(ITERS.value, config.model.iterations)
     if THREADS.value:
         tf.config.threading.set_intra_op_parallelism_threads(THREADS.value)
     context = {"size": f"{size[0]}x{size[1]}", "classes": num_classes} | profile.device()

@@ -13,7 +13,10 @@ WEIGHTS are those of DeepLabV3 on MobileNetV2, trained on COCO and PASCAL VOC 20
 
 from tfseg.backbones import BackboneConfig
 from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
-from tfseg.models.deeperlab import DeeperLabConfig
+from tfseg.data.panoptic_targets import PanopticTargetConfig
+from tfseg.losses.panoptic import PanopticLossConfig
+from tfseg.models.deeperlab_config import DeeperLabConfig
+from tfseg.postprocess.fusion_config import FusionThresholds
 
 
 def get_config():
@@ -25,13 +28,10 @@ def get_config():
             width=64,
             kernel_size=5,
             instance_width=64,
-            radius=10.0,
-            small_instance_area=256,
-            hard_pixel_fraction=0.0,
             dropout_rate=0.0,
-            peak_threshold=0.1,
-            instance_score_min=0.15,
-            loss_weights=(2.0, 4.0, 1.0, 0.5, 1.0),
+            targets=PanopticTargetConfig(radius=10.0, small_instance_area=256),
+            losses=PanopticLossConfig(middle_weight=0.5, long_weight=1.0, hard_pixel_fraction=0.0),
+            fusion=FusionThresholds(peak_threshold=0.1, instance_score_min=0.15),
         ),
         data=DataConfig(dataset="crowds", crop_size=(145, 193), min_scale=0.8, max_scale=1.4),
         training=TrainingConfig(

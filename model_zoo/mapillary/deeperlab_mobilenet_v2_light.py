@@ -14,7 +14,7 @@ What the paper does not print has the defaults of `DeeperLabConfig`.
 
 from tfseg.backbones import BackboneConfig
 from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
-from tfseg.models.deeperlab import DeeperLabConfig
+from tfseg.models.deeperlab_config import DeeperLabConfig
 
 
 def get_config():

@@ -6,7 +6,8 @@ python evaluate.py --workdir=runs/scenes_deeperlab --split=test
 
 from tfseg.backbones import BackboneConfig
 from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
-from tfseg.models.deeperlab import DeeperLabConfig
+from tfseg.data.panoptic_targets import PanopticTargetConfig
+from tfseg.models.deeperlab_config import DeeperLabConfig
 
 
 def get_config():
@@ -20,9 +21,7 @@ def get_config():
             width=64,
             kernel_size=5,
             instance_width=32,
-            radius=8.0,
-            target_stride=2,
-            small_instance_area=128,
+            targets=PanopticTargetConfig(radius=8.0, stride=2, small_instance_area=128),
             dropout_rate=0.0,
         ),
         data=DataConfig(dataset="scenes", crop_size=(96, 128), min_scale=0.75, max_scale=1.5),

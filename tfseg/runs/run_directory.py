@@ -19,6 +19,7 @@ from tfseg.config import ExperimentConfig
 from tfseg.errors import InputError, RunError
 from tfseg.formats.weight_files import open_weights
 from tfseg.labels import DatasetInfo
+from tfseg.models.segmenter import set_output_stride
 from tfseg.system.download import check_sha256
 
 
@@ -158,14 +159,12 @@ def load_run(path, which="last", output_stride=None):
     Returns:
       (ExperimentConfig, DatasetInfo, network).
     Raises:
-      InputError: no such run, damaged weights, weights of another model, or of one that hangs on its output stride.
+      InputError: no such run, damaged weights, weights of another model, or weights that fit no other output stride.
     """
     folder = Path(path)
     config, info = read_config(folder)
-    if output_stride not in (None, config.model.backbone.output_stride):
-        if not getattr(config.model, "any_output_stride", False):
-            raise InputError(f"--output_stride={output_stride}: the weights of {folder} are made for the one they have")
-        config.model.backbone.output_stride = output_stride
+    if output_stride is not None:
+        set_output_stride(config.model, output_stride, folder)
     weights = weights_file(folder, which)
     check_weights_sha256(weights)
     network = architectures.build(config.model, info.num_classes)

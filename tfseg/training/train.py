@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import json
-import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,12 +12,13 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from tfseg import architectures, backbones
+from tfseg import architectures
 from tfseg.backbones import pretrained as backbone_weights
 from tfseg.config import ExperimentConfig
 from tfseg.data import opening, pipeline
 from tfseg.data.manifest import Manifest, check_split, split_files
 from tfseg.errors import InputError
+from tfseg.layers.conv import BatchNorm
 from tfseg.layers.resize import upsample
 from tfseg.losses.semantic import median_frequency_weights
 from tfseg.runs.run_directory import (
@@ -33,7 +33,7 @@ from tfseg.runs.run_directory import (
 from tfseg.system.download import local_path
 from tfseg.training import callbacks, schedule, validation
 from tfseg.training.checkpoints import Checkpoints
-from tfseg.training.strategy import PRECISIONS, build_strategy, is_chief, set_precision
+from tfseg.training.strategy import build_strategy, is_chief, set_precision
 from tfseg.training.trainer import AveragedWeights, Trainer
 
 CALIBRATION_IMAGES = 8
@@ -113,7 +113,7 @@ def build_trainer(config, manifest, precision) -> Trainer:
     network = architectures.build(config.model, info.num_classes)
     if config.training.freeze_batch_norm:
         for layer in network.submodules:
-            if layer.__class__.__name__ == "BatchNorm":
+            if isinstance(layer, BatchNorm):
                 layer.trainable = False
     weights = class_weights(config.training.class_weights, manifest, config.data.train_split)
     losses = functools.partial(
@@ -165,38 +165,13 @@ def class_weights(choice, manifest, split):
     return weights
 
 
-def check_config(config):
+def check_config(config: ExperimentConfig):
     """Raises InputError for values that no run can use, before anything is read or written."""
-    training, data = config.training, config.data
-    opening.check_name(data.dataset)
-    backbones.build(config.model.backbone)
-    architectures.architecture_of(config.model).check(config.model)
-    for name, known in (("optimizer", schedule.OPTIMIZERS), ("precision", PRECISIONS)):
-        if getattr(training, name) not in known:
-            raise InputError(f"--{name}={getattr(training, name)} is unknown; one of {', '.join(known)}")
-    if training.init_from and "#" not in training.init_from and not Path(training.init_from).exists():
-        raise InputError(f"--init_from={training.init_from}: no such run directory, model zoo folder or file")
-    for name, value in [*vars(training).items(), *vars(data).items()]:
-        if isinstance(value, float) and not math.isfinite(value):
-            raise InputError(f"config: {name} is {value}; it must be a finite number")
-    positive = ("total_steps", "global_batch_size", "learning_rate", "checkpoint_every", "log_every")
-    for name in positive:
-        if getattr(training, name) <= 0:
-            raise InputError(f"config: training.{name} is {getattr(training, name)}; it must be above 0")
-    for name in ("end_learning_rate", "weight_decay", "clip_norm", "warmup_steps", "validate_every", "max_bad_steps"):
-        if getattr(training, name) < 0:
-            raise InputError(f"config: training.{name} is {getattr(training, name)}; it must be 0 or more")
-    for name in ("momentum", "average_decay"):
-        if not 0 <= getattr(training, name) < 1:
-            raise InputError(f"config: training.{name} is {getattr(training, name)}; it must be in [0, 1)")
-    if not 0 < data.min_scale <= data.max_scale:
-        raise InputError(
-            f"config: data.min_scale {data.min_scale} and max_scale {data.max_scale} must be 0 < min <= max"
-        )
-    if getattr(config.model, "geometry", "crop") == "full" and data.rotation:
-        raise InputError(f"config: data.rotation is {data.rotation}; keypoints of geometry=full cannot be turned: 0")
-    if min(data.crop_size) < 1:
-        raise InputError(f"config: data.crop_size {data.crop_size} must be two positive numbers, height and width")
+    opening.check_name(config.data.dataset)
+    config.check()
+    init_from = config.training.init_from
+    if init_from and "#" not in init_from and not Path(init_from).exists():
+        raise InputError(f"--init_from={init_from}: no such run directory, model zoo folder or file")
 
 
 def _refuse_other_config(workdir, config, info):
@@ -229,6 +204,8 @@ def _initialize(network, config, manifest, files):
     """Loads what `init_backbone_from` and `init_from` name, and says what was loaded."""
     training, cache = config.training, opening.cache_dir()
     if training.init_backbone_from:
+        if config.model.backbone is None:
+            raise InputError("--init_backbone_from: this model has no backbone; --init_from takes whole models")
         path = local_path(training.init_backbone_from, cache)
         images = next(iter(_batches(config, manifest, files, 0, CALIBRATION_IMAGES)))["image"]
         report = backbone_weights.load_backbone(network.backbone, path, images)
@@ -251,7 +228,7 @@ def _batches(config, manifest, files, start_step, batch_size, input_context=None
         batch_size=batch_size,
         seed=config.training.seed,
         start_step=start_step,
-        make_targets=functools.partial(architecture.make_targets, info=manifest.info, config=config.model),
+        make_targets=functools.partial(architecture.targets, info=manifest.info, config=config.model),
         with_instances=architecture.is_panoptic,
         num_examples=manifest.splits[config.data.train_split].num_examples,
         input_context=input_context,
