@@ -15,6 +15,7 @@ from absl import flags
 from tfseg.commands import entry
 from tfseg.errors import InputError
 from tfseg.markdown import aligned
+from tfseg.system.progress import say
 
 GROUPS = ("all", "things", "stuff")
 REMARK = (
@@ -54,7 +55,7 @@ def main(argv):
     check_images(labels, predictions)
     num_others = len(predictions.images.keys() - labels.images.keys())
     if num_others:
-        entry.say(
+        say(
             f"{num_others} predictions are not scored: {labels.path} does not have their images; add their labels to "
             "have them counted"
         )
