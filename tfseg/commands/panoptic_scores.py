@@ -15,6 +15,7 @@ from absl import flags
 from tfseg.commands import entry
 from tfseg.errors import InputError
 from tfseg.markdown import aligned
+from tfseg.system.files import write_atomically
 from tfseg.system.progress import say
 
 GROUPS = ("all", "things", "stuff")
@@ -45,7 +46,6 @@ def main(argv):
         if not given[name].value:
             raise InputError(f"--{name} is missing: a JSON file in COCO's panoptic format, or a folder that has one")
     from tfseg.formats.coco_panoptic.annotations import read_annotations
-    from tfseg.formats.coco_panoptic.writer import write_whole
     from tfseg.metrics.panoptic_folders import check_images, score_folders
 
     labels = read_annotations(given.gt)
@@ -63,7 +63,7 @@ def main(argv):
     print(summary(scores))
     if given.output:
         paths = {"label": labels.path, "prediction": predictions.path}
-        write_whole(given.output, (json.dumps(paths | scores, indent=1) + "\n").encode())
+        write_atomically(given.output, (json.dumps(paths | scores, indent=1) + "\n").encode())
 
 
 def check_output(path: str, inputs: dict[str, str]):

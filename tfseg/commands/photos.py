@@ -14,7 +14,7 @@ from tfseg.data.images import encode_jpeg, encode_panoptic, encode_png, read_ima
 from tfseg.errors import InputError
 from tfseg.inference.budget import Budget
 from tfseg.labels import from_panoptic
-from tfseg.runs.run_directory import write_atomically
+from tfseg.system.files import write_atomically
 from tfseg.system.progress import say, with_progress
 
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp"}

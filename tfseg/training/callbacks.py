@@ -13,7 +13,8 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from tfseg.errors import RunError
-from tfseg.runs.run_directory import save_weights, write_atomically
+from tfseg.runs.run_directory import save_weights
+from tfseg.system.files import write_atomically
 from tfseg.system.progress import say
 from tfseg.training.trainer import AveragedWeights
 
