@@ -24,6 +24,7 @@ from absl import flags
 
 from tfseg.commands import entry, experiment_flags
 from tfseg.errors import InputError
+from tfseg.system.progress import say
 
 experiment_flags.define_short_flags(["dataset", "backbone", "output_stride"])
 flags.adopt_module_key_flags(experiment_flags)
@@ -53,7 +54,7 @@ def main(argv):
     from tfseg.profiling import paper_tables
 
     if PAPER_TABLES.value:
-        rows = paper_tables.compute(paper_tables.published_table(), entry.say)
+        rows = paper_tables.compute(paper_tables.published_table(), say)
         _show("paper_tables", rows, paper_tables.COLUMNS, {})
     elif experiment_flags.is_file(experiment_flags.MODEL.value):
         _profile_file(_artifact(experiment_flags.MODEL.value))

@@ -1,6 +1,5 @@
 """From any data set to a folder of records, whole or not at all."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -12,11 +11,11 @@ import pytest
 import tensorflow as tf
 
 from tfseg.data import opening, tfrecord
-from tfseg.data.conversion.convert import locked
 from tfseg.data.conversion.raw import ConvertOptions
 from tfseg.data.scenes import streets
 from tfseg.errors import InputError, RunError
 from tfseg.labels import MAX_CLASSES
+from tfseg.system.files import locked
 
 
 def prepare(root, **options):
@@ -222,27 +221,21 @@ def test_what_a_killed_conversion_left_is_removed(toy_folder):
     assert not (root.with_name("records") / "train-00000-of-00009.tfrecord").exists()
 
 
-def test_two_processes_convert_one_after_the_other(tmp_path):
-    order = []
-
-    def second():
-        with locked(tmp_path / "records"):
-            order.append("second")
-
-    with locked(tmp_path / "records"):
-        thread = threading.Thread(target=second)
+def test_two_processes_convert_one_after_the_other(toy_folder, capsys):
+    root = toy_folder()
+    lock = root.with_name(".records.lock")
+    with locked(lock, pytest.fail):
+        thread = threading.Thread(target=prepare, args=[root])
         thread.start()
-        thread.join(0.2)
-        order.append("first")
+        said = ""
+        while "waiting" not in said:
+            thread.join(0.05)
+            assert thread.is_alive()
+            said += capsys.readouterr().err
+        assert beside(root) == [".records.lock", "toy"]
     thread.join()
-    assert order == ["first", "second"]
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_lock_file_of_a_killed_process_does_not_block(tmp_path):
-    (tmp_path / ".records.lock").touch()
-    with locked(tmp_path / "records"), open(tmp_path / ".records.lock") as file, pytest.raises(BlockingIOError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert said == f"waiting for the process that holds {lock}\n"
+    assert beside(root) == ["records", "toy"]
 
 
 def test_the_manifest_holds_no_path_of_this_machine(toy_folder):

@@ -16,13 +16,14 @@ from tests.fake_network import INFO, FakeNetwork, blocks, inner_label
 from tfseg.config import DataConfig, ExperimentConfig
 from tfseg.data import opening
 from tfseg.data.images import encode_panoptic, encode_png
-from tfseg.data.manifest import Manifest, Shard, Split, file_sha256, write_manifest
+from tfseg.data.manifest import Manifest, Shard, Split, write_manifest
 from tfseg.data.tfrecord import to_example
 from tfseg.errors import InputError
 from tfseg.evaluation import report
 from tfseg.evaluation.report import ReportOptions, evaluate_run, read_curve, summary
 from tfseg.evaluation.tables import comparison
 from tfseg.models.rnn import RNNConfig
+from tfseg.system.files import file_sha256
 
 CONFIG = ExperimentConfig(RNNConfig(), DataConfig(dataset="camvid"))
 THINGS = dataclasses.replace(INFO, thing_ids=frozenset({1, 2}), categories=("warm", "cold", "cold"))

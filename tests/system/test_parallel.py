@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from tfseg.errors import InputError, RunError
-from tfseg.system.parallel import Attempt, parallel_map, with_progress
+from tfseg.system.parallel import Attempt, parallel_map
 
 
 def square(number):
@@ -70,9 +70,3 @@ def wait_for(condition):
             return result
         time.sleep(0.05)
     raise AssertionError("waited 10 s in vain")
-
-
-def test_progress_is_plain_lines_where_there_is_no_terminal(capsys):
-    assert list(with_progress(iter("ab"), 2, "val")) == ["a", "b"]
-    error = capsys.readouterr().err
-    assert error.startswith("val: 2 images in 0 s") and "\r" not in error

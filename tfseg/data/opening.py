@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tfseg.data.conversion.adaptation import adapted
-from tfseg.data.conversion.convert import convert, locked, say
+from tfseg.data.conversion.convert import convert
 from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
 from tfseg.data.datasets import camvid, cityscapes, coco_panoptic, folder, mapillary, other_records, voc2012
 from tfseg.data.manifest import FILE_NAME, Manifest, read_manifest
@@ -18,6 +18,8 @@ from tfseg.data.scenes import crowds, listing, streets
 from tfseg.errors import InputError
 from tfseg.formats.archive import ENDINGS, is_archive, safe_extract
 from tfseg.labels import DatasetInfo
+from tfseg.system.files import locked
+from tfseg.system.progress import say
 
 # Part of the fingerprint of converted data: raised when records would come out differently.
 VERSION = 1
@@ -84,7 +86,7 @@ def open_dataset(name: str, data_dir: str | None, options: ConvertOptions | None
     listing = _listing(name, data_dir, options, "--data_dir")
     source = _fingerprint(name, listing, options)
     target = cache_dir() / f"{name}-{source[:16]}"
-    with locked(target):
+    with _one_at_a_time(target):
         with contextlib.suppress(InputError):
             return str(target), read_manifest(target)
         say(f"{name}: converting into {target}")
@@ -105,10 +107,16 @@ def prepare(name: str, raw_dir, data_dir, options: ConvertOptions | None = None)
     options = options or ConvertOptions()
     data_dir = Path(data_dir).absolute()
     listing = _listing(name, raw_dir, options, "--raw_dir")
-    with locked(data_dir):
+    with _one_at_a_time(data_dir):
         if data_dir.exists() and not (data_dir.is_dir() and not any(data_dir.iterdir())):
             raise InputError(f"{data_dir}: exists already; give another --data_dir or remove it")
         return convert(listing, data_dir, options, _fingerprint(name, listing, options))
+
+
+def _one_at_a_time(target):
+    """Holds `target` for this process; waits for the one that holds it."""
+    path = target.with_name(f".{target.name}.lock")
+    return locked(path, lambda: say(f"waiting for the process that holds {path}"))
 
 
 def _listing(name, raw_dir, options, flag):
@@ -150,7 +158,7 @@ def _extracted(archive):
     stat = archive.stat()
     facts = f"{archive.resolve()} {stat.st_size} {stat.st_mtime_ns}"
     target = cache_dir() / "archives" / hashlib.sha256(facts.encode(errors="surrogateescape")).hexdigest()[:16]
-    with locked(target):
+    with _one_at_a_time(target):
         if not target.exists():
             say(f"{archive}: unpacking into {target}")
             safe_extract(archive, target)

@@ -20,7 +20,8 @@ from tfseg.evaluation.tables import comparison, comparison_csv, summary
 from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.runner import inference_of
 from tfseg.inference.views import View, views_of
-from tfseg.runs.run_directory import load_run, write_atomically
+from tfseg.runs.run_directory import load_run
+from tfseg.system.files import write_atomically
 
 STRIP_ROWS, STRIP_ITERATIONS = 4, 6
 CURVE_COLUMNS = ("iteration", "gmacs", "gflops", "milliseconds", "miou")

@@ -11,7 +11,7 @@ from tfseg.inference.runner import inference_of
 from tfseg.inference.views import SINGLE_VIEW
 from tfseg.metrics.suite import SegmentationSuite
 from tfseg.system import timing
-from tfseg.system.parallel import with_progress
+from tfseg.system.progress import with_progress
 
 LATENCY_ROUNDS = 15
 LATENCY_SECONDS = 30

@@ -2,10 +2,7 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +17,7 @@ from tfseg.formats import export_manifest
 from tfseg.inference.views import resized_pixels
 from tfseg.profiling import flops
 from tfseg.runs.run_directory import weight_arrays
+from tfseg.system.files import locked, partial_folder, take_place
 
 
 def export_model(model, options: ExportOptions, load, say) -> list:
@@ -53,28 +51,22 @@ def export_model(model, options: ExportOptions, load, say) -> list:
 @contextlib.contextmanager
 def _partial_folder(export):
     """An empty folder beside the export's, for this process; it is gone at the end, or after a kill at the next one."""
-    partial = export.folder.with_name(f".{export.name}.partial")
-    try:
-        partial.mkdir(parents=True, exist_ok=True)
-        handle = os.open(partial, os.O_RDONLY)
-    except OSError as error:
-        raise InputError(f"{partial.parent}: cannot be written ({error.strerror}); take another --output_dir") from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not (partial.exists() and os.path.samestat(os.fstat(handle), partial.stat())):
-            raise BlockingIOError  # the other export has just ended, and removed it
-    except OSError:
-        os.close(handle)
+
+    def refuse():
         raise InputError(
             f"{export.folder}: another export into it is running; wait for it, or take another --name or --output_dir"
         ) from None
-    try:
-        for child in partial.iterdir():
-            shutil.rmtree(child) if child.is_dir() else child.unlink()
+
+    lock = export.folder.with_name(f".{export.name}.lock")
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locked(lock, refuse))
+            partial = held.enter_context(partial_folder(export.folder))
+        except OSError as error:
+            raise InputError(
+                f"{lock.parent}: cannot be written ({error.strerror}); take another --output_dir"
+            ) from None
         yield partial
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        os.close(handle)
 
 
 def _made(export, folder, images, load, say):
@@ -212,10 +204,10 @@ def _take_place(partial, folder, content):
     (partial / export_manifest.FILE_NAME).unlink()
     moved = [path for path in content["artifacts"] if (partial / path).exists()]
     for path in moved:
-        _move(partial / path, folder / path)
+        take_place(partial / path, folder / path)
     # What stands beside a SavedModel.
     for path in sorted(file.relative_to(partial) for file in partial.rglob("*") if file.is_file()):
-        _move(partial / path, folder / path)
+        take_place(partial / path, folder / path)
     export_manifest.write(folder, content)
 
 
@@ -234,14 +226,3 @@ def _joined(before, content):
         "miou_split": scored["miou_split"],
         "miou_images": scored["miou_images"],
     }
-
-
-def _move(source: Path, target: Path):
-    target.parent.mkdir(parents=True, exist_ok=True)
-    old = target.with_name(f".{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    with contextlib.suppress(FileNotFoundError):
-        if target.is_dir():
-            target.rename(old)
-    os.replace(source, target)
-    shutil.rmtree(old, ignore_errors=True)

@@ -4,7 +4,6 @@ A model zoo folder is read alike.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import io
 import json
@@ -16,28 +15,12 @@ import tensorflow as tf
 
 from tfseg import architectures
 from tfseg.config import ExperimentConfig
-from tfseg.errors import InputError, RunError
+from tfseg.errors import InputError
 from tfseg.formats.weight_files import open_weights
 from tfseg.labels import DatasetInfo
 from tfseg.models.segmenter import set_output_stride
-from tfseg.system.download import check_sha256
-
-
-def write_atomically(path, data: bytes):
-    """Writes beside `path` and renames, so that no half-written file ever has the final name. Raises RunError."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise RunError(f"{path}: cannot be written ({error.strerror}); the file of before is untouched") from None
+from tfseg.system import files
+from tfseg.system.files import check_sha256, write_atomically
 
 
 @contextlib.contextmanager
@@ -51,16 +34,15 @@ def locked(workdir):
     """
     workdir = Path(workdir)
     is_new = not workdir.exists()
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        file = open(workdir / "lock", "w")  # noqa: SIM115 (closed below, where other errors are meant)
-    except OSError as error:
-        raise InputError(f"{workdir}: cannot be written ({error.strerror}); choose another --workdir") from None
-    with file:
+
+    def refuse():
+        raise InputError(f"{workdir}: another run is using this directory; choose another --workdir") from None
+
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(f"{workdir}: another run is using this directory; choose another --workdir") from None
+            held.enter_context(files.locked(workdir / "lock", refuse, is_kept=True))
+        except OSError as error:
+            raise InputError(f"{workdir}: cannot be written ({error.strerror}); choose another --workdir") from None
         try:
             yield
         finally:

@@ -4,7 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -31,6 +30,7 @@ from tfseg.runs.run_directory import (
     write_config,
 )
 from tfseg.system.download import local_path
+from tfseg.system.progress import say
 from tfseg.training import callbacks, schedule, validation
 from tfseg.training.checkpoints import Checkpoints
 from tfseg.training.strategy import build_strategy, is_chief, set_precision
@@ -77,18 +77,18 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
         data_dir, manifest = opening.open_dataset(config.data.dataset, config.data.data_dir)
         if chief and not options.override:
             _refuse_other_config(workdir, config, manifest.info)
-        precision = set_precision(config.training.precision, warn=_say)
+        precision = set_precision(config.training.precision, warn=say)
         keras.utils.set_random_seed(config.training.seed)
         files = split_files(manifest, data_dir, config.data.train_split)
         check_split(manifest, data_dir, config.data.train_split)
         with strategy.scope():
             trainer = build_trainer(config, manifest, precision)
             saved = Checkpoints(workdir, trainer, chief)
-            step = saved.restore(warn=_say)
+            step = saved.restore(warn=say)
         if step == 0:
             _initialize(trainer.network, config, manifest, files)
         else:
-            _say(f"going on from step {step} of {config.training.total_steps}")
+            say(f"going on from step {step} of {config.training.total_steps}")
         if chief:
             write_config(workdir, config, manifest.info)
         if step < config.training.total_steps:
@@ -209,14 +209,14 @@ def _initialize(network, config, manifest, files):
         path = local_path(training.init_backbone_from, cache)
         images = next(iter(_batches(config, manifest, files, 0, CALIBRATION_IMAGES)))["image"]
         report = backbone_weights.load_backbone(network.backbone, path, images)
-        _say(f"backbone: {report.summary()}")
+        say(f"backbone: {report.summary()}")
     if training.init_from:
         path = Path(local_path(training.init_from, cache))
         weights = path if path.is_file() else weights_file(path)
         if not path.is_file():
             check_weights_sha256(weights)
         lines = assign_weights(network, weights, skip_mismatched=True)
-        _say(f"{weights}: {len(lines)} weights left as they were" + "".join(f"\n  {line}" for line in lines))
+        say(f"{weights}: {len(lines)} weights left as they were" + "".join(f"\n  {line}" for line in lines))
 
 
 def _batches(config, manifest, files, start_step, batch_size, input_context=None):
@@ -258,9 +258,9 @@ def _fit(trainer, config, workdir, saved, data, first_step):
         global_batch_size=training.global_batch_size,
         is_chief=chief,
     )
-    steps = [callbacks.BadSteps(training.max_bad_steps, _say), log]
+    steps = [callbacks.BadSteps(training.max_bad_steps, say), log]
     if is_tpu:
-        _say("no validation while training on a TPU: run evaluate.py afterwards")
+        say("no validation while training on a TPU: run evaluate.py afterwards")
     elif training.validate_every:
         evaluate = validation.validator(config, data.manifest, data.data_dir, data.draw)
         steps.append(callbacks.Validation(evaluate, training.validate_every, log, saved, workdir))
@@ -275,7 +275,3 @@ def _fit(trainer, config, workdir, saved, data, first_step):
 def _without_filenames(batch):
     """TPUs take no strings."""
     return {name: value for name, value in batch.items() if name != "filename"}
-
-
-def _say(text):
-    print(text, file=sys.stderr, flush=True)

@@ -1,7 +1,6 @@
 """A .tflite file as an engine: one of ours, or a segmenter of another program."""
 
 import math
-import sys
 import time
 
 import numpy as np
@@ -17,6 +16,7 @@ from tfseg.layers import settling
 from tfseg.postprocess import instance_maps
 from tfseg.postprocess.fusion import fuse
 from tfseg.postprocess.resizing import resized
+from tfseg.system.progress import say
 
 
 class TFLiteEngine:
@@ -36,7 +36,7 @@ class TFLiteEngine:
         self._program = tflite_runtime.load(path, threads, trust)
         if self._program.listed is None and not trust:
             note = "no manifest.json beside it lists it; its structure was checked, its sha256 could not be"
-            print(f"note: {path}: {note}", file=sys.stderr)
+            say(f"note: {path}: {note}")
         try:
             found = tflite_metadata.read_metadata(self._program.content, self._program.model)
         except ValueError as error:
