@@ -144,7 +144,7 @@ def _refuse_beside_recurrence():
 
 
 def _model_and_classes():
-    from tfseg.data import opening
+    from tfseg.data.datasets.table import DATASETS, check_name
     from tfseg.runs.run_directory import read_config
 
     if CLASSES.value is not None and CLASSES.value < 2:
@@ -153,8 +153,8 @@ def _model_and_classes():
         config, info = read_config(WORKDIR.value)
     else:
         config = experiment_flags.experiment_config()
-        opening.check_name(config.data.dataset)
-        info = opening.DATASETS[config.data.dataset].info
+        check_name(config.data.dataset)
+        info = DATASETS[config.data.dataset].info
     if CLASSES.value is None and info is None:
         raise InputError(f"--classes is missing: {config.data.dataset} has no number of classes of its own")
     return config, CLASSES.value or info.num_classes

@@ -20,9 +20,9 @@ MAY_IMPORT = {
     "metrics": {"formats", "labels", "system"},
     "models": {"backbones", "data", "layers", "losses", "postprocess"},
     "architectures": {"data", "losses", "models"},
-    "config": {"architectures", "models"},
+    "config": {"architectures", "data", "models"},
     "runs": {"architectures", "backbones", "config", "data", "formats", "labels", "models", "system"},
-    "inference": {"data", "formats", "labels", "layers", "models", "postprocess", "runs", "system"},
+    "inference": {"formats", "labels", "layers", "models", "postprocess", "runs", "system"},
     "__init__": {"inference"},
     "commands": {
         "architectures",

@@ -13,9 +13,10 @@ import pytest
 
 from tfseg import architectures
 from tfseg.config import ExperimentConfig
-from tfseg.data import opening, pipeline, tfrecord
+from tfseg.data import pipeline, tfrecord
 from tfseg.data.conversion.raw import ConvertOptions
 from tfseg.data.datasets import camvid
+from tfseg.data.datasets.table import DATASETS
 from tfseg.evaluation.semantic import evaluate
 from tfseg.runs.run_directory import load_run
 from tfseg.training.train import check_config
@@ -79,7 +80,7 @@ def test_a_recipe_is_a_valid_experiment_on_its_data_set(path):
     check_config(config)
     assert ExperimentConfig.from_dict(config.to_dict()) == config
     assert config.data.dataset == path.parent.name
-    assert config.data.dataset in opening.DATASETS
+    assert config.data.dataset in DATASETS
 
 
 @each_recipe
@@ -124,7 +125,7 @@ def test_a_recipe_of_ones_own_takes_parts_in_any_folder(command, parsed):
 
 
 def test_there_are_recipes_for_every_data_set():
-    assert {path.parent.name for path in RECIPES} == set(opening.DATASETS)
+    assert {path.parent.name for path in RECIPES} == set(DATASETS)
 
 
 @pytest.mark.parametrize("dataset", ["voc2012", "cityscapes"])

@@ -12,6 +12,7 @@ import types
 import typing
 
 from tfseg import architectures
+from tfseg.data.datasets.table import check_name
 from tfseg.errors import InputError
 from tfseg.models.segmenter import SegmenterConfig
 
@@ -24,7 +25,7 @@ class DataConfig:
     """What is read, and how it is augmented.
 
     Attributes:
-      dataset: a name of `tfseg.data.opening.DATASETS`, e.g. camvid.
+      dataset: a key of `tfseg.data.datasets.table.DATASETS`, e.g. camvid.
       data_dir: folder of TFRecords with their manifest, or of the raw data (converted into the cache on first use).
         None: the cache folder; only generated data can fill it by itself.
       train_split, validation_split: shards read for training and for validation.
@@ -50,6 +51,7 @@ class DataConfig:
 
     def check(self):
         """Raises InputError for values that no run can use."""
+        check_name(self.dataset)
         _check_finite(self)
         if not 0 < self.min_scale <= self.max_scale:
             raise InputError(
@@ -142,9 +144,9 @@ class ExperimentConfig:
 
     def check(self):
         """Raises InputError for values that no run can use. Every part checks its own."""
+        self.data.check()
         self.model.check(self.data)
         self.training.check()
-        self.data.check()
 
     def to_dict(self) -> dict:
         """JSON types; the model's kind is stored beside its fields."""

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfseg.data import opening, tfrecord
 from tfseg.data.conversion.raw import ConvertOptions
+from tfseg.data.datasets.table import DATASETS
 from tfseg.data.scenes import streets
 from tfseg.errors import InputError, RunError
 from tfseg.labels import MAX_CLASSES
@@ -31,9 +32,9 @@ def break_images(root, stems):
         (root / "images" / f"{stem}.png").write_bytes(b"")
 
 
-@pytest.mark.parametrize("name", [name for name, dataset in opening.DATASETS.items() if dataset.info])
+@pytest.mark.parametrize("name", [name for name, dataset in DATASETS.items() if dataset.info])
 def test_names_match_colours_and_ids_are_in_range(name):
-    info = opening.DATASETS[name].info
+    info = DATASETS[name].info
     assert info.name == name
     assert len(set(info.class_names)) == len(info.class_names) == len(info.colors) <= MAX_CLASSES
     assert len(set(info.colors)) == info.num_classes
@@ -68,9 +69,9 @@ def test_generated_data_do_not_read_a_folder(tmp_path, name):
         opening.open_dataset(name, str(tmp_path))
 
 
-@pytest.mark.parametrize("name", [name for name in opening.DATASETS if name not in ("scenes", "crowds", "folder")])
+@pytest.mark.parametrize("name", [name for name in DATASETS if name not in ("scenes", "crowds", "folder")])
 def test_missing_data_names_the_flag_and_the_download_page(name):
-    dataset = opening.DATASETS[name]
+    dataset = DATASETS[name]
     url = dataset.info.url if dataset.info else dataset.url
     assert url.startswith("http")
     with pytest.raises(InputError) as caught:

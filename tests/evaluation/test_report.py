@@ -15,13 +15,13 @@ from PIL import Image
 from tests.fake_network import INFO, FakeNetwork, blocks, inner_label
 from tfseg.config import DataConfig, ExperimentConfig
 from tfseg.data import opening
-from tfseg.data.images import encode_panoptic, encode_png
 from tfseg.data.manifest import Manifest, Shard, Split, write_manifest
 from tfseg.data.tfrecord import to_example
 from tfseg.errors import InputError
 from tfseg.evaluation import report
 from tfseg.evaluation.report import ReportOptions, evaluate_run, read_curve, summary
 from tfseg.evaluation.tables import comparison
+from tfseg.formats.images import encode_panoptic, encode_png
 from tfseg.models.rnn import RNNConfig
 from tfseg.system.files import file_sha256
 
@@ -70,7 +70,7 @@ def run(tmp_path, monkeypatch):
     def open_dataset(name, data_dir):
         return str(tmp_path / "data"), opening.read_manifest(tmp_path / "data")
 
-    monkeypatch.setattr(report.datasets, "open_dataset", open_dataset)
+    monkeypatch.setattr(opening, "open_dataset", open_dataset)
     monkeypatch.setattr(report, "load_run", lambda path, which, output_stride: (CONFIG, INFO, network))
     return tmp_path
 

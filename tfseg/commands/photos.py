@@ -9,9 +9,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tfseg import visualize
-from tfseg.data.conversion.raw import MAX_PIXELS
-from tfseg.data.images import encode_jpeg, encode_panoptic, encode_png, read_image
 from tfseg.errors import InputError
+from tfseg.formats.images import MAX_PIXELS, encode_jpeg, encode_panoptic, encode_png, read_image
 from tfseg.inference.budget import Budget
 from tfseg.labels import from_panoptic
 from tfseg.system.files import write_atomically

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.config import ExperimentConfig
-from tfseg.data.opening import DATASETS
+from tfseg.data.datasets.table import DATASETS
 from tfseg.errors import InputError
 from tfseg.evaluation.model_card import model_card
 from tfseg.formats.weight_files import open_weights

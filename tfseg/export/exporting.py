@@ -7,8 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfseg.data import opening, pipeline
-from tfseg.data.manifest import check_split, split_files
+from tfseg.data.opening import open_split
 from tfseg.errors import InputError
 from tfseg.export import comparison, latency
 from tfseg.export.making import entry, make
@@ -117,8 +116,8 @@ def folder_of(model, options: ExportOptions) -> Path:
 def compare(export, folder, load) -> list:
     """Every planned file beside the model on images of a split; arguments as `export_model`."""
     options = export.options
-    examples, count = _examples(export, options.split or export.config.data.validation_split)
-    wanted = min(options.check_images, count)
+    split = _opened(export, options.split or export.config.data.validation_split)
+    wanted = min(options.check_images, split.num_examples)
     files = {}
     for planned in export.planned:
         if planned.kind == "onnx":  # TensorFlow has nothing that runs it
@@ -126,7 +125,9 @@ def compare(export, folder, load) -> list:
         files[planned.path] = (load(folder / planned.path), planned.precision)
     if not files:
         return []
-    return comparison.compare(export.network, export.info, files, examples.shard(count // wanted, 0), wanted)
+    examples = split.examples().shard(split.num_examples // wanted, 0)
+    with split.damage_named():
+        return comparison.compare(export.network, export.info, files, examples, wanted)
 
 
 def describe(export, entries) -> dict:
@@ -172,22 +173,18 @@ def add_scores(content, rows, split):
             content |= {"miou_split": split, "miou_images": row.num_images}
 
 
-def _examples(export, split):
-    """(examples as of `pipeline.eval_examples`, how many there are)."""
+def _opened(export, split):
     data = export.config.data
-    data_dir, facts = opening.open_dataset(data.dataset, export.options.data_dir or data.data_dir)
-    check_split(facts, data_dir, split, expected_info=export.info)
-    return pipeline.eval_examples(split_files(facts, data_dir, split), facts.info), facts.splits[split].num_examples
+    return open_split(data.dataset, export.options.data_dir or data.data_dir, split, expected_info=export.info)
 
 
 def _calibration_images(export):
     """[count, height, width, 3] uint8, from all over the training split, as the network sees them."""
-    examples, count = _examples(export, export.config.data.train_split)
-    wanted = min(export.options.calibration_images, count)
-    images = []
-    for example in examples.shard(count // wanted, 0).take(wanted):
-        images.append(resized_pixels(example["image"][0].numpy(), export.size))
-    return np.stack(images)
+    split = _opened(export, export.config.data.train_split)
+    wanted = min(export.options.calibration_images, split.num_examples)
+    with split.damage_named():
+        examples = split.examples().shard(split.num_examples // wanted, 0).take(wanted)
+        return np.stack([resized_pixels(example["image"][0].numpy(), export.size) for example in examples])
 
 
 def _weights_sha256(network):

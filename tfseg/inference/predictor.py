@@ -7,8 +7,8 @@ import os
 
 import numpy as np
 
-from tfseg.data.images import read_image
 from tfseg.errors import InputError
+from tfseg.formats.images import read_image
 from tfseg.inference.engines.loading import open_engine
 from tfseg.inference.engines.network import NetworkEngine
 from tfseg.inference.refinement import Stopped

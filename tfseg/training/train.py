@@ -14,8 +14,8 @@ from tensorflow import keras
 from tfseg import architectures
 from tfseg.backbones import pretrained as backbone_weights
 from tfseg.config import ExperimentConfig
-from tfseg.data import opening, pipeline
-from tfseg.data.manifest import Manifest, check_split, split_files
+from tfseg.data import pipeline
+from tfseg.data.opening import Split, cache_dir, open_split
 from tfseg.errors import InputError
 from tfseg.layers.conv import BatchNorm
 from tfseg.layers.resize import upsample
@@ -74,25 +74,23 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
     strategy = build_strategy(options.strategy, options.tpu)
     chief = is_chief(strategy)
     with locked(workdir) if chief else contextlib.nullcontext():
-        data_dir, manifest = opening.open_dataset(config.data.dataset, config.data.data_dir)
+        split = open_split(config.data.dataset, config.data.data_dir, config.data.train_split)
         if chief and not options.override:
-            _refuse_other_config(workdir, config, manifest.info)
+            _refuse_other_config(workdir, config, split.info)
         precision = set_precision(config.training.precision, warn=say)
         keras.utils.set_random_seed(config.training.seed)
-        files = split_files(manifest, data_dir, config.data.train_split)
-        check_split(manifest, data_dir, config.data.train_split)
         with strategy.scope():
-            trainer = build_trainer(config, manifest, precision)
+            trainer = build_trainer(config, split.manifest, precision)
             saved = Checkpoints(workdir, trainer, chief)
             step = saved.restore(warn=say)
         if step == 0:
-            _initialize(trainer.network, config, manifest, files)
+            _initialize(trainer.network, config, split)
         else:
             say(f"going on from step {step} of {config.training.total_steps}")
         if chief:
-            write_config(workdir, config, manifest.info)
+            write_config(workdir, config, split.info)
         if step < config.training.total_steps:
-            _fit(trainer, config, workdir, saved, _Data(data_dir, manifest, files, draw), step)
+            _fit(trainer, config, workdir, saved, _Data(split, draw), step)
         saved.close()
         with AveragedWeights(trainer.network, trainer.optimizer):
             save_weights(workdir / "weights" / "last.npz", trainer.network, chief)
@@ -100,9 +98,7 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
 
 @dataclasses.dataclass(frozen=True)
 class _Data:
-    data_dir: str
-    manifest: Manifest
-    files: list[str]
+    split: Split
     draw: Callable | None
 
 
@@ -167,7 +163,6 @@ def class_weights(choice, manifest, split):
 
 def check_config(config: ExperimentConfig):
     """Raises InputError for values that no run can use, before anything is read or written."""
-    opening.check_name(config.data.dataset)
     config.check()
     init_from = config.training.init_from
     if init_from and "#" not in init_from and not Path(init_from).exists():
@@ -200,14 +195,14 @@ def _differences(old, new, prefix=""):
     return lines
 
 
-def _initialize(network, config, manifest, files):
+def _initialize(network, config, split):
     """Loads what `init_backbone_from` and `init_from` name, and says what was loaded."""
-    training, cache = config.training, opening.cache_dir()
+    training, cache = config.training, cache_dir()
     if training.init_backbone_from:
         if config.model.backbone is None:
             raise InputError("--init_backbone_from: this model has no backbone; --init_from takes whole models")
         path = local_path(training.init_backbone_from, cache)
-        images = next(iter(_batches(config, manifest, files, 0, CALIBRATION_IMAGES)))["image"]
+        images = next(iter(_batches(config, split, 0, CALIBRATION_IMAGES)))["image"]
         report = backbone_weights.load_backbone(network.backbone, path, images)
         say(f"backbone: {report.summary()}")
     if training.init_from:
@@ -219,18 +214,18 @@ def _initialize(network, config, manifest, files):
         say(f"{weights}: {len(lines)} weights left as they were" + "".join(f"\n  {line}" for line in lines))
 
 
-def _batches(config, manifest, files, start_step, batch_size, input_context=None):
+def _batches(config, split, start_step, batch_size, input_context=None):
     architecture = architectures.architecture_of(config.model)
     return pipeline.train_batches(
-        files,
-        manifest.info,
+        split.files,
+        split.info,
         config.data,
         batch_size=batch_size,
         seed=config.training.seed,
         start_step=start_step,
-        make_targets=functools.partial(architecture.targets, info=manifest.info, config=config.model),
+        make_targets=functools.partial(architecture.targets, info=split.info, config=config.model),
         with_instances=architecture.is_panoptic,
-        num_examples=manifest.splits[config.data.train_split].num_examples,
+        num_examples=split.num_examples,
         input_context=input_context,
     )
 
@@ -246,7 +241,7 @@ def _fit(trainer, config, workdir, saved, data, first_step):
         )
 
     def make_dataset(context):
-        batches = _batches(config, data.manifest, data.files, first_step, training.global_batch_size, context)
+        batches = _batches(config, data.split, first_step, training.global_batch_size, context)
         return batches.map(_without_filenames) if is_tpu else batches
 
     dataset = strategy.distribute_datasets_from_function(make_dataset)
@@ -262,13 +257,13 @@ def _fit(trainer, config, workdir, saved, data, first_step):
     if is_tpu:
         say("no validation while training on a TPU: run evaluate.py afterwards")
     elif training.validate_every:
-        evaluate = validation.validator(config, data.manifest, data.data_dir, data.draw)
+        evaluate = validation.validator(data.split.other(config.data.validation_split), data.draw)
         steps.append(callbacks.Validation(evaluate, training.validate_every, log, saved, workdir))
     if chief:
         steps.append(callbacks.Progress(first_step, training.total_steps, training.global_batch_size))
     steps.append(callbacks.Saving(saved, training.checkpoint_every, training.total_steps))
     is_panoptic = architectures.architecture_of(config.model).is_panoptic
-    with pipeline.damage_named(data.files, needs_labels=True, with_instances=is_panoptic):
+    with data.split.damage_named(needs_labels=True, with_instances=is_panoptic):
         trainer.fit(dataset, steps_per_epoch=training.total_steps - first_step, callbacks=steps, verbose=0)
 
 
