@@ -4,6 +4,7 @@ import numpy as np
 
 from tfseg.data.opening import Split
 from tfseg.evaluation import semantic
+from tfseg.metrics.class_scores import Accuracy, ClassIoU
 
 NUM_PICTURES = 4
 
@@ -27,6 +28,7 @@ def validator(split: Split, draw):
                 split.info,
                 iterations=network.default_iterations,
                 num_examples=split.num_examples,
+                metrics=(ClassIoU, Accuracy),
             )
         mious = [entry["miou"] for entry in result["iterations"]]
         scalars = {"miou": mious[-1], "pixel_accuracy": result["iterations"][-1]["pixel_accuracy"]}
