@@ -93,10 +93,11 @@ def main(argv):
 
 
 def _options():
-    from tfseg.export.plan import FORMATS, TFLITE_KINDS, ExportOptions
+    from tfseg.export.format_table import TFLITE_KINDS, WORDS
+    from tfseg.export.plan import ExportOptions
     from tfseg.inference.budget_measurement import check_budget
 
-    _check_words("format", FORMAT.value, FORMATS)
+    _check_words("format", FORMAT.value, WORDS)
     if KINDS.value:
         _check_words("kinds", KINDS.value, TFLITE_KINDS)
     if FIT_LATENCY.value is not None and ITERS.value:

@@ -10,6 +10,7 @@ import numpy as np
 from tfseg.data.opening import open_split
 from tfseg.errors import InputError
 from tfseg.export import comparison, latency
+from tfseg.export.format_table import FORMATS
 from tfseg.export.making import entry, make
 from tfseg.export.plan import Export, ExportOptions, Planned
 from tfseg.formats import export_manifest
@@ -73,7 +74,7 @@ def _made(export, folder, images, load, say):
     milliseconds, threads, entries = export.options.fit_latency, export.options.threads, {}
     for index, planned in enumerate(export.planned):
         choice = None
-        if milliseconds is not None and planned.kind in ("segment", "resizable"):
+        if milliseconds is not None and FORMATS[planned.kind].has_number_in_name:
             planned, choice = latency.fitted(export, planned, load, milliseconds, images)
             export.planned[index] = planned
         make(export, planned, folder, images)
@@ -99,6 +100,8 @@ def check_export(model, options: ExportOptions, load) -> list:
         precision = facts.get("precision")
         if precision not in comparison.LEAST_AGREEMENT:
             raise InputError(f"{place}: the precision of {path} is {precision!r}; export it again")
+        if facts["kind"] not in FORMATS:
+            raise InputError(f"{place}: the kind of {path} is {facts['kind']!r}; there are {', '.join(FORMATS)}")
         if facts.get("weights_sha256", sha256) != sha256:
             raise InputError(f"{export.folder / path}: of other weights than {model}; --weights is {options.weights}")
         export.planned.append(Planned(path, facts["kind"], precision, facts.get("iterations")))
@@ -120,9 +123,8 @@ def compare(export, folder, load) -> list:
     wanted = min(options.check_images, split.num_examples)
     files = {}
     for planned in export.planned:
-        if planned.kind == "onnx":  # TensorFlow has nothing that runs it
-            continue
-        files[planned.path] = (load(folder / planned.path), planned.precision)
+        if FORMATS[planned.kind].has_engine:
+            files[planned.path] = (load(folder / planned.path), planned.precision)
     if not files:
         return []
     examples = split.examples().shard(split.num_examples // wanted, 0)

@@ -6,13 +6,14 @@ import json
 from pathlib import Path
 
 from tfseg.errors import InputError
-from tfseg.export.tflite import PRECISIONS
+from tfseg.export.format_table import FORMATS, PANOPTIC, RECURRENT, TFLITE_KINDS, WORDS
 from tfseg.formats.export_manifest import FORMAT
 from tfseg.runs.deeplab_file import load_model
 
-FORMATS = {"savedmodel": "fp32", "tflite": "fp32"} | {f"tflite_{p}": p for p in PRECISIONS[1:]} | {"onnx": "fp32"}
-TFLITE_KINDS = ("segment", "stream", "dynamic", "resizable", "panoptic")
-FIXED = ("segment", "resizable", "onnx", "panoptic")  # in their number of iterations
+MODELS = {
+    RECURRENT: "recurrent models; this one runs once",
+    PANOPTIC: "panoptic models; this one tells classes apart only",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,11 +21,9 @@ class ExportOptions:
     """What is exported, and from where.
 
     Attributes:
-      formats: keys of FORMATS.
-      kinds: of .tflite files, of TFLITE_KINDS: "segment" has a fixed number of iterations, "stream" takes and returns
-        the state, "dynamic" takes the number of iterations,
-        "resizable" is a "segment" for images of any size, "panoptic" gives the maps that instances are made of. Empty:
-        the first, of a recurrent model also the second, of a panoptic one the last.
+      formats: words of `--format`, keys of `format_table.WORDS`.
+      kinds: kinds of .tflite files, of TFLITE_KINDS. Empty is "segment", for a recurrent model also "stream", for a
+        panoptic one "panoptic" instead.
       iterations: one "segment" file each; empty is the number trained.
       max_iterations: the most that a file runs; None is the most that training ran.
       size: (height, width) of every image; None: a SavedModel takes any, other files have that of most images of the
@@ -97,49 +96,50 @@ class Export:
 
     def _plan(self):
         files = []
-        for name in self.options.formats:
-            if name == "savedmodel":
-                path = f"serving/{self.name}/{self.options.version}"
-                files.append(Planned(path, "savedmodel", "fp32", self.network.default_iterations))
-            elif name == "onnx":
-                if self.options.fit_latency is not None:
-                    raise InputError("--fit_latency does not apply to onnx: nothing here runs such files; give --iters")
-                files += [Planned(f"{self.name}_segment_{n}.onnx", "onnx", "fp32", n) for n in self.iterations]
-            else:
-                files += self._plan_tflite(FORMATS[name])
+        for word in self.options.formats:
+            kinds, precision = WORDS[word]
+            for kind in self._kinds(kinds):
+                self._check_fits(kind, precision)
+                numbers = self.iterations if FORMATS[kind].has_number_in_name else (self.network.default_iterations,)
+                files += [self.planned_as(kind, precision, number) for number in numbers]
         return files
 
-    def _plan_tflite(self, precision):
-        for kind in self.options.kinds or self._usual_kinds():
-            if kind in ("dynamic", "resizable", "panoptic") and precision == "int8":
-                others = "segment or stream" if self.network.is_recurrent else "segment"
-                raise InputError(f"--kinds={kind} has no int8 form: take --kinds={others}")
-            if kind == "panoptic":
-                if not self.is_panoptic:
-                    raise InputError("--kinds=panoptic is for panoptic models; this one tells classes apart only")
-                yield Planned(f"{self.name}_{kind}_{precision}.tflite", kind, precision, 1)
-            elif kind in FIXED:
-                for n in self.iterations:
-                    yield self.renumbered(Planned("", kind, precision, n), n)
-            elif not self.network.is_recurrent:
-                raise InputError(f"--kinds={kind} is for recurrent models; this one runs once")
-            else:
-                path = f"{self.name}_{kind}_{precision}.tflite"
-                yield Planned(path, kind, precision, self.network.default_iterations)
-
-    def _usual_kinds(self):
+    def _kinds(self, kinds):
+        """Those of the kinds that are wanted."""
+        if kinds != TFLITE_KINDS:
+            return kinds
+        if self.options.kinds:
+            return self.options.kinds
         if self.is_panoptic:
             return ("panoptic",)
         return ("segment", "stream") if self.network.is_recurrent else ("segment",)
 
+    def _check_fits(self, kind, precision):
+        wanted = FORMATS[kind]
+        if precision not in wanted.precisions:
+            others = "segment or stream" if self.network.is_recurrent else "segment"
+            raise InputError(f"--kinds={kind} has no {precision} form: take --kinds={others}")
+        if not wanted.suits(self.network):
+            raise InputError(f"--kinds={kind} is for {MODELS[wanted.network]}")
+        if self.options.fit_latency is not None and not wanted.has_engine:
+            raise InputError(f"--fit_latency does not apply to {kind}: nothing here runs such files; give --iters")
+
+    def planned_as(self, kind, precision, iterations) -> Planned:
+        """A file of a kind, with the path that it gets."""
+        number = f"_{iterations}" if FORMATS[kind].has_number_in_name else ""
+        path = FORMATS[kind].path.format(
+            name=self.name, kind=kind, number=number, precision=precision, version=self.options.version
+        )
+        return Planned(path, kind, precision, iterations)
+
     def renumbered(self, planned, iterations) -> Planned:
-        """A segment file, or another of a fixed number of iterations, with another number."""
-        path = f"{self.name}_{planned.kind}_{iterations}_{planned.precision}.tflite"
-        return dataclasses.replace(planned, path=path, iterations=iterations)
+        """A file of a fixed number of iterations, with another number."""
+        return self.planned_as(planned.kind, planned.precision, iterations)
 
     def description(self, planned) -> dict:
         """What every file says about itself."""
-        has_any_size = planned.kind == "resizable" or (planned.kind == "savedmodel" and self.options.size is None)
+        made = FORMATS[planned.kind]
+        has_any_size = self.options.size is None if made.has_open_size is None else made.has_open_size
         fusion = {"fusion": self.network.fusion_settings} if self.is_panoptic else {}
         return fusion | {
             "format": FORMAT,
@@ -147,7 +147,7 @@ class Export:
             "classes": self.info.to_dict(),
             "is_recurrent": self.network.is_recurrent,
             "iterations": planned.iterations,
-            "max_iterations": planned.iterations if planned.kind in FIXED else self.max_iterations,
+            "max_iterations": planned.iterations if made.has_fixed_iterations else self.max_iterations,
             "size": None if has_any_size else list(self.size),
             "padding": self.network.padding,
             "stride": self.network.canvas_stride,

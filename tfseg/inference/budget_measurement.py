@@ -103,10 +103,7 @@ def choose_iterations(milliseconds, budget_ms, max_iterations=None) -> Choice:
 
 
 def measure(predictor, image, budget_ms, max_iterations=None, seconds=SECONDS) -> Choice:
-    """Measures this machine and chooses.
-
-    All numbers of iterations are run in turn, so that a slow moment falls on all of them, ROUNDS times after a first
-    time that is not counted. Those that are far above the budget are not run.
+    """Measures a predictor on this machine and chooses.
 
     Args:
       predictor: a `tfseg.inference.predictor.Predictor`.
@@ -114,11 +111,10 @@ def measure(predictor, image, budget_ms, max_iterations=None, seconds=SECONDS) -
       budget_ms: milliseconds from the image to its class map.
       max_iterations: the most that is tried; None: all that the predictor runs, or if nothing limits it the most that
         training ran, above which results do not get better.
-      seconds: about the longest that it takes, unless single runs take as much; a slow model gets fewer rounds.
+      seconds: see `measure_runs`.
     Raises:
       InputError: the budget is not above 0; NothingFits: not even the fewest iterations do.
     """
-    check_budget(budget_ms)
     least, is_limited = predictor.min_iterations, max_iterations or predictor.max_iterations
     most = max(max_iterations or predictor.trained_iterations, least)
     endings = []
@@ -128,34 +124,54 @@ def measure(predictor, image, budget_ms, max_iterations=None, seconds=SECONDS) -
         if began is not None:
             endings.append(1000 * (time.perf_counter() - began))
 
-    taken = _times(predict, least, most, budget_ms, seconds)
-    choice = choose_iterations(taken, budget_ms, most)
+    choice = measure_runs(lambda count: functools.partial(predict, count), least, most, budget_ms, seconds)
     reason = choice.most if is_limited or not choice.most else "training ran no more, and more are not tried"
     return dataclasses.replace(choice, most=reason, endings=tuple(endings))
 
 
-def _times(predict, least, most, budget_ms, seconds):
+def measure_runs(prepare, least, most, budget_ms, seconds=SECONDS, is_costly=False) -> Choice:
+    """THE strategy for "how many iterations fit", for whatever can be run with a number of iterations.
+
+    Numbers about where the budget ends are run in turn, so that a slow moment falls on all of them, ROUNDS times after
+    a first time that is not counted. Those that are far above the budget are not run.
+
+    Args:
+      prepare: number of iterations -> a call without arguments that runs them on one image; called once a number.
+      least, most: the fewest and the most iterations that are tried.
+      budget_ms: milliseconds that 95 % of the calls have to stay within.
+      seconds: about the longest that it takes, unless single runs take as much; what is slow gets fewer rounds.
+      is_costly: whether to prepare as few numbers as the search allows, since each costs more than running it.
+    Raises:
+      InputError: the budget is not above 0; NothingFits: not even the fewest iterations do.
+    """
+    check_budget(budget_ms)
+    prepared = functools.cache(prepare)
+    taken = _times(lambda count: prepared(count)(), least, most, budget_ms, seconds, 2 if is_costly else most)
+    return choose_iterations(taken, budget_ms, most)
+
+
+def _times(run, least, most, budget_ms, seconds, most_in_turn):
     """{iterations: milliseconds of single runs} of neighbouring numbers, about where the budget ends."""
-    predict(least)  # traces, and allocates
+    run(least)  # traces, and allocates
     start = time.perf_counter()
 
     def fastest_of(count):
         probes = PROBES if time.perf_counter() < start + seconds / 4 else 1
-        return _fastest(lambda: predict(count), budget_ms, probes)
+        return _fastest(lambda: run(count), budget_ms, probes)
 
     def left():
         # Some rounds are needed even if what was measured before turned out not to fit.
         return max(start + seconds - time.perf_counter(), seconds / 4)
 
     def in_turn(counts):
-        return timing.interleaved({count: functools.partial(predict, count) for count in counts}, ROUNDS, left())
+        return timing.interleaved({count: functools.partial(run, count) for count in counts}, ROUNDS, left())
 
     highest, fastest = _first_above(fastest_of, least, most, budget_ms)
     if fastest[least] > FAR_ABOVE * budget_ms:
         return {least: [fastest[least]]}
     waiting, taken = list(range(least, highest + 1)), {}
     while waiting:
-        group = _affordable(waiting, fastest, left())
+        group = _affordable(waiting, fastest, left())[-most_in_turn:]
         waiting = waiting[: -len(group)]
         taken |= in_turn(group)
         if timing.p95(taken[group[0]]) <= budget_ms:

@@ -9,8 +9,8 @@ from tfseg.inference.engines.network import NetworkEngine
 from tfseg.runs.deeplab_file import load_model
 
 PROGRAM = "saved_model.pb"
-# Kinds of artifacts that are used here; others are for other programs.
-KINDS = ("savedmodel", "segment", "resizable", "stream", "dynamic", "panoptic")
+# What other programs run.
+FOR_OTHERS = (".onnx",)
 
 
 def open_engine(path, weights="last", trust=False, threads=1, normalization=None):
@@ -43,8 +43,8 @@ def found(path) -> Path:
       InputError: a folder of several artifacts, or of none, or a file for other programs.
     """
     path = Path(path)
-    if path.suffix == ".onnx" or path.name == PROGRAM:
-        other = "is for other programs" if path.suffix == ".onnx" else "is part of a SavedModel, which is its folder"
+    if path.suffix in FOR_OTHERS or path.name == PROGRAM:
+        other = "is for other programs" if path.suffix in FOR_OTHERS else "is part of a SavedModel, which is its folder"
         raise InputError(f"{path}: {other}; give a .tflite file, a SavedModel folder or a run directory")
     if not path.is_dir() or (path / PROGRAM).is_file() or (path / "config.json").exists():
         return path
@@ -56,7 +56,7 @@ def found(path) -> Path:
             f"{path}: neither a run directory or a model zoo folder (config.json), nor a SavedModel ({PROGRAM}), nor a "
             f"folder of exports ({export_manifest.FILE_NAME})"
         )
-    artifacts = [name for name, values in export_manifest.read(path)["artifacts"].items() if values["kind"] in KINDS]
+    artifacts = [name for name in export_manifest.read(path)["artifacts"] if Path(name).suffix not in FOR_OTHERS]
     if len(artifacts) != 1:
         several = f"holds {len(artifacts)} models; give one of them: {', '.join(sorted(artifacts))}"
         raise InputError(f"{path}: {several if artifacts else 'holds no model that can be run here'}")
