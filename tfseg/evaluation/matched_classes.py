@@ -4,7 +4,8 @@ from tfseg.data import opening, pipeline
 from tfseg.data.manifest import check_split, split_files
 from tfseg.errors import InputError
 from tfseg.evaluation import semantic
-from tfseg.evaluation.tables import percent, table
+from tfseg.evaluation.tables import percent
+from tfseg.markdown import table
 from tfseg.runs.deeplab_file import load_model
 
 
