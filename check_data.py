@@ -40,7 +40,7 @@ def main(argv):
     split = check.split_of_pictures(records, data_dir, SPLIT.value)
     check.check_records(records, data_dir)
     for name in records.splits:
-        print("\n".join(check.class_table(records, name)), end="\n\n")
+        print(check.class_table(records, name), end="\n\n")
     output_dir = OUTPUT_DIR.value or os.path.join(data_dir, "check")
     for path in check.write_overlays(records, data_dir, split, output_dir, overlay):
         print(path)

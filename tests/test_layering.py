@@ -16,7 +16,7 @@ MAY_IMPORT = {
     "postprocess": {"labels"},
     "visualize": {"labels"},
     "backbones": {"formats", "layers"},
-    "data": {"formats", "labels", "postprocess", "system"},
+    "data": {"formats", "labels", "markdown", "postprocess", "system"},
     "metrics": {"formats", "labels", "system"},
     "models": {"backbones", "data", "layers", "losses", "postprocess"},
     "architectures": {"data", "losses", "models"},

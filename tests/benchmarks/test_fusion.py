@@ -14,13 +14,13 @@ def test_it_times_every_scene_beside_opencv_and_states_growth_and_memory(monkeyp
     with flagsaver.as_parsed(rounds="2", seconds="9"):
         fusion.main(["benchmark"])
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("ms (of 2 rounds)")
+    assert lines[0].startswith("| ms (of 2 rounds)")
     for name in names:
-        assert [line for line in lines if re.match(rf"{name} +\d+\.\d +\d+\.\d", line)]
-        assert [line for line in lines if re.match(rf"{name}: OpenCV +\d+\.\d +\d+\.\d", line)]
+        assert [line for line in lines if re.match(rf"\| {name} +\| +\d+\.\d \| +\d+\.\d \|", line)]
+        assert [line for line in lines if re.match(rf"\| {name}: OpenCV +\| +\d+\.\d \| +\d+\.\d \|", line)]
         assert [line for line in lines if re.match(rf"{name}: \d+ MB at most \(goal 200\)", line)]
-    assert [line for line in lines if re.fullmatch(r"721x721, 73 instances +\S+ +\S+ +45", line)]
-    assert [line for line in lines if re.fullmatch(r"1441x1441, 73 instances +\S+ +\S+ +145", line)]
+    assert [line for line in lines if re.fullmatch(r"\| 721x721, 73 instances +\| +\S+ \| +\S+ \| +45 \|", line)]
+    assert [line for line in lines if re.fullmatch(r"\| 1441x1441, 73 instances +\| +\S+ \| +\S+ \| +145 \|", line)]
     assert [line for line in lines if re.match(r"480 squares take \d+\.\d\d times .*\(goal 2\.5\)", line)]
 
 

@@ -46,7 +46,7 @@ def test_own_photos_are_prepared_and_checked(command, photos, tmp_path):
     assert "train: 2 images in 1 shards" in prepared.stdout
     checked = command("check_data.py", "records")
     assert checked.returncode == 0, checked.stderr
-    assert "   1  class_1            25.000       2" in checked.stdout.splitlines()
+    assert "| class_1         |  1 |    25.000 |      2 |" in checked.stdout.splitlines()
     assert sorted(path.name for path in (tmp_path / "records" / "check").iterdir()) == [
         "train_00000.png",
         "train_00001.png",

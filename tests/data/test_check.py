@@ -118,12 +118,14 @@ def test_a_split_that_is_not_there_is_refused_with_a_list_of_those_that_are(reco
 
 def test_the_table_has_a_line_per_class(records):
     manifest, _ = records
-    assert check.class_table(manifest, "train") == [
+    assert check.class_table(manifest, "train").splitlines() == [
         "train: 2 images",
-        "  id  class            pixels %  images",
-        "   0  sky                60.000       2",
-        "   1  road               40.000       2",
-        "      ignored, of all    16.667",
+        "",
+        "| class           | id | pixels, % | images |",
+        "|-----------------|---:|----------:|-------:|",
+        "| sky             |  0 |    60.000 |      2 |",
+        "| road            |  1 |    40.000 |      2 |",
+        "| ignored, of all |    |    16.667 |        |",
     ]
 
 

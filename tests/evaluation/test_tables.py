@@ -1,6 +1,6 @@
 """Tables of scores: a column for what is known, and only for that."""
 
-from tfseg.evaluation.tables import percent, summary, table
+from tfseg.evaluation.tables import percent, summary
 
 
 def metrics_of(**scores):
@@ -49,8 +49,5 @@ def test_what_is_undefined_everywhere_is_left_out():
     assert "iIoU" not in text
 
 
-def test_tables_line_up_and_undefined_shares_are_a_dash():
-    assert table(["a", "long"], [["first", "1"], ["b", "22"]]) == (
-        "| a     | long |\n|-------|-----:|\n| first |    1 |\n| b     |   22 |"
-    )
+def test_undefined_shares_are_a_dash():
     assert (percent(0.12345), percent(1), percent(None)) == ("12.35", "100.00", "-")

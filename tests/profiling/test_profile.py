@@ -113,7 +113,7 @@ def test_a_table_is_aligned_and_leaves_gaps_empty():
     rows = [{"name": "a", "count": 12000, "share": 0.25}, {"name": "long", "count": None, "share": 1.0}]
     assert profile.as_markdown(rows).splitlines() == [
         "| name |  count |   share |",
-        "| ---- | -----: | ------: |",
+        "|------|-------:|--------:|",
         "| a    | 12,000 |  25.0 % |",
         "| long |        | 100.0 % |",
     ]

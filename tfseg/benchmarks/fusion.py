@@ -14,6 +14,7 @@ import numpy as np
 from absl import app, flags
 
 from tfseg.benchmarks import synthetic_instances
+from tfseg.markdown import table
 from tfseg.postprocess.fusion import DEFAULTS, fuse
 from tfseg.system import timing
 
@@ -48,10 +49,11 @@ def main(argv):
         if name in MOST_MILLISECONDS:
             calls[f"{name}: from logits"] = merge_of(panoptic_ids, from_logits=True)
     taken = timing.interleaved(calls, rounds=_ROUNDS.value, seconds=_SECONDS.value)
-    print(f"{'ms (of ' + str(len(taken[FEW])) + ' rounds)':38s} median     p95   goal")
-    for name, milliseconds in taken.items():
-        goal = MOST_MILLISECONDS.get(name, "")
-        print(f"{name:38s} {timing.median(milliseconds):6.1f}  {timing.p95(milliseconds):6.1f}  {goal:>5}")
+    rows = [
+        [name, f"{timing.median(each):.1f}", f"{timing.p95(each):.1f}", str(MOST_MILLISECONDS.get(name, ""))]
+        for name, each in taken.items()
+    ]
+    print(table([f"ms (of {len(taken[FEW])} rounds)", "median", "p95", "goal"], rows), end="\n\n")
     growth = timing.median(taken[MANY]) / timing.median(taken[FEW])
     print(f"480 squares take {growth:.2f} times as long as 4 of the same area (goal {MOST_GROWTH})")
     for name, merge in merges.items():

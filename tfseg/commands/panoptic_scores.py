@@ -14,7 +14,7 @@ from absl import flags
 
 from tfseg.commands import entry
 from tfseg.errors import InputError
-from tfseg.markdown import aligned
+from tfseg.markdown import table
 from tfseg.system.files import write_atomically
 from tfseg.system.progress import say
 
@@ -85,28 +85,25 @@ def summary(scores: dict) -> str:
       scores: from `score_folders`.
     """
     quality, covering = scores["panoptic_quality"], scores["parsing_covering"]
-    means = [["mean, %", "PQ", "SQ", "RQ", "classes", "PC", "PC normalized", "classes"]]
+    means = []
     for group in GROUPS:
         of_quality, of_covering = quality[group], covering[group]
         row = [group.capitalize(), *_percents(of_quality, "pq", "sq", "rq"), str(of_quality["num_classes"])]
         means.append([*row, *_percents(of_covering, "pc", "pc_normalized"), str(of_covering["num_classes"])])
-    classes = [["class, %", "PQ", "SQ", "RQ", "PC", "PC normalized", "TP", "FP", "FN"]]
+    classes = []
     for name, scored in quality["classes"].items():
         counts = [str(scored[key]) for key in ("true_positives", "false_positives", "false_negatives")]
         percents = _percents(scored, "pq", "sq", "rq") + _percents(covering["classes"][name], "pc", "pc_normalized")
         classes.append([name, *percents, *counts])
-    return f"{scores['num_images']} images\n\n{_table(means)}\n\n{_table(classes)}\n\n{REMARK}"
+    tables = [
+        table(["mean, %", "PQ", "SQ", "RQ", "classes", "PC", "PC normalized", "classes"], means),
+        table(["class, %", "PQ", "SQ", "RQ", "PC", "PC normalized", "TP", "FP", "FN"], classes),
+    ]
+    return "\n\n".join([f"{scores['num_images']} images", *tables, REMARK])
 
 
 def _percents(scores, *keys):
     return ["-" if scores[key] is None else f"{100 * scores[key]:.2f}" for key in keys]
-
-
-def _table(rows):
-    is_number = [False] + [True] * (len(rows[0]) - 1)
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rule = ["-" * (width - right) + ":" * right for width, right in zip(widths, is_number, strict=True)]
-    return "\n".join(aligned([rows[0], rule, *rows[1:]], is_number))
 
 
 if __name__ == "__main__":

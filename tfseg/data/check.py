@@ -13,6 +13,7 @@ from tfseg.data.manifest import Manifest, check_split, split_files
 from tfseg.data.tfrecord import locate_damage, parse_example
 from tfseg.errors import InputError
 from tfseg.formats.images import LabelRule, read_label
+from tfseg.markdown import table
 from tfseg.system.progress import with_progress
 
 NUM_OVERLAYS = 4
@@ -40,17 +41,17 @@ def check_records(manifest: Manifest, data_dir):
             raise InputError(f"{data_dir}: the pixels of split {split!r} are not those of its manifest; convert again")
 
 
-def class_table(manifest: Manifest, split: str) -> list[str]:
-    """Lines of a table: class id, name, share of the labelled pixels, images that contain it."""
+def class_table(manifest: Manifest, split: str) -> str:
+    """Images of the split, and a Markdown table: class, id, share of the labelled pixels, images that contain it."""
     records = manifest.splits[split]
     labelled = sum(records.label_histogram)
-    width = max(len(name) for name in (*manifest.info.class_names, IGNORED_ROW))
-    lines = [f"{split}: {records.num_examples} images", f"  id  {'class':{width}}  pixels %  images"]
+    rows = []
     for class_id, name in enumerate(manifest.info.class_names):
         share = 100 * records.label_histogram[class_id] / max(labelled, 1)
-        lines.append(f"{class_id:4d}  {name:{width}}  {share:8.3f}  {records.images_per_class[class_id]:6d}")
+        rows.append([name, str(class_id), f"{share:.3f}", str(records.images_per_class[class_id])])
     ignored = 100 * records.ignored_pixels / max(labelled + records.ignored_pixels, 1)
-    return [*lines, f"      {IGNORED_ROW:{width}}  {ignored:8.3f}"]
+    rows.append([IGNORED_ROW, "", f"{ignored:.3f}", ""])
+    return f"{split}: {records.num_examples} images\n\n{table(['class', 'id', 'pixels, %', 'images'], rows)}"
 
 
 def split_of_pictures(manifest: Manifest, data_dir, split: str | None = None) -> str:

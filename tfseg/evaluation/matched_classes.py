@@ -3,7 +3,8 @@
 from tfseg.data.opening import open_split
 from tfseg.errors import InputError
 from tfseg.evaluation import semantic
-from tfseg.evaluation.tables import percent, table
+from tfseg.evaluation.tables import percent
+from tfseg.markdown import table
 from tfseg.runs.deeplab_file import load_model
 
 

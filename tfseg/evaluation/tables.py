@@ -3,7 +3,7 @@
 import csv
 import io
 
-from tfseg.markdown import aligned
+from tfseg.markdown import table
 from tfseg.metrics import suite
 
 
@@ -105,14 +105,6 @@ def comparison_csv(curves: dict[str, list[dict]]) -> str:
     for name, points in curves.items():
         writer.writerows({"model": name} | point for point in points)
     return text.getvalue()
-
-
-def table(header, rows) -> str:
-    """A Markdown table whose columns line up; the first to the left, the others to the right."""
-    first, *others = aligned([header, *rows], [False] + [True] * (len(header) - 1))
-    label, *numbers = (len(cell) for cell in first[1:-1].split("|"))
-    rule = f"|{'-' * label}|" + "".join(f"{'-' * (width - 1)}:|" for width in numbers)
-    return "\n".join([first, rule, *others])
 
 
 def percent(share) -> str:

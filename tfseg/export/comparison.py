@@ -5,9 +5,10 @@ import functools
 
 import numpy as np
 
-from tfseg.evaluation.tables import percent, table
+from tfseg.evaluation.tables import percent
 from tfseg.inference.runner import inference_of
 from tfseg.inference.views import SINGLE_VIEW, View, resized_pixels
+from tfseg.markdown import table
 from tfseg.metrics.confusion import count_pairs, label_rows, mean_iou
 from tfseg.system import timing
 from tfseg.system.progress import with_progress

@@ -127,25 +127,15 @@ def serve_markdown(name, description, max_batch_size=MAX_BATCH_SIZE, max_pixels=
 
 
 def _prediction_log(name, signature, inputs):
-    """A PredictionLog with a PredictRequest in it, whose classes TensorFlow does not have.
+    """A PredictionLog with a PredictRequest in it; its inputs in the order of their names, so that bytes repeat."""
+    from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog  # here: other exports do without it
 
-    PredictionLog.predict_log (6) . request (1) . model_spec (1), inputs (2); of the model_spec name (1) and
-    signature_name (3); of every input key (1) and TensorProto (2): tensorflow_serving/apis/*.proto.
-    """
-    request = _field(1, _field(1, name.encode()) + _field(3, signature.encode()))
+    log = PredictionLog()
+    request = log.predict_log.request
+    request.model_spec.name, request.model_spec.signature_name = name, signature
     for key, value in inputs.items():
-        tensor = tf.make_tensor_proto(value).SerializeToString(deterministic=True)
-        request += _field(2, _field(1, key.encode()) + _field(2, tensor))
-    return _field(6, _field(1, request))
-
-
-def _field(number, content):
-    """A field of bytes in protobuf's encoding: key, length in groups of 7 bits, content."""
-    length, groups = len(content), []
-    while length > 127:
-        groups.append(length & 127 | 128)
-        length >>= 7
-    return bytes([number << 3 | 2, *groups, length]) + content
+        request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
+    return log.SerializeToString(deterministic=True)
 
 
 def _write_records(path, records):
