@@ -1,6 +1,8 @@
-"""What every architecture must pass. A new model needs a row in ROWS."""
+"""What every architecture must pass. A new model needs a row in ROWS, and is told what else it lacks."""
 
 import dataclasses
+import inspect
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfseg import architectures
+from tfseg.architectures import ARCHITECTURES, Architecture
 from tfseg.backbones import BackboneConfig
 from tfseg.labels import DatasetInfo, default_colors
 from tfseg.layers.resize import resize_bilinear
@@ -16,8 +19,11 @@ from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.fcn import FCNConfig
 from tfseg.models.pspnet import PSPNetConfig
 from tfseg.models.rnn import RNNConfig
+from tfseg.models.segmenter import Segmenter, SegmenterConfig
 from tfseg.postprocess.instance_maps import NAMES
 
+ZOO = Path(__file__).resolve().parent.parent / "model_zoo"
+CONTRACT, HERE = "tfseg/models/segmenter.py", "tests/test_architectures.py"
 NUM_CLASSES = 5
 INFO = DatasetInfo("toy", tuple("abcde"), default_colors(NUM_CLASSES), thing_ids=frozenset({1, 2}))
 TOY = BackboneConfig("mobilenet_v2", width_multiplier=0.35)
@@ -56,8 +62,89 @@ ROWS = {
 }
 
 
-def test_every_architecture_has_a_row_and_a_name():
-    assert set(ROWS) == {architecture.config for architecture in architectures.ARCHITECTURES.values()}
+def missing(name, architecture, zoo=ZOO):
+    """What a row of ARCHITECTURES lacks: sentences, each with the file where it is to be added."""
+    config, model = architecture.config, architecture.model
+    is_segmenter = inspect.isclass(model) and issubclass(model, Segmenter) and issubclass(model, keras.Model)
+    namesakes = [other for other, row in ARCHITECTURES.items() if row.config is config and other != name]
+    checks = [
+        (dataclasses.is_dataclass(config), f"{config.__name__} is no dataclass: decorate it in {_file(config)}"),
+        (
+            issubclass(config, SegmenterConfig),
+            f"{config.__name__} does not extend SegmenterConfig of {CONTRACT}: let it, in {_file(config)}",
+        ),
+        (
+            is_segmenter,
+            f"{model.__name__} does not extend Segmenter of {CONTRACT} and keras.Model: let it, in {_file(model)}",
+        ),
+        (
+            not namesakes,
+            f"{config.__name__} belongs to {', '.join(namesakes)} too: give each its own in tfseg/architectures.py",
+        ),
+        (_has_recipe(name, zoo), f"no recipe: write one for a data set, model_zoo/<dataset>/{name}_<backbone>.py"),
+        (config in ROWS, f"no row in ROWS of {HERE}: add a toy config, and count its parameters by hand"),
+    ]
+    for method in ("encode", "refine"):
+        inherited = getattr(Segmenter, method)
+        sentence = f"{model.__name__} has no {method}, see Segmenter of {CONTRACT}: write it in {_file(model)}"
+        checks.append((getattr(model, method, inherited) is not inherited, sentence))
+    return [f"{name}: {sentence}" for is_given, sentence in checks if not is_given]
+
+
+def _file(thing):
+    return f"{thing.__module__.replace('.', '/')}.py"
+
+
+def _has_recipe(name, zoo):
+    return any(f"{path.stem}_".startswith(f"{name}_") for path in zoo.glob("*/*.py"))
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_a_row_of_the_table_has_all_that_belongs_to_it(name):
+    lacks = missing(name, ARCHITECTURES[name])
+    assert not lacks, "\n".join(lacks)
+
+
+def test_every_row_here_belongs_to_an_architecture():
+    left = set(ROWS) - {architecture.config for architecture in ARCHITECTURES.values()}
+    names = ", ".join(sorted(config.__name__ for config in left))
+    assert not left, f"ROWS of {HERE} has {names}, but ARCHITECTURES in tfseg/architectures.py not"
+
+
+def test_what_a_row_lacks_is_said_in_sentences_that_name_the_file():
+    class Config:
+        pass
+
+    class Network:
+        pass
+
+    assert missing("enet", Architecture(Config, Network)) == [
+        f"enet: Config is no dataclass: decorate it in {HERE}",
+        f"enet: Config does not extend SegmenterConfig of tfseg/models/segmenter.py: let it, in {HERE}",
+        f"enet: Network does not extend Segmenter of tfseg/models/segmenter.py and keras.Model: let it, in {HERE}",
+        "enet: no recipe: write one for a data set, model_zoo/<dataset>/enet_<backbone>.py",
+        f"enet: no row in ROWS of {HERE}: add a toy config, and count its parameters by hand",
+        f"enet: Network has no encode, see Segmenter of tfseg/models/segmenter.py: write it in {HERE}",
+        f"enet: Network has no refine, see Segmenter of tfseg/models/segmenter.py: write it in {HERE}",
+    ]
+
+
+def test_a_row_that_lacks_one_thing_gets_one_sentence(tmp_path):
+    class NoRefine(Segmenter, keras.Model):
+        def encode(self, images, training=False):
+            return {"canvas": images}
+
+    recipe = tmp_path / "folder" / "enet.py"
+    recipe.parent.mkdir()
+    recipe.touch()
+    [shared, no_refine] = missing("enet", Architecture(FCNConfig, NoRefine), tmp_path)
+    assert shared == "enet: FCNConfig belongs to fcn too: give each its own in tfseg/architectures.py"
+    assert no_refine.startswith("enet: NoRefine has no refine, see Segmenter of tfseg/models/segmenter.py")
+    whole = ARCHITECTURES["fcn"]
+    assert missing("fcn", whole) == []
+    recipe.rename(tmp_path / "folder" / "fcn2.py")
+    [no_recipe] = missing("fcn", whole, tmp_path)
+    assert no_recipe.startswith("fcn: no recipe: write one")
 
 
 @pytest.fixture(scope="module", params=ROWS, ids=lambda config_type: config_type.__name__)

@@ -24,7 +24,7 @@ from tfseg.training.train import check_config
 ROOT = Path(__file__).resolve().parent.parent
 ZOO = ROOT / "model_zoo"
 PARTS = sorted(ZOO.glob("[!_]*.py"))
-RECIPES = sorted(ZOO.glob("*/*_*.py"))
+RECIPES = sorted(ZOO.glob("*/*.py"))
 MODELS = sorted(path.parent for path in ZOO.glob("*/config.json"))
 MAX_CODE_LINES = 25
 # Arguments: the repository, one of its commands, and that command's flags. For train.py it shows what they make.

@@ -147,6 +147,11 @@ class ExperimentConfig:
         self.data.check()
         self.model.check(self.data)
         self.training.check()
+        if self.training.init_backbone_from and self.model.backbone is None:
+            raise InputError(
+                f"--init_backbone_from={self.training.init_backbone_from}: {architectures.name_of(self.model)} has no "
+                "backbone; --init_from takes whole models"
+            )
 
     def to_dict(self) -> dict:
         """JSON types; the model's kind is stored beside its fields."""

@@ -133,16 +133,17 @@ def for_file_or_recipe(refused):
 
 def _default_recipe(given):
     model, dataset, backbone = given.get("model", "rnn"), given.get("dataset", "scenes"), given.get("backbone", "")
-    recipes = sorted(RECIPES.glob("*/*_*.py"))
-    fitting = [path for path in recipes if path.name.startswith(f"{model}_")]
+    if model not in ARCHITECTURES:
+        known = ", ".join(sorted(ARCHITECTURES))
+        raise InputError(f"--model={model} is unknown; one of {known}, or a recipe: --config=FILE")
+    # <model>_<backbone>.py, or <model>.py of a model without a backbone.
+    fitting = [path for path in sorted(RECIPES.glob("*/*.py")) if f"{path.stem}_".startswith(f"{model}_")]
     for folder in (dataset, "folder"):
         here = [path for path in fitting if path.parent.name == folder]
         if here:
             return next((path for path in here if backbone.startswith(path.stem.partition("_")[2])), here[0])
-    models = sorted({path.name.split("_")[0] for path in recipes})
-    if model not in models:
-        raise InputError(f"--model={model} is unknown; one of {', '.join(models)}, or a recipe: --config=FILE")
-    raise InputError(f"--model={model} has no recipe for --dataset={dataset}; give one: --config={fitting[0]}")
+    example = fitting[0] if fitting else "FILE"
+    raise InputError(f"--model={model} has no recipe for --dataset={dataset}; give one: --config={example}")
 
 
 def _load_recipe(path):

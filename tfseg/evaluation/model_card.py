@@ -27,7 +27,7 @@ def model_card(name, config, info, metrics, facts, tables, pictures) -> str:
     lines = [
         f"# {name}",
         "",
-        *_head(config.to_dict()["model"], info, metrics, entry),
+        *_head(config, info, metrics, entry),
         "",
         *(f"![{CAPTIONS[picture]}]({picture})\n" for picture in pictures),
         "",
@@ -67,11 +67,11 @@ def model_card(name, config, info, metrics, facts, tables, pictures) -> str:
     return text + "\n"
 
 
-def _head(model, info, metrics, entry):
-    backbone, protocol = model["backbone"], metrics["protocol"]
+def _head(config, info, metrics, entry):
+    name, backbone, protocol = config.to_dict()["model"]["name"], config.model.backbone, metrics["protocol"]
+    below = f" on `{backbone.name}` (output stride {backbone.output_stride})" if backbone else ""
     return [
-        f"Model `{model['name']}` on `{backbone['name']}` (output stride {backbone['output_stride']}), for the "
-        f"{info.num_classes} classes of {info.name}: {', '.join(info.class_names)}.",
+        f"Model `{name}`{below}, for the {info.num_classes} classes of {info.name}: {', '.join(info.class_names)}.",
         "",
         f"**mIoU {100 * entry['miou']:.1f} %** after {_iterations(entry)}, on {_where(protocol)}.",
         *_panoptic(metrics.get("panoptic")),

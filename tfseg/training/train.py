@@ -199,8 +199,6 @@ def _initialize(network, config, split):
     """Loads what `init_backbone_from` and `init_from` name, and says what was loaded."""
     training, cache = config.training, cache_dir()
     if training.init_backbone_from:
-        if config.model.backbone is None:
-            raise InputError("--init_backbone_from: this model has no backbone; --init_from takes whole models")
         path = local_path(training.init_backbone_from, cache)
         images = next(iter(_batches(config, split, 0, CALIBRATION_IMAGES)))["image"]
         report = backbone_weights.load_backbone(network.backbone, path, images)
