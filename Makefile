@@ -10,8 +10,8 @@ CLIENTS := runs/clients
 
 demo: $(READY)          ## sample scenes, a short training of the recurrent model, its evaluation, pictures, export
 	$(BIN)/python train.py --model=rnn --dataset=scenes --iters=6 --workdir=$(DEMO)
-	$(BIN)/python evaluate.py --workdir=$(DEMO) --split=test --iters=10
-	$(BIN)/python export.py --workdir=$(DEMO) --output_dir=runs/exports --overwrite
+	$(BIN)/python evaluate.py --model=$(DEMO) --split=test --iters=10
+	$(BIN)/python export.py --model=$(DEMO) --output_dir=runs/exports --overwrite
 	@echo "Look at $(DEMO)/report/strip.png and $(DEMO)/report/curve.png; serve or ship what is in runs/exports/demo"
 
 test: $(READY)          ## the test suite, without the slow ones

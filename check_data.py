@@ -13,9 +13,9 @@ import os
 from absl import flags
 
 import tfseg
-from tfseg.commands import conversion_flags, entry
+from tfseg.commands import conversion_flags, entry, help_texts
 
-DATASET = flags.DEFINE_string("dataset", None, f"What raw data are: {conversion_flags.DATASET_HELP}")
+DATASET = flags.DEFINE_string("dataset", None, f"What raw data are: {help_texts.DATASET_HELP}")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the pictures; default check/ beside the records.")
 SPLIT = flags.DEFINE_string("split", None, "Split of the pictures; default train, or the first if there is none.")
 flags.adopt_module_key_flags(conversion_flags)

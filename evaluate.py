@@ -1,25 +1,26 @@
 """Scores a trained model after every iteration, and writes a report with pictures.
 
-python evaluate.py --workdir=runs/scenes_rnn --iters=10
+python evaluate.py --model=runs/scenes_rnn --iters=10
     The last weights of a run on its validation split, after 1 to 10 iterations; the report is in
     runs/scenes_rnn/report.
-python evaluate.py --workdir=runs/voc2012_rnn --multi_scale --flip --report_dir=runs/voc2012_rnn/multi_scale
+python evaluate.py --model=runs/voc2012_rnn --multi_scale --flip --report_dir=runs/voc2012_rnn/multi_scale
     Six scales and their mirror images, logits averaged.
-python evaluate.py --workdir=runs/camvid_rnn --iters=10 --compare=runs/camvid_deeplabv3,runs/camvid_deeplabv3@8
+python evaluate.py --model=runs/camvid_rnn --iters=10 --compare=runs/camvid_deeplabv3,runs/camvid_deeplabv3@8
     One chart of several models, evaluated on the same images and timed in turn; @8 is an output stride.
-python evaluate.py --workdir=deeplabv3_mnv2_pascal/model.ckpt-30000.index --dataset=camvid --data_dir=CamVid \\
+python evaluate.py --model=deeplabv3_mnv2_pascal/model.ckpt-30000.index --dataset=camvid --data_dir=CamVid \\
     --match=car:car,person:pedestrian
     Single classes of a model on a data set of other classes: IoU, recall, precision.
 """
 
 from absl import flags
 
-from tfseg.commands import entry
+from tfseg.commands import entry, model_flag
 from tfseg.errors import InputError
 
-WORKDIR = flags.DEFINE_string(
-    "workdir", None, "Run directory or folder of the model zoo; with --match also a weights file."
+MODEL = flags.DEFINE_string(
+    "model", None, "Run directory or folder of the model zoo; with --match also a weights file."
 )
+model_flag.define_alias()
 SPLIT = flags.DEFINE_string("split", None, "Split to evaluate on; default is the run's validation split.")
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the raw data or of records; default is the run's.")
 DATASET = flags.DEFINE_string("dataset", None, "With --match: the data set.")
@@ -32,7 +33,7 @@ OUTPUT_STRIDE = flags.DEFINE_integer(
 MULTI_SCALE = flags.DEFINE_boolean("multi_scale", False, "Average the logits of scales 0.5, 0.75, 1, 1.25, 1.5, 1.75.")
 FLIP = flags.DEFINE_boolean("flip", False, "Average with the mirror image, too.")
 SIZE = flags.DEFINE_string("size", None, "HEIGHTxWIDTH that images are resized to; default is their own size.")
-REPORT_DIR = flags.DEFINE_string("report_dir", None, "Folder of the report; default WORKDIR/report.")
+REPORT_DIR = flags.DEFINE_string("report_dir", None, "Folder of the report; default MODEL/report.")
 COMPARE = flags.DEFINE_list(
     "compare", [], "Runs evaluated and timed beside it, RUN or RUN@OUTPUT_STRIDE, or folders of reports."
 )
@@ -45,13 +46,13 @@ STRATEGY = flags.DEFINE_enum("strategy", "auto", ["auto", "one_device", "mirrore
 def main(argv):
     if len(argv) > 1:
         raise InputError(f"unexpected arguments: {' '.join(argv[1:])}")
-    if WORKDIR.value is None:
-        raise InputError("--workdir is missing: the run directory that train.py wrote, or a folder of the model zoo")
+    if not MODEL.value:
+        raise InputError("--model is missing: the run directory that train.py wrote, or a folder of the model zoo")
     size = entry.parse_size("size", SIZE.value) if SIZE.value else None
     if bool(MATCH.value) != bool(DATASET.value):
         raise InputError("--dataset and --match go together: the data set, and which of its classes the model has")
     if MATCH.value and (REPORT_DIR.value or COMPARE.value):
-        raise InputError("--match prints a table and writes no report: leave --report_dir and --compare away")
+        raise InputError("--match prints a table and writes no report: omit --report_dir and --compare")
     from tfseg.evaluation import matched_classes, report
     from tfseg.profiling import flops
     from tfseg.training.strategy import build_strategy
@@ -71,15 +72,15 @@ def main(argv):
     )
     with build_strategy(STRATEGY.value).scope():
         if MATCH.value:
-            print(matched_classes.evaluate_matches(WORKDIR.value, DATASET.value, options, _matches(MATCH.value)))
+            print(matched_classes.evaluate_matches(MODEL.value, DATASET.value, options, _matches(MATCH.value)))
             return
-        metrics = report.evaluate_run(WORKDIR.value, options, flops.executed_gmacs)
+        metrics = report.evaluate_run(MODEL.value, options, flops.executed_gmacs)
     print(report.summary(metrics))
     if "comparison" in metrics:
         print(report.comparison(metrics["comparison"]), end="\n\n")
     for line in metrics["remarks"]:
         print(line)
-    print(f"report: {REPORT_DIR.value or WORKDIR.value + '/report'}")
+    print(f"report: {REPORT_DIR.value or MODEL.value + '/report'}")
 
 
 def _matches(words):
@@ -90,4 +91,4 @@ def _matches(words):
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    entry.run(main, model_flag.with_model)

@@ -1,27 +1,28 @@
 """Exports a trained model: SavedModel for TensorFlow Serving, TFLite for phones, ONNX; checked against the model.
 
-python export.py --workdir=runs/demo
+python export.py --model=runs/demo
     exports/demo/ gets a SavedModel and two .tflite files of float16 weights: one with the iterations of training, and
     one that is run step by step. Every file is compared with the model on held-out images.
-python export.py --workdir=model_zoo/camvid_rnn_mobilenet_v2 --data_dir=CamVid --format=tflite_int8 --iters=1,3,6
+python export.py --model=model_zoo/camvid_rnn_mobilenet_v2 --data_dir=CamVid --format=tflite_int8 --iters=1,3,6
     8-bit files of 1, 3 and 6 iterations, calibrated on training images.
-python export.py --workdir=runs/demo --format=tflite --kinds=dynamic
+python export.py --model=runs/demo --format=tflite --kinds=dynamic
     A .tflite that is told the number of iterations with every image, and may stop earlier.
-python export.py --workdir=runs/demo --format=savedmodel --size=128x192 --version=2
+python export.py --model=runs/demo --format=savedmodel --size=128x192 --version=2
     The next version for a server, for images of one size: others are resized.
-python export.py --workdir=runs/demo --format=tflite_int8 --fit_latency=40
+python export.py --model=runs/demo --format=tflite_int8 --fit_latency=40
     As many iterations as this machine runs within 40 ms.
-python export.py --workdir=runs/demo --check_only
+python export.py --model=runs/demo --check_only
     Compares what is in exports/demo with the model once more.
 """
 
 from absl import flags
 
-from tfseg.commands import entry
+from tfseg.commands import entry, model_flag
 from tfseg.errors import InputError, RunError
 from tfseg.system.progress import say
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Run directory, folder of the model zoo, or DeepLab weights file.")
+MODEL = flags.DEFINE_string("model", None, "Run directory, folder of the model zoo, or DeepLab weights file.")
+model_flag.define_alias()
 FORMAT = flags.DEFINE_list(
     "format", ["savedmodel", "tflite_fp16"], "savedmodel, tflite, tflite_fp16, tflite_dynamic, tflite_int8, onnx."
 )
@@ -40,7 +41,7 @@ SIZE = flags.DEFINE_string(
     None,
     "HEIGHTxWIDTH of every image; default: a SavedModel takes any size, others that of most images evaluated.",
 )
-NAME = flags.DEFINE_string("name", None, "Name of the model; default is that of --workdir.")
+NAME = flags.DEFINE_string("name", None, "Name of the model; default is that of --model.")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", "exports", "Folder of the exports.")
 VERSION = flags.DEFINE_integer("version", 1, "Of the SavedModel; servers take the highest.", lower_bound=1)
 WEIGHTS = flags.DEFINE_enum("weights", "last", ["last", "best"], "Which weights of a run.")
@@ -64,12 +65,12 @@ OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Replace files that are the
 def main(argv):
     if len(argv) > 1:
         raise InputError(f"unexpected arguments: {' '.join(argv[1:])}")
-    if WORKDIR.value is None:
-        raise InputError("--workdir is missing: the run directory that train.py wrote, or a folder of the model zoo")
+    if not MODEL.value:
+        raise InputError("--model is missing: the run directory that train.py wrote, or a folder of the model zoo")
     if CHECK_ONLY.value and not CHECK_IMAGES.value:
         raise InputError("--check_only --check_images=0: nothing is left to do")
     if CHECK_ONLY.value and FIT_LATENCY.value is not None:
-        raise InputError("--check_only changes nothing: leave --fit_latency away")
+        raise InputError("--check_only changes nothing: omit --fit_latency")
     options = _options()
     from tfseg.export import comparison, exporting
     from tfseg.inference.predictor import Predictor
@@ -79,9 +80,9 @@ def main(argv):
         return Predictor.load(path, trust=not CHECK_ONLY.value, threads=THREADS.value)
 
     if CHECK_ONLY.value:
-        rows = exporting.check_export(WORKDIR.value, options, load)
+        rows = exporting.check_export(MODEL.value, options, load)
     else:
-        rows = exporting.export_model(WORKDIR.value, options, load, say)
+        rows = exporting.export_model(MODEL.value, options, load, say)
     if rows:
         print(comparison.as_markdown(rows))
     bad = sum(not row.is_good for row in rows)
@@ -89,7 +90,7 @@ def main(argv):
         left = "" if CHECK_ONLY.value else "; nothing was exported (--check_images=0 exports without comparing)"
         raise RunError(f"{bad} of {len(rows)} comparisons are not good enough{left}")
     if not CHECK_ONLY.value:
-        print(f"exported: {exporting.folder_of(WORKDIR.value, options)}")
+        print(f"exported: {exporting.folder_of(MODEL.value, options)}")
 
 
 def _options():
@@ -138,4 +139,4 @@ def _count(word):
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    entry.run(main, model_flag.with_model)

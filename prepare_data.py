@@ -15,9 +15,9 @@ All files that cannot be used are listed together, and nothing is written.
 from absl import flags
 
 import tfseg
-from tfseg.commands import conversion_flags, entry
+from tfseg.commands import conversion_flags, entry, help_texts
 
-DATASET = flags.DEFINE_string("dataset", None, conversion_flags.DATASET_HELP)
+DATASET = flags.DEFINE_string("dataset", None, help_texts.DATASET_HELP)
 RAW_DIR = flags.DEFINE_string(
     "raw_dir", None, "The data as downloaded: a folder, .zip or .tar.gz; not for generated data."
 )

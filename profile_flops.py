@@ -4,8 +4,8 @@ python profile_flops.py --model=rnn --size=513x513 --iters=6
     After 1 to 6 iterations. The model is built with random weights: they do not change the cost.
 python profile_flops.py --config=model_zoo/voc2012/rnn_resnet101.py --size=513x513 --iters=1..6 --multi_scale
     Six scales and their mirror images.
-python profile_flops.py --workdir=runs/camvid_rnn --size=360x480 --layers --output_dir=cost
-    A run, with every layer; the tables are also written to cost/, as Markdown, CSV and JSON.
+python profile_flops.py --model=runs/camvid_rnn --size=360x480 --layers --output_dir=cost
+    A run or a folder of the model zoo, with every layer; the tables also go to cost/, as Markdown, CSV and JSON.
 python profile_flops.py --model=exports/camvid_rnn/serving/camvid_rnn --size=360x480 --iters=1..6
     An exported model, the folder of a SavedModel, as it is; --size and --iters only where it leaves them open.
 python profile_flops.py --model=exports/camvid_rnn/camvid_rnn_stream_fp16.tflite --threads=2 --layers
@@ -22,13 +22,14 @@ from pathlib import Path
 
 from absl import flags
 
-from tfseg.commands import entry, experiment_flags
+from tfseg.commands import entry, experiment_flags, model_flag
 from tfseg.errors import InputError
 from tfseg.system.progress import say
 
 experiment_flags.define_short_flags(["dataset", "backbone", "output_stride"])
 flags.adopt_module_key_flags(experiment_flags)
-WORKDIR = flags.DEFINE_string("workdir", None, "Run directory, or folder of the model zoo, instead of --model.")
+flags.FLAGS["model"].help += " Or the path of a trained model: run directory, folder of the model zoo, or export."
+model_flag.define_alias()
 SIZE = flags.DEFINE_string("size", None, "HEIGHTxWIDTH of the image; default is the recipe's crop.")
 ITERS = flags.DEFINE_string("iters", None, "1..6, or 6 for the same; default is to the number trained.")
 CLASSES = flags.DEFINE_integer("classes", None, "Number of classes; default is the data set's.")
@@ -42,10 +43,8 @@ LAYERS = flags.DEFINE_boolean("layers", False, "Also list every layer.")
 RECURRENCE = flags.DEFINE_boolean("recurrence", False, "Instead, one iteration beside its bare matrix products.")
 PAPER_TABLES = flags.DEFINE_boolean("paper_tables", False, "Print the published cost table beside our count.")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the tables as Markdown, CSV and JSON.")
-NOT_FOR_FILES = (
-    *("workdir", "classes", "video", "multi_scale", "recurrence", "paper_tables"),
-    *("dataset", "backbone", "output_stride"),
-)
+NOT_FOR_RUNS = ("dataset", "backbone", "output_stride", "paper_tables")
+NOT_FOR_EXPORTS = (*NOT_FOR_RUNS, "classes", "video", "multi_scale", "recurrence")
 
 
 def main(argv):
@@ -53,11 +52,12 @@ def main(argv):
         raise InputError(f"unexpected arguments: {' '.join(argv[1:])}")
     from tfseg.profiling import paper_tables
 
+    model = experiment_flags.MODEL.value
     if PAPER_TABLES.value:
         rows = paper_tables.compute(paper_tables.published_table(), say)
         _show("paper_tables", rows, paper_tables.COLUMNS, {})
-    elif experiment_flags.is_file(experiment_flags.MODEL.value):
-        _profile_file(_artifact(experiment_flags.MODEL.value))
+    elif experiment_flags.is_path(model) and not experiment_flags.is_run(model):
+        _profile_file(_artifact(model))
     else:
         _profile()
 
@@ -75,9 +75,7 @@ def _artifact(path):
 def _profile_file(path):
     is_tflite = Path(path).is_file()
     if is_tflite and not path.endswith(".tflite"):
-        raise InputError(f"--model={path}: neither the folder of a SavedModel nor a .tflite file")
-    if not is_tflite and not (Path(path) / "saved_model.pb").exists() and (Path(path) / "config.json").exists():
-        raise InputError(f"--model={path}: a run directory, not an exported model; give it as --workdir={path}")
+        raise InputError(f"--model={path}: neither a run directory, nor the folder of a SavedModel, nor a .tflite file")
     if is_tflite and SIZE.value:
         raise InputError(f"--size={SIZE.value} does not apply to --model={path}: a .tflite file has its own")
     size = entry.parse_size("size", SIZE.value) if SIZE.value else None
@@ -138,7 +136,7 @@ def _profile():
 def _refuse_beside_recurrence():
     for flag in ("iters", "layers", "multi_scale", "video"):
         if flags.FLAGS[flag].present:
-            raise InputError(f"--recurrence measures a single iteration: leave --{flag} away")
+            raise InputError(f"--recurrence measures a single iteration: omit --{flag}")
     if not ROUNDS.value:
         raise InputError("--recurrence --rounds=0: it measures times, so at least 1")
 
@@ -149,8 +147,8 @@ def _model_and_classes():
 
     if CLASSES.value is not None and CLASSES.value < 2:
         raise InputError(f"--classes={CLASSES.value}: at least 2")
-    if WORKDIR.value:
-        config, info = read_config(WORKDIR.value)
+    if experiment_flags.is_run(experiment_flags.MODEL.value):
+        config, info = read_config(experiment_flags.MODEL.value)
     else:
         config = experiment_flags.experiment_config()
         check_name(config.data.dataset)
@@ -182,4 +180,4 @@ def _explain(context, legend):
 
 
 if __name__ == "__main__":
-    entry.run(main, experiment_flags.for_file_or_recipe(NOT_FOR_FILES))
+    entry.run(main, experiment_flags.for_path_or_recipe(NOT_FOR_RUNS, NOT_FOR_EXPORTS))

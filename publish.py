@@ -1,7 +1,7 @@
 """Puts a trained and evaluated run into the model zoo.
 
-python evaluate.py --workdir=runs/camvid_rnn --iters=10
-python publish.py --workdir=runs/camvid_rnn --name=camvid_rnn_mobilenet_v2
+python evaluate.py --model=runs/camvid_rnn --iters=10
+python publish.py --model=runs/camvid_rnn --name=camvid_rnn_mobilenet_v2
     Writes model_zoo/camvid_rnn_mobilenet_v2: config.json without paths of this machine, weights.npz (float16) with its
     sha256, metrics.json and curve.png of the report, metrics.csv, and a model card made from them, README.md.
 """
@@ -10,11 +10,12 @@ from pathlib import Path
 
 from absl import flags
 
-from tfseg.commands import entry
+from tfseg.commands import entry, model_flag
 from tfseg.errors import InputError
 
-WORKDIR = flags.DEFINE_string("workdir", None, "Run directory that train.py wrote.")
-REPORT_DIR = flags.DEFINE_string("report_dir", None, "Its report; default WORKDIR/report.")
+MODEL = flags.DEFINE_string("model", None, "Run directory that train.py wrote.")
+model_flag.define_alias()
+REPORT_DIR = flags.DEFINE_string("report_dir", None, "Its report; default MODEL/report.")
 NAME = flags.DEFINE_string("name", None, "Name of the model, e.g. camvid_rnn_mobilenet_v2.")
 ZOO_DIR = flags.DEFINE_string("zoo_dir", None, "Folder of the zoo; default model_zoo beside this command.")
 OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Replace the model of that name.")
@@ -23,18 +24,18 @@ OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Replace the model of that 
 def main(argv):
     if len(argv) > 1:
         raise InputError(f"unexpected arguments: {' '.join(argv[1:])}")
-    for name, value in (("workdir", WORKDIR.value), ("name", NAME.value)):
+    for name, value in (("model", MODEL.value), ("name", NAME.value)):
         if not value:
-            raise InputError(f"--{name} is missing: python publish.py --workdir=runs/mine --name=my_model")
+            raise InputError(f"--{name} is missing: python publish.py --model=runs/mine --name=my_model")
     if Path(NAME.value).name != NAME.value:
         raise InputError(f"--name={NAME.value}: a name, not a path; --zoo_dir is the folder it goes to")
     from tfseg.evaluation import report
     from tfseg.evaluation.publish import publish
 
     zoo = Path(ZOO_DIR.value) if ZOO_DIR.value else Path(__file__).resolve().parent / "model_zoo"
-    report_dir = REPORT_DIR.value or f"{WORKDIR.value}/report"
-    print(publish(WORKDIR.value, report_dir, zoo / NAME.value, report.summary, OVERWRITE.value))
+    report_dir = REPORT_DIR.value or f"{MODEL.value}/report"
+    print(publish(MODEL.value, report_dir, zoo / NAME.value, report.summary, OVERWRITE.value))
 
 
 if __name__ == "__main__":
-    entry.run(main)
+    entry.run(main, model_flag.with_model)

@@ -69,7 +69,7 @@ def main(argv):
     if len(argv) == 1:
         raise InputError("which photos? Give image files or folders: python segment.py --model=DIR photo.jpg folder/")
     if ITERS.value is not None and BUDGET_MS.value is not None:
-        raise InputError("--iters and --budget_ms are both given: the budget chooses the iterations; leave one away")
+        raise InputError("--iters and --budget_ms are both given: the budget chooses the iterations; omit one")
     from tfseg.inference.budget_measurement import check_budget
 
     if BUDGET_MS.value is not None:

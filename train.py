@@ -38,7 +38,7 @@ def main(argv):
     if ".." in Path(workdir).parts:
         raise InputError(f"--workdir={workdir}: '..' in a path; if that is meant, --workdir={Path(workdir).resolve()}")
     train(config, workdir, RunOptions(STRATEGY.value, TPU.value, OVERRIDE.value), draw=visualize.strip)
-    print(f"done: python evaluate.py --workdir={workdir}")
+    print(f"done: python evaluate.py --model={workdir}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tfseg.commands import experiment_flags  # noqa: E402, F401
+# Nothing that defines flags: a command that does not import it may define one of the same name.
 from tfseg.training import train  # noqa: E402, F401
 
 

@@ -49,7 +49,7 @@ def run(tmp_path_factory):
     workdir = root / "run"
     train = ["train.py", "--model=rnn", "--dataset=folder", f"--data_dir={root / 'raw'}", f"--workdir={workdir}", *TOY]
     command(*train, cache=root / "cache")
-    command("evaluate.py", f"--workdir={workdir}", "--iters=4", cache=root / "cache")
+    command("evaluate.py", f"--model={workdir}", "--iters=4", cache=root / "cache")
     return workdir
 
 

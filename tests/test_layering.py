@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "__init__": {"inference"},
     "commands": {
         "architectures",
+        "backbones",
         "config",
         "data",
         "formats",

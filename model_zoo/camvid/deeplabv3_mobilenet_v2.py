@@ -2,7 +2,7 @@
 
 python train.py --config=model_zoo/camvid/deeplabv3_mobilenet_v2.py --data_dir=CamVid \
     --init_backbone_from=deeplabv3_mobilenet_v2_voc2012_folded.npz --workdir=runs/camvid_deeplabv3
-python evaluate.py --workdir=runs/camvid_deeplabv3 --output_stride=8 --report_dir=runs/camvid_deeplabv3/stride8
+python evaluate.py --model=runs/camvid_deeplabv3 --output_stride=8 --report_dir=runs/camvid_deeplabv3/stride8
 
 Trained at output stride 16, evaluated at 16 and, with the same weights, at 8.
 """

@@ -2,7 +2,7 @@
 
 python train.py --config=model_zoo/cityscapes/rnn_resnet101.py --data_dir=cityscapes \
     --init_backbone_from=resnet_v1_101_coco/model.ckpt --workdir=runs/cityscapes_rnn
-python evaluate.py --workdir=runs/cityscapes_rnn --iters=10
+python evaluate.py --model=runs/cityscapes_rnn --iters=10
 
 The paper starts from features trained on COCO semantic segmentation (see the VOC recipe). Paper: 72.7 mIoU (classes),
 87.6 (categories). Not trained by us: 16 images of 1025x2049 a step want at least eight GPUs of 16 GB.

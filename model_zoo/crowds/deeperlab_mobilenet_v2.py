@@ -2,7 +2,7 @@
 
 python train.py --config=model_zoo/crowds/deeperlab_mobilenet_v2.py --workdir=runs/crowds_deeperlab \\
     --init_backbone_from=WEIGHTS
-python evaluate.py --workdir=runs/crowds_deeperlab --split=test
+python evaluate.py --model=runs/crowds_deeperlab --split=test
 
 The long-range offsets weigh eight times as much as in the default: with 0.125 they were what limited PQ on `val`, where
 their true values would have raised it from 65 to 72, those of all other maps of instances together to 66. The two

@@ -1,7 +1,7 @@
 """DeeperLab on the generated scenes, whose things overlap and are small: images are enlarged to twice their size.
 
 python train.py --model=deeperlab --workdir=runs/scenes_deeperlab
-python evaluate.py --workdir=runs/scenes_deeperlab --split=test
+python evaluate.py --model=runs/scenes_deeperlab --split=test
 """
 
 import dataclasses

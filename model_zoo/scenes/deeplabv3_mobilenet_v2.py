@@ -1,7 +1,7 @@
 """DeepLabV3 on the generated scenes: the backbone and training of the demo.
 
 python train.py --model=deeplabv3
-python evaluate.py --workdir=runs/scenes_deeplabv3
+python evaluate.py --model=runs/scenes_deeplabv3
 """
 
 from model_zoo import backbones, data, models, schedules

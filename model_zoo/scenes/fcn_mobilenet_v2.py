@@ -1,7 +1,7 @@
 """Feed-forward head on the generated scenes: as many weights, the same backbone, features and training as the demo.
 
 python train.py --model=fcn
-python evaluate.py --workdir=runs/scenes_fcn
+python evaluate.py --model=runs/scenes_fcn
 """
 
 from model_zoo import backbones, data, models, schedules

@@ -1,7 +1,7 @@
 """PSPNet on the generated scenes: the backbone and training of the demo.
 
 python train.py --model=pspnet
-python evaluate.py --workdir=runs/scenes_pspnet
+python evaluate.py --model=runs/scenes_pspnet
 """
 
 from model_zoo import backbones, data, models, schedules

@@ -2,7 +2,7 @@
 
 python train.py --config=model_zoo/voc2012/deeplabv3_resnet101.py --data_dir=VOCdevkit/VOC2012 \
     --init_backbone_from=resnet_v1_101_coco/model.ckpt --workdir=runs/voc2012_deeplabv3
-python evaluate.py --workdir=runs/voc2012_deeplabv3 --multi_scale --flip
+python evaluate.py --model=runs/voc2012_deeplabv3 --multi_scale --flip
 
 The beta stem is that of DeepLab's checkpoints. Paper: 85.7 mIoU on test, with more data and at output stride 8. Not
 trained by us.

@@ -2,7 +2,7 @@
 
 python train.py --config=model_zoo/voc2012/rnn_resnet101.py --data_dir=VOCdevkit/VOC2012 \
     --init_backbone_from=resnet_v1_101_coco/model.ckpt --workdir=runs/voc2012_rnn
-python evaluate.py --workdir=runs/voc2012_rnn --iters=10 --multi_scale --flip
+python evaluate.py --model=runs/voc2012_rnn --iters=10 --multi_scale --flip
 
 The paper starts from features trained on COCO semantic segmentation: give such a checkpoint (DeepLab's names), or
 TF-Slim's resnet_v1_101.ckpt, which has seen ImageNet only. Paper: 80.3 mIoU after 6 iterations, multi-scale. Not

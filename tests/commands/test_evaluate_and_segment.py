@@ -12,13 +12,13 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        (["evaluate.py"], "--workdir is missing"),
+        (["evaluate.py"], "--model is missing"),
         (["evaluate.py", "runs/a"], "unexpected arguments: runs/a"),
-        (["evaluate.py", "--workdir=runs/a", "--size=513"], "--size=513: HEIGHTxWIDTH"),
-        (["evaluate.py", "--workdir=runs/a", "--weights=first"], "should be one of <last|best>"),
-        (["evaluate.py", "--workdir=runs/a", "--match=car:car"], "--dataset and --match go together"),
+        (["evaluate.py", "--model=runs/a", "--size=513"], "--size=513: HEIGHTxWIDTH"),
+        (["evaluate.py", "--model=runs/a", "--weights=first"], "should be one of <last|best>"),
+        (["evaluate.py", "--model=runs/a", "--match=car:car"], "--dataset and --match go together"),
         (
-            ["evaluate.py", "--workdir=a", "--dataset=camvid", "--match=car"],
+            ["evaluate.py", "--model=a", "--dataset=camvid", "--match=car"],
             "--match=car: MODEL:DATA pairs of class names",
         ),
         (["segment.py", "photo.jpg"], "--model is missing"),

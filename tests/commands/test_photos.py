@@ -88,7 +88,7 @@ def test_a_budget_chooses_the_iterations_once_for_each_size(predictor, folder, t
     outcome = segment_files(predictor, [folder], PhotoOptions(tmp_path / "none", budget_ms=5))
     assert (outcome.num_done, len(outcome.problems)) == (0, 3)
     assert outcome.problems[2].startswith("images of 4x8: 1 iteration, the fewest, takes 10.0 ms")
-    with pytest.raises(InputError, match="a budget chooses the iterations: leave it away"):
+    with pytest.raises(InputError, match="a budget chooses the iterations: omit it"):
         segment_files(predictor, [folder], PhotoOptions(tmp_path / "out", iters=2, budget_ms=5))
 
 

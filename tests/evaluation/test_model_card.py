@@ -61,4 +61,4 @@ def test_panoptic_quality_stands_beside_what_the_classes_alone_score():
 
 @pytest.mark.parametrize(("dataset", "flag"), [("scenes", ""), ("crowds", ""), ("camvid", " --data_dir=DIR")])
 def test_generated_data_need_no_folder(dataset, flag):
-    assert f"python evaluate.py --workdir=model_zoo/toy{flag} --split=test" in card(dataset=dataset)
+    assert f"python evaluate.py --model=model_zoo/toy{flag} --split=test" in card(dataset=dataset)

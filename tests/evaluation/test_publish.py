@@ -168,9 +168,9 @@ def test_a_run_that_was_not_evaluated_is_refused(run, tmp_path):
 @pytest.mark.parametrize(
     "arguments,message",
     [
-        (["--name=toy"], "--workdir is missing"),
-        (["--workdir=runs/toy"], "--name is missing"),
-        (["--workdir=runs/toy", "--name=../toy"], "a name, not a path"),
+        (["--name=toy"], "--model is missing"),
+        (["--model=runs/toy"], "--name is missing"),
+        (["--model=runs/toy", "--name=../toy"], "a name, not a path"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, message):

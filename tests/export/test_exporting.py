@@ -175,15 +175,15 @@ def test_a_file_loses_too_much_by_its_classes_or_by_its_miou():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ([], "--workdir is missing"),
-        (["--workdir=runs/none"], "runs/none"),
-        (["--workdir=a", "--format=tflite_int4"], "--format=tflite_int4: of savedmodel, tflite, tflite_fp16"),
-        (["--workdir=a", "--kinds=loop"], "--kinds=loop: of segment, stream, dynamic"),
-        (["--workdir=a", "--iters=0"], "--iters=0: numbers from 1, e.g. 1,3,6"),
-        (["--workdir=a", "--size=64"], "--size=64: HEIGHTxWIDTH"),
-        (["--workdir=a", "--iters=3", "--fit_latency=40"], "--iters and --fit_latency exclude each other"),
-        (["--workdir=a", "--fit_latency=0"], "--fit_latency is 0; milliseconds above 0"),
-        (["--workdir=a", "--check_only", "--check_images=0"], "--check_only --check_images=0: nothing is left to do"),
+        ([], "--model is missing"),
+        (["--model=runs/none"], "runs/none"),
+        (["--model=a", "--format=tflite_int4"], "--format=tflite_int4: of savedmodel, tflite, tflite_fp16"),
+        (["--model=a", "--kinds=loop"], "--kinds=loop: of segment, stream, dynamic"),
+        (["--model=a", "--iters=0"], "--iters=0: numbers from 1, e.g. 1,3,6"),
+        (["--model=a", "--size=64"], "--size=64: HEIGHTxWIDTH"),
+        (["--model=a", "--iters=3", "--fit_latency=40"], "--iters and --fit_latency exclude each other"),
+        (["--model=a", "--fit_latency=0"], "--fit_latency is 0; milliseconds above 0"),
+        (["--model=a", "--check_only", "--check_images=0"], "--check_only --check_images=0: nothing is left to do"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(command, words, message):

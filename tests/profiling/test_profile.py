@@ -146,7 +146,7 @@ def test_the_command_prints_and_writes_its_tables(tmp_path):
         (["--size=64"], "--size=64: HEIGHTxWIDTH in pixels, e.g. 513x513"),
         (["--iters=3..2"], "--iters=3..2: a number from 1, or a range, e.g. 1..6"),
         (["--model=pspnet", "--dataset=folder"], "--classes is missing: folder has no number of classes of its own"),
-        (["--workdir=nowhere"], "nowhere: not a run directory (no config.json)"),
+        (["--workdir=./nowhere"], "--model=./nowhere: no such file or folder"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, words, message):

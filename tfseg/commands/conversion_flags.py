@@ -6,11 +6,6 @@ from tfseg.data.conversion.palette import parse_value_map
 from tfseg.data.conversion.raw import ConvertOptions
 from tfseg.formats.images import MAX_PIXELS
 
-DATASET_HELP = (
-    "scenes, crowds, camvid, voc2012, cityscapes, mapillary (v1.2), mapillary_v2 (v2.0), coco_panoptic, or folder "
-    "(your own images and masks)."
-)
-
 PALETTE = flags.DEFINE_string(
     "palette", None, "Text file that explains colour-coded masks of --dataset=folder: lines 'name red green blue'."
 )

@@ -8,7 +8,10 @@ from absl import flags
 from ml_collections import config_flags
 
 from tfseg.architectures import ARCHITECTURES
-from tfseg.config import ExperimentConfig, refuse_unknown
+from tfseg.backbones import BACKBONES
+from tfseg.commands import model_flag
+from tfseg.commands.help_texts import DATASET_HELP, one_of
+from tfseg.config import OPTIMIZERS, PRECISIONS, ExperimentConfig, refuse_unknown
 from tfseg.errors import InputError
 
 RECIPES = Path(__file__).resolve().parents[2] / "model_zoo"
@@ -43,13 +46,9 @@ WANTED = {
 
 # flag -> (field, parser, help)
 SHORT_FLAGS = {
-    "dataset": (
-        "data.dataset",
-        str,
-        "scenes, crowds, camvid, voc2012, cityscapes, mapillary, mapillary_v2, coco_panoptic, or folder (your own).",
-    ),
+    "dataset": ("data.dataset", str, DATASET_HELP),
     "data_dir": ("data.data_dir", str, "Folder of the raw data, or of records that prepare_data.py made."),
-    "backbone": ("model.backbone.name", str, "resnet50_v1[_beta], resnet101_v1[_beta], mobilenet_v2 or xception_71."),
+    "backbone": ("model.backbone.name", str, f"{one_of(BACKBONES)}."),
     "output_stride": ("model.backbone.output_stride", int, "Stride of the backbone's last map: 8, 16 or 32."),
     "iters": ("model.iterations", int, "Iterations of the recurrent model in training, and by default afterwards."),
     "iters_range": ("model.iterations_range", _range, "a:b draws the last iteration of each step from a to b; off."),
@@ -57,10 +56,10 @@ SHORT_FLAGS = {
     "crop_size": ("data.crop_size", _size, "Training crop, HEIGHTxWIDTH."),
     "batch_size": ("training.global_batch_size", int, "Images an update, over all devices."),
     "steps": ("training.total_steps", int, "Updates of the whole run."),
-    "optimizer": ("training.optimizer", str, "sgd or adamw."),
+    "optimizer": ("training.optimizer", str, f"{one_of(OPTIMIZERS)}."),
     "learning_rate": ("training.learning_rate", float, "Rate at the start of the polynomial schedule."),
     "weight_decay": ("training.weight_decay", float, "Decoupled decay of the kernels."),
-    "precision": ("training.precision", str, "auto, bfloat16, float16 or off."),
+    "precision": ("training.precision", str, f"{one_of(PRECISIONS)}."),
     "class_weights": ("training.class_weights", str, "none, median, root_median, or a file with one weight a line."),
     "init_from": ("training.init_from", str, "Run directory, model zoo folder or weights file to start from."),
     "init_backbone_from": ("training.init_backbone_from", str, "Backbone weights: .npz, .h5, or a TF-Slim checkpoint."),
@@ -73,7 +72,7 @@ SHORT_FLAGS = {
 _defined = {}
 CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, e.g. model_zoo/voc2012/rnn_resnet101.py.")
 MODEL = flags.DEFINE_string(
-    "model", None, f"Model whose default recipe for --dataset is taken: {', '.join(ARCHITECTURES)}."
+    "model", None, f"Model whose default recipe for --dataset is taken: {one_of(ARCHITECTURES)}."
 )
 
 
@@ -93,7 +92,7 @@ def with_default_recipe(argv):
     Raises:
       InputError: no such recipe, a recipe that fails, or `--config.x` of a field that it does not have.
     """
-    given = _given(argv)
+    given = model_flag.given(argv)
     if "config" not in given:
         given["config"] = str(_default_recipe(given))
         argv = [argv[0], f"--config={given['config']}", *argv[1:]]
@@ -104,28 +103,36 @@ def with_default_recipe(argv):
     return argv
 
 
-def is_file(model) -> bool:
-    """Whether a value of `--model` is the path of an exported model, not an architecture, whose names come first."""
+def is_path(model) -> bool:
+    """Whether a value of `--model` is the path of a trained model, not an architecture, whose names come first."""
     if not model or model in ARCHITECTURES:
         return False
     return "/" in model or model.endswith(".tflite") or Path(model).exists()
 
 
-def for_file_or_recipe(refused):
+def is_run(model) -> bool:
+    """Whether such a path is a run directory or a folder of the model zoo, not an exported model."""
+    return is_path(model) and (Path(model) / "config.json").exists() and not (Path(model) / "saved_model.pb").exists()
+
+
+def for_path_or_recipe(not_for_runs, not_for_exports):
     """For a command whose `--model` may be a path: a function like `with_default_recipe`, which leaves that path alone.
 
     Args:
-      refused: flags that do not apply to a file, besides the recipe and its overrides. The function raises InputError
-        for them.
+      not_for_runs, not_for_exports: flags that do not apply to a run directory or to an exported model, besides the
+        recipe and its overrides. The function raises InputError for them.
     """
 
     def prepare(argv):
-        given = _given(argv)
-        if not is_file(given.get("model")):
+        argv = model_flag.with_model(argv)
+        given = model_flag.given(argv)
+        model = given.get("model")
+        if not is_path(model):
             return with_default_recipe(argv)
+        meaning, refused = ("a run", not_for_runs) if is_run(model) else ("an exported model", not_for_exports)
         for name in given:
-            if name.removeprefix("no").partition(".")[0] in ("config", *refused):
-                raise InputError(f"--{name} does not apply to --model={given['model']}, a path, not an architecture")
+            if Path(model).exists() and name.removeprefix("no").partition(".")[0] in ("config", *refused):
+                raise InputError(f"--{name} does not apply to --model={model}, {meaning}")
         return argv
 
     return prepare
@@ -176,19 +183,6 @@ def _first_field(part, where):
         name = dataclasses.fields(part)[0].name
         part, where = getattr(part, name), f"{where}.{name}"
     return f"--config.{where}"
-
-
-def _given(argv):
-    """Flags of a command line before parsing, name -> value."""
-    given = {}
-    for index, word in enumerate(argv[1:], 1):
-        if not word.startswith("-"):
-            continue
-        name, _, value = word.lstrip("-").partition("=")
-        if not value and index + 1 < len(argv) and not argv[index + 1].startswith("-"):
-            value = argv[index + 1]
-        given[name] = value
-    return given
 
 
 def experiment_config() -> ExperimentConfig:

@@ -74,7 +74,7 @@ def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
         when the canvas has settled, `output_dir` cannot be written, or a budget is given that is no time or not alone.
     """
     if options.budget_ms is not None and (options.iters, options.tolerance) != (None, None):
-        raise InputError("a budget chooses the iterations: leave it away, or their number and the tolerance")
+        raise InputError("a budget chooses the iterations: omit it, or their number and the tolerance")
     predictor.check_iters(options.iters, options.with_strip)
     predictor.check_tolerance(options.tolerance)
     budget = None if options.budget_ms is None else Budget(predictor, options.budget_ms, tqdm.write)

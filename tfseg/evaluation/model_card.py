@@ -92,7 +92,7 @@ def _panoptic(scores):
 def _commands(name, protocol):
     dataset = DATASETS.get(protocol["dataset"])
     data = "" if dataset and dataset.is_generated else " --data_dir=DIR"
-    evaluate = f"python evaluate.py --workdir=model_zoo/{name}{data} --split={protocol['split']} --report_dir=report"
+    evaluate = f"python evaluate.py --model=model_zoo/{name}{data} --split={protocol['split']} --report_dir=report"
     return [
         "```",
         f"python segment.py --model=model_zoo/{name} photo.jpg",

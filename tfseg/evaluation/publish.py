@@ -140,7 +140,7 @@ def _check_target(target, overwrite):
 
 def _read_metrics(workdir, report_dir):
     """metrics.json of a whole report. Raises InputError."""
-    again = f"evaluate the run: python evaluate.py --workdir={workdir} --report_dir={report_dir}"
+    again = f"evaluate the run: python evaluate.py --model={workdir} --report_dir={report_dir}"
     for name in ("metrics.json", *PICTURES):
         if not (report_dir / name).exists():
             raise InputError(f"{report_dir}: no {name}; {again}")

@@ -152,9 +152,7 @@ class Predictor:
         if count > 1 and not self.is_recurrent:
             raise InputError(f"iters is {count}; this model is not recurrent and runs once")
         if least == most != count:
-            raise InputError(
-                f"iters is {count}; {self._engine.path} always runs {most}: leave it away, or export another"
-            )
+            raise InputError(f"iters is {count}; {self._engine.path} always runs {most}: omit it, or export another")
         if most is not None and count > most:
             raise InputError(f"iters is {count}; {self._engine.path} was exported for 1 to {most}")
         return count

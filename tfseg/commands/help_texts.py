@@ -1,0 +1,12 @@
+"""Help texts that list the names of a table."""
+
+from tfseg.data.datasets.table import DATASETS
+
+
+def one_of(names) -> str:
+    """`a, b or c`."""
+    *others, last = names
+    return f"{', '.join(others)} or {last}"
+
+
+DATASET_HELP = f"{one_of(DATASETS)}; folder is your own images and masks."
