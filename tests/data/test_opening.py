@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.hanging import HANG_SECONDS
 from tfseg.data import opening, tfrecord
+from tfseg.data.conversion import convert
 from tfseg.data.conversion.convert import locked
 from tfseg.data.conversion.raw import ConvertOptions
 from tfseg.data.scenes import streets
@@ -222,17 +224,19 @@ def test_what_a_killed_conversion_left_is_removed(toy_folder):
     assert not (root.with_name("records") / "train-00000-of-00009.tfrecord").exists()
 
 
-def test_two_processes_convert_one_after_the_other(tmp_path):
-    order = []
+def test_two_processes_convert_one_after_the_other(tmp_path, monkeypatch):
+    order, is_there = [], threading.Event()
+    monkeypatch.setattr(convert, "say", lambda line: is_there.set())  # that it waits
 
     def second():
         with locked(tmp_path / "records"):
             order.append("second")
+            is_there.set()
 
     with locked(tmp_path / "records"):
         thread = threading.Thread(target=second)
         thread.start()
-        thread.join(0.2)
+        assert is_there.wait(HANG_SECONDS)
         order.append("first")
     thread.join()
     assert order == ["first", "second"]
