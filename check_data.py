@@ -23,8 +23,9 @@ flags.adopt_module_key_flags(conversion_flags)
 
 def main(argv):
     from tfseg.data import check, manifest, opening
+    from tfseg.data.datasets.table import DATASETS
 
-    dataset = opening.DATASETS.get(DATASET.value)
+    dataset = DATASETS.get(DATASET.value)
     if len(argv) != 2 and not (len(argv) == 1 and dataset and dataset.is_generated):
         raise tfseg.errors.InputError("give one folder: python check_data.py DIR")
     from tfseg.visualize import overlay

@@ -39,7 +39,7 @@ COMPARE = flags.DEFINE_list(
 PANOPTIC_OUTPUT = flags.DEFINE_string(
     "panoptic_output", None, "Folder for labels and instances of a panoptic model in COCO's panoptic format."
 )
-STRATEGY = flags.DEFINE_enum("strategy", "auto", ["auto", "one_device", "mirrored"], "Devices: see README, Training.")
+STRATEGY = flags.DEFINE_enum("strategy", "auto", ["auto", "one_device", "mirrored"], "Devices: see docs/training.md.")
 
 
 def main(argv):

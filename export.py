@@ -19,6 +19,7 @@ from absl import flags
 
 from tfseg.commands import entry
 from tfseg.errors import InputError, RunError
+from tfseg.system.progress import say
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Run directory, folder of the model zoo, or DeepLab weights file.")
 FORMAT = flags.DEFINE_list(
@@ -80,7 +81,7 @@ def main(argv):
     if CHECK_ONLY.value:
         rows = exporting.check_export(WORKDIR.value, options, load)
     else:
-        rows = exporting.export_model(WORKDIR.value, options, load, entry.say)
+        rows = exporting.export_model(WORKDIR.value, options, load, say)
     if rows:
         print(comparison.as_markdown(rows))
     bad = sum(not row.is_good for row in rows)

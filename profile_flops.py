@@ -24,6 +24,7 @@ from absl import flags
 
 from tfseg.commands import entry, experiment_flags
 from tfseg.errors import InputError
+from tfseg.system.progress import say
 
 experiment_flags.define_short_flags(["dataset", "backbone", "output_stride"])
 flags.adopt_module_key_flags(experiment_flags)
@@ -53,7 +54,7 @@ def main(argv):
     from tfseg.profiling import paper_tables
 
     if PAPER_TABLES.value:
-        rows = paper_tables.compute(paper_tables.published_table(), entry.say)
+        rows = paper_tables.compute(paper_tables.published_table(), say)
         _show("paper_tables", rows, paper_tables.COLUMNS, {})
     elif experiment_flags.is_file(experiment_flags.MODEL.value):
         _profile_file(_artifact(experiment_flags.MODEL.value))
@@ -117,7 +118,7 @@ def _profile():
     config, num_classes = _model_and_classes()
     size = entry.parse_size("size", SIZE.value) if SIZE.value else tuple(config.data.crop_size)
     size = paper_tables.padded_size(size) if VIDEO.value else size
-    iterations = _iterations(ITERS.value, getattr(config.model, "iterations", 1))
+    iterations = _iterations(ITERS.value, config.model.iterations)
     if THREADS.value:
         tf.config.threading.set_intra_op_parallelism_threads(THREADS.value)
     context = {"size": f"{size[0]}x{size[1]}", "classes": num_classes} | profile.device()
@@ -143,7 +144,7 @@ def _refuse_beside_recurrence():
 
 
 def _model_and_classes():
-    from tfseg.data import opening
+    from tfseg.data.datasets.table import DATASETS, check_name
     from tfseg.runs.run_directory import read_config
 
     if CLASSES.value is not None and CLASSES.value < 2:
@@ -152,8 +153,8 @@ def _model_and_classes():
         config, info = read_config(WORKDIR.value)
     else:
         config = experiment_flags.experiment_config()
-        opening.check_name(config.data.dataset)
-        info = opening.DATASETS[config.data.dataset].info
+        check_name(config.data.dataset)
+        info = DATASETS[config.data.dataset].info
     if CLASSES.value is None and info is None:
         raise InputError(f"--classes is missing: {config.data.dataset} has no number of classes of its own")
     return config, CLASSES.value or info.num_classes

@@ -19,7 +19,7 @@ from tfseg.errors import InputError
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Run directory; default runs/<dataset>_<model>.")
 STRATEGY = flags.DEFINE_enum(
-    "strategy", "auto", ["auto", "one_device", "mirrored", "multi_worker", "tpu"], "Devices: see README, Training."
+    "strategy", "auto", ["auto", "one_device", "mirrored", "multi_worker", "tpu"], "Devices: see docs/training.md."
 )
 TPU = flags.DEFINE_string("tpu", "", "Name or address of the TPU, with --strategy=tpu.")
 OVERRIDE = flags.DEFINE_boolean("override", False, "Continue a run although its config was another.")

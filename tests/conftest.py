@@ -107,3 +107,34 @@ def read_tflite(tmp_path):
         return tflite_file.read(tmp_path / "model.tflite")
 
     return written_and_read
+
+
+@pytest.fixture
+def save():
+    """save(path, array or PIL image, **options of PIL's save) writes a picture and its folders; returns the path."""
+
+    def save_picture(path, pixels, mode=None, **options):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(np.asarray(pixels), mode)
+        image.save(path, **options)
+        return path
+
+    return save_picture
+
+
+@pytest.fixture
+def photo():
+    """[4, 6, 3] uint8: red on the left, blue on the right."""
+    image = np.zeros([4, 6, 3], np.uint8)
+    image[:, :3, 0] = 255
+    image[:, 3:, 2] = 255
+    return image
+
+
+@pytest.fixture
+def label():
+    """[4, 6] uint8: 12 pixels of class 0, 8 of class 1, 4 ignored."""
+    class_ids = np.zeros([4, 6], np.uint8)
+    class_ids[:, 3:5] = 1
+    class_ids[:, 5] = 255
+    return class_ids

@@ -5,20 +5,20 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfseg.labels import DatasetInfo
+from tfseg.models.segmenter import Segmenter
 
 COLORS = ((255, 0, 0), (0, 255, 0), (0, 0, 255))
 INFO = DatasetInfo("fake", ("red", "green", "blue"), COLORS)
 STRIDE = 4
 
 
-class FakeNetwork(keras.Model):
+class FakeNetwork(Segmenter, keras.Model):
     """Calls everything red in the first iteration, and each position by its strongest colour from the second on.
 
     Canvas: mean RGB of 4x4 pixels, 0 to 255; in the first iteration 1000 is added to red.
     """
 
     default_iterations = trained_iterations = 3
-    is_panoptic = False
     num_classes = 3
     canvas_stride = STRIDE
     padding = "same"

@@ -9,17 +9,14 @@ from tensorflow import keras
 
 from tfseg import architectures
 from tfseg.backbones import BackboneConfig
-from tfseg.config import MODEL_CONFIGS
 from tfseg.labels import DatasetInfo, default_colors
 from tfseg.layers.resize import resize_bilinear
-from tfseg.models import deeperlab
-from tfseg.models.deeperlab import DeeperLabConfig
+from tfseg.models.deeperlab_config import DeeperLabConfig
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.fcn import FCNConfig
 from tfseg.models.pspnet import PSPNetConfig
 from tfseg.models.rnn import RNNConfig
 from tfseg.postprocess.instance_maps import NAMES
-from tfseg.postprocess.keypoint_graphs import GRAPHS
 
 NUM_CLASSES = 5
 INFO = DatasetInfo("toy", tuple("abcde"), default_colors(NUM_CLASSES), thing_ids=frozenset({1, 2}))
@@ -60,7 +57,7 @@ ROWS = {
 
 
 def test_every_architecture_has_a_row_and_a_name():
-    assert set(ROWS) == set(architectures.ARCHITECTURES) == set(MODEL_CONFIGS.values())
+    assert set(ROWS) == {architecture.config for architecture in architectures.ARCHITECTURES.values()}
 
 
 @pytest.fixture(scope="module", params=ROWS, ids=lambda config_type: config_type.__name__)
@@ -92,12 +89,12 @@ def test_gradients_reach_every_weight(row):
     example = {"image": images[0], "label": label, "instance": tf.where(label == 1, 1, 0), "filename": "a.png"}
     batch = tf.nest.map_structure(
         lambda value: tf.convert_to_tensor(value)[tf.newaxis],
-        architecture.make_targets(example, INFO, network.config),
+        architecture.targets(example, INFO, network.config),
     )
     with tf.GradientTape() as tape:
         outputs = architecture.training_outputs(network, images, tf.constant([0, 0]))
         terms = architecture.losses(
-            batch, outputs, config=network.config, upsample=resize_bilinear, ignore_label=255, class_weights=None
+            batch, outputs, network.config, upsample=resize_bilinear, ignore_label=255, class_weights=None
         )
         loss = tf.add_n([weight * total for weight, total, _ in terms.values()])
     gradients = tape.gradient(loss, network.trainable_variables)
@@ -130,8 +127,3 @@ def test_a_panoptic_network_has_the_maps_that_the_fusion_reads(row):
     assert is_panoptic == (set(NAMES) <= set(features))
     if is_panoptic:
         assert {features[name].shape[1:3] for name in NAMES} == {features["canvas"].shape[1:3]}
-
-
-def test_network_and_fusion_count_keypoints_and_edges_alike():
-    counts = {name: (graph.num_keypoints, len(graph.edges)) for name, graph in GRAPHS.items()}
-    assert counts == deeperlab.GRAPHS

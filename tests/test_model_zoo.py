@@ -1,7 +1,11 @@
-"""Recipes build; trained models are whole."""
+"""Recipes build, are short, and say how to run them; trained models are whole."""
 
+import ast
+import dataclasses
 import json
+import re
 import runpy
+import shlex
 from pathlib import Path
 
 import numpy as np
@@ -9,34 +13,119 @@ import pytest
 
 from tfseg import architectures
 from tfseg.config import ExperimentConfig
-from tfseg.data import opening, pipeline, tfrecord
+from tfseg.data import pipeline, tfrecord
 from tfseg.data.conversion.raw import ConvertOptions
 from tfseg.data.datasets import camvid
+from tfseg.data.datasets.table import DATASETS
 from tfseg.evaluation.semantic import evaluate
 from tfseg.runs.run_directory import load_run
 from tfseg.training.train import check_config
 
-ZOO = Path(__file__).resolve().parent.parent / "model_zoo"
+ROOT = Path(__file__).resolve().parent.parent
+ZOO = ROOT / "model_zoo"
+PARTS = sorted(ZOO.glob("[!_]*.py"))
 RECIPES = sorted(ZOO.glob("*/*_*.py"))
 MODELS = sorted(path.parent for path in ZOO.glob("*/config.json"))
+MAX_CODE_LINES = 25
+# Arguments: the repository, one of its commands, and that command's flags. For train.py it shows what they make.
+PARSE_ONLY = """
+import importlib, json, os, sys
+from absl import flags
+from ml_collections import config_flags
+from tfseg.commands import entry, experiment_flags
+
+os.chdir(sys.argv.pop(1))
+command = sys.argv.pop(1)
+importlib.import_module(command.removesuffix(".py"))
+
+def show(argv):
+    if command == "train.py":
+        config = experiment_flags.experiment_config().to_dict()
+        print(json.dumps({"recipe": config_flags.get_config_filename(flags.FLAGS["config"]), "config": config}))
+
+entry.run(show, experiment_flags.with_default_recipe if command == "train.py" else None)
+"""
+each_recipe = pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 
 
 def recipe(path):
     return runpy.run_path(str(path))
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_a_recipe_is_a_valid_experiment_on_its_data_set_and_says_how_to_run_it(path):
+def groups(config):
+    """A config and every config inside it."""
+    yield config
+    for field in dataclasses.fields(config):
+        if dataclasses.is_dataclass(getattr(config, field.name)):
+            yield from groups(getattr(config, field.name))
+
+
+@pytest.fixture(scope="module")
+def parsed(command):
+    """parsed("train.py", "--steps=5") -> what a command of the repository makes of its flags, without running it."""
+    script = command.folder / "parse_only.py"
+    script.write_text(PARSE_ONLY)
+
+    def parse(*words):
+        done = command(script, ROOT, *words)
+        assert done["code"] == 0, done["err"]
+        return json.loads(done["out"] or "null")
+
+    return parse
+
+
+@each_recipe
+def test_a_recipe_is_a_valid_experiment_on_its_data_set(path):
     config = recipe(path)["get_config"]()
     check_config(config)
     assert ExperimentConfig.from_dict(config.to_dict()) == config
     assert config.data.dataset == path.parent.name
-    assert config.data.dataset in opening.DATASETS
-    assert "python train.py" in recipe(path)["__doc__"]
+    assert config.data.dataset in DATASETS
+
+
+@each_recipe
+def test_a_recipe_gives_a_new_config_on_each_call(path):
+    get_config = recipe(path)["get_config"]
+    first, second = get_config(), get_config()
+    assert first == second
+    assert not {id(group) for group in groups(first)} & {id(group) for group in groups(second)}
+
+
+@each_recipe
+def test_the_commands_in_a_recipes_docstring_can_be_given_and_train_that_recipe(parsed, path):
+    commands = re.findall(r"python (\w+\.py .*)", recipe(path)["__doc__"].replace("\\\n", " "))
+    shown = [parsed(*shlex.split(words)) for words in commands]
+    assert [ROOT / given["recipe"] for given in shown if given] == [path]
+
+
+@each_recipe
+def test_a_recipe_is_short_and_takes_parts_but_no_other_recipe(path):
+    text = path.read_text()
+    docstring, *code = ast.parse(text).body
+    assert sum(bool(line.strip()) for line in text.splitlines()[docstring.end_lineno :]) <= MAX_CODE_LINES
+    modules = {node.module for node in code if isinstance(node, ast.ImportFrom)}
+    assert {module for module in modules if module.startswith("model_zoo")} == {"model_zoo"}
+
+
+@pytest.mark.parametrize("path", PARTS, ids=lambda path: path.stem)
+def test_every_part_says_what_it_is_and_is_in_use(path):
+    text, recipes = path.read_text(), "".join(file.read_text() for file in RECIPES)
+    parts = [node for node in ast.parse(text).body if isinstance(node, ast.FunctionDef)]
+    assert [part.name for part in parts if not ast.get_docstring(part)] == []
+    calls = set(re.findall(rf"\b{path.stem}\.(\w+)\(", recipes)) | set(re.findall(r"(?<!def )\b(\w+)\(", text))
+    assert {part.name for part in parts} - calls == set()
+
+
+def test_a_recipe_of_ones_own_takes_parts_in_any_folder(command, parsed):
+    source, mine = ZOO / "camvid" / "rnn_mobilenet_v2.py", command.folder / "mine.py"
+    mine.write_text(source.read_text())
+    assert parsed("train.py", f"--config={mine}")["config"] == recipe(source)["get_config"]().to_dict()
+    from_its_folder = command("train.py", "--config=mine.py", "--steps=0")
+    assert from_its_folder["err"] == "error: config: training.total_steps is 0; it must be above 0\n"
 
 
 def test_there_are_recipes_for_every_data_set():
-    assert {path.parent.name for path in RECIPES} == set(opening.DATASETS)
+    assert {path.parent.name for path in RECIPES} == set(DATASETS)
 
 
 @pytest.mark.parametrize("dataset", ["voc2012", "cityscapes"])

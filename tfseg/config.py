@@ -7,23 +7,17 @@ parsing.
 import dataclasses
 import difflib
 import json
+import math
 import types
 import typing
 
+from tfseg import architectures
+from tfseg.data.datasets.table import check_name
 from tfseg.errors import InputError
-from tfseg.models.deeperlab import DeeperLabConfig
-from tfseg.models.deeplabv3 import DeepLabV3Config
-from tfseg.models.fcn import FCNConfig
-from tfseg.models.pspnet import PSPNetConfig
-from tfseg.models.rnn import RNNConfig
+from tfseg.models.segmenter import SegmenterConfig
 
-MODEL_CONFIGS = {
-    "rnn": RNNConfig,
-    "fcn": FCNConfig,
-    "deeplabv3": DeepLabV3Config,
-    "pspnet": PSPNetConfig,
-    "deeperlab": DeeperLabConfig,
-}
+OPTIMIZERS = ("sgd", "adamw")
+PRECISIONS = ("auto", "bfloat16", "float16", "off")
 
 
 @dataclasses.dataclass
@@ -31,7 +25,7 @@ class DataConfig:
     """What is read, and how it is augmented.
 
     Attributes:
-      dataset: a name of `tfseg.data.opening.DATASETS`, e.g. camvid.
+      dataset: a key of `tfseg.data.datasets.table.DATASETS`, e.g. camvid.
       data_dir: folder of TFRecords with their manifest, or of the raw data (converted into the cache on first use).
         None: the cache folder; only generated data can fill it by itself.
       train_split, validation_split: shards read for training and for validation.
@@ -54,6 +48,17 @@ class DataConfig:
     color_jitter: float = 0.0
     rotation: float = 0.0
     shuffle_buffer: int = 1000
+
+    def check(self):
+        """Raises InputError for values that no run can use."""
+        check_name(self.dataset)
+        _check_finite(self)
+        if not 0 < self.min_scale <= self.max_scale:
+            raise InputError(
+                f"config: data.min_scale {self.min_scale} and max_scale {self.max_scale} must be 0 < min <= max"
+            )
+        if min(self.crop_size) < 1:
+            raise InputError(f"config: data.crop_size {self.crop_size} must be two positive numbers, height and width")
 
 
 @dataclasses.dataclass
@@ -105,20 +110,48 @@ class TrainingConfig:
     max_bad_steps: int = 3
     seed: int = 0
 
+    def check(self):
+        """Raises InputError for values that no run can use."""
+        for name, known in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
+            if getattr(self, name) not in known:
+                raise InputError(f"--{name}={getattr(self, name)} is unknown; one of {', '.join(known)}")
+        _check_finite(self)
+        for name in ("total_steps", "global_batch_size", "learning_rate", "checkpoint_every", "log_every"):
+            if getattr(self, name) <= 0:
+                raise InputError(f"config: training.{name} is {getattr(self, name)}; it must be above 0")
+        at_least_0 = ("end_learning_rate", "weight_decay", "clip_norm", "warmup_steps", "validate_every")
+        for name in (*at_least_0, "max_bad_steps"):
+            if getattr(self, name) < 0:
+                raise InputError(f"config: training.{name} is {getattr(self, name)}; it must be 0 or more")
+        for name in ("momentum", "average_decay"):
+            if not 0 <= getattr(self, name) < 1:
+                raise InputError(f"config: training.{name} is {getattr(self, name)}; it must be in [0, 1)")
+
+
+def _check_finite(part):
+    for name, value in vars(part).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"config: {name} is {value}; it must be a finite number")
+
 
 @dataclasses.dataclass
 class ExperimentConfig:
     """One run: a model, its data, its training."""
 
-    model: RNNConfig | FCNConfig | DeepLabV3Config | PSPNetConfig
+    model: SegmenterConfig
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
 
+    def check(self):
+        """Raises InputError for values that no run can use. Every part checks its own."""
+        self.data.check()
+        self.model.check(self.data)
+        self.training.check()
+
     def to_dict(self) -> dict:
         """JSON types; the model's kind is stored beside its fields."""
-        names = {config_type: name for name, config_type in MODEL_CONFIGS.items()}
         values = dataclasses.asdict(self)
-        values["model"] = {"name": names[type(self.model)], **values["model"]}
+        values["model"] = {"name": architectures.name_of(self.model), **values["model"]}
         return json.loads(json.dumps(values))
 
     @classmethod
@@ -127,9 +160,11 @@ class ExperimentConfig:
         values = dict(values)
         model = dict(values.pop("model", {}))
         name = model.pop("name", None)
-        if name not in MODEL_CONFIGS:
-            raise InputError(f"config: model.name {name!r} is unknown; one of {', '.join(MODEL_CONFIGS)}")
-        parts = {"model": _parse(MODEL_CONFIGS[name], model, "model")}
+        if name not in architectures.ARCHITECTURES:
+            known = ", ".join(architectures.ARCHITECTURES)
+            raise InputError(f"config: model.name {name!r} is unknown; one of {known}")
+        model_config = architectures.ARCHITECTURES[name].config
+        parts = {"model": _parse(model_config, model_config.current_fields(model), "model")}
         for key, part in (("data", DataConfig), ("training", TrainingConfig)):
             parts[key] = _parse(part, values.pop(key, {}), key)
         refuse_unknown(values, {"model", "data", "training"}, "config")
@@ -140,7 +175,7 @@ def _parse(config_type, values, where):
     if not isinstance(values, dict):
         raise InputError(f"config: {where} is a group of fields, not {values!r}")
     hints = typing.get_type_hints(config_type)
-    refuse_unknown(values, hints, where)
+    refuse_unknown(values, [field.name for field in dataclasses.fields(config_type)], where)
     return config_type(**{key: _cast(value, hints[key], f"{where}.{key}") for key, value in values.items()})
 
 

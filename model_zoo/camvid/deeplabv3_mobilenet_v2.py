@@ -7,25 +7,13 @@ python evaluate.py --workdir=runs/camvid_deeplabv3 --output_stride=8 --report_di
 Trained at output stride 16, evaluated at 16 and, with the same weights, at 8.
 """
 
-from tfseg.backbones import BackboneConfig
-from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
-from tfseg.models.deeplabv3 import DeepLabV3Config
+from model_zoo import backbones, data, models, schedules
+from tfseg.config import ExperimentConfig
 
 
 def get_config():
     return ExperimentConfig(
-        model=DeepLabV3Config(BackboneConfig("mobilenet_v2", output_stride=16)),
-        data=DataConfig(dataset="camvid", crop_size=(320, 416), min_scale=0.5, max_scale=2.0, color_jitter=0.3),
-        training=TrainingConfig(
-            total_steps=3700,
-            global_batch_size=8,
-            optimizer="adamw",
-            learning_rate=1e-3,
-            warmup_steps=100,
-            weight_decay=1e-2,
-            average_decay=0.995,
-            class_weights="root_median",
-            validate_every=0,
-            checkpoint_every=100,
-        ),
+        model=models.deeplabv3(backbones.mobilenet_v2()),
+        data=data.camvid(),
+        training=schedules.camvid(),
     )

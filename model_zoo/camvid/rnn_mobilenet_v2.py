@@ -11,33 +11,13 @@ Chosen on `dev`, with 600 steps on `train_fit` and an average decay of 0.98 (mIo
 recipe 55.2 56.1 55.5, without class weights 48.5 52.6 53.9.
 """
 
-from tfseg.backbones import BackboneConfig
-from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
-from tfseg.models.rnn import RNNConfig
+from model_zoo import backbones, data, models, schedules
+from tfseg.config import ExperimentConfig
 
 
 def get_config():
     return ExperimentConfig(
-        model=RNNConfig(
-            backbone=BackboneConfig("mobilenet_v2", output_stride=16),
-            iterations=6,
-            iterations_range=(5, 8),
-            widths=(48, 24),
-            kernel_size=3,
-            canvas_stride=8,
-            feature_strides=(4, 8),
-        ),
-        data=DataConfig(dataset="camvid", crop_size=(320, 416), min_scale=0.5, max_scale=2.0, color_jitter=0.3),
-        training=TrainingConfig(
-            total_steps=3700,
-            global_batch_size=8,
-            optimizer="adamw",
-            learning_rate=1e-3,
-            warmup_steps=100,
-            weight_decay=1e-2,
-            average_decay=0.995,
-            class_weights="root_median",
-            validate_every=0,
-            checkpoint_every=100,
-        ),
+        model=models.fine_rnn(backbones.mobilenet_v2(), widths=(48, 24), iterations_range=(5, 8)),
+        data=data.camvid(),
+        training=schedules.camvid(),
     )

@@ -8,27 +8,13 @@ The paper starts from features trained on COCO semantic segmentation (see the VO
 87.6 (categories). Not trained by us: 16 images of 1025x2049 a step want at least eight GPUs of 16 GB.
 """
 
-from tfseg.backbones import BackboneConfig
-from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
-from tfseg.models.rnn import RNNConfig
+from model_zoo import backbones, data, models, schedules
+from tfseg.config import ExperimentConfig
 
 
 def get_config():
     return ExperimentConfig(
-        model=RNNConfig(
-            backbone=BackboneConfig("resnet101_v1", output_stride=16, multi_grid=(1, 2, 4), padding="symmetric"),
-            iterations=6,
-            widths=(512, 256),
-        ),
-        data=DataConfig(dataset="cityscapes", train_split="train_coarse", crop_size=(1025, 2049)),
-        training=TrainingConfig(
-            total_steps=30_000,
-            global_batch_size=16,
-            optimizer="sgd",
-            momentum=0.95,
-            learning_rate=1e-3,
-            end_learning_rate=1e-6,
-            power=0.9,
-            validate_every=1000,
-        ),
+        model=models.rnn(backbones.resnet101()),
+        data=data.cityscapes(train_split="train_coarse"),
+        training=schedules.recurrent_paper(),
     )

@@ -11,38 +11,13 @@ thresholds of the fusion were chosen on `val`, too: PQ 67.7, with the defaults 6
 WEIGHTS are those of DeepLabV3 on MobileNetV2, trained on COCO and PASCAL VOC 2012.
 """
 
-from tfseg.backbones import BackboneConfig
-from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
-from tfseg.models.deeperlab import DeeperLabConfig
+from model_zoo import backbones, data, models, schedules
+from tfseg.config import ExperimentConfig
 
 
 def get_config():
     return ExperimentConfig(
-        model=DeeperLabConfig(
-            BackboneConfig("mobilenet_v2", output_stride=16, padding="symmetric"),
-            atrous_rates=(2, 4, 6),
-            aspp_width=128,
-            width=64,
-            kernel_size=5,
-            instance_width=64,
-            radius=10.0,
-            small_instance_area=256,
-            hard_pixel_fraction=0.0,
-            dropout_rate=0.0,
-            peak_threshold=0.1,
-            instance_score_min=0.15,
-            loss_weights=(2.0, 4.0, 1.0, 0.5, 1.0),
-        ),
-        data=DataConfig(dataset="crowds", crop_size=(145, 193), min_scale=0.8, max_scale=1.4),
-        training=TrainingConfig(
-            total_steps=5000,
-            global_batch_size=8,
-            optimizer="adamw",
-            learning_rate=1.5e-3,
-            warmup_steps=100,
-            weight_decay=1e-3,
-            average_decay=0.99,
-            validate_every=0,
-            checkpoint_every=250,
-        ),
+        model=models.crowds_deeperlab(backbones.mobilenet_v2(padding="symmetric")),
+        data=data.crowds(),
+        training=schedules.crowds(),
     )

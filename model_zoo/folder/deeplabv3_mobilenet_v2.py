@@ -6,24 +6,13 @@ python train.py --model=deeplabv3 --dataset=folder --data_dir=DIR --init_backbon
 What is good to change first: see rnn_mobilenet_v2.py beside this file.
 """
 
-from tfseg.backbones import BackboneConfig
-from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
-from tfseg.models.deeplabv3 import DeepLabV3Config
+from model_zoo import backbones, data, models, schedules
+from tfseg.config import ExperimentConfig
 
 
 def get_config():
     return ExperimentConfig(
-        model=DeepLabV3Config(BackboneConfig("mobilenet_v2", output_stride=16)),
-        data=DataConfig(dataset="folder", crop_size=(320, 320), color_jitter=0.3),
-        training=TrainingConfig(
-            total_steps=5000,
-            global_batch_size=8,
-            optimizer="adamw",
-            learning_rate=1e-3,
-            warmup_steps=100,
-            weight_decay=1e-2,
-            average_decay=0.998,
-            validate_every=500,
-            checkpoint_every=250,
-        ),
+        model=models.deeplabv3(backbones.mobilenet_v2()),
+        data=data.folder(),
+        training=schedules.folder(),
     )

@@ -8,32 +8,13 @@ Good to change first: --crop_size (a little less than your images), --steps (30 
 backbone, --init_from for a model of this folder.
 """
 
-from tfseg.backbones import BackboneConfig
-from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
-from tfseg.models.rnn import RNNConfig
+from model_zoo import backbones, data, models, schedules
+from tfseg.config import ExperimentConfig
 
 
 def get_config():
     return ExperimentConfig(
-        model=RNNConfig(
-            backbone=BackboneConfig("mobilenet_v2", output_stride=16),
-            iterations=6,
-            iterations_range=(5, 8),
-            widths=(48, 24),
-            kernel_size=3,
-            canvas_stride=8,
-            feature_strides=(4, 8),
-        ),
-        data=DataConfig(dataset="folder", crop_size=(320, 320), color_jitter=0.3),
-        training=TrainingConfig(
-            total_steps=5000,
-            global_batch_size=8,
-            optimizer="adamw",
-            learning_rate=1e-3,
-            warmup_steps=100,
-            weight_decay=1e-2,
-            average_decay=0.998,
-            validate_every=500,
-            checkpoint_every=250,
-        ),
+        model=models.fine_rnn(backbones.mobilenet_v2(), widths=(48, 24), iterations_range=(5, 8)),
+        data=data.folder(),
+        training=schedules.folder(),
     )

@@ -9,28 +9,15 @@ The paper trains its backbone of 5x5 kernels on ImageNet first; a checkpoint of 
 centred in the larger ones.
 
 Paper, on val: PQ 25.20, PC 49.80 (1441 pixels). Not trained by us.
-What the paper does not print has the defaults of `DeeperLabConfig`.
 """
 
-from tfseg.backbones import BackboneConfig
-from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
-from tfseg.models.deeperlab import DeeperLabConfig
+from model_zoo import backbones, data, models, schedules
+from tfseg.config import ExperimentConfig
 
 
 def get_config():
     return ExperimentConfig(
-        model=DeeperLabConfig(BackboneConfig("mobilenet_v2", kernel_size=5, stem_kernel_size=5, padding="symmetric")),
-        data=DataConfig(dataset="mapillary", crop_size=(721, 721)),
-        training=TrainingConfig(
-            total_steps=500_000,
-            global_batch_size=28,
-            optimizer="sgd",
-            momentum=0.9,
-            weight_decay=4e-5,
-            decay_depthwise=False,
-            learning_rate=1e-2,
-            end_learning_rate=0.0,
-            power=0.9,
-            validate_every=10_000,
-        ),
+        model=models.deeperlab(backbones.wider_mobilenet_v2()),
+        data=data.mapillary(),
+        training=schedules.deeperlab_paper(global_batch_size=28),
     )

@@ -9,23 +9,13 @@ python prepare_data.py --dataset=mapillary --raw_dir=Vistas --data_dir=records/m
 Not trained by us.
 """
 
-from tfseg.backbones import BackboneConfig
-from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
-from tfseg.models.deeplabv3 import DeepLabV3Config
+from model_zoo import backbones, data, models, schedules
+from tfseg.config import ExperimentConfig
 
 
 def get_config():
     return ExperimentConfig(
-        model=DeepLabV3Config(BackboneConfig("mobilenet_v2", output_stride=16), atrous_rates=()),
-        data=DataConfig(dataset="mapillary", crop_size=(721, 721)),
-        training=TrainingConfig(
-            total_steps=200_000,
-            global_batch_size=16,
-            optimizer="sgd",
-            momentum=0.9,
-            learning_rate=1e-2,
-            end_learning_rate=0.0,
-            power=0.9,
-            validate_every=5000,
-        ),
+        model=models.mobile_deeplabv3(backbones.mobilenet_v2()),
+        data=data.mapillary(),
+        training=schedules.large_set(),
     )

@@ -3,26 +3,16 @@
 python train.py --config=model_zoo/voc2012/deeplabv3_mobilenet_v2.py --data_dir=VOCdevkit/VOC2012 \
     --init_backbone_from=mobilenet_v2/model.ckpt --workdir=runs/voc2012_deeplabv3_mobile
 
-Not trained by us.
+The schedule is that of rnn_resnet101.py. Not trained by us.
 """
 
-from tfseg.backbones import BackboneConfig
-from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
-from tfseg.models.deeplabv3 import DeepLabV3Config
+from model_zoo import backbones, data, models, schedules
+from tfseg.config import ExperimentConfig
 
 
 def get_config():
     return ExperimentConfig(
-        model=DeepLabV3Config(BackboneConfig("mobilenet_v2", output_stride=16), atrous_rates=()),
-        data=DataConfig(dataset="voc2012", train_split="train_aug", crop_size=(513, 513)),
-        training=TrainingConfig(
-            total_steps=30_000,
-            global_batch_size=16,
-            optimizer="sgd",
-            momentum=0.95,
-            learning_rate=1e-3,
-            end_learning_rate=1e-6,
-            power=0.9,
-            validate_every=1000,
-        ),
+        model=models.mobile_deeplabv3(backbones.mobilenet_v2()),
+        data=data.voc2012(),
+        training=schedules.recurrent_paper(),
     )

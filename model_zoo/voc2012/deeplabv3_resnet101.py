@@ -8,26 +8,13 @@ The beta stem is that of DeepLab's checkpoints. Paper: 85.7 mIoU on test, with m
 trained by us.
 """
 
-from tfseg.backbones import BackboneConfig
-from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
-from tfseg.models.deeplabv3 import DeepLabV3Config
+from model_zoo import backbones, data, models, schedules
+from tfseg.config import ExperimentConfig
 
 
 def get_config():
     return ExperimentConfig(
-        model=DeepLabV3Config(
-            BackboneConfig("resnet101_v1_beta", output_stride=16, multi_grid=(1, 2, 4), padding="symmetric"),
-            atrous_rates=(6, 12, 18),
-        ),
-        data=DataConfig(dataset="voc2012", train_split="train_aug", crop_size=(513, 513)),
-        training=TrainingConfig(
-            total_steps=30_000,
-            global_batch_size=16,
-            optimizer="sgd",
-            momentum=0.95,
-            learning_rate=1e-3,
-            end_learning_rate=1e-6,
-            power=0.9,
-            validate_every=1000,
-        ),
+        model=models.deeplabv3(backbones.resnet101(has_beta_stem=True)),
+        data=data.voc2012(),
+        training=schedules.recurrent_paper(),
     )

@@ -6,23 +6,15 @@ python train.py --config=model_zoo/voc2012/pspnet_resnet101.py --data_dir=VOCdev
 Paper: 85.4 mIoU on test, with more data. Its auxiliary loss is left out here. Not trained by us.
 """
 
-from tfseg.backbones import BackboneConfig
-from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
-from tfseg.models.pspnet import PSPNetConfig
+import dataclasses
+
+from model_zoo import backbones, data, models, schedules
+from tfseg.config import ExperimentConfig
 
 
 def get_config():
     return ExperimentConfig(
-        model=PSPNetConfig(BackboneConfig("resnet101_v1", output_stride=8, multi_grid=(1, 1, 1), padding="symmetric")),
-        data=DataConfig(dataset="voc2012", train_split="train_aug", crop_size=(513, 513)),
-        training=TrainingConfig(
-            total_steps=30_000,
-            global_batch_size=16,
-            optimizer="sgd",
-            momentum=0.95,
-            learning_rate=1e-3,
-            end_learning_rate=1e-6,
-            power=0.9,
-            validate_every=1000,
-        ),
+        model=models.pspnet(dataclasses.replace(backbones.resnet101(), output_stride=8, multi_grid=(1, 1, 1))),
+        data=data.voc2012(),
+        training=schedules.recurrent_paper(),
     )

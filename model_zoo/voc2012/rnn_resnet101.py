@@ -9,27 +9,13 @@ TF-Slim's resnet_v1_101.ckpt, which has seen ImageNet only. Paper: 80.3 mIoU aft
 trained by us: 30,000 updates of 16 images need about 1.5 days on one 16 GB GPU by the cost of the network.
 """
 
-from tfseg.backbones import BackboneConfig
-from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
-from tfseg.models.rnn import RNNConfig
+from model_zoo import backbones, data, models, schedules
+from tfseg.config import ExperimentConfig
 
 
 def get_config():
     return ExperimentConfig(
-        model=RNNConfig(
-            backbone=BackboneConfig("resnet101_v1", output_stride=16, multi_grid=(1, 2, 4), padding="symmetric"),
-            iterations=6,
-            widths=(512, 256),
-        ),
-        data=DataConfig(dataset="voc2012", train_split="train_aug", crop_size=(513, 513)),
-        training=TrainingConfig(
-            total_steps=30_000,
-            global_batch_size=16,
-            optimizer="sgd",
-            momentum=0.95,
-            learning_rate=1e-3,
-            end_learning_rate=1e-6,
-            power=0.9,
-            validate_every=1000,
-        ),
+        model=models.rnn(backbones.resnet101()),
+        data=data.voc2012(),
+        training=schedules.recurrent_paper(),
     )

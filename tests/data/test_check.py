@@ -8,10 +8,11 @@ import tensorflow as tf
 from PIL import Image
 
 from tfseg.data import check, opening, tfrecord
-from tfseg.data.images import encode_jpeg, encode_panoptic, encode_png
-from tfseg.data.manifest import Manifest, Shard, Split, file_sha256
+from tfseg.data.manifest import Manifest, Shard, Split
 from tfseg.errors import InputError
+from tfseg.formats.images import encode_jpeg, encode_panoptic, encode_png
 from tfseg.labels import DatasetInfo, default_colors
+from tfseg.system.files import file_sha256
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from tfseg.data import pipeline
-from tfseg.data.images import encode_panoptic, encode_png
 from tfseg.data.tfrecord import to_example
 from tfseg.errors import InputError
+from tfseg.formats.images import encode_panoptic, encode_png
 from tfseg.labels import DatasetInfo, default_colors
 
 HEIGHT, WIDTH = 20, 24

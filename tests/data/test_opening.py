@@ -1,6 +1,5 @@
 """From any data set to a folder of records, whole or not at all."""
 
-import fcntl
 import json
 import os
 import shutil
@@ -11,14 +10,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.hanging import HANG_SECONDS
 from tfseg.data import opening, tfrecord
-from tfseg.data.conversion import convert
-from tfseg.data.conversion.convert import locked
 from tfseg.data.conversion.raw import ConvertOptions
+from tfseg.data.datasets.table import DATASETS
 from tfseg.data.scenes import streets
 from tfseg.errors import InputError, RunError
 from tfseg.labels import MAX_CLASSES
+from tfseg.system.files import locked
 
 
 def prepare(root, **options):
@@ -34,9 +32,9 @@ def break_images(root, stems):
         (root / "images" / f"{stem}.png").write_bytes(b"")
 
 
-@pytest.mark.parametrize("name", [name for name, dataset in opening.DATASETS.items() if dataset.info])
+@pytest.mark.parametrize("name", [name for name, dataset in DATASETS.items() if dataset.info])
 def test_names_match_colours_and_ids_are_in_range(name):
-    info = opening.DATASETS[name].info
+    info = DATASETS[name].info
     assert info.name == name
     assert len(set(info.class_names)) == len(info.class_names) == len(info.colors) <= MAX_CLASSES
     assert len(set(info.colors)) == info.num_classes
@@ -71,9 +69,9 @@ def test_generated_data_do_not_read_a_folder(tmp_path, name):
         opening.open_dataset(name, str(tmp_path))
 
 
-@pytest.mark.parametrize("name", [name for name in opening.DATASETS if name not in ("scenes", "crowds", "folder")])
+@pytest.mark.parametrize("name", [name for name in DATASETS if name not in ("scenes", "crowds", "folder")])
 def test_missing_data_names_the_flag_and_the_download_page(name):
-    dataset = opening.DATASETS[name]
+    dataset = DATASETS[name]
     url = dataset.info.url if dataset.info else dataset.url
     assert url.startswith("http")
     with pytest.raises(InputError) as caught:
@@ -224,29 +222,21 @@ def test_what_a_killed_conversion_left_is_removed(toy_folder):
     assert not (root.with_name("records") / "train-00000-of-00009.tfrecord").exists()
 
 
-def test_two_processes_convert_one_after_the_other(tmp_path, monkeypatch):
-    order, is_there = [], threading.Event()
-    monkeypatch.setattr(convert, "say", lambda line: is_there.set())  # that it waits
-
-    def second():
-        with locked(tmp_path / "records"):
-            order.append("second")
-            is_there.set()
-
-    with locked(tmp_path / "records"):
-        thread = threading.Thread(target=second)
+def test_two_processes_convert_one_after_the_other(toy_folder, capsys):
+    root = toy_folder()
+    lock = root.with_name(".records.lock")
+    with locked(lock, pytest.fail):
+        thread = threading.Thread(target=prepare, args=[root])
         thread.start()
-        assert is_there.wait(HANG_SECONDS)
-        order.append("first")
+        said = ""
+        while "waiting" not in said:
+            thread.join(0.05)
+            assert thread.is_alive()
+            said += capsys.readouterr().err
+        assert beside(root) == [".records.lock", "toy"]
     thread.join()
-    assert order == ["first", "second"]
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_lock_file_of_a_killed_process_does_not_block(tmp_path):
-    (tmp_path / ".records.lock").touch()
-    with locked(tmp_path / "records"), open(tmp_path / ".records.lock") as file, pytest.raises(BlockingIOError):
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    assert said == f"waiting for the process that holds {lock}\n"
+    assert beside(root) == ["records", "toy"]
 
 
 def test_the_manifest_holds_no_path_of_this_machine(toy_folder):

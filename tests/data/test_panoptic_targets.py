@@ -19,8 +19,7 @@ OFFSETS = ("short_offsets", "middle_offsets", "long_offsets")
 
 
 def config_of(graph="star", **fields):
-    graph = GRAPHS[graph]
-    return PanopticTargetConfig(edges=graph.edges, num_keypoints=graph.num_keypoints, **fields)
+    return PanopticTargetConfig(graph, **fields)
 
 
 def targets_of(panoptic_ids, config):
@@ -217,8 +216,7 @@ def test_in_a_data_set_all_shapes_are_known():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"num_keypoints": 3}, "num_keypoints is 3"),
-        ({"num_keypoints": 4}, "outside 0..3"),
+        ({"graph": "ring"}, "graph is one of star, rectangle, not 'ring'"),
         ({"radius": 0.0}, "radius is 0.0"),
         ({"stride": 0}, "target stride is 0"),
         ({"small_instance_weight": -1.0}, "small_instance_weight is -1.0"),
@@ -226,7 +224,7 @@ def test_in_a_data_set_all_shapes_are_known():
 )
 def test_fields_that_make_no_targets_are_refused(fields, message):
     with pytest.raises(InputError, match=message):
-        PanopticTargetConfig(**{"edges": GRAPHS["star"].edges} | fields)
+        PanopticTargetConfig(**fields)
 
 
 def cut(panoptic_ids, top, left, size, config, scale=1, is_flipped=False):

@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 
 from tfseg.data import tfrecord
+from tfseg.data.conversion.examples import encode_arrays, encode_pair
 from tfseg.data.conversion.raw import RawExample
-from tfseg.data.images import LabelRule, encode_arrays, encode_pair
 from tfseg.errors import InputError, RunError
+from tfseg.formats.images import LabelRule
 
 
 def encode(class_id, bad=()):

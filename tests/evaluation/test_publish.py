@@ -13,13 +13,14 @@ from tests.hanging import HANG_SECONDS
 from tests.training.toy_run import toy_config
 from tfseg import architectures
 from tfseg.config import ExperimentConfig
-from tfseg.data.manifest import file_sha256, read_manifest
+from tfseg.data.manifest import read_manifest
 from tfseg.errors import InputError
 from tfseg.evaluation import report
 from tfseg.evaluation.publish import publish, training_facts, write_half_weights
 from tfseg.models.rnn import RNNConfig
 from tfseg.profiling import flops
 from tfseg.runs.run_directory import load_run, save_weights, write_config
+from tfseg.system.files import file_sha256
 
 ROOT = Path(__file__).resolve().parents[2]
 # 4 images a step: 10 steps at 8 images a second are 5 s, 10 at 4 are 10 s.

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -15,14 +16,17 @@ from PIL import Image
 from tests.fake_network import INFO, FakeNetwork, blocks, inner_label
 from tfseg.config import DataConfig, ExperimentConfig
 from tfseg.data import opening
-from tfseg.data.images import encode_panoptic, encode_png
-from tfseg.data.manifest import Manifest, Shard, Split, file_sha256, write_manifest
+from tfseg.data.manifest import Manifest, Shard, Split, write_manifest
 from tfseg.data.tfrecord import to_example
 from tfseg.errors import InputError
 from tfseg.evaluation import report
 from tfseg.evaluation.report import ReportOptions, evaluate_run, read_curve, summary
 from tfseg.evaluation.tables import comparison
+from tfseg.formats.images import encode_panoptic, encode_png
+from tfseg.metrics import suite
+from tfseg.metrics.metric import Metric, with_mean
 from tfseg.models.rnn import RNNConfig
+from tfseg.system.files import file_sha256
 
 CONFIG = ExperimentConfig(RNNConfig(), DataConfig(dataset="camvid"))
 THINGS = dataclasses.replace(INFO, thing_ids=frozenset({1, 2}), categories=("warm", "cold", "cold"))
@@ -69,7 +73,7 @@ def run(tmp_path, monkeypatch):
     def open_dataset(name, data_dir):
         return str(tmp_path / "data"), opening.read_manifest(tmp_path / "data")
 
-    monkeypatch.setattr(report.datasets, "open_dataset", open_dataset)
+    monkeypatch.setattr(opening, "open_dataset", open_dataset)
     monkeypatch.setattr(report, "load_run", lambda path, which, output_stride: (CONFIG, INFO, network))
     return tmp_path
 
@@ -212,7 +216,7 @@ def test_instances_and_categories_are_in_the_report_where_the_records_know_them(
     assert json.loads((run / "report" / "metrics.json").read_text()) == metrics
     report_text = (run / "report" / "report.md").read_text()
     for text in (summary(metrics), report_text):
-        assert re.search(r"^\| iteration \| +mIoU \| +iIoU \| IoU cat \| iIoU cat \| +fwIoU \|", text, re.MULTILINE)
+        assert re.search(r"^\| iteration \| +mIoU \| IoU cat \| +iIoU \| iIoU cat \| +fwIoU \|", text, re.MULTILINE)
         assert re.search(r"^\| iIoU, % +\| iteration 1 \| iteration 2 \(best\) \|", text, re.MULTILINE)
         assert re.search(r"^\| cold +\| +0\.00 \| +100\.00 \|", text, re.MULTILINE)
 
@@ -227,6 +231,40 @@ def test_instances_that_are_not_known_everywhere_are_not_in_the_report(run, num_
     [_, *others] = metrics["remarks"]
     expected = "note: only 3 of 5 images have instances, so instance-level IoU is left out"
     assert others == ([expected] if num_panoptic else [])
+
+
+class LongestRun(Metric):
+    """The longest run of one class in a row of a prediction, as a share of the row: what nobody measures."""
+
+    columns: ClassVar = {"longest run": "longest_run"}
+    tables: ClassVar = {"longest run, %": ("run", "mean_run")}
+
+    def __init__(self, info, num_iterations):
+        super().__init__(info, num_iterations)
+        self.longest = np.zeros([num_iterations, info.num_classes])
+
+    def update(self, index, image, prediction):
+        for class_id in range(self.info.num_classes):
+            share = (prediction == class_id).sum(1).max() / prediction.shape[1]
+            self.longest[index, class_id] = max(self.longest[index, class_id], share)
+
+    def result(self, index, confusion):
+        return {"longest_run": float(self.longest[index].max())} | with_mean(
+            "run", self.info.class_names, self.longest[index]
+        )
+
+
+def test_a_metric_that_is_added_to_the_list_is_in_the_report(run, monkeypatch):
+    before = evaluate_run(run, ReportOptions(iterations=2), count_gmacs)
+    monkeypatch.setattr(suite, "METRICS", (*suite.METRICS, LongestRun))
+    metrics = evaluate_run(run, ReportOptions(iterations=2), count_gmacs)
+    first = metrics["iterations"][0]
+    # All is called red in the first iteration.
+    assert first["longest_run"] == 1.0 and first["run"] == {"red": 1.0, "green": 0.0, "blue": 0.0}
+    assert set(first) - set(before["iterations"][0]) == {"longest_run", "run", "mean_run"}
+    report_text = (run / "report" / "report.md").read_text()
+    assert re.search(r"^\| iteration \|.*\| longest run \|", report_text, re.MULTILINE)
+    assert re.search(r"^\| longest run, % +\| iteration 1 \|", report_text, re.MULTILINE)
 
 
 def test_rows_of_confusion_matrices_stand_on_one_line(run):

@@ -28,9 +28,9 @@ def test_what_is_known_gets_a_column_and_a_table():
         "category_iiou": {"vehicle": 0.375},
         "mean_category_iiou": 0.375,
     }
-    scores, _, instances, categories, instance_categories = summary(metrics_of(**known)).strip().split("\n\n")
-    assert scores.splitlines()[0].startswith("| iteration |  mIoU |  iIoU | IoU cat | iIoU cat | fwIoU |")
-    assert scores.splitlines()[2].startswith("| 1         | 50.00 | 25.00 |   43.75 |    37.50 | 50.00 |")
+    scores, _, categories, instances, instance_categories = summary(metrics_of(**known)).strip().split("\n\n")
+    assert scores.splitlines()[0].startswith("| iteration |  mIoU | IoU cat |  iIoU | iIoU cat | fwIoU |")
+    assert scores.splitlines()[2].startswith("| 1         | 50.00 |   43.75 | 25.00 |    37.50 | 50.00 |")
     assert [line.split()[1:4:2] for line in instances.splitlines()[2:]] == [
         ["car", "25.00"],
         ["bus", "-"],

@@ -14,7 +14,9 @@ def planned(monkeypatch, tmp_path):
 
     def make(is_recurrent=True, is_panoptic=False, **options):
         config, network = toy_config("records", {}), FakeNetwork(is_recurrent)
-        network.is_panoptic = is_panoptic
+        if is_panoptic:
+            settings = {"graph": "star", "radius": 9.0, "peak_threshold": 0.02, "instance_score_min": 0.1}
+            network.fusion_settings = settings
         network.default_iterations = network.trained_iterations = 3 if is_recurrent else 1
         monkeypatch.setattr(plan, "load_model", lambda *_: (config, INFO, network))
         export = plan.Export(tmp_path / "road", ExportOptions(output_dir=str(tmp_path / "exports"), **options))

@@ -130,7 +130,7 @@ def test_what_could_not_be_read_again_is_not_written(folder):
     values = export_manifest.read(folder) | {"budget": {"milliseconds": 80}}
     export_manifest.write(folder, values)
     assert export_manifest.read(folder) == values
-    assert not list(folder.glob("*.partial"))
+    assert not list(folder.glob(".*"))
 
 
 def test_a_missing_file_is_one_line(tmp_path):

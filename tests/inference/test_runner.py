@@ -205,20 +205,61 @@ def test_no_iteration_begins_after_the_latest_start_and_the_beginning_of_the_las
     on_its_clock, latest_start, iterations
 ):
     # The second begins at 0, the third at 1, ...; for who asks at -999, -998, ...
-    answer, count, began = on_its_clock.refine_until(blocks(CLASS_IDS), 5, latest_start)
-    assert (len(answer), count) == (1, iterations)
-    assert began == (iterations - 2 - 999 if iterations > 1 else None)
+    run = on_its_clock.refine_until(blocks(CLASS_IDS), 5, latest_start)
+    assert (len(run.answer), run.iterations) == (1, iterations)
+    assert run.began == (iterations - 2 - 999 if iterations > 1 else None)
     expected = CLASS_IDS if iterations > 1 else np.zeros_like(CLASS_IDS)
-    np.testing.assert_array_equal(answer.class_ids()[2::4, 2::4], expected)
+    np.testing.assert_array_equal(run.answer.class_ids()[2::4, 2::4], expected)
 
 
 def test_tiles_of_an_image_have_the_same_iterations_whatever_the_time():
     class_ids = striped(24, 300, 8)
-    answer, count, began = Inference(FakeNetwork(), 40 * 1024).refine_until(blocks(class_ids), 2, 0.0)
-    assert (count, began) == (2, None)
-    np.testing.assert_array_equal(answer.class_ids()[2::4, 2::4], class_ids)
+    run = Inference(FakeNetwork(), 40 * 1024).refine_until(blocks(class_ids), 2, 0.0)
+    assert (run.iterations, run.began) == (2, None)
+    np.testing.assert_array_equal(run.answer.class_ids()[2::4, 2::4], class_ids)
 
 
 def test_a_feed_forward_network_runs_once_whatever_the_time():
-    answer, count, began = Inference(FakeNetwork(is_recurrent=False)).refine_until(blocks(CLASS_IDS), 2, 0.0)
-    assert (len(answer), count, began) == (1, 1, None)
+    run = Inference(FakeNetwork(is_recurrent=False)).refine_until(blocks(CLASS_IDS), 2, 0.0)
+    assert (len(run.answer), run.iterations, run.began, run.state) == (1, 1, None, None)
+
+
+@pytest.fixture(scope="module")
+def recurrent():
+    backbone = BackboneConfig("mobilenet_v2", width_multiplier=0.35)
+    return Inference(architectures.build(RNNConfig(backbone, widths=(8, 6)), 3))
+
+
+def test_two_iterations_and_three_from_their_state_are_five(recurrent):
+    image = np.random.default_rng(0).integers(0, 256, [50, 75, 3], np.uint8)
+    before = recurrent.refine_until(image, 2)
+    run = recurrent.refine_until(image, 3, start=before.state)
+    whole = recurrent.refine_until(image, 5)
+    assert run.iterations == 3 and run.state.keys() == {"canvas", "h1", "c1", "h2", "c2", "h3", "c3"}
+    for name, value in whole.state.items():
+        np.testing.assert_allclose(run.state[name], value, atol=1e-5)
+    np.testing.assert_allclose(run.answer.canvas(), whole.answer.canvas(), atol=1e-5)
+
+
+def test_a_start_of_zeros_is_no_start(recurrent):
+    image = np.random.default_rng(1).integers(0, 256, [48, 64, 3], np.uint8)
+    spec = recurrent.network.state_spec()
+    zeros = {name: np.zeros([1, 3, 4, one.shape[3]], np.float32) for name, one in spec.items()}
+    seeded, own = (recurrent.refine_until(image, 2, start=start).state["canvas"] for start in (zeros, None))
+    np.testing.assert_allclose(seeded, own, atol=1e-6)
+
+
+def test_a_canvas_that_starts_settled_stops_after_one_iteration(recurrent):
+    image = np.random.default_rng(2).integers(0, 256, [48, 64, 3], np.uint8)
+    sure = recurrent.refine_until(image, 1).state
+    sure = sure | {"canvas": 100 * tf.one_hot(tf.argmax(sure["canvas"], -1), 3)}
+    assert recurrent.refine_until(image, 5, tolerance=0.0, start=sure).iterations == 1
+    assert recurrent.refine_until(image, 5, tolerance=0.0).iterations > 1
+
+
+def test_only_what_keeps_a_state_can_start_from_one(recurrent):
+    state = recurrent.refine_until(blocks(CLASS_IDS), 1).state
+    with pytest.raises(ValueError, match="only a network that keeps a state"):
+        Inference(FakeNetwork()).refine_until(blocks(CLASS_IDS), 1, start=state)
+    with pytest.raises(ValueError, match="not cut into tiles"):
+        Inference(recurrent.network, 40 * 1024).refine_until(blocks(striped(24, 300, 8)), 1, start=state)

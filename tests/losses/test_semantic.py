@@ -7,13 +7,13 @@ import pytest
 import tensorflow as tf
 
 from tfseg.layers.resize import resize_bilinear
-from tfseg.losses import semantic
+from tfseg.losses.semantic import median_frequency_weights, semantic_cross_entropy, semantic_losses
 
 
 def test_cross_entropy_is_summed_over_labelled_pixels_only():
     logits = tf.math.log([[[[0.8, 0.2], [0.5, 0.5], [0.9, 0.1]]]])
     label = tf.constant([[[0, 1, 255]]])
-    total, weight = semantic.semantic_cross_entropy(label, logits, upsample=resize_bilinear, ignore_label=255)
+    total, weight = semantic_cross_entropy(label, logits, upsample=resize_bilinear, ignore_label=255)
     assert float(weight) == 2
     assert float(total) == pytest.approx(-math.log(0.8) - math.log(0.5), abs=1e-6)
 
@@ -21,7 +21,7 @@ def test_cross_entropy_is_summed_over_labelled_pixels_only():
 def test_class_weights_scale_sum_and_weight():
     logits = tf.zeros([1, 1, 2, 2])
     label = tf.constant([[[0, 1]]])
-    total, weight = semantic.semantic_cross_entropy(
+    total, weight = semantic_cross_entropy(
         label, logits, upsample=resize_bilinear, ignore_label=255, class_weights=[1.0, 3.0]
     )
     assert float(weight) == 4
@@ -31,7 +31,7 @@ def test_class_weights_scale_sum_and_weight():
 def test_an_all_ignored_batch_has_loss_and_gradient_zero():
     logits = tf.Variable(tf.random.normal([1, 2, 2, 3]))
     with tf.GradientTape() as tape:
-        total, weight = semantic.semantic_cross_entropy(
+        total, weight = semantic_cross_entropy(
             tf.fill([1, 4, 4], 255), logits, upsample=resize_bilinear, ignore_label=255
         )
     assert float(total) == float(weight) == 0
@@ -40,15 +40,13 @@ def test_an_all_ignored_batch_has_loss_and_gradient_zero():
 
 def test_an_infinite_logit_under_an_ignored_pixel_does_not_count():
     logits = tf.constant([[[[0.0, 0.0], [math.inf, 0.0]]]])
-    total, _ = semantic.semantic_cross_entropy(
-        tf.constant([[[0, 255]]]), logits, upsample=resize_bilinear, ignore_label=255
-    )
+    total, _ = semantic_cross_entropy(tf.constant([[[0, 255]]]), logits, upsample=resize_bilinear, ignore_label=255)
     assert float(total) == pytest.approx(math.log(2), abs=1e-6)
 
 
 def test_logits_are_upsampled_to_the_label():
     logits = tf.reshape(tf.constant([0.0, 4.0]), [1, 1, 2, 1]) * tf.constant([1.0, -1.0])
-    total, weight = semantic.semantic_cross_entropy(
+    total, weight = semantic_cross_entropy(
         tf.zeros([1, 2, 4], tf.int32), logits, upsample=resize_bilinear, ignore_label=255
     )
     # Bilinear with half-pixel centres: 0, 1, 3, 4 along the row; cross-entropy of (x, -x) is log(1 + exp(-2x)).
@@ -61,12 +59,12 @@ def test_losses_at_chosen_iterations_keep_their_weights():
     canvases = [tf.zeros([1, 1, 1, 2]), tf.zeros([1, 1, 1, 2]), tf.zeros([1, 1, 1, 2])]
     batch = {"label": tf.zeros([1, 1, 1], tf.int32)}
     outputs = {"semantic_logits": canvases[-1], "canvases": canvases}
-    terms = semantic.semantic(batch, outputs, upsample=resize_bilinear, ignore_label=255, loss_at=((1, 0.25), (3, 1.0)))
+    terms = semantic_losses(batch, outputs, upsample=resize_bilinear, ignore_label=255, loss_at=((1, 0.25), (3, 1.0)))
     assert {name: weight for name, (weight, _, _) in terms.items()} == {"cross_entropy_1": 0.25, "cross_entropy_3": 1.0}
-    assert list(semantic.semantic(batch, outputs, upsample=resize_bilinear, ignore_label=255)) == ["cross_entropy"]
+    assert list(semantic_losses(batch, outputs, upsample=resize_bilinear, ignore_label=255)) == ["cross_entropy"]
 
 
 def test_median_frequency_weights_by_hand():
     # Frequencies 0.1, 0.3, 0.6: the median is 0.3.
-    np.testing.assert_allclose(semantic.median_frequency_weights([10, 30, 60]), [3, 1, 0.5])
-    np.testing.assert_allclose(semantic.median_frequency_weights([20, 0, 80]), [2.5, 0, 0.625])
+    np.testing.assert_allclose(median_frequency_weights([10, 30, 60]), [3, 1, 0.5])
+    np.testing.assert_allclose(median_frequency_weights([20, 0, 80]), [2.5, 0, 0.625])

@@ -13,7 +13,8 @@ from tfseg.data.conversion.raw import ConvertOptions
 from tfseg.data.datasets import cityscapes
 from tfseg.data.manifest import split_files
 from tfseg.labels import DatasetInfo, default_colors
-from tfseg.metrics.instance_iou import InstanceCounts, instances_of
+from tfseg.metrics.instance_iou import InstanceCounts, InstanceIoU
+from tfseg.metrics.instances import instances_of
 from tfseg.metrics.suite import SegmentationSuite
 
 INFO = DatasetInfo(
@@ -236,7 +237,8 @@ def test_average_sizes_of_the_split_are_those_the_official_evaluation_would_be_g
             sizes[official.id2label[int(instance_id) // 1000].name].append(size)
     averages = {name: float(np.mean(values)) if values else 0.0 for name, values in sizes.items()}
     suite = suite_of(examples, dataclasses.replace(cityscapes.INFO, average_instance_sizes={}))
-    ours = dict(zip(cityscapes.INFO.class_names, suite.instances.average_sizes(), strict=True))
+    [metric] = [metric for metric in suite.metrics if isinstance(metric, InstanceIoU)]
+    ours = dict(zip(cityscapes.INFO.class_names, metric.counts.average_sizes(), strict=True))
     assert {name: ours[name] for name in cityscapes.INFO.average_instance_sizes} == pytest.approx(
         {name: averages[name] for name in cityscapes.INFO.average_instance_sizes}
     )

@@ -2,13 +2,16 @@
 
 import dataclasses
 import json
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
 from tfseg.errors import InputError
 from tfseg.labels import DatasetInfo, default_colors
-from tfseg.metrics.suite import SegmentationSuite
+from tfseg.metrics.class_scores import ClassIoU
+from tfseg.metrics.metric import Metric
+from tfseg.metrics.suite import METRICS, SegmentationSuite
 
 INFO = DatasetInfo("toy", ("sky", "road", "car"), default_colors(3))
 THINGS = dataclasses.replace(INFO, thing_ids=frozenset({2}), categories=("nature", "flat", "vehicle"))
@@ -128,3 +131,56 @@ def test_wrong_sizes_counts_and_labels_are_refused():
         suite.update(label + 7, [label] * 2)
     with pytest.raises(ValueError, match="add up"):
         suite.merge(SegmentationSuite(INFO, 3))
+
+
+def missing_in(metric):
+    """What a class lacks of a metric, a sentence each; see `tfseg.metrics.metric.Metric`."""
+    if not issubclass(metric, Metric):
+        return [f"{metric.__name__} does not extend Metric of tfseg/metrics/metric.py"]
+    label = np.array([[0, 1, 2, 2]])
+    perfect, absent = (SegmentationSuite(THINGS, 1, [metric]) for _ in range(2))
+    perfect.update(label, [label], label)
+    absent.update(np.full([1, 4], 255), [label], np.zeros([1, 4], int))
+    [found], [nothing] = (suite.result()["iterations"] for suite in (perfect, absent))
+    sentences = []
+    if not metric.columns:
+        sentences.append(f"{metric.__name__} has no columns: the report would not show it")
+    for key in [*metric.columns.values(), *(key for keys in metric.tables.values() for key in keys)]:
+        if key not in found:
+            sentences.append(f"{metric.__name__}: the report shows {key}, which result() does not have")
+        elif not isinstance(found[key], dict) and found[key] != 1.0:
+            sentences.append(f"{metric.__name__}: {key} of a perfect prediction is {found[key]}, not 1")
+        elif not isinstance(nothing.get(key), dict) and nothing.get(key) not in (None, 0.0):
+            sentences.append(f"{metric.__name__}: {key} is {nothing[key]} where nothing is labelled, not None")
+    return sentences
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.__name__)
+def test_every_metric_is_one_on_perfect_maps_undefined_on_absent_classes_and_shown(metric):
+    assert missing_in(metric) == []
+
+
+def test_what_a_new_metric_lacks_is_said_in_words():
+    class Silent(Metric):
+        def result(self, index, confusion):
+            return {"silence": 1.0}
+
+    class Wrong(Metric):
+        columns: ClassVar = {"wrong": "half", "gone": "gone"}
+
+        def result(self, index, confusion):
+            return {"half": 0.5}
+
+    assert missing_in(Silent) == ["Silent has no columns: the report would not show it"]
+    assert missing_in(Wrong) == [
+        "Wrong: half of a perfect prediction is 0.5, not 1",
+        "Wrong: the report shows gone, which result() does not have",
+    ]
+    assert missing_in(dict) == ["dict does not extend Metric of tfseg/metrics/metric.py"]
+
+
+def test_a_metric_that_is_switched_off_is_not_counted():
+    label = np.array([[0, 1, 2]])
+    suite = SegmentationSuite(THINGS, 1, [ClassIoU])
+    suite.update(label, [label], label)
+    assert set(suite.result()["iterations"][0]) == {"iteration", "miou", "classes_left_out", "iou", "confusion"}

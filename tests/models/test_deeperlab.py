@@ -9,7 +9,9 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfseg.backbones import BackboneConfig
-from tfseg.models.deeperlab import GRAPHS, DeeperLab, DeeperLabConfig, training_outputs
+from tfseg.data.panoptic_targets import PanopticTargetConfig
+from tfseg.models.deeperlab import DeeperLab, training_outputs
+from tfseg.models.deeperlab_config import DeeperLabConfig
 from tfseg.postprocess import keypoint_graphs
 from tfseg.postprocess.instance_maps import InstanceMaps, checked
 
@@ -87,14 +89,9 @@ def test_a_333_by_500_image_has_maps_of_84_by_125():
 
 def test_instance_maps_are_what_the_fusion_takes(network):
     for graph in ("star", "rectangle"):
-        outputs = (network if graph == "star" else build(graph=graph))(images(1, 50, 36))
+        outputs = (network if graph == "star" else build(targets=PanopticTargetConfig(graph)))(images(1, 50, 36))
         maps = InstanceMaps(**{name: outputs[name][0].numpy() for name in STAR_CHANNELS}, stride=network.canvas_stride)
         assert checked(maps, keypoint_graphs.GRAPHS[graph], (50, 36)).grid == (13, 9)
-
-
-def test_graphs_are_those_of_the_fusion():
-    known = {name: (graph.num_keypoints, len(graph.edges)) for name, graph in keypoint_graphs.GRAPHS.items()}
-    assert known == GRAPHS
 
 
 def test_encode_has_the_semantic_logits_as_canvas_and_refine_leaves_them(network):
@@ -113,7 +110,7 @@ DENSE = dataclasses.replace(MOBILENET, output_stride=8)
 # What one switch changes alone is slow; together they cover every switch in the default suite.
 SWITCHES = {
     "default": {},
-    "xception, rectangle": {"backbone": XCEPTION, "graph": "rectangle"},
+    "xception, rectangle": {"backbone": XCEPTION, "targets": PanopticTargetConfig("rectangle")},
     "light, block output": {"backbone": LIGHT, "kernel_size": 3, "width": 3, "low_level": "block_output"},
     "bilinear, dense aspp": {"decoder": "bilinear", "is_aspp_separable": False},
     "baseline": {"decoder": "none", "has_deeper_heads": False, "has_aspp": False},
@@ -131,7 +128,7 @@ SINGLE_SWITCHES = {
     "no decoder": {"decoder": "none"},
     "plain heads": {"has_deeper_heads": False},
     "small kernels": {"kernel_size": 3},
-    "rectangle": {"graph": "rectangle"},
+    "rectangle": {"targets": PanopticTargetConfig("rectangle")},
 }
 
 
@@ -176,7 +173,7 @@ def test_every_switch_has_gradients_and_a_step_lowers_the_loss(variant):
 
 
 def test_every_switch_is_the_same_after_saving_and_loading(variant, tmp_path):
-    channels = RECTANGLE_CHANNELS if variant.config.graph == "rectangle" else STAR_CHANNELS
+    channels = RECTANGLE_CHANNELS if variant.config.targets.graph == "rectangle" else STAR_CHANNELS
     expected = variant(images(1, 33, 40))
     assert {name: value.shape[3] for name, value in expected.items()} == {"semantic_logits": NUM_CLASSES, **channels}
     path = tf.train.Checkpoint(network=variant).write(str(tmp_path / "weights"))
@@ -205,7 +202,7 @@ def test_heatmaps_start_at_a_probability_of_a_tenth(network):
 
 
 def test_offset_heads_count_in_the_radius_and_the_others_do_not(network):
-    wide = build(radius=50.0)
+    wide = build(targets=PanopticTargetConfig(radius=50.0))
     wide.set_weights(network.get_weights())
     batch = images(1, 33, 33)
     for name, value in network(batch).items():

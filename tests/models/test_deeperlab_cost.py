@@ -7,7 +7,8 @@ import pytest
 import tensorflow as tf
 
 from tfseg.backbones import BackboneConfig
-from tfseg.models.deeperlab import DeeperLab, DeeperLabConfig
+from tfseg.models.deeperlab import DeeperLab
+from tfseg.models.deeperlab_config import DeeperLabConfig
 from tfseg.models.deeperlab_decoder import Decoder
 from tfseg.profiling import flops
 

@@ -1,6 +1,5 @@
 """Weights keep their names, files are whole or absent, and a damaged run is named."""
 
-import errno
 import json
 import os
 
@@ -12,10 +11,9 @@ from tests.training.toy_run import toy_config
 from tfseg import architectures
 from tfseg.backbones import BackboneConfig
 from tfseg.config import ExperimentConfig
-from tfseg.errors import InputError, RunError
+from tfseg.errors import InputError
 from tfseg.labels import DatasetInfo
 from tfseg.models.deeplabv3 import DeepLabV3Config
-from tfseg.runs import run_directory
 from tfseg.runs.run_directory import (
     assign_weights,
     load_run,
@@ -24,7 +22,6 @@ from tfseg.runs.run_directory import (
     save_weights,
     variables_by_path,
     weight_arrays,
-    write_atomically,
     write_config,
 )
 
@@ -110,19 +107,6 @@ def test_what_does_not_fit_may_be_left_as_it_is_and_is_listed(network, arrays, t
     assert lines == [message, "head/kernel: not in this model"]
     np.testing.assert_array_equal(weight_arrays(network)[LOGITS], before)
     np.testing.assert_array_equal(weight_arrays(network)["classifier/bias"], arrays["classifier/bias"])
-
-
-@pytest.mark.parametrize("step", ["fsync", "replace"])
-def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch, step):
-    def full(*_):
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    write_atomically(tmp_path / "config.json", b"old")
-    monkeypatch.setattr(run_directory.os, step, full)
-    with pytest.raises(RunError, match=r"config.json: cannot be written \(No space left on device\)"):
-        write_atomically(tmp_path / "config.json", b"new")
-    monkeypatch.undo()
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"config.json": b"old"}
 
 
 def test_a_run_is_loaded_with_its_config_and_its_weights(network, arrays, tmp_path):

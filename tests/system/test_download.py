@@ -9,7 +9,7 @@ import threading
 import pytest
 
 from tfseg.errors import InputError
-from tfseg.system.download import check_sha256, download, local_path
+from tfseg.system.download import download, local_path
 
 CONTENT = b"weights" * 1000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -94,14 +94,3 @@ def test_a_source_is_a_path_a_checked_path_or_a_checked_url(site, tmp_path):
         local_path(f"file://{path}", str(tmp_path))
     with pytest.raises(InputError, match="not the http, https or file URL of a file"):
         local_path(f"ftp://example.org/weights.npz#sha256={SHA256}", str(tmp_path))
-
-
-def test_check_sha256_names_the_file_and_both_sums(site):
-    path = str(site / "weights.npz")
-    check_sha256(path, SHA256.upper())
-    with pytest.raises(InputError, match=f"{path}: sha256 is {SHA256}, expected {'0' * 64}"):
-        check_sha256(path, "0" * 64)
-    with pytest.raises(InputError, match="a sha256 has 64 hex digits, not 'abc'"):
-        check_sha256(path, "abc")
-    with pytest.raises(InputError, match="missing.npz: No such file"):
-        check_sha256(str(site / "missing.npz"), SHA256)

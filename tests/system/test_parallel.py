@@ -3,7 +3,6 @@
 import os
 import subprocess
 import sys
-import types
 from pathlib import Path
 
 import psutil
@@ -11,8 +10,7 @@ import pytest
 
 from tests.hanging import HANG_SECONDS, wait_for
 from tfseg.errors import InputError, RunError
-from tfseg.system import parallel
-from tfseg.system.parallel import Attempt, parallel_map, with_progress
+from tfseg.system.parallel import Attempt, parallel_map
 
 
 def square(number):
@@ -85,18 +83,3 @@ def is_alive(process):
         return process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
-
-
-def test_progress_is_plain_lines_where_there_is_no_terminal(monkeypatch, capsys):
-    clock = types.SimpleNamespace(seconds=0)
-    monkeypatch.setattr(parallel.time, "monotonic", lambda: clock.seconds)
-
-    def items():
-        for index in range(25):
-            clock.seconds += 1
-            yield index
-
-    assert list(with_progress(items(), 25, "val")) == list(range(25))
-    assert capsys.readouterr().err == (
-        "val: 11 of 25 images, 1 a second\nval: 22 of 25 images, 1 a second\nval: 25 images in 25 s\n"
-    )

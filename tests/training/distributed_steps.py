@@ -58,7 +58,7 @@ def main(num_devices, path):
         trainer = Trainer(
             network,
             architectures.architecture_of(config).training_outputs,
-            lambda batch, outputs: semantic.semantic(batch, outputs, upsample=resize_bilinear, ignore_label=255),
+            lambda batch, outputs: semantic.semantic_losses(batch, outputs, upsample=resize_bilinear, ignore_label=255),
             clip_norm=1.0,
         )
         training = TrainingConfig(optimizer="sgd", learning_rate=0.05, total_steps=10, weight_decay=1e-3)

@@ -38,7 +38,7 @@ def toy_trainer(**fields):
     trainer = Trainer(
         network,
         lambda network, images, seed: network(images, training=True),
-        lambda batch, outputs: semantic.semantic(batch, outputs, upsample=resize_bilinear, ignore_label=255),
+        lambda batch, outputs: semantic.semantic_losses(batch, outputs, upsample=resize_bilinear, ignore_label=255),
         clip_norm=fields.pop("clip_norm", 0.0),
     )
     config = TrainingConfig(**{"optimizer": "adamw", "learning_rate": 0.01, "total_steps": 100} | fields)

@@ -19,8 +19,8 @@ from absl import app, flags
 from PIL import Image
 
 from tfseg.data import augment, pipeline, targets
-from tfseg.data.images import encode_jpeg, encode_png
 from tfseg.data.tfrecord import parse_example, to_example
+from tfseg.formats.images import encode_jpeg, encode_png
 from tfseg.labels import DatasetInfo, default_colors
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of .tfrecord files; generated 360x480 frames without it.")

@@ -24,6 +24,7 @@ from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.rnn import RNNConfig
 from tfseg.profiling import tflite_cost
 from tfseg.system import timing
+from tfseg.system.progress import say
 
 SIZE = flags.DEFINE_string("size", "513x513", "HEIGHTxWIDTH of the image.")
 CLASSES = flags.DEFINE_integer("classes", 21, "Number of classes.", lower_bound=2)
@@ -70,7 +71,7 @@ def measure(size, num_classes, iterations, precisions, rounds, threads, configs=
             functions = NetworkFunctions(architectures.build(config, num_classes), size)
             signatures = functions.segment(iterations)
             for precision in precisions:
-                entry.say(f"converting {name} to {precision}")
+                say(f"converting {name} to {precision}")
                 content = tflite.convert(functions.holder, signatures, precision, images)
                 path = Path(folder, f"{len(calls)}.tflite")
                 path.write_bytes(content)

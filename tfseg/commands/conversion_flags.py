@@ -3,7 +3,8 @@
 from absl import flags
 
 from tfseg.data.conversion.palette import parse_value_map
-from tfseg.data.conversion.raw import MAX_PIXELS, ConvertOptions
+from tfseg.data.conversion.raw import ConvertOptions
+from tfseg.formats.images import MAX_PIXELS
 
 DATASET_HELP = (
     "scenes, crowds, camvid, voc2012, cityscapes, mapillary (v1.2), mapillary_v2 (v2.0), coco_panoptic, or folder "

@@ -12,6 +12,7 @@ import absl.logging
 from absl import app, flags
 
 from tfseg.errors import InputError, RunError
+from tfseg.system.progress import say
 
 flags.DEFINE_boolean("debug", False, "Show the whole traceback of an error.")
 
@@ -30,7 +31,7 @@ def run(main, prepare=None):
     try:
         app.run(lambda argv: _guarded(main, argv), flags_parser=lambda argv: _parse_flags(argv, prepare))
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        say("interrupted")
         sys.exit(130)
 
 
@@ -40,11 +41,6 @@ def parse_size(flag, text):
     if not match:
         raise InputError(f"--{flag}={text}: HEIGHTxWIDTH in pixels, e.g. 513x513")
     return int(match[1]), int(match[2])
-
-
-def say(line):
-    """Tells a waiting user something that is not the result."""
-    print(line, file=sys.stderr, flush=True)
 
 
 def _parse_flags(argv, prepare):
@@ -87,5 +83,5 @@ def _show(error):
 
 def _fail(error, code):
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    print(f"error: {' '.join(lines) or type(error).__name__}", file=sys.stderr)
+    say(f"error: {' '.join(lines) or type(error).__name__}")
     sys.exit(code)

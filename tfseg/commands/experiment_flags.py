@@ -7,7 +7,8 @@ from pathlib import Path
 from absl import flags
 from ml_collections import config_flags
 
-from tfseg.config import MODEL_CONFIGS, ExperimentConfig, refuse_unknown
+from tfseg.architectures import ARCHITECTURES
+from tfseg.config import ExperimentConfig, refuse_unknown
 from tfseg.errors import InputError
 
 RECIPES = Path(__file__).resolve().parents[2] / "model_zoo"
@@ -72,7 +73,7 @@ SHORT_FLAGS = {
 _defined = {}
 CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, e.g. model_zoo/voc2012/rnn_resnet101.py.")
 MODEL = flags.DEFINE_string(
-    "model", None, f"Model whose default recipe for --dataset is taken: {', '.join(MODEL_CONFIGS)}."
+    "model", None, f"Model whose default recipe for --dataset is taken: {', '.join(ARCHITECTURES)}."
 )
 
 
@@ -105,7 +106,7 @@ def with_default_recipe(argv):
 
 def is_file(model) -> bool:
     """Whether a value of `--model` is the path of an exported model, not an architecture, whose names come first."""
-    if not model or model in MODEL_CONFIGS:
+    if not model or model in ARCHITECTURES:
         return False
     return "/" in model or model.endswith(".tflite") or Path(model).exists()
 
@@ -204,7 +205,7 @@ def experiment_config() -> ExperimentConfig:
             raise InputError(f"--{name}={text}: {WANTED[parse]} is wanted") from None
         if field in overridden and overridden[field] != value:
             raise InputError(f"--{name}={text} and --config.{field}={overridden[field]} disagree; give one of them")
-        if name == "backbone" and value != config.model.backbone.name:
+        if name == "backbone" and config.model.backbone is not None and value != config.model.backbone.name:
             _reset_backbone(config.model.backbone, overridden)
         _set(config, field, value, f"--{name}")
     # Through the plain form and back: every value is checked like that of a file.
@@ -225,6 +226,8 @@ def _set(config, field, value, flag):
     *parents, last = field.split(".")
     for parent in parents:
         config = getattr(config, parent)
-    if not hasattr(config, last):
+        if config is None:
+            raise InputError(f"{flag}: this model has no {parent}")
+    if last not in [item.name for item in dataclasses.fields(config)]:
         raise InputError(f"{flag}: this model has no {last}")
     setattr(config, last, value)

@@ -15,6 +15,8 @@ from absl import flags
 from tfseg.commands import entry
 from tfseg.errors import InputError
 from tfseg.markdown import aligned
+from tfseg.system.files import write_atomically
+from tfseg.system.progress import say
 
 GROUPS = ("all", "things", "stuff")
 REMARK = (
@@ -44,7 +46,6 @@ def main(argv):
         if not given[name].value:
             raise InputError(f"--{name} is missing: a JSON file in COCO's panoptic format, or a folder that has one")
     from tfseg.formats.coco_panoptic.annotations import read_annotations
-    from tfseg.formats.coco_panoptic.writer import write_whole
     from tfseg.metrics.panoptic_folders import check_images, score_folders
 
     labels = read_annotations(given.gt)
@@ -54,7 +55,7 @@ def main(argv):
     check_images(labels, predictions)
     num_others = len(predictions.images.keys() - labels.images.keys())
     if num_others:
-        entry.say(
+        say(
             f"{num_others} predictions are not scored: {labels.path} does not have their images; add their labels to "
             "have them counted"
         )
@@ -62,7 +63,7 @@ def main(argv):
     print(summary(scores))
     if given.output:
         paths = {"label": labels.path, "prediction": predictions.path}
-        write_whole(given.output, (json.dumps(paths | scores, indent=1) + "\n").encode())
+        write_atomically(given.output, (json.dumps(paths | scores, indent=1) + "\n").encode())
 
 
 def check_output(path: str, inputs: dict[str, str]):

@@ -3,20 +3,18 @@
 import dataclasses
 import json
 import os
-import sys
 from collections import Counter
 from pathlib import Path
 
 from tqdm import tqdm
 
 from tfseg import visualize
-from tfseg.data.conversion.raw import MAX_PIXELS
-from tfseg.data.images import encode_jpeg, encode_panoptic, encode_png, read_image
 from tfseg.errors import InputError
+from tfseg.formats.images import MAX_PIXELS, encode_jpeg, encode_panoptic, encode_png, read_image
 from tfseg.inference.budget import Budget
 from tfseg.labels import from_panoptic
-from tfseg.runs.run_directory import write_atomically
-from tfseg.system.parallel import with_progress
+from tfseg.system.files import write_atomically
+from tfseg.system.progress import say, with_progress
 
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp"}
 CLASSES, OVERLAY, STRIP = "_classes.png", "_overlay.jpg", "_strip.png"
@@ -117,7 +115,7 @@ def report_outcome(outcome: Outcome, output_dir):
     if not outcome.problems:
         return
     for line in outcome.problems:
-        print(line, file=sys.stderr)
+        say(line)
     raise InputError(f"{len(outcome.problems)} of the inputs could not be used; they are listed above")
 
 

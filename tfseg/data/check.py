@@ -8,12 +8,12 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-from tfseg.data.images import LabelRule, read_label
+from tfseg.data.decoding import why_unusable
 from tfseg.data.manifest import Manifest, check_split, split_files
-from tfseg.data.panoptic import why_unusable
 from tfseg.data.tfrecord import locate_damage, parse_example
 from tfseg.errors import InputError
-from tfseg.system.parallel import with_progress
+from tfseg.formats.images import LabelRule, read_label
+from tfseg.system.progress import with_progress
 
 NUM_OVERLAYS = 4
 IGNORED_ROW = "ignored, of all"

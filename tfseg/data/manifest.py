@@ -4,19 +4,17 @@ It is written last: a folder without it is a conversion that did not finish.
 """
 
 import dataclasses
-import hashlib
 import json
-import os
 import re
 from pathlib import Path
 
 from tfseg.errors import InputError
 from tfseg.labels import DatasetInfo
+from tfseg.system.files import file_sha256, write_atomically
 
 FILE_NAME = "manifest.json"
 FORMAT = 1
 GZIP_MAGIC = b"\x1f\x8b"
-CHUNK_BYTES = 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,11 +104,8 @@ class Manifest:
 
 
 def write_manifest(data_dir, manifest: Manifest):
-    """Writes `data_dir`/manifest.json so that it is there whole or not at all."""
-    path = Path(data_dir) / FILE_NAME
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(manifest.to_dict(), indent=1) + "\n")
-    os.replace(partial, path)
+    """Writes `data_dir`/manifest.json so that it is there whole or not at all. Raises RunError."""
+    write_atomically(Path(data_dir) / FILE_NAME, (json.dumps(manifest.to_dict(), indent=1) + "\n").encode())
 
 
 def read_manifest(data_dir) -> Manifest:
@@ -155,15 +150,6 @@ def check_split(manifest: Manifest, data_dir, split: str, expected_info: Dataset
         raise InputError(f"{data_dir}: split {split!r} is empty")
     for shard in records.shards:
         _check_shard(Path(data_dir) / shard.file, shard, verify)
-
-
-def file_sha256(path) -> str:
-    """sha256 of a file's content, hex."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _split(manifest, data_dir, split):

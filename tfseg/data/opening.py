@@ -1,4 +1,4 @@
-"""THE table of data sets, and how to open any of them as a folder of records."""
+"""The one way to open a split of any data set: its records are found or made, checked, and read."""
 
 import contextlib
 import dataclasses
@@ -6,60 +6,89 @@ import hashlib
 import itertools
 import os
 import pickle
-from collections.abc import Callable
 from pathlib import Path
 
+from tfseg.data import pipeline
 from tfseg.data.conversion.adaptation import adapted
-from tfseg.data.conversion.convert import convert, locked, say
-from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
-from tfseg.data.datasets import camvid, cityscapes, coco_panoptic, folder, mapillary, other_records, voc2012
-from tfseg.data.manifest import FILE_NAME, Manifest, read_manifest
-from tfseg.data.scenes import crowds, listing, streets
+from tfseg.data.conversion.convert import convert
+from tfseg.data.conversion.raw import ConvertOptions, RawExample
+from tfseg.data.datasets import folder, other_records
+from tfseg.data.datasets.table import dataset_of
+from tfseg.data.manifest import FILE_NAME, Manifest, check_split, read_manifest, split_files
 from tfseg.errors import InputError
 from tfseg.formats.archive import ENDINGS, is_archive, safe_extract
 from tfseg.labels import DatasetInfo
+from tfseg.system.files import locked
+from tfseg.system.progress import say
 
 # Part of the fingerprint of converted data: raised when records would come out differently.
 VERSION = 1
 
 
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-    """One data set.
-
-    Attributes:
-      info: its facts; None if they come with the data.
-      list_examples: (raw folder, ConvertOptions) -> Listing; InputError if it is not there.
-      is_generated: needs no raw folder.
-      url: download page of data whose info comes with them.
-      record_meaning: raw folder of other projects' TFRecords -> RecordMeaning; None: their ids are those of `info`.
-    """
-
-    info: DatasetInfo | None
-    list_examples: Callable[[Path | None, ConvertOptions], Listing]
-    is_generated: bool = False
-    url: str = ""
-    record_meaning: Callable[[Path], other_records.RecordMeaning] | None = None
-
-
-DATASETS = {
-    "scenes": Dataset(streets.INFO, listing.list_scenes, is_generated=True),
-    "crowds": Dataset(crowds.INFO, listing.list_crowds, is_generated=True),
-    "camvid": Dataset(camvid.INFO, camvid.list_examples),
-    "voc2012": Dataset(voc2012.INFO, voc2012.list_examples),
-    "cityscapes": Dataset(cityscapes.INFO, cityscapes.list_examples),
-    "mapillary": Dataset(None, mapillary.list_examples, url=mapillary.URL),
-    "mapillary_v2": Dataset(None, mapillary.list_v2_examples, url=mapillary.URL),
-    "coco_panoptic": Dataset(
-        None, coco_panoptic.list_examples, url=coco_panoptic.URL, record_meaning=coco_panoptic.record_meaning
-    ),
-    "folder": Dataset(None, folder.list_examples),
-}
-
-
 def cache_dir() -> Path:
     """$TFSEG_CACHE, or ~/.cache/tfseg: converted data, a folder per state of the raw data. It may be emptied."""
     return Path(os.environ.get("TFSEG_CACHE") or Path.home() / ".cache" / "tfseg")
+
+
+@dataclasses.dataclass(frozen=True)
+class Split:
+    """One split of a data set, whose shards are there and whole.
+
+    Attributes:
+      name: e.g. "val".
+      data_dir: folder of the records.
+      manifest: the folder's manifest.
+    """
+
+    name: str
+    data_dir: str
+    manifest: Manifest
+
+    @property
+    def info(self) -> DatasetInfo:
+        """What the labels mean."""
+        return self.manifest.info
+
+    @property
+    def files(self) -> list[str]:
+        """Paths of the shards."""
+        return split_files(self.manifest, self.data_dir, self.name)
+
+    @property
+    def num_examples(self) -> int:
+        return self.manifest.splits[self.name].num_examples
+
+    def examples(self, with_instances=False):
+        """Every example once, in batches of one, as `pipeline.eval_examples` describes them."""
+        return pipeline.eval_examples(self.files, self.info, with_instances=with_instances)
+
+    def damage_named(self, needs_labels=False, with_instances=False):
+        """A context in which a record that cannot be read is an InputError naming it; see `pipeline.damage_named`."""
+        return pipeline.damage_named(self.files, needs_labels, with_instances)
+
+    def other(self, name: str) -> "Split":
+        """Another split of the same records. Raises InputError as `open_split`."""
+        return _checked(name, self.data_dir, self.manifest, None)
+
+
+def open_split(dataset: str, data_dir: str | None, name: str, expected_info: DatasetInfo | None = None) -> Split:
+    """Opens a split of a data set, whose records are made if need be.
+
+    Args:
+      dataset: key of `DATASETS`.
+      data_dir: see `open_dataset`.
+      name: the split, e.g. "val".
+      expected_info: the labels that a model was or will be made for.
+    Raises:
+      InputError: no such data set or split, shards that are missing, cut or changed, an empty split, other classes, or
+        as `open_dataset`.
+    """
+    return _checked(name, *open_dataset(dataset, data_dir), expected_info)
+
+
+def _checked(name, data_dir, manifest, expected_info):
+    check_split(manifest, data_dir, name, expected_info)
+    return Split(name, data_dir, manifest)
 
 
 def open_dataset(name: str, data_dir: str | None, options: ConvertOptions | None = None) -> tuple[str, Manifest]:
@@ -76,7 +105,7 @@ def open_dataset(name: str, data_dir: str | None, options: ConvertOptions | None
       InputError: no data there, those of another data set, or as `prepare`.
     """
     options = options or ConvertOptions()
-    dataset = _dataset(name)
+    dataset = dataset_of(name)
     if data_dir is not None and (Path(data_dir) / FILE_NAME).exists():
         manifest = read_manifest(data_dir)
         _check_same_labels(dataset, name, manifest, data_dir)
@@ -84,7 +113,7 @@ def open_dataset(name: str, data_dir: str | None, options: ConvertOptions | None
     listing = _listing(name, data_dir, options, "--data_dir")
     source = _fingerprint(name, listing, options)
     target = cache_dir() / f"{name}-{source[:16]}"
-    with locked(target):
+    with _one_at_a_time(target):
         with contextlib.suppress(InputError):
             return str(target), read_manifest(target)
         say(f"{name}: converting into {target}")
@@ -105,14 +134,20 @@ def prepare(name: str, raw_dir, data_dir, options: ConvertOptions | None = None)
     options = options or ConvertOptions()
     data_dir = Path(data_dir).absolute()
     listing = _listing(name, raw_dir, options, "--raw_dir")
-    with locked(data_dir):
+    with _one_at_a_time(data_dir):
         if data_dir.exists() and not (data_dir.is_dir() and not any(data_dir.iterdir())):
             raise InputError(f"{data_dir}: exists already; give another --data_dir or remove it")
         return convert(listing, data_dir, options, _fingerprint(name, listing, options))
 
 
+def _one_at_a_time(target):
+    """Holds `target` for this process; waits for the one that holds it."""
+    path = target.with_name(f".{target.name}.lock")
+    return locked(path, lambda: say(f"waiting for the process that holds {path}"))
+
+
 def _listing(name, raw_dir, options, flag):
-    dataset = _dataset(name)
+    dataset = dataset_of(name)
     if raw_dir is None and not dataset.is_generated:
         url = dataset.info.url if dataset.info else dataset.url
         page = f"; download page: {url}" if url else ""
@@ -130,7 +165,7 @@ def _listing(name, raw_dir, options, flag):
 
 
 def _listing_of_records(name, raw_dir, options):
-    dataset = _dataset(name)
+    dataset = dataset_of(name)
     if (raw_dir / FILE_NAME).exists():
         raise InputError(f"{raw_dir}: these are records already; give them as --data_dir")
     if dataset.record_meaning:
@@ -150,7 +185,7 @@ def _extracted(archive):
     stat = archive.stat()
     facts = f"{archive.resolve()} {stat.st_size} {stat.st_mtime_ns}"
     target = cache_dir() / "archives" / hashlib.sha256(facts.encode(errors="surrogateescape")).hexdigest()[:16]
-    with locked(target):
+    with _one_at_a_time(target):
         if not target.exists():
             say(f"{archive}: unpacking into {target}")
             safe_extract(archive, target)
@@ -171,17 +206,6 @@ def _fingerprint(name, listing, options):
             stats = [os.stat(path) for path in paths if path]
             digest.update(repr([(stat.st_size, stat.st_mtime_ns) for stat in stats]).encode())
     return digest.hexdigest()
-
-
-def check_name(name):
-    """Raises InputError unless `name` is a key of `DATASETS`."""
-    if name not in DATASETS:
-        raise InputError(f"--dataset={name}: unknown; there are {', '.join(DATASETS)}")
-
-
-def _dataset(name):
-    check_name(name)
-    return DATASETS[name]
 
 
 def _check_same_labels(dataset, name, manifest, data_dir):

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tfseg.data.augment import on_crop
 from tfseg.errors import InputError
+from tfseg.postprocess.keypoint_graphs import GRAPHS
 
 # Instance ids have 16 bits in a record: class * this + instance is one number for each instance of an image.
 MAX_INSTANCES = 1 << 16
@@ -19,23 +20,22 @@ NUM_LABELS = 256
 GEOMETRIES = ("crop", "full")
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class PanopticTargetConfig:
-    """Which targets are made.
+    """Which targets are made. The graph and the radius are what the maps of a trained network mean, too.
 
     Attributes:
-      edges: (from, to) keypoints of each middle-range offset.
-      num_keypoints: 4, the corners top left, top right, bottom left, bottom right; or 5, with the centre of mass.
-      radius: of the disks round keypoints, pixels, whatever the size of the instance and the stride.
-      stride: pixels of the crop a cell of the instance maps.
+      graph: key of `postprocess.keypoint_graphs.GRAPHS`: "star" (edges between the four corners and the centre of mass)
+        or "rectangle" (edges between corners).
+      radius: radius of the disks round keypoints, input pixels, whatever the size of the instance and the stride.
+      stride: pixels of the crop for each cell of the instance maps.
       geometry: keypoints of an instance are those of what the "crop" shows of it, or of all of it in the "full" image:
         then they may lie outside of the crop. "full" is for augmentation without rotation.
       small_instance_area: an instance of fewer pixels of the crop is small.
       small_instance_weight: of the pixels of small instances in the semantic loss; those of all others weigh 1.
     """
 
-    edges: tuple[tuple[int, int], ...]
-    num_keypoints: int = 5
+    graph: str = "star"
     radius: float = 25.0
     stride: int = 4
     geometry: str = "crop"
@@ -43,10 +43,8 @@ class PanopticTargetConfig:
     small_instance_weight: float = 3.0
 
     def __post_init__(self):
-        if self.num_keypoints not in (4, 5):
-            raise InputError(f"num_keypoints is {self.num_keypoints}; 4 corners, or 5 with the centre of mass")
-        if not all(0 <= end < self.num_keypoints for edge in self.edges for end in edge):
-            raise InputError(f"edges {self.edges} name keypoints outside 0..{self.num_keypoints - 1}")
+        if self.graph not in GRAPHS:
+            raise InputError(f"graph is one of {', '.join(GRAPHS)}, not {self.graph!r}")
         if not 0 < self.radius < math.inf:
             raise InputError(f"radius is {self.radius}; pixels, above 0")
         if self.geometry not in GEOMETRIES:
@@ -55,6 +53,16 @@ class PanopticTargetConfig:
             raise InputError(f"target stride is {self.stride}; at least 1")
         if not 0 <= self.small_instance_weight < math.inf:
             raise InputError(f"small_instance_weight is {self.small_instance_weight}; a finite number, at least 0")
+
+    @property
+    def num_keypoints(self) -> int:
+        """4, the corners top left, top right, bottom left, bottom right; or 5, with the centre of mass."""
+        return GRAPHS[self.graph].num_keypoints
+
+    @property
+    def edges(self) -> tuple[tuple[int, int], ...]:
+        """(from, to) keypoints of each middle-range offset."""
+        return GRAPHS[self.graph].edges
 
 
 def panoptic(example: dict, info, config: PanopticTargetConfig) -> dict:

@@ -12,8 +12,16 @@ import os
 import tensorflow as tf
 
 from tfseg.data import augment
-from tfseg.data.decoding import decode_image, decode_label, decode_window, image_size
-from tfseg.data.panoptic import decode_instances, has_instances, of_things, why_unusable
+from tfseg.data.decoding import (
+    decode_image,
+    decode_instances,
+    decode_label,
+    decode_window,
+    has_instances,
+    image_size,
+    of_things,
+    why_unusable,
+)
 from tfseg.data.tfrecord import locate_damage, parse_example
 from tfseg.errors import InputError
 from tfseg.labels import IGNORE_LABEL, LABEL_DIVISOR

@@ -14,13 +14,13 @@ from tfseg.data.manifest import (
     Shard,
     Split,
     check_split,
-    file_sha256,
     read_manifest,
     split_files,
     write_manifest,
 )
 from tfseg.errors import RunError
 from tfseg.labels import IGNORE_LABEL
+from tfseg.system.files import file_sha256
 from tfseg.system.parallel import Attempt, parallel_map
 
 __all__ = [

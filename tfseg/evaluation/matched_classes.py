@@ -1,7 +1,6 @@
 """Single classes of a model, scored on a data set of other classes."""
 
-from tfseg.data import opening, pipeline
-from tfseg.data.manifest import check_split, split_files
+from tfseg.data.opening import open_split
 from tfseg.errors import InputError
 from tfseg.evaluation import semantic
 from tfseg.evaluation.tables import percent, table
@@ -20,25 +19,22 @@ def evaluate_matches(path, dataset, options, names) -> str:
       InputError: no such model, data or class.
     """
     _, info, network = load_model(path, options.weights, options.output_stride)
-    data_dir, manifest = opening.open_dataset(dataset, options.data_dir)
-    split = options.split or "val"
-    pairs = [(_class_id(info, ours), _class_id(manifest.info, theirs)) for ours, theirs in names]
-    check_split(manifest, data_dir, split)
-    files = split_files(manifest, data_dir, split)
-    with pipeline.damage_named(files, needs_labels=False):
+    split = open_split(dataset, options.data_dir, options.split or "val")
+    pairs = [(_class_id(info, ours), _class_id(split.info, theirs)) for ours, theirs in names]
+    with split.damage_named():
         scores = semantic.evaluate_matches(
             network,
-            pipeline.eval_examples(files, manifest.info),
+            split.examples(),
             pairs,
             iterations=options.iterations_of(network),
             views=options.views,
-            num_examples=manifest.splits[split].num_examples,
+            num_examples=split.num_examples,
         )
     rows = [
         [*pair, *(percent(score[key]) for key in ("iou", "recall", "precision"))]
         for pair, score in zip(names, scores, strict=True)
     ]
-    return table(["class", f"class of {dataset} {split}", "IoU", "recall", "precision"], rows)
+    return table(["class", f"class of {dataset} {split.name}", "IoU", "recall", "precision"], rows)
 
 
 def _class_id(info, name):

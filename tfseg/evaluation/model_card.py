@@ -1,6 +1,6 @@
 """The model card: a Markdown page of figures from the report and the training log, none of them typed by hand."""
 
-from tfseg.data.opening import DATASETS
+from tfseg.data.datasets.table import DATASETS
 
 CAPTIONS = {
     "curve.png": "mIoU against cost",

@@ -15,7 +15,7 @@ from tfseg.metrics.parsing_covering import ParsingCovering
 from tfseg.metrics.segments import panoptic_overlaps
 from tfseg.postprocess.fusion import fuse
 from tfseg.system import timing
-from tfseg.system.parallel import with_progress
+from tfseg.system.progress import with_progress
 
 ROUNDS = 10  # of timing
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tfseg.data.manifest import file_sha256
 from tfseg.runs.run_directory import weights_file
+from tfseg.system.files import file_sha256
 
 PREDICTION = "argmax of the logits after bilinear upsampling ({grid}) to the label's size"
 GRIDS = {"same": "half-pixel centres", "symmetric": "position i on pixel stride * i"}

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.config import ExperimentConfig
-from tfseg.data.manifest import file_sha256
-from tfseg.data.opening import DATASETS
+from tfseg.data.datasets.table import DATASETS
 from tfseg.errors import InputError
 from tfseg.evaluation.model_card import model_card
 from tfseg.formats.weight_files import open_weights
 from tfseg.runs.run_directory import check_weights_sha256, load_run, read_config, write_config
+from tfseg.system.files import file_sha256, whole_folder
 
 WEIGHTS = "weights.npz"
 PICTURES = ("curve.png",)
@@ -49,10 +49,7 @@ def publish(workdir, report_dir, target, summary: Callable[[dict], str], overwri
     log = workdir / "metrics.csv"
     if not log.exists():
         raise InputError(f"{workdir}: no {log.name}, the log of the training")
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    with whole_folder(target, may_replace=True) as partial:
         config = without_paths(config)
         write_config(partial, config, info)
         write_half_weights(weights, partial / WEIGHTS)
@@ -64,9 +61,6 @@ def publish(workdir, report_dir, target, summary: Callable[[dict], str], overwri
         facts |= {"parameters": network.count_params(), "weights_sha256": file_sha256(partial / WEIGHTS)}
         card = model_card(target.name, config, info, metrics, facts, summary(metrics), pictures)
         (partial / "README.md").write_text(card)
-        _take_place(partial, target)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return target
 
 
@@ -169,13 +163,3 @@ def _weights_of(workdir, metrics):
     if file_sha256(path) != metrics["protocol"]["weights_sha256"]:
         raise InputError(f"{path}: not the weights of the report any more; evaluate the run again")
     return path
-
-
-def _take_place(partial, target):
-    """Renames `partial` to `target`; a folder that is there is removed afterwards."""
-    old = target.with_name(f".{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-    partial.rename(target)
-    shutil.rmtree(old, ignore_errors=True)

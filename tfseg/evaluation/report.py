@@ -9,18 +9,18 @@ from collections import Counter
 from pathlib import Path
 
 from tfseg import visualize
-from tfseg.data import opening, pipeline
-from tfseg.data.images import encode_png
-from tfseg.data.manifest import check_split, split_files
+from tfseg.data.opening import open_split
 from tfseg.errors import InputError
 from tfseg.evaluation import semantic
 from tfseg.evaluation.panoptic import evaluate_panoptic, panoptic_label
 from tfseg.evaluation.protocol import cost_size, instance_protocol, protocol
 from tfseg.evaluation.tables import comparison, comparison_csv, summary
+from tfseg.formats.images import encode_png
 from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.runner import inference_of
 from tfseg.inference.views import View, views_of
-from tfseg.runs.run_directory import load_run, write_atomically
+from tfseg.runs.run_directory import load_run
+from tfseg.system.files import write_atomically
 
 STRIP_ROWS, STRIP_ITERATIONS = 4, 6
 CURVE_COLUMNS = ("iteration", "gmacs", "gflops", "milliseconds", "miou")
@@ -84,17 +84,19 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
     name = _name(workdir, options.output_stride)
     curves, others = _others(options, info, name)
     iterations = options.iterations_of(network)
-    split = options.split or config.data.validation_split
-    data_dir, manifest = opening.open_dataset(config.data.dataset, options.data_dir or config.data.data_dir)
-    check_split(manifest, data_dir, split, expected_info=info)
-    files, count = split_files(manifest, data_dir, split), manifest.splits[split].num_examples
+    split = open_split(
+        config.data.dataset,
+        options.data_dir or config.data.data_dir,
+        options.split or config.data.validation_split,
+        expected_info=info,
+    )
     # The facts of the records: those that the model was trained with may be from before there were categories.
-    facts = manifest.info
-    examples = pipeline.eval_examples(files, facts, with_instances=bool(facts.thing_ids))
+    facts, count = split.info, split.num_examples
+    examples = split.examples(with_instances=bool(facts.thing_ids))
     is_panoptic = network.is_panoptic
     if options.panoptic_output and not is_panoptic:
         raise InputError(f"--panoptic_output is for panoptic models; {workdir} only tells classes apart")
-    with pipeline.damage_named(files, needs_labels=False):
+    with split.damage_named():
         results = {
             key: semantic.evaluate(
                 model, examples, facts, options.iterations_of(model), num_examples=count, views=options.views
@@ -108,10 +110,10 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
                 network, examples, facts, num_examples=count, size=options.size, output_dir=options.panoptic_output
             )
             pictures["panoptic"] = _panoptic_strip(network, examples, count, facts, options.size)
-    train, result = manifest.splits.get(config.data.train_split), results[name]
+    train, result = split.manifest.splits.get(config.data.train_split), results[name]
     entries = _with_costs({name: network} | others, results, options.views, count_gmacs)
     metrics = {
-        "protocol": protocol(workdir, config, network.padding, split, options, result)
+        "protocol": protocol(workdir, config, network.padding, split.name, options, result)
         | instance_protocol(facts, result),
         "trained_iterations": network.default_iterations,
         "best_iteration": semantic.best_entry(result)["iteration"],

@@ -11,13 +11,13 @@ from tfseg.inference.runner import inference_of
 from tfseg.inference.views import SINGLE_VIEW
 from tfseg.metrics.suite import SegmentationSuite
 from tfseg.system import timing
-from tfseg.system.parallel import with_progress
+from tfseg.system.progress import with_progress
 
 LATENCY_ROUNDS = 15
 LATENCY_SECONDS = 30
 
 
-def evaluate(network, examples, info, iterations, *, num_examples, views=SINGLE_VIEW) -> dict:
+def evaluate(network, examples, info, iterations, *, num_examples, views=SINGLE_VIEW, metrics=None) -> dict:
     """Scores a network; every labelled pixel counts once.
 
     Images are shared by the replicas of the strategy the network was built under; of several workers each evaluates
@@ -32,6 +32,7 @@ def evaluate(network, examples, info, iterations, *, num_examples, views=SINGLE_
       iterations: scored from 1 to this; may exceed what the network was trained for. A feed-forward network has one.
       num_examples: how many there are, for the progress bar.
       views: whose logits are averaged.
+      metrics: what is counted, see `SegmentationSuite`; None is all.
     Returns:
       What `SegmentationSuite.result` describes, "sizes" ({"<height>x<width>": images}) and "filenames_sha256" (of the
       sorted names, a line each), all plain JSON types.
@@ -41,7 +42,7 @@ def evaluate(network, examples, info, iterations, *, num_examples, views=SINGLE_
     if network.num_classes != info.num_classes:
         raise InputError(f"the model has {network.num_classes} classes, {info.name} has {info.num_classes}")
     inference = inference_of(network)
-    suite = SegmentationSuite(info, iterations if network.is_recurrent else 1)
+    suite = SegmentationSuite(info, iterations if network.is_recurrent else 1, metrics)
     sizes, filenames = Counter(), []
     singles = with_progress(_single(examples), num_examples, "evaluating")
     while group := list(itertools.islice(singles, inference.num_replicas)):

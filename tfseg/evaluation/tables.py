@@ -4,42 +4,25 @@ import csv
 import io
 
 from tfseg.markdown import aligned
-
-# Title of the column -> key in an entry of metrics.json. What a data set does not have gets no column.
-COLUMNS = {
-    "mIoU": "miou",
-    "iIoU": "mean_iiou",
-    "IoU cat": "mean_category_iou",
-    "iIoU cat": "mean_category_iiou",
-    "fwIoU": "fwiou",
-    "pixel accuracy": "pixel_accuracy",
-    "class accuracy": "mean_class_accuracy",
-}
-# Title of the table -> (scores by name, their mean).
-TABLES = {
-    "IoU, %": ("iou", "miou"),
-    "iIoU, %": ("iiou", "mean_iiou"),
-    "IoU cat, %": ("category_iou", "mean_category_iou"),
-    "iIoU cat, %": ("category_iiou", "mean_category_iiou"),
-}
+from tfseg.metrics import suite
 
 
 def summary(metrics: dict) -> str:
     """Markdown tables: scores and cost of every iteration, and IoU per class after some of them.
 
-    Where they are known, instance-level IoU (iIoU) and the IoUs of categories (cat) are there, too.
+    The columns and tables are those of the metrics in `suite.METRICS` of which the data set has scores.
 
     Args:
       metrics: content of metrics.json.
     """
     entries = metrics["iterations"]
-    columns = {title: key for title, key in COLUMNS.items() if _is_known(entries, key)}
+    columns = {title: key for title, key in _columns().items() if _is_known(entries, key)}
     rows = []
     for entry in entries:
         scores = [percent(entry[key]) for key in columns.values()]
         rows.append([str(entry["iteration"]), *scores, f"{entry['gflops']:.2f}", f"{entry['milliseconds']:.1f}"])
     tables = [table(["iteration", *columns, "GFLOPs", "ms"], rows)]
-    for title, (key, mean_key) in TABLES.items():
+    for title, (key, mean_key) in _tables().items():
         if _is_known(entries, mean_key):
             tables.append(_iou_table(metrics, title, key, mean_key))
     if "panoptic" in metrics:
@@ -72,6 +55,16 @@ def _panoptic_tables(scores):
         "Mean PQ is not mean SQ times mean RQ. PC is Parsing Covering. The fusion of the maps takes "
         f"{scores['milliseconds_fusion']:.1f} ms an image (median), beside the time above.",
     ]
+
+
+def _columns():
+    """{title: key} of all metrics."""
+    return {title: key for metric in suite.METRICS for title, key in metric.columns.items()}
+
+
+def _tables():
+    """{title: (key, key of the mean)} of all metrics."""
+    return {title: keys for metric in suite.METRICS for title, keys in metric.tables.items()}
 
 
 def _is_known(entries, key):

@@ -10,7 +10,7 @@ from tfseg.inference.runner import inference_of
 from tfseg.inference.views import SINGLE_VIEW, View, resized_pixels
 from tfseg.metrics.confusion import count_pairs, label_rows, mean_iou
 from tfseg.system import timing
-from tfseg.system.parallel import with_progress
+from tfseg.system.progress import with_progress
 
 # Share of pixels that must have the class that the model gives them.
 LEAST_AGREEMENT = {"fp32": 0.999, "fp16": 0.995, "dynamic": 0.99, "int8": 0.98}

@@ -2,16 +2,12 @@
 
 import contextlib
 import dataclasses
-import fcntl
 import hashlib
-import os
-import shutil
 from pathlib import Path
 
 import numpy as np
 
-from tfseg.data import opening, pipeline
-from tfseg.data.manifest import check_split, split_files
+from tfseg.data.opening import open_split
 from tfseg.errors import InputError
 from tfseg.export import comparison, latency
 from tfseg.export.making import entry, make
@@ -20,6 +16,7 @@ from tfseg.formats import export_manifest
 from tfseg.inference.views import resized_pixels
 from tfseg.profiling import flops
 from tfseg.runs.run_directory import weight_arrays
+from tfseg.system.files import locked, partial_folder, take_place
 
 
 def export_model(model, options: ExportOptions, load, say) -> list:
@@ -53,28 +50,22 @@ def export_model(model, options: ExportOptions, load, say) -> list:
 @contextlib.contextmanager
 def _partial_folder(export):
     """An empty folder beside the export's, for this process; it is gone at the end, or after a kill at the next one."""
-    partial = export.folder.with_name(f".{export.name}.partial")
-    try:
-        partial.mkdir(parents=True, exist_ok=True)
-        handle = os.open(partial, os.O_RDONLY)
-    except OSError as error:
-        raise InputError(f"{partial.parent}: cannot be written ({error.strerror}); take another --output_dir") from None
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        if not (partial.exists() and os.path.samestat(os.fstat(handle), partial.stat())):
-            raise BlockingIOError  # the other export has just ended, and removed it
-    except OSError:
-        os.close(handle)
+
+    def refuse():
         raise InputError(
             f"{export.folder}: another export into it is running; wait for it, or take another --name or --output_dir"
         ) from None
-    try:
-        for child in partial.iterdir():
-            shutil.rmtree(child) if child.is_dir() else child.unlink()
+
+    lock = export.folder.with_name(f".{export.name}.lock")
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(locked(lock, refuse))
+            partial = held.enter_context(partial_folder(export.folder))
+        except OSError as error:
+            raise InputError(
+                f"{lock.parent}: cannot be written ({error.strerror}); take another --output_dir"
+            ) from None
         yield partial
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-        os.close(handle)
 
 
 def _made(export, folder, images, load, say):
@@ -125,8 +116,8 @@ def folder_of(model, options: ExportOptions) -> Path:
 def compare(export, folder, load) -> list:
     """Every planned file beside the model on images of a split; arguments as `export_model`."""
     options = export.options
-    examples, count = _examples(export, options.split or export.config.data.validation_split)
-    wanted = min(options.check_images, count)
+    split = _opened(export, options.split or export.config.data.validation_split)
+    wanted = min(options.check_images, split.num_examples)
     files = {}
     for planned in export.planned:
         if planned.kind == "onnx":  # TensorFlow has nothing that runs it
@@ -134,7 +125,9 @@ def compare(export, folder, load) -> list:
         files[planned.path] = (load(folder / planned.path), planned.precision)
     if not files:
         return []
-    return comparison.compare(export.network, export.info, files, examples.shard(count // wanted, 0), wanted)
+    examples = split.examples().shard(split.num_examples // wanted, 0)
+    with split.damage_named():
+        return comparison.compare(export.network, export.info, files, examples, wanted)
 
 
 def describe(export, entries) -> dict:
@@ -180,22 +173,18 @@ def add_scores(content, rows, split):
             content |= {"miou_split": split, "miou_images": row.num_images}
 
 
-def _examples(export, split):
-    """(examples as of `pipeline.eval_examples`, how many there are)."""
+def _opened(export, split):
     data = export.config.data
-    data_dir, facts = opening.open_dataset(data.dataset, export.options.data_dir or data.data_dir)
-    check_split(facts, data_dir, split, expected_info=export.info)
-    return pipeline.eval_examples(split_files(facts, data_dir, split), facts.info), facts.splits[split].num_examples
+    return open_split(data.dataset, export.options.data_dir or data.data_dir, split, expected_info=export.info)
 
 
 def _calibration_images(export):
     """[count, height, width, 3] uint8, from all over the training split, as the network sees them."""
-    examples, count = _examples(export, export.config.data.train_split)
-    wanted = min(export.options.calibration_images, count)
-    images = []
-    for example in examples.shard(count // wanted, 0).take(wanted):
-        images.append(resized_pixels(example["image"][0].numpy(), export.size))
-    return np.stack(images)
+    split = _opened(export, export.config.data.train_split)
+    wanted = min(export.options.calibration_images, split.num_examples)
+    with split.damage_named():
+        examples = split.examples().shard(split.num_examples // wanted, 0).take(wanted)
+        return np.stack([resized_pixels(example["image"][0].numpy(), export.size) for example in examples])
 
 
 def _weights_sha256(network):
@@ -212,10 +201,10 @@ def _take_place(partial, folder, content):
     (partial / export_manifest.FILE_NAME).unlink()
     moved = [path for path in content["artifacts"] if (partial / path).exists()]
     for path in moved:
-        _move(partial / path, folder / path)
+        take_place(partial / path, folder / path)
     # What stands beside a SavedModel.
     for path in sorted(file.relative_to(partial) for file in partial.rglob("*") if file.is_file()):
-        _move(partial / path, folder / path)
+        take_place(partial / path, folder / path)
     export_manifest.write(folder, content)
 
 
@@ -234,14 +223,3 @@ def _joined(before, content):
         "miou_split": scored["miou_split"],
         "miou_images": scored["miou_images"],
     }
-
-
-def _move(source: Path, target: Path):
-    target.parent.mkdir(parents=True, exist_ok=True)
-    old = target.with_name(f".{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    with contextlib.suppress(FileNotFoundError):
-        if target.is_dir():
-            target.rename(old)
-    os.replace(source, target)
-    shutil.rmtree(old, ignore_errors=True)

@@ -6,6 +6,7 @@ import functools
 import tensorflow as tf
 
 from tfseg.errors import InputError
+from tfseg.layers.conv_lstm import ConvLSTMCell
 from tfseg.layers.resize import upsample
 from tfseg.layers.settling import changed_share
 
@@ -133,7 +134,8 @@ def panoptic_maps(network, image):
 @contextlib.contextmanager
 def as_convolutions(network):
     """What is traced inside has convolutions where TensorFlow is faster with matrix products, see `ConvLSTMCell`."""
-    cells = [layer for layer in network.submodules if getattr(layer, "as_matrix_products", False)]
+    layers = [layer for layer in network.submodules if isinstance(layer, ConvLSTMCell)]
+    cells = [cell for cell in layers if cell.as_matrix_products]
     for cell in cells:
         cell.as_matrix_products = False
     try:

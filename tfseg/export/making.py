@@ -9,7 +9,7 @@ from tfseg.export.plan import Export, Planned
 from tfseg.export.serving import server_files, service
 from tfseg.formats import export_manifest, tflite_file, tflite_metadata
 from tfseg.profiling import exported_cost
-from tfseg.runs.run_directory import write_atomically
+from tfseg.system.files import write_atomically
 
 
 def make(export: Export, planned: Planned, folder, images=None):

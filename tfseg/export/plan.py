@@ -5,11 +5,9 @@ import dataclasses
 import json
 from pathlib import Path
 
-from tfseg import architectures
 from tfseg.errors import InputError
 from tfseg.export.tflite import PRECISIONS
 from tfseg.formats.export_manifest import FORMAT
-from tfseg.postprocess.fusion_config import network_fields
 from tfseg.runs.deeplab_file import load_model
 
 FORMATS = {"savedmodel": "fp32", "tflite": "fp32"} | {f"tflite_{p}": p for p in PRECISIONS[1:]} | {"onnx": "fp32"}
@@ -86,7 +84,7 @@ class Export:
     def __init__(self, model, options: ExportOptions):
         self.options = options
         self.config, self.info, network = load_model(model, options.weights, options.output_stride)
-        self.network = _hoisted(network, self.config.model)
+        self.network = network.exported()
         self.is_panoptic = self.network.is_panoptic
         self.name = _checked_name(options.name) or Path(model).resolve().name
         self.size = options.size or _usual_size(model, self.config)
@@ -142,7 +140,7 @@ class Export:
     def description(self, planned) -> dict:
         """What every file says about itself."""
         has_any_size = planned.kind == "resizable" or (planned.kind == "savedmodel" and self.options.size is None)
-        fusion = {"fusion": network_fields(self.config.model)} if self.is_panoptic else {}
+        fusion = {"fusion": self.network.fusion_settings} if self.is_panoptic else {}
         return fusion | {
             "format": FORMAT,
             "name": self.name,
@@ -170,15 +168,6 @@ def _checked_name(name):
     if name is not None and (not name.strip(".") or name != Path(name).name):
         raise InputError(f"--name={name}: the name of a folder in --output_dir, without slashes")
     return name
-
-
-def _hoisted(network, model_config):
-    """The same function with what does not change computed once an image, which is what is exported."""
-    if getattr(model_config, "hoist", True):
-        return network
-    hoisted = architectures.build(dataclasses.replace(model_config, hoist=True), network.num_classes)
-    hoisted.set_weights(network.get_weights())
-    return hoisted
 
 
 def _usual_size(model, config):

@@ -4,7 +4,6 @@ import gzip
 import lzma
 import os
 import re
-import shutil
 import stat
 import tarfile
 import unicodedata
@@ -13,6 +12,7 @@ import zlib
 from pathlib import Path
 
 from tfseg.errors import InputError
+from tfseg.system.files import whole_folder
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_BYTES = 1 << 40
@@ -45,24 +45,19 @@ def safe_extract(archive, target, max_bytes: int = MAX_BYTES):
     archive, target = Path(archive), Path(target)
     if target.exists():
         raise InputError(f"{target}: exists already")
-    partial = target.with_name(f".{target.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     try:
-        limit = min(max_bytes, max(FREE_BYTES, MAX_RATIO * archive.stat().st_size))
-        if zipfile.is_zipfile(archive):
-            _Extraction(archive, partial, limit).run(_zip_members(archive))
-        else:
-            _Extraction(archive, partial, limit).run(_tar_members(archive))
-        partial.rename(target)
+        with whole_folder(target) as partial:
+            limit = min(max_bytes, max(FREE_BYTES, MAX_RATIO * archive.stat().st_size))
+            if zipfile.is_zipfile(archive):
+                _Extraction(archive, partial, limit).run(_zip_members(archive))
+            else:
+                _Extraction(archive, partial, limit).run(_tar_members(archive))
     except FileNotFoundError:
         raise InputError(f"{archive}: no such file") from None
     except InputError:
         raise
     except (*DAMAGE, EOFError, ValueError, RuntimeError) as error:
         raise InputError(f"{archive}: not an archive that can be read, or damaged ({error})") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 class _Extraction:

@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from tfseg.errors import InputError
 from tfseg.labels import DatasetInfo
+from tfseg.system.files import file_sha256, write_atomically
 
 FILE_NAME = "manifest.json"
 # What every artifact says about itself, in assets.extra of a SavedModel and attached to a .tflite file.
@@ -40,13 +41,11 @@ def write(folder, manifest: dict):
     """Writes `folder`/manifest.json so that it is there whole or not at all.
 
     Raises:
-      InputError: `read` would not accept it.
+      InputError: `read` would not accept it. RunError: it cannot be written.
     """
     path = Path(folder) / FILE_NAME
     _checked(manifest, path)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(manifest, indent=1) + "\n")
-    os.replace(partial, path)
+    write_atomically(path, (json.dumps(manifest, indent=1) + "\n").encode())
 
 
 def read(folder) -> dict:
@@ -111,21 +110,20 @@ def sha256(artifact) -> str:
     """
     artifact = Path(artifact)
     if not artifact.is_dir():
-        return _file_sha256(artifact)
+        return _read_sha256(artifact)
     lines = []
     for folder, folders, files in os.walk(artifact):
         for name in folders:
             if (Path(folder) / name).is_symlink():
                 raise InputError(f"{Path(folder) / name}: a link to a folder; put the folder itself there")
         for path in (Path(folder) / name for name in files):
-            lines.append(f"{_file_sha256(path)}  {path.relative_to(artifact).as_posix()}\n")
+            lines.append(f"{_read_sha256(path)}  {path.relative_to(artifact).as_posix()}\n")
     return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
 
 
-def _file_sha256(path):
+def _read_sha256(path):
     try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 

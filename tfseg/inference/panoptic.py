@@ -6,35 +6,34 @@ import tensorflow as tf
 from tfseg.inference.runner import Inference
 from tfseg.inference.views import SINGLE_VIEW, View
 from tfseg.labels import DatasetInfo
+from tfseg.models.segmenter import Segmenter
 from tfseg.postprocess import instance_maps
 from tfseg.postprocess.fusion import fuse
-from tfseg.postprocess.fusion_config import FusionConfig, network_fields
+from tfseg.postprocess.fusion_config import FusionConfig
 from tfseg.postprocess.instance_maps import InstanceMaps
-from tfseg.postprocess.keypoint_graphs import GRAPHS
 from tfseg.postprocess.resizing import resized
 
 
 class PanopticInference:
-    """Runs a network and the fusion of its maps.
+    """Runs a panoptic network and the fusion of its maps.
 
     Args:
-      network: as of `Inference`; its features are "canvas" and the maps of `InstanceMaps`, its config has the
-        `NETWORK_FIELDS` of `FusionConfig`.
-      info: its labels.
-      view: in which the network sees images: another size, no mirror image.
+      network: a `Segmenter` with `fusion_settings`.
+      info: what its class ids mean.
+      view: the form in which the network sees images: another size, but no mirror image.
 
     Attributes:
       info: the labels.
       fusion: the FusionConfig.
     """
 
-    def __init__(self, network, info: DatasetInfo, view: View = SINGLE_VIEW[0]):
+    def __init__(self, network: Segmenter, info: DatasetInfo, view: View = SINGLE_VIEW[0]):
         if view.is_flipped:
             raise ValueError("offsets of mirrored images are not those of the images")
         self.info, self._view, self._num_classes = info, view, network.num_classes
         self._stride = network.canvas_stride
-        self.fusion = FusionConfig.of_network(**network_fields(network.config))
-        self._inference = Inference(_Stacked(network))
+        self.fusion = FusionConfig.of_network(**network.fusion_settings)
+        self._inference = Inference(network, read=stacked_maps)
 
     def predict(self, image):
         """Panoptic ids of one image.
@@ -58,25 +57,11 @@ class PanopticInference:
         [answer] = self._inference.refine([image], 1, (self._view,), last_only=True)
         size = self.network_size(image)
         stacked = answer.canvas()[: -(-size[0] // self._stride), : -(-size[1] // self._stride)]
-        counts = [self._num_classes, *self._inference.network.channels]
+        counts = [self._num_classes, *instance_maps.num_channels(self.fusion.keypoint_graph).values()]
         semantic, *others = np.split(stacked, np.cumsum(counts)[:-1], axis=-1)
         return semantic, InstanceMaps(**dict(zip(instance_maps.NAMES, others, strict=True)), stride=self._stride)
 
 
-class _Stacked:
-    """All maps of a network as the channels of one canvas, for `Inference`."""
-
-    is_recurrent = False
-
-    def __init__(self, network):
-        self._network = network
-        self.canvas_stride, self.padding = network.canvas_stride, network.padding
-        self.distribute_strategy = network.distribute_strategy
-        self.channels = list(instance_maps.num_channels(GRAPHS[network.config.graph]).values())
-
-    def encode(self, images, training):
-        features = self._network.encode(images, training=training)
-        return {"canvas": tf.concat([features[name] for name in ("canvas", *instance_maps.NAMES)], -1)}
-
-    def refine(self, features, state=None):
-        return features
+def stacked_maps(state):
+    """[batch, h, w, channels]: the canvas and the instance maps of a state behind each other, in the order of NAMES."""
+    return tf.concat([state[name] for name in ("canvas", *instance_maps.NAMES)], -1)  # [b, h, w, sum of channels]

@@ -7,10 +7,11 @@ import os
 
 import numpy as np
 
-from tfseg.data.images import read_image
 from tfseg.errors import InputError
+from tfseg.formats.images import read_image
 from tfseg.inference.engines.loading import open_engine
 from tfseg.inference.engines.network import NetworkEngine
+from tfseg.inference.refinement import Stopped
 from tfseg.labels import DatasetInfo
 
 
@@ -101,14 +102,15 @@ class Predictor:
             found = self._engine.panoptic(as_rgb(image))
             class_ids = (found.panoptic_ids // self.info.label_divisor).astype(np.uint8)
             return Prediction(class_ids, iters, None, found.panoptic_ids, found.instances)
-        limits, began = {"latest_start": latest_start, "tolerance": tolerance}, None
+        limits = {"latest_start": latest_start, "tolerance": tolerance}
         limits = {name: limit for name, limit in limits.items() if limit is not None}
         if limits and self._engine.answer_until:
-            answer, iters, began = self._engine.answer_until(as_rgb(image), iters, **limits)
+            run = self._engine.answer_until(as_rgb(image), iters, **limits)
         else:
-            answer = self._engine.answer(as_rgb(image), iters, last_only=True)
+            run = Stopped(self._engine.answer(as_rgb(image), iters, last_only=True), iters)
+        answer = run.answer
         class_ids, confidence = answer.class_ids_and_confidence() if with_confidence else (answer.class_ids(), None)
-        return Prediction(class_ids, iters, confidence, began=began)
+        return Prediction(class_ids, run.iterations, confidence, began=run.began)
 
     def predict_iterations(self, image, iters=None) -> list[np.ndarray]:
         """Class ids after iteration 1, 2, ..., `iters`; arguments and errors as `predict`.

@@ -24,6 +24,23 @@ class Layer:
     origin: tuple[float, float] = (0.5, 0.5)
 
 
+@dataclasses.dataclass(frozen=True)
+class Stopped:
+    """A run that a time or a settled canvas may have ended.
+
+    Attributes:
+      answer: `Refinement`, or what is read like one; it holds the last canvas only.
+      iterations: how many ran.
+      began: time.perf_counter() at which the last iteration began; None if it is not known or was the only one.
+      state: the last state, with which a next frame can start; None where a model keeps none, and in tiles.
+    """
+
+    answer: object
+    iterations: int
+    began: float | None = None
+    state: dict | None = None
+
+
 class Refinement:
     """A network's answer for one image: class ids after every kept iteration, in the image's size.
 

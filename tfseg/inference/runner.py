@@ -11,7 +11,7 @@ import time
 
 import tensorflow as tf
 
-from tfseg.inference.refinement import Layer, Refinement
+from tfseg.inference.refinement import Layer, Refinement, Stopped
 from tfseg.inference.views import (
     PAD_VALUE,
     SINGLE_VIEW,
@@ -22,6 +22,12 @@ from tfseg.inference.views import (
     tiling_of,
 )
 from tfseg.layers import settling
+from tfseg.models.segmenter import Segmenter
+
+
+def canvas_of(state):
+    """[batch, h, w, num_classes] logits of a state."""
+    return state["canvas"]
 
 
 class Inference:
@@ -30,19 +36,22 @@ class Inference:
     Images of any size share one trace.
 
     Args:
-      network: has `encode(images, training) -> features`, `refine(features, state) -> state` with "canvas",
-        `is_recurrent`, `canvas_stride`, `padding` and `distribute_strategy`.
+      network: a `Segmenter`.
       whole_image_pixels: larger views are cut into tiles.
+      read: state -> [batch, h, w, channels], what is kept after an iteration.
     """
 
-    def __init__(self, network, whole_image_pixels=WHOLE_IMAGE_PIXELS):
-        self.network, self._whole_image_pixels = network, whole_image_pixels
+    def __init__(self, network: Segmenter, whole_image_pixels=WHOLE_IMAGE_PIXELS, read=canvas_of):
+        self.network, self._whole_image_pixels, self._read = network, whole_image_pixels, read
         self._strategy = network.distribute_strategy
         is_single = self._strategy.num_replicas_in_sync == 1
         self.num_replicas = 1 if is_single else len(self._strategy.extended.worker_devices)
         image = tf.TensorSpec([1, None, None, 3], tf.float32)
         numbers = [tf.TensorSpec([], dtype) for dtype in (tf.int32, tf.float64, tf.float32)]
         self._run = tf.function(self._run_replicas, input_signature=[(image,) * self.num_replicas, *numbers])
+        self._carried = network.state_spec()
+        start = {name: tf.TensorSpec([1, *spec.shape[1:]], spec.dtype) for name, spec in self._carried.items()}
+        self._run_from = tf.function(self._run_one, input_signature=[image, *numbers, start])
 
     def refine(self, images, iterations, views=SINGLE_VIEW, last_only=False) -> list[Refinement]:
         """Sends images through the network.
@@ -65,30 +74,41 @@ class Inference:
         ]
 
     def refine_until(
-        self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER, view=SINGLE_VIEW[0]
-    ) -> tuple[Refinement, int, float | None]:
+        self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER, view=SINGLE_VIEW[0], start=None
+    ) -> Stopped:
         """One image, until a time or until its canvas has settled; the first iteration always runs.
 
         Args:
-          image: as of `refine`. Where it is cut into tiles all of them have to have the same iterations, and all run.
+          image: as for `refine`. Where it is cut into tiles, all of them have to run the same iterations, and all run.
           iterations: the most that run.
           latest_start: time.perf_counter() of the latest moment at which an iteration may begin.
           tolerance: no iteration follows one that changed the class of at most this share of the canvas' positions; the
-            first changes all of them.
-          view: in which the network sees the image.
+            first changes all of them unless there is a start.
+          view: the form in which the network sees the image.
+          start: the state of another image of the same size to start from, e.g. `Stopped.state` of the frame before, or
+            any maps in the shapes of the network's `state_spec`; None is the network's own start.
         Returns:
-          (Refinement of the last canvas only, iterations that ran, time.perf_counter() at which the last of them began,
-          None if it is not known).
+          The answer, and the state that a next frame can start from.
+        Raises:
+          ValueError: a start for a network that keeps no state, or for an image that is cut into tiles.
         """
         size = tuple(image.shape[:2])
         tiling = self._tiling(size, view)
-        if not self.network.is_recurrent or len(tiling.corners) > 1:
+        if start is not None and (len(tiling.corners) > 1 or not self._carried):
+            raise ValueError("only a network that keeps a state starts from one, on images that are not cut into tiles")
+        if len(tiling.corners) > 1 or not (self.network.is_recurrent or self._carried):
             [answer] = self.refine([image], iterations, (view,), last_only=True)
-            return answer, iterations if self.network.is_recurrent else 1, None
+            return Stopped(answer, iterations if self.network.is_recurrent else 1)
         inputs, to_wall_clock = network_inputs(image, view, tiling), _to_wall_clock()
-        [(canvases, began)] = self._run_group(list(inputs), iterations, latest_start + to_wall_clock, tolerance)
+        limits = latest_start + to_wall_clock, tolerance
+        if start is None:
+            [(canvases, began, state)] = self._run_group(list(inputs), iterations, *limits)
+        else:
+            start = {name: tf.convert_to_tensor(start[name]) for name in self._carried}
+            canvases, began, state = self._run_from(next(inputs), *_numbers(iterations, *limits), start)
         answer = Refinement([self._layer(iter([canvases[-1:]]), view, tiling, size)], size)
-        return answer, len(canvases), float(began) - to_wall_clock if len(canvases) > 1 else None
+        began = float(began) - to_wall_clock if len(canvases) > 1 else None
+        return Stopped(answer, len(canvases), began, state or None)
 
     def network_sizes(self, image_size, views=SINGLE_VIEW) -> list[tuple[int, int]]:
         """(height, width) of every network input that an image of this size takes."""
@@ -114,45 +134,62 @@ class Inference:
         return Layer(canvases, pitch, (0.5 / stride, (0.5 + skipped) / stride))
 
     def _map(self, inputs, iterations, last_only):
-        """Canvases [iterations or 1, h, w, num_classes] of each [1, height, width, 3] input, in order."""
+        """What is kept, [iterations or 1, h, w, channels], of each [1, height, width, 3] input, in order."""
         while group := list(itertools.islice(inputs, self.num_replicas)):
             outputs = self._run_group(group, iterations)
-            yield from (canvases[-1:] if last_only else canvases for canvases, _ in outputs)
+            yield from (canvases[-1:] if last_only else canvases for canvases, *_ in outputs)
 
     def _run_group(self, inputs, iterations, latest_start=math.inf, tolerance=settling.NEVER):
-        """For each of at most as many inputs as there are replicas what `_run_one` says."""
+        """What `_run_one` returns, for each of at most as many inputs as there are replicas."""
         idle = tf.fill([1, TILE_GRID, TILE_GRID, 3], PAD_VALUE)
         filled = (*inputs, *[idle] * (self.num_replicas - len(inputs)))
-        numbers = tf.constant(latest_start, tf.float64), tf.constant(tolerance, tf.float32)
-        outputs = self._run(filled, tf.constant(iterations), *numbers)
-        return list(zip(*outputs, strict=True))[: len(inputs)]
+        outputs = self._run(filled, *_numbers(iterations, latest_start, tolerance))
+        return outputs[: len(inputs)]
 
     def _run_replicas(self, images, *limits):
-        outputs = self._strategy.run(self._run_one, args=(images, *limits))
-        return tuple(map(self._strategy.experimental_local_results, outputs))
+        """A list of what `_run_one` returns, one for each local replica."""
+        outputs = self._strategy.run(self._run_of_replica, args=(images, *limits))
+        local = [self._strategy.experimental_local_results(output) for output in tf.nest.flatten(outputs)]
+        return [tf.nest.pack_sequence_as(outputs, parts) for parts in zip(*local, strict=True)]
 
-    def _run_one(self, images, iterations, latest_start, tolerance):
-        """(canvases [iterations that ran, h, w, num_classes], wall-clock seconds at which the last iteration began)."""
+    def _run_of_replica(self, images, *limits):
         # Replicas are numbered over all workers, images are this worker's.
         replica = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
-        features = self.network.encode(images[replica % self.num_replicas], training=False)
-        state = self.network.refine(features, None)
+        return self._run_one(images[replica % self.num_replicas], *limits)
+
+    def _run_one(self, image, iterations, latest_start, tolerance, start=None):
+        """Runs an image through the network.
+
+        Returns:
+          What is kept of each iteration that ran, [iterations, h, w, channels]; wall-clock seconds at which the last
+          iteration began; the state after it, empty for a network that keeps none.
+        """
+        features = self.network.encode(image, training=False)
+        state = self.network.refine(features, start)
         if not self.network.is_recurrent:
-            return state["canvas"], _time_after(state)
-        canvases = tf.TensorArray(tf.float32, iterations, clear_after_read=False).write(0, state["canvas"][0])
+            return self._read(state), _time_after(state), self._state_to_keep(state)
+        canvases = tf.TensorArray(tf.float32, iterations, clear_after_read=False).write(0, self._read(state)[0])
 
         def step(index, now, began, changed, state, canvases):
             refined = self.network.refine(features, state)
             changed = settling.changed_share(state["canvas"], refined["canvas"])
-            return index + 1, _time_after(refined), now, changed, refined, canvases.write(index, refined["canvas"][0])
+            return index + 1, _time_after(refined), now, changed, refined, canvases.write(index, self._read(refined)[0])
 
         def has_more(index, now, began, changed, *_):
             return (index < iterations) & (now <= latest_start) & (changed > tolerance)
 
         now = _time_after(state)
-        variables = (tf.constant(1), now, now, tf.constant(1.0), state, canvases)
-        count, _, began, *_, canvases = tf.while_loop(has_more, step, variables, parallel_iterations=1)
-        return canvases.gather(tf.range(count)), began
+        changed = tf.constant(1.0) if start is None else settling.changed_share(start["canvas"], state["canvas"])
+        variables = (tf.constant(1), now, now, changed, state, canvases)
+        count, _, began, _, state, canvases = tf.while_loop(has_more, step, variables, parallel_iterations=1)
+        return canvases.gather(tf.range(count)), began, self._state_to_keep(state)
+
+    def _state_to_keep(self, state):
+        return {name: state[name] for name in self._carried}
+
+
+def _numbers(iterations, latest_start, tolerance):
+    return tf.constant(iterations), tf.constant(latest_start, tf.float64), tf.constant(tolerance, tf.float32)
 
 
 def _to_wall_clock():

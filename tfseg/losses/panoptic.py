@@ -13,7 +13,7 @@ import tensorflow as tf
 from tfseg.errors import InputError
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass
 class PanopticLossConfig:
     """How the five losses are taken and added.
 
@@ -22,8 +22,6 @@ class PanopticLossConfig:
       hard_pixel_fraction: share of an image's pixels that the semantic loss is taken of, the hardest; 0 takes all.
       is_weight_in_hardness: whether hardness is the cross-entropy times the pixel's weight. In the paper it is the
         cross-entropy alone.
-      radius: pixels that an offset error is counted in; as that of the targets.
-      target_stride: pixels of the crop a cell of the instance targets.
     """
 
     semantic_weight: float = 2.0
@@ -33,20 +31,18 @@ class PanopticLossConfig:
     long_weight: float = 0.125
     hard_pixel_fraction: float = 0.15
     is_weight_in_hardness: bool = False
-    radius: float = 25.0
-    target_stride: int = 4
 
     def __post_init__(self):
         if not 0 <= self.hard_pixel_fraction <= 1:
             raise InputError(f"hard_pixel_fraction is {self.hard_pixel_fraction}; 0 (off) to 1")
-        if not 0 < self.radius < math.inf:
-            raise InputError(f"radius is {self.radius}; pixels, above 0")
         for field in dataclasses.fields(self):
             if field.name.endswith("_weight") and not 0 <= getattr(self, field.name) < math.inf:
                 raise InputError(f"{field.name} is {getattr(self, field.name)}; a finite number, at least 0")
 
 
-def panoptic(batch, outputs, *, upsample, ignore_label, config, class_weights=None):
+def panoptic_losses(
+    batch, outputs, *, upsample, ignore_label, config, radius=25.0, target_stride=4, class_weights=None
+):
     """Loss terms of a network with a semantic and four instance heads: {name: (weight, sum, total)}.
 
     Args:
@@ -58,6 +54,8 @@ def panoptic(batch, outputs, *, upsample, ignore_label, config, class_weights=No
         (stride * i, stride * j) if the stride of the outputs is not that of the instance targets.
       ignore_label: class id of pixels without a label.
       config: a PanopticLossConfig.
+      radius: input pixels in which an offset error is counted: the radius of the targets' disks.
+      target_stride: pixels of the crop for each cell of the instance targets.
       class_weights: [num_classes] float factors of the pixels' weights, or None for 1.
     """
     size, grid = tf.shape(batch["label"])[1:3], batch["heatmap"].shape[1:3]
@@ -65,7 +63,7 @@ def panoptic(batch, outputs, *, upsample, ignore_label, config, class_weights=No
     def on_targets(maps):
         if maps.shape[1:3].is_compatible_with(grid):
             return tf.cast(maps, tf.float32)
-        return upsample(maps, size)[:, :: config.target_stride, :: config.target_stride]
+        return upsample(maps, size)[:, ::target_stride, ::target_stride]
 
     label, label_weight = batch["label"], batch["label_weight"]
     semantic = weighted_cross_entropy(
@@ -75,7 +73,7 @@ def panoptic(batch, outputs, *, upsample, ignore_label, config, class_weights=No
     terms = {"semantic": (config.semantic_weight, *semantic), "heatmap": (config.heatmap_weight, *heatmap)}
     for kind in ("short", "middle", "long"):
         name = f"{kind}_offsets"
-        loss = offset_error(batch[name], batch[f"has_{name}"], on_targets(outputs[name]), config.radius)
+        loss = offset_error(batch[name], batch[f"has_{name}"], on_targets(outputs[name]), radius)
         terms[name] = (getattr(config, f"{kind}_weight"), *loss)
     return terms
 

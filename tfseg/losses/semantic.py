@@ -25,7 +25,7 @@ def semantic_cross_entropy(label, logits, *, upsample, ignore_label, class_weigh
     return tf.reduce_sum(tf.where(valid, per_pixel, 0.0) * weight), tf.reduce_sum(weight)
 
 
-def semantic(batch, outputs, *, upsample, ignore_label, class_weights=None, loss_at=()):
+def semantic_losses(batch, outputs, *, upsample, ignore_label, class_weights=None, loss_at=()):
     """Loss terms of a semantic network: {name: (weight, sum, total)}.
 
     Args:

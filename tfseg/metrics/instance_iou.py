@@ -6,56 +6,17 @@ no instance. Labelled pixels of a thing that are in no instance, such as groups,
 class they are its false positives. In the iIoU of a category, any class of the category is right.
 """
 
-import dataclasses
+from typing import ClassVar
 
 import numpy as np
 
 from tfseg.labels import DatasetInfo
 from tfseg.metrics import confusion as formulas
+from tfseg.metrics.instances import Instances
+from tfseg.metrics.metric import Metric, with_mean
 
 # What is found of an instance, 0 to 1, is added up in whole 2^-36: such sums do not depend on the order of the images.
 SHARE_UNIT = 2**36
-
-
-@dataclasses.dataclass(frozen=True)
-class Instances:
-    """The instances of one image.
-
-    Attributes:
-      pixels: [num_pixels] positions of all their pixels in the flattened image.
-      rows: [num_pixels] where each pixel's row begins in a flattened [num_instances, num_classes] table.
-      class_ids: [num_instances].
-      sizes: [num_instances] pixels.
-    """
-
-    pixels: np.ndarray
-    rows: np.ndarray
-    class_ids: np.ndarray
-    sizes: np.ndarray
-
-
-def instances_of(label, instance_ids, info: DatasetInfo) -> Instances:
-    """The instances of an image; several predictions of one label share this work.
-
-    Args:
-      label: [height, width] class ids or the ignore label.
-      instance_ids: [height, width] integers; instances of one class differ in them, 0 is none. What is given for other
-        classes than things and for ignored pixels does not matter.
-    Raises:
-      ValueError: shapes that differ.
-    """
-    if np.shape(label) != np.shape(instance_ids):
-        raise ValueError(f"label has shape {np.shape(label)}, instance ids {np.shape(instance_ids)}")
-    label, instance_ids = np.asarray(label).reshape(-1), np.asarray(instance_ids).reshape(-1)
-    pixels = np.flatnonzero(instance_ids)
-    pixels = pixels[np.isin(label[pixels], list(info.thing_ids))]
-    instance_ids = instance_ids[pixels].astype(np.int64)
-    codes = label[pixels].astype(np.int64) * (instance_ids.max(initial=0) + 1) + instance_ids
-    sizes = np.bincount(codes)
-    present = np.flatnonzero(sizes)
-    rows = np.zeros(len(sizes), np.int64)
-    rows[present] = np.arange(len(present)) * info.num_classes
-    return Instances(pixels, rows[codes], present // (instance_ids.max(initial=0) + 1), sizes[present])
 
 
 class InstanceCounts:
@@ -127,6 +88,44 @@ class InstanceCounts:
         labelled = np.bincount(category_ids, sizes * self.num_instances)
         ious = _iou(found, labelled, formulas.grouped(confusion, category_ids))
         return np.where(np.isin(self.info.category_names, self.info.thing_categories), ious, np.nan)
+
+
+class InstanceIoU(Metric):
+    """iIoU of things, and of categories of things only; there if the instances of every image are known."""
+
+    columns: ClassVar = {"iIoU": "mean_iiou", "iIoU cat": "mean_category_iiou"}
+    tables: ClassVar = {"iIoU, %": ("iiou", "mean_iiou"), "iIoU cat, %": ("category_iiou", "mean_category_iiou")}
+
+    def __init__(self, info, num_iterations):
+        super().__init__(info, num_iterations)
+        self.counts, self._num_images, self._num_known = InstanceCounts(info, num_iterations), 0, 0
+
+    def update_label(self, image):
+        self._num_images += 1
+        if image.instances is not None:
+            self._num_known += 1
+            self.counts.add_instances(image.instances)
+
+    def update(self, index, image, prediction):
+        if image.instances is not None:
+            self.counts.add_prediction(index, image.instances, prediction)
+
+    def merge(self, other):
+        self.counts.merge(other.counts)
+        self._num_images += other._num_images
+        self._num_known += other._num_known
+
+    def result(self, index, confusion):
+        if self._num_known < max(self._num_images, 1):
+            return {}
+        info, scores = self.info, {}
+        things = [name for class_id, name in enumerate(info.class_names) if class_id in info.thing_ids]
+        if things:
+            scores |= with_mean("iiou", info.class_names, self.counts.iou_per_class(index, confusion), things)
+        if info.thing_categories:
+            ious = self.counts.iou_per_category(index, confusion)
+            scores |= with_mean("category_iiou", info.category_names, ious, info.thing_categories)
+        return scores
 
 
 def _iou(found, labelled, confusion):

@@ -1,30 +1,41 @@
-"""All metrics of semantic segmentation, after every iteration."""
+"""THE list of metrics of semantic segmentation, counted together after every iteration."""
 
 import numpy as np
 
 from tfseg.labels import DatasetInfo
 from tfseg.metrics import confusion as formulas
-from tfseg.metrics.instance_iou import InstanceCounts, instances_of
+from tfseg.metrics.class_scores import Accuracy, CategoryIoU, ClassIoU
+from tfseg.metrics.instance_iou import InstanceIoU
+from tfseg.metrics.instances import instances_of
+from tfseg.metrics.metric import LabelledImage
+
+# A metric that stands here is in metrics.json, and in report.md with its columns and tables, in this order.
+METRICS = (ClassIoU, CategoryIoU, InstanceIoU, Accuracy)
 
 
 class SegmentationSuite:
     """Accumulates counts image by image; what it knows does not depend on their order.
 
+    Example:
+      suite = SegmentationSuite(info, num_iterations=1)
+      suite.update(label, [predictor.predict(image).class_ids])
+      suite.result()["iterations"][0]["miou"]
+
     Args:
-      info: the labels.
-      num_iterations: predictions an image.
+      info: what the class ids mean.
+      num_iterations: predictions of each image.
+      metrics: those that are counted; None is METRICS. What is not in it costs nothing.
 
     Attributes:
       confusions: [num_iterations, num_classes, num_classes] int64.
-      num_images: seen so far.
-      instances: what instance-level IoU needs, of those images whose instances are known.
-      num_images_with_instances: how many these are.
+      num_images: images seen so far.
+      num_images_with_instances: how many of them came with instances.
     """
 
-    def __init__(self, info: DatasetInfo, num_iterations: int):
-        self.info, self.num_images = info, 0
+    def __init__(self, info: DatasetInfo, num_iterations: int, metrics=None):
+        self.info, self.num_images, self.num_images_with_instances = info, 0, 0
         self.confusions = np.zeros([num_iterations, info.num_classes, info.num_classes], np.int64)
-        self.instances, self.num_images_with_instances = InstanceCounts(info, num_iterations), 0
+        self.metrics = [metric(info, num_iterations) for metric in (METRICS if metrics is None else metrics)]
 
     def update(self, label, predictions, instance_ids=None):
         """Adds one image.
@@ -38,22 +49,24 @@ class SegmentationSuite:
         """
         rows = formulas.label_rows(label, self.info.num_classes, self.info.ignore_label)
         instances = None if instance_ids is None else instances_of(label, instance_ids, self.info)
-        if instances is not None:
-            self.instances.add_instances(instances)
-            self.num_images_with_instances += 1
+        image = LabelledImage(np.asarray(label), instances)
+        for metric in self.metrics:
+            metric.update_label(image)
         for index, (confusion, prediction) in enumerate(zip(self.confusions, predictions, strict=True)):
             if np.shape(prediction) != np.shape(label):
                 raise ValueError(f"prediction of shape {np.shape(prediction)} for a label of {np.shape(label)}")
             confusion += formulas.count_pairs(rows, prediction, self.info.num_classes)
-            if instances is not None:
-                self.instances.add_prediction(index, instances, prediction)
+            for metric in self.metrics:
+                metric.update(index, image, prediction)
         self.num_images += 1
+        self.num_images_with_instances += instances is not None
 
     def merge(self, other: "SegmentationSuite"):
-        """Adds what another suite of the same labels has seen."""
+        """Adds what another suite of the same labels has seen. Raises ValueError for one of others."""
         if other.info.label_hash() != self.info.label_hash() or other.confusions.shape != self.confusions.shape:
             raise ValueError("only suites of the same classes and iterations add up")
-        self.instances.merge(other.instances)
+        for metric, others in zip(self.metrics, other.metrics, strict=True):
+            metric.merge(others)
         self.confusions += other.confusions
         self.num_images += other.num_images
         self.num_images_with_instances += other.num_images_with_instances
@@ -62,71 +75,17 @@ class SegmentationSuite:
         """Plain JSON types; undefined values are None.
 
         Returns:
-          "num_images", "num_images_with_instances" and "iterations", a list of {"iteration", "miou", "classes_left_out"
-          (in neither labels nor predictions, so not part of the mean), "fwiou", "pixel_accuracy",
-          "mean_class_accuracy", "iou" and "accuracy" by class name, "confusion" (rows: label)}. All are shares, 0 to 1.
-          Where classes have categories: "category_iou" by category and its mean, "mean_category_iou". Where there are
-          things and the instances of every image are known: "iiou" by thing and "mean_iiou", and of the categories of
-          things only "category_iiou" and "mean_category_iiou".
+          "num_images", "num_images_with_instances" and "iterations", a list of {"iteration", "confusion" (rows: label),
+          and what each metric's `result` has}.
         """
-        entries = [
-            self._entry(iteration, matrix)
-            | self._category_scores(matrix)
-            | self._instance_scores(iteration - 1, matrix)
-            for iteration, matrix in enumerate(self.confusions, 1)
-        ]
+        entries = []
+        for index, matrix in enumerate(self.confusions):
+            entries.append({"iteration": index + 1})
+            for metric in self.metrics:
+                entries[-1] |= metric.result(index, matrix)
+            entries[-1]["confusion"] = matrix.tolist()
         return {
             "num_images": self.num_images,
             "num_images_with_instances": self.num_images_with_instances,
             "iterations": entries,
         }
-
-    def _entry(self, iteration, matrix):
-        names = self.info.class_names
-        ious = formulas.iou_per_class(matrix)
-        accuracies = formulas.accuracy_per_class(matrix)
-        return {
-            "iteration": iteration,
-            "miou": _or_none(formulas.mean_iou(matrix)[0]),
-            "classes_left_out": [name for name, iou in zip(names, ious, strict=True) if np.isnan(iou)],
-            "fwiou": _or_none(formulas.frequency_weighted_iou(matrix)),
-            "pixel_accuracy": _or_none(formulas.pixel_accuracy(matrix)),
-            "mean_class_accuracy": _or_none(formulas.mean_class_accuracy(matrix)),
-            "iou": {name: _or_none(iou) for name, iou in zip(names, ious, strict=True)},
-            "accuracy": {name: _or_none(accuracy) for name, accuracy in zip(names, accuracies, strict=True)},
-            "confusion": matrix.tolist(),
-        }
-
-    def _category_scores(self, matrix):
-        if not self.info.categories:
-            return {}
-        ious = formulas.iou_per_class(formulas.grouped(matrix, self.info.category_ids))
-        return _scores("category_iou", self.info.category_names, ious)
-
-    def _instance_scores(self, index, matrix):
-        if self.num_images_with_instances < max(self.num_images, 1):
-            return {}
-        info, counts = self.info, self.instances
-        things = [name for class_id, name in enumerate(info.class_names) if class_id in info.thing_ids]
-        scores = {}
-        if things:
-            scores |= _scores("iiou", info.class_names, counts.iou_per_class(index, matrix), things)
-        if info.thing_categories:
-            ious = counts.iou_per_category(index, matrix)
-            scores |= _scores("category_iiou", info.category_names, ious, info.thing_categories)
-        return scores
-
-
-def _scores(key, names, values, shown=None):
-    """The values of the names `shown` (None: all) under `key`, and the mean of those that are defined."""
-    values = {name: float(value) for name, value in zip(names, values, strict=True) if shown is None or name in shown}
-    defined = [value for value in values.values() if not np.isnan(value)]
-    return {
-        key: {name: _or_none(value) for name, value in values.items()},
-        f"mean_{key}": float(np.mean(defined)) if defined else None,
-    }
-
-
-def _or_none(value):
-    # JSON has no NaN.
-    return None if np.isnan(value) else float(value)

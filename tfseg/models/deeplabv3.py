@@ -7,12 +7,13 @@ from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
 from tfseg.layers.pyramid import AtrousSpatialPyramid
 from tfseg.models.feed_forward import FeedForwardSegmenter
+from tfseg.models.segmenter import SegmenterConfig
 
 REFERENCE_STRIDE = 16
 
 
 @dataclasses.dataclass
-class DeepLabV3Config:
+class DeepLabV3Config(SegmenterConfig):
     """Backbone, atrous spatial pyramid, logits.
 
     Its weights fit every output stride: a network trained at 16 can be run at 8.
@@ -24,7 +25,7 @@ class DeepLabV3Config:
       width: channels of every branch.
     """
 
-    any_output_stride: typing.ClassVar[bool] = True
+    has_any_output_stride: typing.ClassVar[bool] = True
 
     backbone: BackboneConfig = dataclasses.field(default_factory=lambda: BackboneConfig("resnet101_v1_beta"))
     atrous_rates: tuple[int, ...] = (6, 12, 18)

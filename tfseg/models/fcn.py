@@ -7,12 +7,12 @@ import tensorflow as tf
 from tfseg.backbones import BackboneConfig
 from tfseg.layers.conv import Conv2D
 from tfseg.layers.projection import FeatureProjection
-from tfseg.models.features import backbone_features, feature_strides, map_size
-from tfseg.models.feed_forward import FeedForwardSegmenter
+from tfseg.models.feed_forward import FeedForwardSegmenter, backbone_features, feature_strides, map_size
+from tfseg.models.segmenter import SegmenterConfig
 
 
 @dataclasses.dataclass
-class FCNConfig:
+class FCNConfig(SegmenterConfig):
     """Backbone and convolutions with ReLU (after Long et al. 2015, arXiv:1411.4038).
 
     Attributes:

@@ -1,13 +1,15 @@
-"""What feed-forward segmentation networks have in common."""
+"""What segmentation networks on a backbone have in common: the maps they read, and one pass without iterations."""
 
 import tensorflow as tf
 from tensorflow import keras
 
 from tfseg import backbones
+from tfseg.errors import InputError
 from tfseg.layers.conv import Conv2D
+from tfseg.models.segmenter import Segmenter
 
 
-class FeedForwardSegmenter(keras.Model):
+class FeedForwardSegmenter(Segmenter, keras.Model):
     """A backbone and a head, run once. Callers of recurrent models can call it alike.
 
     Subclasses write `features(images, training)`: what the classifier, a 1x1 convolution in float32, sees.
@@ -17,9 +19,6 @@ class FeedForwardSegmenter(keras.Model):
       num_classes: channels of the logits.
       canvas_stride: input pixels a logits position.
     """
-
-    is_recurrent = is_panoptic = False
-    default_iterations = trained_iterations = 1
 
     def __init__(self, config, num_classes: int, canvas_stride: int, name: str):
         super().__init__(name=name, autocast=False)
@@ -43,3 +42,36 @@ class FeedForwardSegmenter(keras.Model):
     def refine(self, features, state=None):
         """Nothing is left to refine: returns `features`."""
         return features
+
+
+def backbone_features(backbone, config, images, training):
+    """The maps a head sees, for each of `feature_strides(config)`.
+
+    Args:
+      config: a model config with `backbone.output_stride` and `feature_strides`.
+    Returns:
+      List of [batch, ceil(H / stride), ceil(W / stride), channels].
+    Raises:
+      InputError: the backbone has no map of a stride.
+    """
+    endpoints = backbone(images, training=training)
+    for stride in config.feature_strides:
+        if f"stride_{stride}" not in endpoints:
+            known = sorted(int(key[7:]) for key in endpoints if key.startswith("stride_"))
+            raise InputError(f"feature_strides names {stride}; this backbone has maps of stride {known}")
+    return [*(endpoints[f"stride_{stride}"] for stride in config.feature_strides), endpoints["last"]]
+
+
+def feature_strides(config):
+    """Strides of the maps a head sees, the backbone's last one last."""
+    return (*config.feature_strides, config.backbone.output_stride)
+
+
+def map_size(images, stride):
+    """(height, width) of the map of a stride: Python numbers where known."""
+    static = images.shape[1:3]
+    dynamic = tf.shape(images)[1:3]
+    return tuple(
+        -(-static[axis] // stride) if static[axis] is not None else (dynamic[axis] + stride - 1) // stride
+        for axis in range(2)
+    )

@@ -11,10 +11,11 @@ from tfseg.layers.conv import ConvBatchNorm
 from tfseg.layers.pyramid import SpatialPyramid
 from tfseg.layers.resize import resize_bilinear
 from tfseg.models.feed_forward import FeedForwardSegmenter
+from tfseg.models.segmenter import SegmenterConfig
 
 
 @dataclasses.dataclass
-class PSPNetConfig:
+class PSPNetConfig(SegmenterConfig):
     """Backbone, pyramid pooling, a 3x3 convolution, logits.
 
     Its weights fit every output stride: a network trained at 16 can be run at 8.
@@ -27,7 +28,7 @@ class PSPNetConfig:
         size. The published cost figures have (60, 60), at every input size.
     """
 
-    any_output_stride: typing.ClassVar[bool] = True
+    has_any_output_stride: typing.ClassVar[bool] = True
 
     backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
     bins: tuple[int, ...] = (1, 2, 3, 6)

@@ -10,13 +10,14 @@ from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
 from tfseg.layers.conv_lstm import ConvLSTMCell
 from tfseg.layers.projection import FeatureProjection
-from tfseg.models.features import backbone_features, feature_strides, map_size
+from tfseg.models.feed_forward import backbone_features, feature_strides, map_size
+from tfseg.models.segmenter import Segmenter, SegmenterConfig
 
 INVARIANT = tuple(f"invariant_{gate}" for gate in "ifgo")
 
 
 @dataclasses.dataclass
-class RNNConfig:
+class RNNConfig(SegmenterConfig):
     """The recurrent segmenter.
 
     Attributes:
@@ -56,15 +57,21 @@ class RNNConfig:
                 "loss_at and iterations_range exclude each other: the range draws the one iteration with a loss"
             )
 
+    def exported(self):
+        return dataclasses.replace(self, hoist=True)
 
-class RNNSegmenter(keras.Model):
+    def published(self):
+        return dataclasses.replace(self, hoist=False)
+
+
+class RNNSegmenter(Segmenter, keras.Model):
     """A backbone, and three convolutional LSTM layers that refine a canvas of class logits.
 
     The state is a dict of float32 maps at the canvas' stride: `canvas` [batch, h, w, num_classes] and, for each layer
     1 to 3, `h<layer>` and `c<layer>`. No state (None) stands for zeros and skips the products with them.
     """
 
-    is_recurrent, is_panoptic = True, False
+    is_recurrent = True
 
     def __init__(self, config: RNNConfig, num_classes: int):
         super().__init__(name="rnn", autocast=False)
@@ -123,16 +130,19 @@ class RNNSegmenter(keras.Model):
             return {"maps": endpoints, "size": size}
         return dict(zip(INVARIANT, self._project(endpoints, size), strict=True))
 
+    def state_spec(self):
+        """The canvas, and hidden state `h<layer>` and memory `c<layer>` of every LSTM layer."""
+        channels = {"canvas": self.num_classes}
+        channels |= {f"{part}{layer}": cell.filters for layer, cell in enumerate(self.cells, 1) for part in "hc"}
+        return {name: tf.TensorSpec([None, None, None, count], tf.float32, name) for name, count in channels.items()}
+
     def initial_state(self, features):
-        """Zeros in the state's shapes, for callers that need tensors (`refine` takes None as well)."""
         some_map = features[INVARIANT[0]] if self.config.hoist else features["maps"][-1]
         size = tuple(some_map.shape[1:3]) if self.config.hoist else features["size"]
         size = [tf.shape(some_map)[axis + 1] if length is None else length for axis, length in enumerate(size)]
-        state = {"canvas": tf.zeros([tf.shape(some_map)[0], *size, self.num_classes])}
-        for layer, cell in enumerate(self.cells, 1):
-            for part in "hc":
-                state[f"{part}{layer}"] = tf.zeros([tf.shape(some_map)[0], *size, cell.filters])
-        return state
+        return {
+            name: tf.zeros([tf.shape(some_map)[0], *size, spec.shape[3]]) for name, spec in self.state_spec().items()
+        }
 
     def refine(self, features, state=None):
         """One iteration: (features of `encode`, state or None) -> state."""

@@ -9,8 +9,22 @@ LONG_VOTES = ("thing", "all")
 DISTANCES = ("squared_l2", "sum_l2")
 # Seeds so near each other, in radii of the keypoints' disks, are one instance: 10 pixels at the paper's radius of 25.
 PROXIMITY = 0.4
-# What the config of a network says of the fusion: how it was trained, and thresholds chosen on a validation split.
+# What a network knows about the fusion of its maps: how it was trained, and thresholds chosen on a validation split.
 NETWORK_FIELDS = ("graph", "radius", "peak_threshold", "instance_score_min")
+
+
+@dataclasses.dataclass
+class FusionThresholds:
+    """The thresholds of the fusion that stand in a network's config: for use, not for training.
+
+    Choose them on a validation split.
+
+    Attributes:
+      peak_threshold, instance_score_min: see `FusionConfig`.
+    """
+
+    peak_threshold: float = 0.02
+    instance_score_min: float = 0.1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,6 +102,6 @@ class FusionConfig:
         return GRAPHS[self.graph]
 
 
-def network_fields(config) -> dict:
-    """{field: value} of NETWORK_FIELDS, of the config of a network, for `FusionConfig.of_network`."""
+def network_fields(config: FusionConfig) -> dict:
+    """{field: value} of NETWORK_FIELDS, for `FusionConfig.of_network`."""
     return {name: getattr(config, name) for name in NETWORK_FIELDS}

@@ -16,6 +16,7 @@ import tensorflow as tf
 from tfseg import architectures, markdown
 from tfseg.errors import InputError
 from tfseg.inference.views import SINGLE_VIEW
+from tfseg.models.rnn import RNNConfig
 from tfseg.profiling import flops
 from tfseg.profiling.measurement import MATRIX_SIDE, measure, speeds
 from tfseg.system import timing
@@ -93,7 +94,7 @@ def profile(model_config, num_classes, size, iterations, views=SINGLE_VIEW, roun
       InputError: a config that no model can have.
     """
     network = architectures.build(model_config, num_classes)
-    written = architectures.build(as_written(model_config), num_classes)
+    written = architectures.build(model_config.published(), num_classes)
     iterations = list(iterations) if network.is_recurrent else [1]
     sizes = Counter(view.size(size) for view in views)
     traced = {n: {s: flops.trace(network, s, n, from_zeros) for s in sizes} for n in iterations}
@@ -119,11 +120,6 @@ def profile(model_config, num_classes, size, iterations, views=SINGLE_VIEW, roun
         )
         for n in iterations
     ]
-
-
-def as_written(model_config):
-    """The config of the function as the papers write it down: nothing is hoisted out of the iterations."""
-    return dataclasses.replace(model_config, hoist=False) if hasattr(model_config, "hoist") else model_config
 
 
 def _measure(traced, sizes, executed, rounds):
@@ -161,7 +157,7 @@ def recurrence(model_config, num_classes, size, rounds=30) -> list[dict]:
     Raises:
       InputError: not a recurrent model with 1x1 kernels.
     """
-    if getattr(model_config, "kernel_size", None) != 1 or not hasattr(model_config, "hoist"):
+    if not isinstance(model_config, RNNConfig) or model_config.kernel_size != 1:
         raise InputError("--recurrence needs the recurrent model with 1x1 kernels: its products are matrix products")
     image = tf.random.stateless_uniform([1, *size, 3], [0, 0], 0, 255)
     runs = {}

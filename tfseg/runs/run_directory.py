@@ -4,7 +4,6 @@ A model zoo folder is read alike.
 """
 
 import contextlib
-import fcntl
 import hashlib
 import io
 import json
@@ -16,27 +15,12 @@ import tensorflow as tf
 
 from tfseg import architectures
 from tfseg.config import ExperimentConfig
-from tfseg.errors import InputError, RunError
+from tfseg.errors import InputError
 from tfseg.formats.weight_files import open_weights
 from tfseg.labels import DatasetInfo
-from tfseg.system.download import check_sha256
-
-
-def write_atomically(path, data: bytes):
-    """Writes beside `path` and renames, so that no half-written file ever has the final name. Raises RunError."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise RunError(f"{path}: cannot be written ({error.strerror}); the file of before is untouched") from None
+from tfseg.models.segmenter import set_output_stride
+from tfseg.system import files
+from tfseg.system.files import check_sha256, write_atomically
 
 
 @contextlib.contextmanager
@@ -50,16 +34,15 @@ def locked(workdir):
     """
     workdir = Path(workdir)
     is_new = not workdir.exists()
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        file = open(workdir / "lock", "w")  # noqa: SIM115 (closed below, where other errors are meant)
-    except OSError as error:
-        raise InputError(f"{workdir}: cannot be written ({error.strerror}); choose another --workdir") from None
-    with file:
+
+    def refuse():
+        raise InputError(f"{workdir}: another run is using this directory; choose another --workdir") from None
+
+    with contextlib.ExitStack() as held:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            raise InputError(f"{workdir}: another run is using this directory; choose another --workdir") from None
+            held.enter_context(files.locked(workdir / "lock", refuse, is_kept=True))
+        except OSError as error:
+            raise InputError(f"{workdir}: cannot be written ({error.strerror}); choose another --workdir") from None
         try:
             yield
         finally:
@@ -158,14 +141,12 @@ def load_run(path, which="last", output_stride=None):
     Returns:
       (ExperimentConfig, DatasetInfo, network).
     Raises:
-      InputError: no such run, damaged weights, weights of another model, or of one that hangs on its output stride.
+      InputError: no such run, damaged weights, weights of another model, or weights that fit no other output stride.
     """
     folder = Path(path)
     config, info = read_config(folder)
-    if output_stride not in (None, config.model.backbone.output_stride):
-        if not getattr(config.model, "any_output_stride", False):
-            raise InputError(f"--output_stride={output_stride}: the weights of {folder} are made for the one they have")
-        config.model.backbone.output_stride = output_stride
+    if output_stride is not None:
+        set_output_stride(config.model, output_stride, folder)
     weights = weights_file(folder, which)
     check_weights_sha256(weights)
     network = architectures.build(config.model, info.num_classes)

@@ -1,15 +1,14 @@
 """Files from the network and from disk whose content is known by its sha256."""
 
-import hashlib
 import http.client
 import os
-import re
 import sys
 import urllib.error
 import urllib.parse
 import urllib.request
 
 from tfseg.errors import InputError
+from tfseg.system.files import check_sha256, whole_file
 
 CHUNK_BYTES = 1 << 20
 
@@ -31,24 +30,6 @@ def local_path(source: str, cache_dir: str) -> str:
     if sha256:
         check_sha256(location, sha256)
     return location
-
-
-def check_sha256(path: str, expected: str, name: str | None = None):
-    """Raises InputError, which calls the file `name` or its path, unless its sha256 is `expected` (64 hex digits)."""
-    name = name or path
-    if not re.fullmatch(r"[0-9a-fA-F]{64}", expected):
-        raise InputError(f"{name}: a sha256 has 64 hex digits, not {expected!r}")
-    digest = hashlib.sha256()
-    try:
-        with open(path, "rb") as file:
-            while chunk := file.read(CHUNK_BYTES):
-                digest.update(chunk)
-    except OSError as error:
-        raise InputError(f"{name}: {error.strerror}") from error
-    if digest.hexdigest() != expected.lower():
-        raise InputError(
-            f"{name}: sha256 is {digest.hexdigest()}, expected {expected.lower()}: another or a damaged file"
-        )
 
 
 def download(url: str, sha256: str, cache_dir: str) -> str:
@@ -73,9 +54,7 @@ def download(url: str, sha256: str, cache_dir: str) -> str:
     if os.path.exists(path):
         check_sha256(path, sha256)
         return path
-    os.makedirs(cache_dir, exist_ok=True)
-    part = f"{path}.{os.getpid()}.part"  # several workers may start at once
-    try:
+    with whole_file(path, many_writers=True) as part:  # several workers may start at once
         try:
             _fetch(url, part)
         except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
@@ -84,10 +63,6 @@ def download(url: str, sha256: str, cache_dir: str) -> str:
                 f"cannot download {url} ({reason}); fetch it by other means and put it at {path}"
             ) from error
         check_sha256(part, sha256, name=url)
-        os.replace(part, path)
-    finally:
-        if os.path.exists(part):
-            os.remove(part)
     return path
 
 

@@ -6,17 +6,14 @@ import multiprocessing
 import os
 import sys
 import threading
-import time
 from collections.abc import Callable
 from concurrent import futures
 
-from tqdm import tqdm
-
 from tfseg.errors import InputError, RunError
+from tfseg.system.progress import with_progress
 
 MIN_ITEMS_FOR_PROCESSES = 32
 MAX_CHUNK = 8
-LINE_EVERY_SECONDS = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,18 +83,3 @@ def _end_with_parent():
         os._exit(1)
 
     threading.Thread(target=wait, daemon=True).start()
-
-
-def with_progress(iterator, total, title, unit="images"):
-    """Yields what `iterator` does and shows how far it is: a bar on a terminal, else a line every 10 seconds."""
-    if sys.stderr.isatty():
-        yield from tqdm(iterator, desc=title, total=total, unit=f" {unit}", dynamic_ncols=True)
-        return
-    start = last = time.monotonic()
-    for done, result in enumerate(iterator, 1):
-        yield result
-        if time.monotonic() - last > LINE_EVERY_SECONDS:
-            last = time.monotonic()
-            rate = done / (last - start)
-            print(f"{title}: {done} of {total} {unit}, {rate:.0f} a second", file=sys.stderr, flush=True)
-    print(f"{title}: {total} {unit} in {time.monotonic() - start:.0f} s", file=sys.stderr, flush=True)

@@ -13,7 +13,9 @@ from tensorflow import keras
 from tqdm import tqdm
 
 from tfseg.errors import RunError
-from tfseg.runs.run_directory import save_weights, write_atomically
+from tfseg.runs.run_directory import save_weights
+from tfseg.system.files import write_atomically
+from tfseg.system.progress import say
 from tfseg.training.trainer import AveragedWeights
 
 PLAIN_LINE_SECONDS = 30
@@ -184,7 +186,7 @@ class Saving(StepCallback):
         if step % self._every == 0 or step == self._total or self._terminated:
             self._checkpoints.save()
         if self._terminated:
-            print(f"SIGTERM: saved step {step}; the same command goes on from here", file=sys.stderr)
+            say(f"SIGTERM: saved step {step}; the same command goes on from here")
             raise SystemExit(128 + signal.SIGTERM)
 
     def on_train_end(self, logs=None):
@@ -219,5 +221,5 @@ class Validation(StepCallback):
         if len(pictures):
             self._log.write_pictures(step, "image, label, canvas after each iteration", np.asarray(pictures))
         iterations = ", ".join(f"{value:.1%}" for name, value in scalars.items() if name.startswith("miou_"))
-        print(f"step {step}: val mIoU {scalars['miou']:.2%} (after each iteration: {iterations})", file=sys.stderr)
+        say(f"step {step}: val mIoU {scalars['miou']:.2%} (after each iteration: {iterations})")
         self._log.restart_clock()

@@ -3,8 +3,6 @@
 import tensorflow as tf
 from tensorflow import keras
 
-OPTIMIZERS = ("sgd", "adamw")
-
 
 class PolynomialSchedule(keras.optimizers.schedules.LearningRateSchedule):
     """(learning_rate - end) * (1 - step / total)^power + end, after a linear ramp of `warmup_steps` updates."""

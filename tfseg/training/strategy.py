@@ -8,7 +8,6 @@ from tensorflow import keras
 
 from tfseg.errors import InputError
 
-PRECISIONS = ("auto", "bfloat16", "float16", "off")
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 

@@ -4,8 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import json
-import math
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,12 +11,13 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
-from tfseg import architectures, backbones
+from tfseg import architectures
 from tfseg.backbones import pretrained as backbone_weights
 from tfseg.config import ExperimentConfig
-from tfseg.data import opening, pipeline
-from tfseg.data.manifest import Manifest, check_split, split_files
+from tfseg.data import pipeline
+from tfseg.data.opening import Split, cache_dir, open_split
 from tfseg.errors import InputError
+from tfseg.layers.conv import BatchNorm
 from tfseg.layers.resize import upsample
 from tfseg.losses.semantic import median_frequency_weights
 from tfseg.runs.run_directory import (
@@ -31,9 +30,10 @@ from tfseg.runs.run_directory import (
     write_config,
 )
 from tfseg.system.download import local_path
+from tfseg.system.progress import say
 from tfseg.training import callbacks, schedule, validation
 from tfseg.training.checkpoints import Checkpoints
-from tfseg.training.strategy import PRECISIONS, build_strategy, is_chief, set_precision
+from tfseg.training.strategy import build_strategy, is_chief, set_precision
 from tfseg.training.trainer import AveragedWeights, Trainer
 
 CALIBRATION_IMAGES = 8
@@ -74,25 +74,23 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
     strategy = build_strategy(options.strategy, options.tpu)
     chief = is_chief(strategy)
     with locked(workdir) if chief else contextlib.nullcontext():
-        data_dir, manifest = opening.open_dataset(config.data.dataset, config.data.data_dir)
+        split = open_split(config.data.dataset, config.data.data_dir, config.data.train_split)
         if chief and not options.override:
-            _refuse_other_config(workdir, config, manifest.info)
-        precision = set_precision(config.training.precision, warn=_say)
+            _refuse_other_config(workdir, config, split.info)
+        precision = set_precision(config.training.precision, warn=say)
         keras.utils.set_random_seed(config.training.seed)
-        files = split_files(manifest, data_dir, config.data.train_split)
-        check_split(manifest, data_dir, config.data.train_split)
         with strategy.scope():
-            trainer = build_trainer(config, manifest, precision)
+            trainer = build_trainer(config, split.manifest, precision)
             saved = Checkpoints(workdir, trainer, chief)
-            step = saved.restore(warn=_say)
+            step = saved.restore(warn=say)
         if step == 0:
-            _initialize(trainer.network, config, manifest, files)
+            _initialize(trainer.network, config, split)
         else:
-            _say(f"going on from step {step} of {config.training.total_steps}")
+            say(f"going on from step {step} of {config.training.total_steps}")
         if chief:
-            write_config(workdir, config, manifest.info)
+            write_config(workdir, config, split.info)
         if step < config.training.total_steps:
-            _fit(trainer, config, workdir, saved, _Data(data_dir, manifest, files, draw), step)
+            _fit(trainer, config, workdir, saved, _Data(split, draw), step)
         saved.close()
         with AveragedWeights(trainer.network, trainer.optimizer):
             save_weights(workdir / "weights" / "last.npz", trainer.network, chief)
@@ -100,9 +98,7 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
 
 @dataclasses.dataclass(frozen=True)
 class _Data:
-    data_dir: str
-    manifest: Manifest
-    files: list[str]
+    split: Split
     draw: Callable | None
 
 
@@ -113,7 +109,7 @@ def build_trainer(config, manifest, precision) -> Trainer:
     network = architectures.build(config.model, info.num_classes)
     if config.training.freeze_batch_norm:
         for layer in network.submodules:
-            if layer.__class__.__name__ == "BatchNorm":
+            if isinstance(layer, BatchNorm):
                 layer.trainable = False
     weights = class_weights(config.training.class_weights, manifest, config.data.train_split)
     losses = functools.partial(
@@ -165,38 +161,12 @@ def class_weights(choice, manifest, split):
     return weights
 
 
-def check_config(config):
+def check_config(config: ExperimentConfig):
     """Raises InputError for values that no run can use, before anything is read or written."""
-    training, data = config.training, config.data
-    opening.check_name(data.dataset)
-    backbones.build(config.model.backbone)
-    architectures.architecture_of(config.model).check(config.model)
-    for name, known in (("optimizer", schedule.OPTIMIZERS), ("precision", PRECISIONS)):
-        if getattr(training, name) not in known:
-            raise InputError(f"--{name}={getattr(training, name)} is unknown; one of {', '.join(known)}")
-    if training.init_from and "#" not in training.init_from and not Path(training.init_from).exists():
-        raise InputError(f"--init_from={training.init_from}: no such run directory, model zoo folder or file")
-    for name, value in [*vars(training).items(), *vars(data).items()]:
-        if isinstance(value, float) and not math.isfinite(value):
-            raise InputError(f"config: {name} is {value}; it must be a finite number")
-    positive = ("total_steps", "global_batch_size", "learning_rate", "checkpoint_every", "log_every")
-    for name in positive:
-        if getattr(training, name) <= 0:
-            raise InputError(f"config: training.{name} is {getattr(training, name)}; it must be above 0")
-    for name in ("end_learning_rate", "weight_decay", "clip_norm", "warmup_steps", "validate_every", "max_bad_steps"):
-        if getattr(training, name) < 0:
-            raise InputError(f"config: training.{name} is {getattr(training, name)}; it must be 0 or more")
-    for name in ("momentum", "average_decay"):
-        if not 0 <= getattr(training, name) < 1:
-            raise InputError(f"config: training.{name} is {getattr(training, name)}; it must be in [0, 1)")
-    if not 0 < data.min_scale <= data.max_scale:
-        raise InputError(
-            f"config: data.min_scale {data.min_scale} and max_scale {data.max_scale} must be 0 < min <= max"
-        )
-    if getattr(config.model, "geometry", "crop") == "full" and data.rotation:
-        raise InputError(f"config: data.rotation is {data.rotation}; keypoints of geometry=full cannot be turned: 0")
-    if min(data.crop_size) < 1:
-        raise InputError(f"config: data.crop_size {data.crop_size} must be two positive numbers, height and width")
+    config.check()
+    init_from = config.training.init_from
+    if init_from and "#" not in init_from and not Path(init_from).exists():
+        raise InputError(f"--init_from={init_from}: no such run directory, model zoo folder or file")
 
 
 def _refuse_other_config(workdir, config, info):
@@ -225,35 +195,37 @@ def _differences(old, new, prefix=""):
     return lines
 
 
-def _initialize(network, config, manifest, files):
+def _initialize(network, config, split):
     """Loads what `init_backbone_from` and `init_from` name, and says what was loaded."""
-    training, cache = config.training, opening.cache_dir()
+    training, cache = config.training, cache_dir()
     if training.init_backbone_from:
+        if config.model.backbone is None:
+            raise InputError("--init_backbone_from: this model has no backbone; --init_from takes whole models")
         path = local_path(training.init_backbone_from, cache)
-        images = next(iter(_batches(config, manifest, files, 0, CALIBRATION_IMAGES)))["image"]
+        images = next(iter(_batches(config, split, 0, CALIBRATION_IMAGES)))["image"]
         report = backbone_weights.load_backbone(network.backbone, path, images)
-        _say(f"backbone: {report.summary()}")
+        say(f"backbone: {report.summary()}")
     if training.init_from:
         path = Path(local_path(training.init_from, cache))
         weights = path if path.is_file() else weights_file(path)
         if not path.is_file():
             check_weights_sha256(weights)
         lines = assign_weights(network, weights, skip_mismatched=True)
-        _say(f"{weights}: {len(lines)} weights left as they were" + "".join(f"\n  {line}" for line in lines))
+        say(f"{weights}: {len(lines)} weights left as they were" + "".join(f"\n  {line}" for line in lines))
 
 
-def _batches(config, manifest, files, start_step, batch_size, input_context=None):
+def _batches(config, split, start_step, batch_size, input_context=None):
     architecture = architectures.architecture_of(config.model)
     return pipeline.train_batches(
-        files,
-        manifest.info,
+        split.files,
+        split.info,
         config.data,
         batch_size=batch_size,
         seed=config.training.seed,
         start_step=start_step,
-        make_targets=functools.partial(architecture.make_targets, info=manifest.info, config=config.model),
+        make_targets=functools.partial(architecture.targets, info=split.info, config=config.model),
         with_instances=architecture.is_panoptic,
-        num_examples=manifest.splits[config.data.train_split].num_examples,
+        num_examples=split.num_examples,
         input_context=input_context,
     )
 
@@ -269,7 +241,7 @@ def _fit(trainer, config, workdir, saved, data, first_step):
         )
 
     def make_dataset(context):
-        batches = _batches(config, data.manifest, data.files, first_step, training.global_batch_size, context)
+        batches = _batches(config, data.split, first_step, training.global_batch_size, context)
         return batches.map(_without_filenames) if is_tpu else batches
 
     dataset = strategy.distribute_datasets_from_function(make_dataset)
@@ -281,24 +253,20 @@ def _fit(trainer, config, workdir, saved, data, first_step):
         global_batch_size=training.global_batch_size,
         is_chief=chief,
     )
-    steps = [callbacks.BadSteps(training.max_bad_steps, _say), log]
+    steps = [callbacks.BadSteps(training.max_bad_steps, say), log]
     if is_tpu:
-        _say("no validation while training on a TPU: run evaluate.py afterwards")
+        say("no validation while training on a TPU: run evaluate.py afterwards")
     elif training.validate_every:
-        evaluate = validation.validator(config, data.manifest, data.data_dir, data.draw)
+        evaluate = validation.validator(data.split.other(config.data.validation_split), data.draw)
         steps.append(callbacks.Validation(evaluate, training.validate_every, log, saved, workdir))
     if chief:
         steps.append(callbacks.Progress(first_step, training.total_steps, training.global_batch_size))
     steps.append(callbacks.Saving(saved, training.checkpoint_every, training.total_steps))
     is_panoptic = architectures.architecture_of(config.model).is_panoptic
-    with pipeline.damage_named(data.files, needs_labels=True, with_instances=is_panoptic):
+    with data.split.damage_named(needs_labels=True, with_instances=is_panoptic):
         trainer.fit(dataset, steps_per_epoch=training.total_steps - first_step, callbacks=steps, verbose=0)
 
 
 def _without_filenames(batch):
     """TPUs take no strings."""
     return {name: value for name, value in batch.items() if name != "filename"}
-
-
-def _say(text):
-    print(text, file=sys.stderr, flush=True)

@@ -7,10 +7,11 @@ import pytest
 
 from tfseg.data import opening
 from tfseg.data.conversion.adaptation import adapted, shrunk, without_crowds
+from tfseg.data.conversion.examples import encode_arrays
 from tfseg.data.conversion.raw import ConvertOptions, Listing
-from tfseg.data.images import encode_arrays, read_image
 from tfseg.data.scenes import streets
 from tfseg.errors import InputError
+from tfseg.formats.images import read_image
 from tfseg.labels import DatasetInfo, default_colors
 
 INFO = DatasetInfo("toy", ("sky", "car"), default_colors(2), thing_ids=frozenset({1}))

@@ -9,9 +9,9 @@ import tensorflow as tf
 from tfseg.data import opening, pipeline
 from tfseg.data.conversion.raw import ConvertOptions
 from tfseg.data.datasets import cityscapes, coco_panoptic, other_records
-from tfseg.data.images import encode_jpeg, encode_png
 from tfseg.data.tfrecord import split_files
 from tfseg.errors import InputError
+from tfseg.formats.images import encode_jpeg, encode_png
 
 # Road, car 1, car 300, a crowd of cars, void.
 CLASSES = np.array([[0, 13, 13, 13, 255]])

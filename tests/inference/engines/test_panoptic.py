@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests.hanging import HANG_SECONDS
-from tests.inference.engines.toy_panoptic import CONFIG, INFO, OTHER, SIZE, description, photo
+from tests.inference.engines.toy_panoptic import CONFIG, FUSION, INFO, OTHER, SIZE, description, photo
 from tfseg import architectures
 from tfseg.errors import InputError
 from tfseg.export.functions import NetworkFunctions
@@ -19,7 +19,6 @@ from tfseg.inference.engines.saved_model import SavedModelEngine
 from tfseg.inference.engines.tflite import TFLiteEngine
 from tfseg.inference.predictor import Predictor
 from tfseg.postprocess import instance_maps
-from tfseg.postprocess.fusion_config import network_fields
 
 NAMES = ("semantic_logits", *instance_maps.NAMES)
 
@@ -144,9 +143,7 @@ def test_a_saved_model_of_one_size_finds_instances_in_resized_images(network, tm
 )
 def test_a_damaged_description_is_one_line(content, tmp_path, changed, message):
     path = tmp_path / "toy.tflite"
-    path.write_bytes(
-        tflite_metadata.with_metadata(content, description("panoptic", fusion=network_fields(CONFIG) | changed))
-    )
+    path.write_bytes(tflite_metadata.with_metadata(content, description("panoptic", fusion=FUSION | changed)))
     with pytest.raises(InputError, match=message):
         TFLiteEngine(path, trust=True)
 

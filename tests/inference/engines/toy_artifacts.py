@@ -11,19 +11,20 @@ from tests.fake_network import INFO, STRIDE
 from tfseg.export.serving import service
 from tfseg.formats import tflite_metadata
 from tfseg.layers.resize import upsample
+from tfseg.models.segmenter import Segmenter
 
 OFFSET = (1000.0, 0.0, 0.0)
 DEFAULT, MOST = 3, 5
 
 
-class ToyNetwork(keras.Model):
+class ToyNetwork(Segmenter, keras.Model):
     """As `FakeNetwork`, but without state it says what it says of zeros, as exported networks do.
 
     Canvas after iteration n: n times the mean RGB of 4x4 pixels, and 1000 more of red in the first.
     """
 
     default_iterations = trained_iterations = DEFAULT
-    num_classes, canvas_stride, is_panoptic = 3, STRIDE, False
+    num_classes, canvas_stride = 3, STRIDE
 
     def __init__(self, is_recurrent=True, padding="same"):
         super().__init__(autocast=False)

@@ -3,10 +3,11 @@
 import numpy as np
 
 from tfseg.backbones import BackboneConfig
+from tfseg.data.panoptic_targets import PanopticTargetConfig
 from tfseg.formats.export_manifest import FORMAT
 from tfseg.labels import DatasetInfo, default_colors
-from tfseg.models.deeperlab import DeeperLabConfig
-from tfseg.postprocess.fusion_config import network_fields
+from tfseg.models.deeperlab_config import DeeperLabConfig
+from tfseg.postprocess.fusion_config import FusionThresholds
 
 INFO = DatasetInfo("toy", ("grass", "ball", "cube"), default_colors(3), thing_ids=frozenset({1, 2}))
 CONFIG = DeeperLabConfig(
@@ -16,10 +17,10 @@ CONFIG = DeeperLabConfig(
     instance_width=4,
     low_level_width=3,
     atrous_rates=(1, 2),
-    radius=9.0,
-    peak_threshold=0.01,
-    instance_score_min=0.05,
+    targets=PanopticTargetConfig(radius=9.0),
+    fusion=FusionThresholds(peak_threshold=0.01, instance_score_min=0.05),
 )
+FUSION = {"graph": "star", "radius": 9.0, "peak_threshold": 0.01, "instance_score_min": 0.05}
 SIZE, OTHER = (65, 97), (50, 83)
 
 
@@ -40,5 +41,5 @@ def description(kind, **changed):
         "stride": 4,
         "kind": kind,
         "precision": "fp32",
-        "fusion": network_fields(CONFIG),
+        "fusion": FUSION,
     } | changed

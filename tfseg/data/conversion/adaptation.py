@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image
 
 from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing
-from tfseg.data.images import encode_jpeg, encode_panoptic, encode_png
 from tfseg.errors import InputError
+from tfseg.formats.images import encode_jpeg, encode_panoptic, encode_png
 from tfseg.labels import IGNORE_LABEL, DatasetInfo
 
 

@@ -1,16 +1,13 @@
 """Raw examples -> a folder of records that is there whole or not at all."""
 
-import contextlib
-import fcntl
-import os
-import shutil
-import sys
 from pathlib import Path
 
 from tfseg.data.conversion.raw import ConvertOptions, Listing
 from tfseg.data.tfrecord import Manifest, write_manifest, write_split
 from tfseg.errors import InputError
 from tfseg.labels import DatasetInfo
+from tfseg.system.files import whole_folder
+from tfseg.system.progress import say
 
 MAX_PRINTED = 20
 MAX_IN_MESSAGE = 3
@@ -26,15 +23,8 @@ def convert(listing: Listing, data_dir: Path, options: ConvertOptions, source: s
       InputError: bad files. All are listed: up to three in the message, more in <data_dir>.problems.txt.
       RunError: disk full, or a worker died.
     """
-    partial = data_dir.with_name(f".{data_dir.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a conversion that was killed
-    partial.mkdir()
-    try:
+    with whole_folder(data_dir, may_replace=True) as partial:
         manifest = _convert(listing, partial, options, source, report=Path(f"{data_dir}.problems.txt"))
-        shutil.rmtree(data_dir, ignore_errors=True)
-        partial.rename(data_dir)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
     return manifest
 
 
@@ -98,36 +88,3 @@ def _warnings(info, splits, num_rotated):
         if unseen:
             lines.append(f"warning: in val but not in train, so it cannot be learned: {', '.join(unseen)}")
     return lines
-
-
-@contextlib.contextmanager
-def locked(target: Path):
-    """One process at a time works on `target`; others wait. The lock ends with the process."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    path = target.with_name(f".{target.name}.lock")
-    descriptor = _lock(path)
-    try:
-        yield
-    finally:
-        path.unlink(missing_ok=True)
-        os.close(descriptor)
-
-
-def _lock(path):
-    """Descriptor of the locked file. A file that its last owner has removed meanwhile locks nothing: then again."""
-    while True:
-        descriptor = os.open(path, os.O_CREAT | os.O_RDWR)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            say(f"waiting for the process that holds {path}")
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(descriptor), os.stat(path)):
-                return descriptor
-        os.close(descriptor)
-
-
-def say(text: str):
-    """One line on stderr."""
-    print(text, file=sys.stderr, flush=True)

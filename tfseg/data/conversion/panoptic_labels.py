@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tfseg.data.conversion.examples import encode_labelled
 from tfseg.data.conversion.raw import EncodedExample, RawExample
-from tfseg.data.images import encode_labelled
 from tfseg.errors import InputError
 from tfseg.formats.coco_panoptic.annotations import AnnotatedImage, Annotations, panoptic_ids, read_annotations
 from tfseg.labels import DatasetInfo, from_panoptic

@@ -6,9 +6,8 @@ from collections.abc import Callable
 import numpy as np
 
 from tfseg.formats.coco_panoptic.annotations import AnnotatedImage
+from tfseg.formats.images import MAX_PIXELS
 from tfseg.labels import DatasetInfo
-
-MAX_PIXELS = 100_000_000
 
 
 @dataclasses.dataclass(frozen=True)

@@ -11,9 +11,10 @@ import functools
 import re
 from pathlib import Path, PurePosixPath
 
+from tfseg.data.conversion.examples import encode_pair
 from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
-from tfseg.data.images import LabelRule, encode_pair
 from tfseg.errors import InputError
+from tfseg.formats.images import LabelRule
 from tfseg.labels import IGNORE_LABEL, DatasetInfo
 
 INFO = DatasetInfo(

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfseg.data.conversion.examples import encode_labelled
 from tfseg.data.conversion.panoptic_labels import (
     annotated_labels,
     annotations_by_stem,
@@ -25,8 +26,8 @@ from tfseg.data.conversion.panoptic_labels import (
     numbered_instances,
 )
 from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing, RawExample
-from tfseg.data.images import LabelRule, encode_labelled, read_label, read_values
 from tfseg.errors import InputError
+from tfseg.formats.images import LabelRule, read_label, read_values
 from tfseg.labels import IGNORE_LABEL, DatasetInfo
 
 INFO = DatasetInfo(

@@ -14,10 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tfseg.data.conversion.examples import encode_pair
 from tfseg.data.conversion.palette import read_names, read_palette
 from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
-from tfseg.data.images import LabelRule, encode_pair
 from tfseg.errors import InputError
+from tfseg.formats.images import LabelRule
 from tfseg.labels import IGNORE_LABEL, DatasetInfo, default_colors
 
 NAME = "folder"

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tfseg.data.conversion.examples import encode_labelled, encode_pair
 from tfseg.data.conversion.panoptic_labels import (
     annotated_labels,
     annotations_by_stem,
@@ -23,8 +24,8 @@ from tfseg.data.conversion.panoptic_labels import (
     numbered_instances,
 )
 from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing, RawExample
-from tfseg.data.images import LabelRule, encode_labelled, encode_pair, read_values
 from tfseg.errors import InputError
+from tfseg.formats.images import LabelRule, read_values
 from tfseg.labels import IGNORE_LABEL, DatasetInfo
 
 URL = "https://www.mapillary.com/dataset/vistas"

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing
-from tfseg.data.images import encode_jpeg, encode_panoptic, encode_png, opened
 from tfseg.errors import InputError
+from tfseg.formats.images import encode_jpeg, encode_panoptic, encode_png, opened
 from tfseg.labels import IGNORE_LABEL, DatasetInfo, from_panoptic
 
 PATTERN = "*.tfrecord*"

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
+from tfseg.data.conversion.examples import encode_labelled
 from tfseg.data.conversion.panoptic_labels import missing_files
 from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing, RawExample
-from tfseg.data.images import LabelRule, encode_labelled, read_label, read_values
 from tfseg.errors import InputError
+from tfseg.formats.images import LabelRule, read_label, read_values
 from tfseg.labels import IGNORE_LABEL, DatasetInfo, default_colors
 
 CLASS_NAMES = (

@@ -4,8 +4,8 @@ import functools
 import hashlib
 from pathlib import Path
 
+from tfseg.data.conversion.examples import encode_arrays
 from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing
-from tfseg.data.images import encode_arrays
 from tfseg.data.scenes import crowds, streets
 from tfseg.errors import InputError
 

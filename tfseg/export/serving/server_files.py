@@ -14,6 +14,7 @@ import tensorflow as tf
 from tfseg.errors import InputError
 from tfseg.export.serving.page import FIXED_SIZE, INTRODUCTION, OWN_SIZE, PANOPTIC, REST, STEPS, TENSORS
 from tfseg.export.serving.service import MAX_PIXELS
+from tfseg.system.files import whole_file, write_atomically
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 MODELS, BATCHING, PAGE = "models.config", "batching.config", "serve.md"
@@ -31,7 +32,7 @@ def write(folder, name, description, max_batch_size=MAX_BATCH_SIZE, max_pixels=M
       max_batch_size: images that the server collects from several requests.
       max_pixels: the limit that the SavedModels were written with.
     Raises:
-      InputError: a name that addresses cannot have, no SavedModel, or a batch without images.
+      InputError: a name that addresses cannot have, no SavedModel, or a batch without images. RunError: no space.
     """
     folder = Path(folder)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
@@ -39,9 +40,9 @@ def write(folder, name, description, max_batch_size=MAX_BATCH_SIZE, max_pixels=M
     models = sorted(path.parent for path in (folder / name).glob("[0-9]*/saved_model.pb"))
     if not models:
         raise InputError(f"{folder / name}: no <version>/saved_model.pb in it; export the SavedModel first")
-    _write(folder / MODELS, models_config(name).encode())
-    _write(folder / BATCHING, batching_config(max_batch_size).encode())
-    _write(folder / PAGE, serve_markdown(name, description, max_batch_size, max_pixels).encode())
+    write_atomically(folder / MODELS, models_config(name).encode())
+    write_atomically(folder / BATCHING, batching_config(max_batch_size).encode())
+    write_atomically(folder / PAGE, serve_markdown(name, description, max_batch_size, max_pixels).encode())
     for model in models:
         _write_records(model / WARMUP, warmup_records(name, description))
 
@@ -147,16 +148,7 @@ def _field(number, content):
     return bytes([number << 3 | 2, *groups, length]) + content
 
 
-def _write(path, content):
-    part = path.with_name(f".{path.name}.part")
-    part.write_bytes(content)
-    part.rename(path)
-
-
 def _write_records(path, records):
-    path.parent.mkdir(exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    with tf.io.TFRecordWriter(str(part)) as writer:
+    with whole_file(path) as part, tf.io.TFRecordWriter(str(part)) as writer:
         for record in records:
             writer.write(record)
-    part.rename(path)

@@ -12,7 +12,6 @@ REST clients give and get the inputs and outputs that end in `_bytes` in base64.
 """
 
 import json
-import shutil
 from pathlib import Path
 
 import tensorflow as tf
@@ -21,6 +20,7 @@ from tfseg.errors import InputError
 from tfseg.export.functions import panoptic_maps
 from tfseg.export.serving.canvas_reader import CanvasReader
 from tfseg.formats.export_manifest import DESCRIPTION
+from tfseg.system.files import whole_folder
 
 MAX_PIXELS = 2_200_000  # 1025x2049; what the network's memory is meant for
 
@@ -44,16 +44,10 @@ def save(network, path, description, max_iterations, size=None, max_pixels=MAX_P
     if path.exists():
         raise InputError(f"{path}: exists; servers expect another model under the next number beside it")
     signatures = Service(network, max_iterations, size, max_pixels)
-    partial = path.with_name(f".{path.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    with whole_folder(path) as partial:
         tf.saved_model.save(signatures.holder(), partial, signatures.functions())
         (partial / "assets.extra").mkdir()
         (partial / "assets.extra" / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n")
-        partial.rename(path)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 class Service:

@@ -1,18 +1,17 @@
 """Panoptic maps to PNGs and a JSON file, for other programs to score and show."""
 
-import contextlib
 import io
 import json
 import operator
-import os
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from PIL import Image
 
-from tfseg.errors import InputError, RunError
+from tfseg.errors import InputError
 from tfseg.formats.coco_panoptic.segment_ids import NUM_IDS, VOID_ID, encode_ids
 from tfseg.labels import DatasetInfo
+from tfseg.system.files import write_atomically
 
 
 class PanopticWriter:
@@ -79,7 +78,7 @@ class PanopticWriter:
         segment_ids = self._segment_ids(_integers(panoptic_ids, name), name)
         buffer = io.BytesIO()
         Image.fromarray(encode_ids(segment_ids)).save(buffer, "PNG")
-        write_whole(self.json_path.with_suffix("") / f"{name}.png", buffer.getvalue())
+        write_atomically(self.json_path.with_suffix("") / f"{name}.png", buffer.getvalue())
         self._names.add(name)
         height, width = segment_ids.shape
         self._images[image_id] = {"id": image_id, "file_name": f"{name}.png", "height": height, "width": width}
@@ -101,7 +100,7 @@ class PanopticWriter:
             "annotations": self._annotations,
             "categories": categories,
         }
-        write_whole(self.json_path, (json.dumps(content) + "\n").encode())
+        write_atomically(self.json_path, (json.dumps(content) + "\n").encode())
 
     def _check_name(self, name, image_id):
         plain = PurePosixPath(name)
@@ -171,17 +170,3 @@ def segment_geometry(segment_ids) -> list[tuple[int, int, list[int]]]:
     boxes = np.stack([left, top, right - left, bottom - top], -1).tolist()
     segments = zip(ids.tolist(), areas.tolist(), boxes, strict=True)
     return [segment for segment in segments if segment[0] != VOID_ID]
-
-
-def write_whole(path, data: bytes):
-    """Writes under another name beside `path` and renames; its folders are made. Raises RunError."""
-    path = Path(path)
-    part = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data)
-        os.replace(part, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        raise RunError(f"{path}: cannot be written ({error.strerror})") from None

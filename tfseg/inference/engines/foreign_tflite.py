@@ -1,7 +1,6 @@
 """What is needed to use a .tflite segmenter that another program made."""
 
 import dataclasses
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import numpy as np
 
 from tfseg.errors import InputError
 from tfseg.labels import MAX_CLASSES, DatasetInfo, default_colors
+from tfseg.system.progress import say
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _names(path, labels, num_classes):
     if labels and len(labels) == num_classes:
         return tuple(labels)
     if labels:
-        print(f"note: {path}: has {len(labels)} labels for {num_classes} classes; they are not used", file=sys.stderr)
+        say(f"note: {path}: has {len(labels)} labels for {num_classes} classes; they are not used")
     return tuple(f"class_{class_id}" for class_id in range(num_classes))
 
 

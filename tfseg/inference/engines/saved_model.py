@@ -18,6 +18,8 @@ from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.runner import Inference
 from tfseg.inference.views import WHOLE_IMAGE_PIXELS, View, network_inputs, resized_pixels, rounded, tiling_of
 from tfseg.layers import settling
+from tfseg.models.segmenter import Segmenter
+from tfseg.postprocess.fusion_config import network_fields
 
 SEGMENT = "segment_tensors"
 PANOPTIC = "panoptic_maps"
@@ -62,13 +64,11 @@ class SavedModelEngine:
         if self._segment.name != SEGMENT:
             raise InputError(f"{path}: has no signature {SEGMENT} of images and iterations; export it again")
         self._inference = None
+        network = SavedSegmenter(signatures, described)
         if described.is_recurrent and all(name in signatures for name in STEPS):
-            self._inference = Inference(_Steps(signatures, described), whole_image_pixels)
+            self._inference = Inference(network, whole_image_pixels)
         self.answer_until = self._answer_until if self._inference else None
-        self.panoptic = None
-        if described.fusion and PANOPTIC in signatures:
-            maps = _PanopticMaps(signatures[PANOPTIC], described)
-            self.panoptic = PanopticInference(maps, described.info, self._view).predict
+        self.panoptic = PanopticInference(network, described.info, self._view).predict if network.is_panoptic else None
 
     def answer(self, image, iterations, last_only):
         size = image.shape[:2]
@@ -115,44 +115,52 @@ class SavedModelEngine:
         return class_ids[: size[0], : size[1]], confidence[: size[0], : size[1]]
 
 
-class _Steps:
-    """`encode` and `refine` of a SavedModel with the interface of a network, for `Inference`."""
+class SavedSegmenter(Segmenter):
+    """The network in a SavedModel: the signatures that compute its parts.
 
-    is_recurrent = True
+    Args:
+      signatures: those of the SavedModel: `STEPS` of a recurrent network, `PANOPTIC` of a panoptic one.
+      described: its Description.
+    """
 
     def __init__(self, signatures, described):
-        self.padding, self.canvas_stride, self._size = described.padding, described.stride, described.size
+        self.num_classes, self.padding, self.canvas_stride = (
+            described.info.num_classes,
+            described.padding,
+            described.stride,
+        )
+        self.is_recurrent, self._size = described.is_recurrent, described.size
+        self.default_iterations, self.trained_iterations = described.iterations, described.max_iterations
+        if described.fusion and PANOPTIC in signatures:
+            self.fusion_settings = network_fields(described.fusion)
         self.distribute_strategy = tf.distribute.get_strategy()
-        self._encode, self._initial_state, self._refine = (signatures[name] for name in STEPS)
+        self._signatures = signatures
 
-    def encode(self, images, training):
-        images = _as_pixels(images)
+    def encode(self, images, training=False):
         if self._size is not None:
             images = tf.ensure_shape(images, [1, *self._size, 3])
-        return _called(self._encode, {name: images for name in _names(self._encode)})
-
-    def refine(self, features, state):
-        if state is None:
-            state = _called(self._initial_state, features)
-        return _called(self._refine, features | state)
-
-
-class _PanopticMaps:
-    """`panoptic_maps` of a SavedModel with the interface of a network, for `PanopticInference`."""
-
-    is_recurrent = False
-
-    def __init__(self, function, described):
-        self.config, self.num_classes = described.fusion, described.info.num_classes
-        self.padding, self.canvas_stride, self._size = described.padding, described.stride, described.size
-        self.distribute_strategy = tf.distribute.get_strategy()
-        self._function = function
-
-    def encode(self, images, training):
-        if self._size is not None:
-            images = tf.ensure_shape(images, [1, *self._size, 3])
-        maps = dict(_called(self._function, {name: _as_pixels(images) for name in _names(self._function)}))
+        function = self._signatures["encode" if self.is_recurrent else PANOPTIC]
+        features = _called(function, {name: _as_pixels(images) for name in _names(function)})
+        if self.is_recurrent:
+            return features
+        maps = dict(features)
         return {"canvas": maps.pop("semantic_logits"), **maps}
+
+    def refine(self, features, state=None):
+        if not self.is_recurrent:
+            return features
+        if state is None:
+            state = self.initial_state(features)
+        return _called(self._signatures["refine"], features | state)
+
+    def state_spec(self):
+        if not self.is_recurrent:
+            return {}
+        inputs = _names(self._signatures["refine"])
+        return {name: inputs[name] for name in self._signatures["refine"].structured_outputs}
+
+    def initial_state(self, features):
+        return _called(self._signatures["initial_state"], features)
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """A .tflite file as an engine: one of ours, or a segmenter of another program."""
 
 import math
-import sys
 import time
 
 import numpy as np
@@ -11,12 +10,13 @@ from tfseg.formats import tflite_metadata
 from tfseg.inference.engines import description, tflite_runtime
 from tfseg.inference.engines.description import noted_iterations
 from tfseg.inference.engines.foreign_tflite import foreign_form
-from tfseg.inference.refinement import Layer, Refinement
+from tfseg.inference.refinement import Layer, Refinement, Stopped
 from tfseg.inference.views import Tiling, View, network_inputs
 from tfseg.layers import settling
 from tfseg.postprocess import instance_maps
 from tfseg.postprocess.fusion import fuse
 from tfseg.postprocess.resizing import resized
+from tfseg.system.progress import say
 
 
 class TFLiteEngine:
@@ -36,7 +36,7 @@ class TFLiteEngine:
         self._program = tflite_runtime.load(path, threads, trust)
         if self._program.listed is None and not trust:
             note = "no manifest.json beside it lists it; its structure was checked, its sha256 could not be"
-            print(f"note: {path}: {note}", file=sys.stderr)
+            say(f"note: {path}: {note}")
         try:
             found = tflite_metadata.read_metadata(self._program.content, self._program.model)
         except ValueError as error:
@@ -125,7 +125,7 @@ class TFLiteEngine:
 
     def _dynamic_until(self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER):
         outputs = self._loop(self._pixels(image), iterations, tolerance)
-        return self._answer(image, [outputs["logits"]]), int(outputs["iterations"][0]), None
+        return Stopped(self._answer(image, [outputs["logits"]]), int(outputs["iterations"][0]))
 
     def _loop(self, pixels, iterations, tolerance):
         """All outputs of a dynamic file."""
@@ -143,7 +143,7 @@ class TFLiteEngine:
             if time.perf_counter() > latest_start or (tolerance >= 0 and _changed_share(steps) <= tolerance):
                 break
         began, canvas = steps[-1]
-        return self._answer(image, [canvas]), len(steps), began if len(steps) > 1 else None
+        return Stopped(self._answer(image, [canvas]), len(steps), began if len(steps) > 1 else None)
 
     def _steps(self, pixels, iterations):
         """(time.perf_counter() at which it began, canvas after it) of iteration 1, 2, ..., as `answer_until` says."""

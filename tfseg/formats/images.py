@@ -13,10 +13,10 @@ import warnings
 import numpy as np
 from PIL import Image, ImageOps
 
-from tfseg.data.conversion.raw import MAX_PIXELS, EncodedExample, RawExample
 from tfseg.errors import InputError
 from tfseg.labels import IGNORE_LABEL
 
+MAX_PIXELS = 100_000_000  # larger images are refused unless a caller allows more
 JPEG_QUALITY = 95
 EXIF_ORIENTATION = 0x0112
 RGB_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}
@@ -42,71 +42,34 @@ class LabelRule:
     palette: dict[tuple[int, int, int], int] | None = None
 
 
-def encode_pair(example: RawExample, rule: LabelRule, max_pixels: int = MAX_PIXELS) -> EncodedExample:
-    """The record of an image and label file. Raises InputError naming the file."""
-    return encode_labelled(example, lambda: (read_label(example.label_path, rule, max_pixels), None), max_pixels)
+@dataclasses.dataclass(frozen=True)
+class StoredImage:
+    """An image file, decoded.
 
-
-def encode_labelled(example: RawExample, read_labels, max_pixels: int = MAX_PIXELS) -> EncodedExample:
-    """The record of an image file and of what its label files say.
-
-    Args:
-      read_labels: called when the image is read; returns (class ids uint8, instance ids int32 below 65536 or None for
-        no panoptic map), [height, width] each, as stored (not rotated).
-    Raises:
-      InputError: naming the file.
+    Attributes:
+      pixels: [height, width, 3] uint8 RGB, upright.
+      jpeg: the file's own bytes where a record can hold them as they are; None otherwise.
+      orientation: EXIF orientation that has been carried out, 1 to 8; 1 is none.
+      stored_size: (height, width) as stored, before that.
     """
-    with opened(example.image_path, max_pixels) as image:
-        stored_size = image.size
+
+    pixels: np.ndarray
+    jpeg: bytes | None
+    orientation: int
+    stored_size: tuple[int, int]
+
+
+def read_stored_image(path, max_pixels: int = MAX_PIXELS) -> StoredImage:
+    """An image file with what is known of how it is stored. Raises InputError naming the file."""
+    with opened(path, max_pixels) as image:
         orientation = _orientation(image)
-        pixels = _rgb(image, example.image_path)
-        jpeg = _plain_jpeg(image, example.image_path) if orientation == 1 else None
-    class_ids, instance_ids = read_labels()
-    labels = [class_ids] if instance_ids is None else [class_ids, instance_ids]
-    height, width = pixels.shape[:2]
-    if orientation != 1 and class_ids.shape == stored_size[::-1]:
-        labels = [np.asarray(_rotated(Image.fromarray(values), orientation)) for values in labels]
-    class_ids = labels[0]
-    if class_ids.shape != (height, width):
-        raise InputError(
-            f"{example.label_path}: label of {class_ids.shape[1]}x{class_ids.shape[0]} pixels for an image of "
-            f"{width}x{height} (width x height)"
-        )
-    return EncodedExample(
-        image_jpeg=jpeg or encode_jpeg(pixels),
-        label_png=encode_png(class_ids),
-        height=height,
-        width=width,
-        filename=example.filename,
-        class_counts=np.bincount(class_ids.ravel(), minlength=256),
-        panoptic_png=None if instance_ids is None else encode_panoptic(*labels),
-        sequence_id=example.sequence_id,
-        frame_id=example.frame_id,
-        is_rotated=orientation != 1,
-    )
+        jpeg = _plain_jpeg(image, path) if orientation == 1 else None
+        return StoredImage(_rgb(image, path), jpeg, orientation, image.size[::-1])
 
 
-def encode_arrays(image, class_ids, filename: str, panoptic=None, sequence_id=None, frame_id=None) -> EncodedExample:
-    """The record of pictures in memory.
-
-    Args:
-      image: [height, width, 3] uint8 RGB.
-      class_ids: [height, width] uint8.
-      filename: what the record calls it.
-      panoptic: (class ids, instance ids below 65536), [height, width] each.
-      sequence_id, frame_id: of a video frame.
-    """
-    return EncodedExample(
-        image_jpeg=encode_jpeg(image),
-        label_png=encode_png(class_ids),
-        height=image.shape[0],
-        width=image.shape[1],
-        filename=filename,
-        class_counts=np.bincount(class_ids.ravel(), minlength=256),
-        panoptic_png=None if panoptic is None else encode_panoptic(*panoptic),
-        sequence_id=sequence_id,
-        frame_id=frame_id,
-    )
+def turned(values, orientation: int) -> np.ndarray:
+    """A [height, width] map as stored, with an EXIF orientation carried out."""
+    return np.asarray(_rotated(Image.fromarray(values), orientation))
 
 
 def encode_jpeg(pixels) -> bytes:

@@ -9,10 +9,10 @@ import pytest
 import tensorflow as tf
 
 from tfseg.data import pipeline, targets
-from tfseg.data.images import encode_panoptic, encode_png
 from tfseg.data.scenes import listing, streets
 from tfseg.data.tfrecord import to_example, write_split
 from tfseg.errors import InputError
+from tfseg.formats.images import encode_panoptic, encode_png
 from tfseg.labels import DatasetInfo, default_colors
 
 INFO = DatasetInfo("toy", ("sky", "road", "car"), default_colors(3), thing_ids=frozenset({2}))

@@ -1,0 +1,1 @@
+"""Recipes, <dataset>/<model>_<backbone>.py, and their parts: backbones, models, data, schedules."""

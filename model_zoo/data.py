@@ -1,0 +1,50 @@
+"""Data sets for recipes: what is read and how it is cropped, scaled and coloured. Each call gives a new config."""
+
+import dataclasses
+
+from tfseg.config import DataConfig
+
+
+def scenes() -> DataConfig:
+    """The generated streets of 128x192."""
+    return DataConfig(dataset="scenes", crop_size=(96, 128), min_scale=0.75, max_scale=1.5)
+
+
+def crowds() -> DataConfig:
+    """The generated crowded streets of 193x257."""
+    return DataConfig(dataset="crowds", crop_size=(145, 193), min_scale=0.8, max_scale=1.4)
+
+
+def folder() -> DataConfig:
+    """Your own images and masks."""
+    return DataConfig(dataset="folder", crop_size=(320, 320), color_jitter=0.3)
+
+
+def camvid() -> DataConfig:
+    """CamVid at 360x480: 11 classes."""
+    return DataConfig(dataset="camvid", crop_size=(320, 416), color_jitter=0.3)
+
+
+def voc2012() -> DataConfig:
+    """PASCAL VOC 2012 with the augmented masks, in crops of 513x513 (arXiv:1706.05587, Sec. 4): 21 classes."""
+    return DataConfig(dataset="voc2012", train_split="train_aug", crop_size=(513, 513))
+
+
+def cityscapes(train_split: str = "train") -> DataConfig:
+    """Cityscapes in whole frames (arXiv:1711.10151): 19 classes. The split of the coarse labels is train_coarse."""
+    return DataConfig(dataset="cityscapes", train_split=train_split, crop_size=(1025, 2049))
+
+
+def mapillary() -> DataConfig:
+    """Mapillary Vistas v1.2 in crops of 721x721 (arXiv:1902.05093, Sec. 4): 65 classes."""
+    return DataConfig(dataset="mapillary", crop_size=(721, 721))
+
+
+def mapillary_v2() -> DataConfig:
+    """Mapillary Vistas v2.0, whose images are those of v1.2."""
+    return dataclasses.replace(mapillary(), dataset="mapillary_v2")
+
+
+def coco_panoptic() -> DataConfig:
+    """COCO panoptic 2017, things and stuff: 133 classes."""
+    return DataConfig(dataset="coco_panoptic", crop_size=(513, 513))

@@ -1,0 +1,94 @@
+"""Models for recipes: a backbone in, the model's config out. Each call gives a new one, which the recipe may change."""
+
+import dataclasses
+
+from tfseg.backbones import BackboneConfig
+from tfseg.data.panoptic_targets import PanopticTargetConfig
+from tfseg.losses.panoptic import PanopticLossConfig
+from tfseg.models.deeperlab_config import DeeperLabConfig
+from tfseg.models.deeplabv3 import DeepLabV3Config
+from tfseg.models.fcn import FCNConfig
+from tfseg.models.pspnet import PSPNetConfig
+from tfseg.models.rnn import RNNConfig
+from tfseg.postprocess.fusion_config import FusionThresholds
+
+
+def rnn(backbone: BackboneConfig) -> RNNConfig:
+    """The paper's recurrent segmenter: 6 iterations, 1x1 kernels (McIntosh et al. 2018, arXiv:1711.10151)."""
+    return RNNConfig(backbone, iterations=6, widths=(512, 256), kernel_size=1)
+
+
+def fine_rnn(backbone: BackboneConfig, widths: tuple[int, int], iterations_range: tuple[int, ...] = ()) -> RNNConfig:
+    """Our recurrent segmenter: canvas at stride 8, features of strides 4 and 8 as well, 3x3 kernels, narrow layers."""
+    return RNNConfig(
+        backbone,
+        iterations=6,
+        iterations_range=iterations_range,
+        widths=widths,
+        kernel_size=3,
+        canvas_stride=8,
+        feature_strides=(4, 8),
+    )
+
+
+def fine_fcn(backbone: BackboneConfig, widths: tuple[int, ...]) -> FCNConfig:
+    """A feed-forward head on the features of `fine_rnn`, at its stride and with its kernels."""
+    return FCNConfig(backbone, widths=widths, kernel_size=3, canvas_stride=8, feature_strides=(4, 8))
+
+
+def deeplabv3(
+    backbone: BackboneConfig, atrous_rates: tuple[int, ...] = (6, 12, 18), width: int = 256
+) -> DeepLabV3Config:
+    """DeepLabV3 with its whole pyramid (Chen et al. 2017, arXiv:1706.05587, Sec. 3.3)."""
+    return DeepLabV3Config(backbone, atrous_rates=atrous_rates, width=width)
+
+
+def mobile_deeplabv3(backbone: BackboneConfig) -> DeepLabV3Config:
+    """DeepLabV3 in its mobile form: image pooling and 1x1 alone (Sandler et al. 2018, arXiv:1801.04381, Sec. 6.3)."""
+    return deeplabv3(backbone, atrous_rates=())
+
+
+def pspnet(backbone: BackboneConfig, width: int = 512) -> PSPNetConfig:
+    """PSPNet (Zhao et al. 2017, arXiv:1612.01105, Sec. 3.2)."""
+    return PSPNetConfig(backbone, width=width)
+
+
+def deeperlab(backbone: BackboneConfig, kernel_size: int = 7, width: int = 256) -> DeeperLabConfig:
+    """DeeperLab as in its paper (Yang et al. 2019, arXiv:1902.05093); its light form is kernel_size=3, width=128.
+
+    What the paper does not print has the defaults of `DeeperLabConfig`.
+    """
+    return DeeperLabConfig(backbone, kernel_size=kernel_size, width=width)
+
+
+def crowds_deeperlab(backbone: BackboneConfig) -> DeeperLabConfig:
+    """DeeperLab for the crowded streets; their recipe says how its numbers were chosen."""
+    return dataclasses.replace(
+        _small_deeperlab(backbone, aspp_width=128, instance_width=64),
+        targets=PanopticTargetConfig(radius=10.0, small_instance_area=256),
+        losses=PanopticLossConfig(middle_weight=0.5, long_weight=1.0, hard_pixel_fraction=0.0),
+        fusion=FusionThresholds(peak_threshold=0.1, instance_score_min=0.15),
+    )
+
+
+def scenes_deeperlab(backbone: BackboneConfig) -> DeeperLabConfig:
+    """DeeperLab for the generated scenes: maps of stride 2, since things are small."""
+    return dataclasses.replace(
+        _small_deeperlab(backbone, aspp_width=96, instance_width=32),
+        decoder="bilinear",
+        enlargement=2,
+        targets=PanopticTargetConfig(radius=8.0, stride=2, small_instance_area=128),
+    )
+
+
+def _small_deeperlab(backbone, aspp_width, instance_width):
+    """For images of 100 to 300 pixels: smaller rates and kernels, fewer channels, no dropout."""
+    return DeeperLabConfig(
+        backbone,
+        atrous_rates=(2, 4, 6),
+        aspp_width=aspp_width,
+        dropout_rate=0.0,
+        width=64,
+        kernel_size=5,
+        instance_width=instance_width,
+    )

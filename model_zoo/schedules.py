@@ -1,0 +1,85 @@
+"""Schedules for recipes: how long, how fast and with what optimizer. Each call gives a new config."""
+
+import dataclasses
+
+from tfseg.config import TrainingConfig
+
+
+def recurrent_paper() -> TrainingConfig:
+    """As the recurrent paper trains on VOC 2012 and Cityscapes (McIntosh et al. 2018, arXiv:1711.10151)."""
+    return TrainingConfig(
+        total_steps=30_000,
+        global_batch_size=16,
+        optimizer="sgd",
+        momentum=0.95,
+        learning_rate=1e-3,
+        end_learning_rate=1e-6,
+        power=0.9,
+        validate_every=1000,
+    )
+
+
+def sgd(total_steps: int, global_batch_size: int, validate_every: int) -> TrainingConfig:
+    """Momentum SGD, 0.01 falling to 0, with the momentum and power of DeepLab's code (tensorflow/models)."""
+    return TrainingConfig(
+        total_steps=total_steps,
+        global_batch_size=global_batch_size,
+        optimizer="sgd",
+        momentum=0.9,
+        learning_rate=1e-2,
+        end_learning_rate=0.0,
+        power=0.9,
+        validate_every=validate_every,
+    )
+
+
+def large_set() -> TrainingConfig:
+    """For data sets of tens of thousands of images. Our choice, not tried out."""
+    return sgd(200_000, global_batch_size=16, validate_every=5000)
+
+
+def deeperlab_paper(global_batch_size: int) -> TrainingConfig:
+    """For Tables 1 and 2 of DeeperLab's paper (Yang et al. 2019, arXiv:1902.05093): steps, rate and batch.
+
+    It prints no momentum, power or decay: they are those of DeepLab's code, which leaves depthwise kernels undecayed.
+    """
+    training = sgd(500_000, global_batch_size, validate_every=10_000)
+    return dataclasses.replace(training, weight_decay=4e-5, decay_depthwise=False)
+
+
+def adamw(total_steps: int, learning_rate: float, weight_decay: float, average_decay: float) -> TrainingConfig:
+    """AdamW with 8 images an update, for runs of minutes to hours: warmed up, with averaged weights."""
+    return TrainingConfig(
+        total_steps=total_steps,
+        global_batch_size=8,
+        optimizer="adamw",
+        learning_rate=learning_rate,
+        warmup_steps=100,
+        weight_decay=weight_decay,
+        average_decay=average_decay,
+        validate_every=500,
+        checkpoint_every=250,
+    )
+
+
+def scenes() -> TrainingConfig:
+    """A few minutes on the generated scenes, from random weights."""
+    training = adamw(2500, learning_rate=2e-3, weight_decay=1e-3, average_decay=0.99)
+    return dataclasses.replace(training, warmup_steps=50)
+
+
+def crowds() -> TrainingConfig:
+    """Half an hour on the crowded streets, from a pre-trained backbone, without validation on the way."""
+    training = adamw(5000, learning_rate=1.5e-3, weight_decay=1e-3, average_decay=0.99)
+    return dataclasses.replace(training, validate_every=0)
+
+
+def folder() -> TrainingConfig:
+    """Your own images, a few hundred of them, from pre-trained weights."""
+    return adamw(5000, learning_rate=1e-3, weight_decay=1e-2, average_decay=0.998)
+
+
+def camvid() -> TrainingConfig:
+    """About 80 times through CamVid's 367 images, from a pre-trained backbone; its rare classes weigh more."""
+    training = adamw(3700, learning_rate=1e-3, weight_decay=1e-2, average_decay=0.995)
+    return dataclasses.replace(training, class_weights="root_median", validate_every=0, checkpoint_every=100)

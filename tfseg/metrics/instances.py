@@ -1,0 +1,48 @@
+"""The instances of a labelled image, in the form in which predictions are compared with them."""
+
+import dataclasses
+
+import numpy as np
+
+from tfseg.labels import DatasetInfo
+
+
+@dataclasses.dataclass(frozen=True)
+class Instances:
+    """The instances of one image.
+
+    Attributes:
+      pixels: [num_pixels] positions of all their pixels in the flattened image.
+      rows: [num_pixels] where each pixel's row begins in a flattened [num_instances, num_classes] table.
+      class_ids: [num_instances].
+      sizes: [num_instances] pixels.
+    """
+
+    pixels: np.ndarray
+    rows: np.ndarray
+    class_ids: np.ndarray
+    sizes: np.ndarray
+
+
+def instances_of(label, instance_ids, info: DatasetInfo) -> Instances:
+    """The instances of an image; several predictions of one label share this work.
+
+    Args:
+      label: [height, width] class ids or the ignore label.
+      instance_ids: [height, width] integers; instances of one class differ in them, 0 is none. What is given for other
+        classes than things and for ignored pixels does not matter.
+    Raises:
+      ValueError: shapes that differ.
+    """
+    if np.shape(label) != np.shape(instance_ids):
+        raise ValueError(f"label has shape {np.shape(label)}, instance ids {np.shape(instance_ids)}")
+    label, instance_ids = np.asarray(label).reshape(-1), np.asarray(instance_ids).reshape(-1)
+    pixels = np.flatnonzero(instance_ids)
+    pixels = pixels[np.isin(label[pixels], list(info.thing_ids))]
+    instance_ids = instance_ids[pixels].astype(np.int64)
+    codes = label[pixels].astype(np.int64) * (instance_ids.max(initial=0) + 1) + instance_ids
+    sizes = np.bincount(codes)
+    present = np.flatnonzero(sizes)
+    rows = np.zeros(len(sizes), np.int64)
+    rows[present] = np.arange(len(present)) * info.num_classes
+    return Instances(pixels, rows[codes], present // (instance_ids.max(initial=0) + 1), sizes[present])
