@@ -7,6 +7,7 @@ Reads lines of JSON from stdin: {"words": ["train.py", ...], "folder": working d
 import json
 import os
 import runpy
+import signal
 import sys
 import tempfile
 import traceback
@@ -16,6 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 # Nothing that defines flags: a command that does not import it may define one of the same name.
+from tests.hanging import HANG_SECONDS  # noqa: E402
 from tfseg.training import train  # noqa: E402, F401
 
 
@@ -24,6 +26,7 @@ def run_in_fork(words, folder):
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = os.fork()
         if not child:
+            signal.alarm(HANG_SECONDS)  # ends it by SIGALRM
             os.dup2(out.fileno(), 1)
             os.dup2(err.fileno(), 2)
             os._exit(_run(words, folder))

@@ -13,6 +13,7 @@ from PIL import Image
 
 import tfseg
 from tests.conftest import write_toy_folder
+from tests.hanging import HANG_SECONDS
 
 ROOT = Path(__file__).resolve().parent.parent
 TOY = (
@@ -29,7 +30,7 @@ def command(*words, cache, code=0):
         env=os.environ | {"TFSEG_CACHE": str(cache)},
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=HANG_SECONDS,
     )
     assert done.returncode == code, done.stderr[-2000:]
     assert "Traceback" not in done.stderr

@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.hanging import HANG_SECONDS
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -20,7 +22,9 @@ def command(tmp_path):
     def run(name, *arguments):
         environment = os.environ | {"PYTHONPATH": str(ROOT), "TFSEG_CACHE": str(tmp_path / "cache")}
         words = [sys.executable, str(ROOT / name), *map(str, arguments)]
-        return subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+        return subprocess.run(
+            words, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=HANG_SECONDS
+        )
 
     return run
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.hanging import HANG_SECONDS
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -30,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(arguments, message):
-    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=HANG_SECONDS)
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.hanging import HANG_SECONDS
 from tests.metrics.panoptic_maps import INFO, LABEL, PREDICTION, random_maps
 from tfseg.commands import panoptic_scores
 from tfseg.errors import InputError
@@ -48,6 +49,7 @@ def run(*words):
         cwd=ROOT,
         capture_output=True,
         text=True,
+        timeout=HANG_SECONDS,
     )
 
 

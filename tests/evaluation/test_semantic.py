@@ -11,6 +11,7 @@ import pytest
 import tensorflow as tf
 
 from tests.fake_network import INFO, FakeNetwork, blocks, dataset, inner_label, striped
+from tests.hanging import HANG_SECONDS
 from tfseg.errors import InputError
 from tfseg.evaluation import semantic
 from tfseg.evaluation.semantic import best_entry, class_maps, evaluate, evaluate_matches, latencies, remarks
@@ -206,5 +207,5 @@ def test_a_large_image_is_scored_in_tiles(network):
 @pytest.mark.slow
 def test_twelve_megapixels_of_21_classes_are_evaluated_in_bounded_memory():
     script = Path(__file__).with_name("large_image.py")
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=200)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=HANG_SECONDS)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -13,7 +13,6 @@ ZOO = Path(__file__).resolve().parents[2] / "model_zoo"
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)
 def test_files_are_as_small_and_as_good_as_their_precision_promises(camvid_dir, tmp_path):
     model, formats = ZOO / "camvid_rnn_mobilenet_v2", ("tflite", "tflite_fp16", "tflite_dynamic", "tflite_int8")
     options = ExportOptions(formats, data_dir=camvid_dir, output_dir=str(tmp_path), max_iterations=8, check_images=6)

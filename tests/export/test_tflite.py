@@ -9,6 +9,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter as LiteRTInterpreter
 
 from tests.export.test_functions import IMAGE, SIZE, logits_of, recurrent
+from tests.hanging import HANG_SECONDS
 from tfseg.errors import InputError
 from tfseg.export import compatibility, tflite
 from tfseg.export.functions import NetworkFunctions
@@ -165,7 +166,7 @@ def test_what_cannot_be_converted_is_said_before_it_is_tried(functions, kind, pr
 def test_a_converter_that_crashes_is_one_line(functions, monkeypatch):
     def crash(module, job, timeout):
         code = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
-        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS)
         raise child_process.ChildError(child_process._ending(ended))
 
     monkeypatch.setattr(child_process, "run", crash)

@@ -4,14 +4,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tests.fake_network import FakeNetwork, blocks, striped
+from tests.hanging import HANG_SECONDS
 from tfseg import architectures
 from tfseg.backbones import BackboneConfig
+from tfseg.inference import runner
 from tfseg.inference.runner import Inference, inference_of
 from tfseg.inference.views import views_of
 from tfseg.layers.resize import resize_bilinear, upsample
@@ -161,54 +164,52 @@ def test_a_network_is_traced_once_however_often_it_is_evaluated():
 
 def test_two_replicas_share_the_images_and_give_the_same_answers():
     script = Path(__file__).with_name("two_replicas.py")
-    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=HANG_SECONDS)
     assert done.returncode == 0, done.stderr[-2000:]
 
 
-class Waiting(FakeNetwork):
-    """Does not end the iteration after number `step` before a moment has passed."""
+class OnItsClock(FakeNetwork):
+    """Every iteration but the first takes a second, of a clock that nothing else moves."""
 
-    def __init__(self):
-        super().__init__()
-        self.until = tf.Variable(0.0, dtype=tf.float64, trainable=False)
-        self.step = 1
+    now = 0.0
 
     def refine(self, features, state=None):
         refined = super().refine(features, state)
         if state is not None:
             # Not stateful, so that nothing but its result says when it has ended.
-            zero = tf.numpy_function(self._wait, [state["step"], self.until], tf.float32, stateful=False)
+            zero = tf.numpy_function(self._take_a_second, [state["step"]], tf.float32, stateful=False)
             refined["canvas"] += tf.ensure_shape(zero, [])
         return refined
 
-    def _wait(self, step, until):
-        while step == self.step and time.perf_counter() <= until:
-            time.sleep(0.01)
+    def timestamp(self):
+        """In place of tf.timestamp."""
+        return tf.ensure_shape(tf.numpy_function(lambda: np.float64(self.now), [], tf.float64), [])
+
+    def _take_a_second(self, step):
+        time.sleep(0.1)  # who does not wait for the end reads the clock now
+        self.now += 1
         return np.float32(0)
 
 
-def test_no_iteration_begins_after_the_latest_start():
-    network = Waiting()
-    inference, image = Inference(network), blocks(CLASS_IDS)
-    inference.refine([image], 1)  # traces
-    begin = time.perf_counter()
-    network.until.assign(begin + 1)
-    run = inference.refine_until(image, 5, begin + 1)
-    assert (len(run.answer), run.iterations) == (1, 2)
-    assert begin < run.began <= begin + 1  # the second one began; the third would have after its end
-    np.testing.assert_array_equal(run.answer.class_ids()[2::4, 2::4], CLASS_IDS)
+@pytest.fixture
+def on_its_clock(monkeypatch):
+    network = OnItsClock()
+    monkeypatch.setattr(tf, "timestamp", network.timestamp)
+    # Those of this process, by which it is asked and answers, are 999 apart.
+    monkeypatch.setattr(runner, "time", SimpleNamespace(time=lambda: 1000.0, perf_counter=lambda: 1.0))
+    return Inference(network)
 
 
-def test_it_is_known_when_the_last_iteration_began():
-    network = Waiting()
-    inference, image = Inference(network), blocks(CLASS_IDS)
-    inference.refine([image], 1)  # traces
-    network.step = 3
-    moment = time.perf_counter() + 1
-    network.until.assign(moment)  # the end of the fourth of five
-    run = inference.refine_until(image, 5)
-    assert run.iterations == 5
-    assert moment < run.began < time.perf_counter()
+@pytest.mark.parametrize(("latest_start", "iterations"), [(-1000, 1), (-998.5, 2), (-997.5, 3), (1, 5)])
+def test_no_iteration_begins_after_the_latest_start_and_the_beginning_of_the_last_is_known(
+    on_its_clock, latest_start, iterations
+):
+    # The second begins at 0, the third at 1, ...; for who asks at -999, -998, ...
+    run = on_its_clock.refine_until(blocks(CLASS_IDS), 5, latest_start)
+    assert (len(run.answer), run.iterations) == (1, iterations)
+    assert run.began == (iterations - 2 - 999 if iterations > 1 else None)
+    expected = CLASS_IDS if iterations > 1 else np.zeros_like(CLASS_IDS)
+    np.testing.assert_array_equal(run.answer.class_ids()[2::4, 2::4], expected)
 
 
 def test_tiles_of_an_image_have_the_same_iterations_whatever_the_time():

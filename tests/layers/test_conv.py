@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from tests.hanging import HANG_SECONDS
 from tfseg.layers.conv import BatchNorm, Conv2D, ConvBatchNorm, DepthwiseConv2D, pad_symmetric
 
 
@@ -177,5 +178,5 @@ print("equal")
 
 def test_two_synchronized_replicas_equal_one():
     """Outputs, gradients and moving statistics; in its own process, because devices are split before first use."""
-    done = subprocess.run([sys.executable, "-c", TWO_REPLICAS], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", TWO_REPLICAS], capture_output=True, text=True, timeout=HANG_SECONDS)
     assert done.stdout.endswith("equal\n"), done.stderr[-2000:]

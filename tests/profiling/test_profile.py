@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.hanging import HANG_SECONDS
 from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
 from tfseg.inference.views import views_of
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.rnn import RNNConfig
 from tfseg.profiling import flops, profile
-from tfseg.profiling.measurement import resident_growth
+from tfseg.profiling.measurement import MATRIX_PRODUCT, MATRIX_SIDE, resident_growth, speeds
 
 ROOT = Path(__file__).resolve().parents[2]
 BACKBONE = BackboneConfig("mobilenet_v2", width_multiplier=0.1)
@@ -48,9 +49,19 @@ def test_time_memory_and_speed_are_measured(costs):
     for cost in costs:
         assert 0 < cost.milliseconds <= cost.milliseconds_p95
         assert cost.gflops_per_second == pytest.approx(1000 * cost.executed_gflops / cost.milliseconds)
-        assert 0 < cost.share_of_matrix_product < 1
+        assert cost.share_of_matrix_product > 0
         assert cost.resident_mib is None or cost.resident_mib >= 0
         assert cost.activation_mib > 32 * 48 * 3 * 4 / 2**20
+
+
+def test_speeds_are_of_the_median_and_beside_that_of_the_matrix_product():
+    product = 2 * MATRIX_SIDE**3 / 1e9  # GFLOPs, here in 10 ms
+    taken = {1: [2.0, 1.0, 3.0], 2: [8.0, 4.0, 4.0], MATRIX_PRODUCT: [10.0, 10.0, 90.0]}
+    first, second = speeds(taken, {1: 5.0, 2: None}, {1: 0.01, 2: 0.1}).values()
+    assert (first["milliseconds"], first["milliseconds_p95"], first["resident_mib"]) == (2, pytest.approx(2.9), 5)
+    assert first["gflops_per_second"] == pytest.approx(2 * 0.01 / 0.002)
+    assert first["share_of_matrix_product"] == pytest.approx(10 / (product / 0.010))
+    assert (second["gflops_per_second"], second["resident_mib"]) == (pytest.approx(50), None)
 
 
 def test_nothing_is_timed_unless_asked():
@@ -122,7 +133,7 @@ def test_a_table_is_aligned_and_leaves_gaps_empty():
 
 def profiled(*words, cwd):
     command = [sys.executable, str(ROOT / "profile_flops.py"), *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=240, cwd=cwd)
+    return subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS, cwd=cwd)
 
 
 def test_the_command_prints_and_writes_its_tables(tmp_path):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.hanging import HANG_SECONDS
 from tfseg.errors import InputError, RunError
 from tfseg.system import files
 from tfseg.system.files import (
@@ -32,11 +33,15 @@ SHA256 = hashlib.sha256(CONTENT).hexdigest()
 
 @contextlib.contextmanager
 def child(body, *words):
-    """A process that runs `body` with the words as sys.argv[1:], once it is ready; it is killed at the end."""
-    script = f"import os, signal, sys, time\nfrom tfseg.system.files import *\n{body}"
+    """A process that runs `body` with the words as sys.argv[1:], once it is ready; it is killed at the end.
+
+    Its stdin stays open: reading it takes as long as this process is there.
+    """
+    script = f"import os, signal, sys\nfrom tfseg.system.files import *\n{body}"
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
     command = [sys.executable, "-c", script, *map(str, words)]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, env=environment, text=True, **pipes) as process:
         try:
             assert process.stdout.readline() == "ready\n"
             yield process
@@ -104,7 +109,7 @@ def test_content_is_on_disk_before_it_has_the_name(tmp_path, monkeypatch):
 def test_a_kill_leaves_the_old_file_and_the_next_write_nothing_else(tmp_path):
     write_atomically(tmp_path / "a", b"old")
     body = "with whole_file(sys.argv[1]) as part:\n"
-    body += "    part.write_bytes(b'ne'); print('ready', flush=True); time.sleep(60)"
+    body += "    part.write_bytes(b'ne'); print('ready', flush=True); sys.stdin.read()"
     with child(body, tmp_path / "a") as process:
         process.kill()
     assert content_of(tmp_path) == {"a": b"old", ".a.part": b"ne"}
@@ -114,7 +119,7 @@ def test_a_kill_leaves_the_old_file_and_the_next_write_nothing_else(tmp_path):
 
 def test_many_writers_do_not_write_into_the_same_file(tmp_path):
     body = "with whole_file(sys.argv[1], many_writers=True) as part:\n"
-    body += "    part.write_bytes(b'theirs'); print('ready', flush=True); time.sleep(60)"
+    body += "    part.write_bytes(b'theirs'); print('ready', flush=True); sys.stdin.read()"
     with child(body, tmp_path / "a"):
         with whole_file(tmp_path / "a", many_writers=True) as part:
             part.write_bytes(b"ours")
@@ -177,7 +182,7 @@ def test_the_old_folder_is_back_when_the_new_one_cannot_have_its_place(tmp_path,
 
 SWAP = """
 def stop(*_):
-    print('ready', flush=True); time.sleep(60)
+    print('ready', flush=True); sys.stdin.read()
 
 import tfseg.system.files as files
 if sys.argv[2] == 'between':
@@ -206,7 +211,7 @@ def refuse():
     raise InputError("in use")
 
 
-HOLD = "with locked(sys.argv[1], lambda: None):\n    print('ready', flush=True); time.sleep(60)"
+HOLD = "with locked(sys.argv[1], lambda: None):\n    print('ready', flush=True); sys.stdin.read()"
 
 
 def test_a_lock_is_released_by_a_kill(tmp_path):
@@ -232,11 +237,12 @@ def test_two_processes_work_one_after_the_other(tmp_path):
     def second():
         with locked(tmp_path / "lock", waits.set):
             order.append("second")
+            waits.set()
 
     with locked(tmp_path / "lock", refuse):
         thread = threading.Thread(target=second)
         thread.start()
-        assert waits.wait(10)
+        assert waits.wait(HANG_SECONDS)
         order.append("first")
     thread.join()
     assert order == ["first", "second"]

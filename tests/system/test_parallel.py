@@ -3,12 +3,12 @@
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.hanging import HANG_SECONDS, wait_for
 from tfseg.errors import InputError, RunError
 from tfseg.system.parallel import Attempt, parallel_map
 
@@ -46,27 +46,40 @@ def test_workers_do_not_import_the_main_module(tmp_path):
         "print(sum(parallel_map(abs, range(64), num_workers=2)), __file__ is not None)\n"
     )
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    run = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=60)
+    run = subprocess.run(
+        [sys.executable, script], env=environment, capture_output=True, text=True, timeout=HANG_SECONDS
+    )
     assert run.stdout.splitlines() == ["imported", "2016 True"], run.stderr
 
 
 def test_workers_end_when_their_parent_is_killed(tmp_path):
+    # A worker leaves its number, and is then at work for longer than this test can wait.
+    (tmp_path / "working.py").write_text(
+        "import os, pathlib, time\n"
+        "def work(folder):\n"
+        "    pathlib.Path(folder, str(os.getpid())).touch()\n"
+        f"    time.sleep({2 * HANG_SECONDS})\n"
+    )
     script = tmp_path / "script.py"
     script.write_text(
-        "import time\n"
+        "import sys\n"
+        "from working import work\n"
         "from tfseg.system.parallel import parallel_map\n"
-        "list(parallel_map(time.sleep, [1] * 640, num_workers=2))\n"
+        "list(parallel_map(work, sys.argv[1:] * 64, num_workers=2))\n"
     )
-    environment = os.environ | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])}
-    with subprocess.Popen([sys.executable, script], env=environment) as parent:
-        workers = wait_for(lambda: len(children := psutil.Process(parent.pid).children()) >= 2 and children)
+    environment = os.environ | {"PYTHONPATH": f"{Path(__file__).resolve().parents[2]}:{tmp_path}"}
+    folder = tmp_path / "at work"
+    folder.mkdir()
+    with subprocess.Popen([sys.executable, script, folder], env=environment) as parent:
+        wait_for(lambda: len(os.listdir(folder)) == 2, parent)
+        children = psutil.Process(parent.pid).children()  # the workers, and what keeps count of their memory
         parent.kill()
-    assert wait_for(lambda: not any(worker.is_running() for worker in workers))
+    assert {int(name) for name in os.listdir(folder)} <= {child.pid for child in children}
+    wait_for(lambda: not any(map(is_alive, children)))
 
 
-def wait_for(condition):
-    for _ in range(200):
-        if result := condition():
-            return result
-        time.sleep(0.05)
-    raise AssertionError("waited 10 s in vain")
+def is_alive(process):
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False

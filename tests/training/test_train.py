@@ -8,12 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests import hanging
 from tests.training.toy_run import toy_config
 from tfseg.backbones import BackboneConfig
 from tfseg.data import opening
@@ -33,7 +33,7 @@ def start(records, workdir, values=None, **environment):
 
 
 def finish(process, code=0):
-    out, error = process.communicate(timeout=240)
+    _, error = hanging.finish(process)
     assert process.returncode == code, error[-3000:]
     return error
 
@@ -53,20 +53,23 @@ def unbroken(toy_records, tmp_path_factory):
 
 def wait_for_step(workdir, step, process):
     """Waits until metrics.csv has the step."""
-    deadline = time.time() + 200
-    while time.time() < deadline and process.poll() is None:
-        if (workdir / "metrics.csv").exists() and step in losses_of(workdir):
-            return
-        time.sleep(0.02)
-    raise AssertionError(f"never came to step {step}: {process.stderr.read()[-2000:]}")
+    hanging.wait_for(lambda: (workdir / "metrics.csv").exists() and step in losses_of(workdir), process)
+
+
+def start_held(records, workdir, step, values=None):
+    """(process, file): a run that stands still once the step is logged, as long as the file is there."""
+    hold = workdir.with_name("hold")
+    hold.touch()
+    return start(records, workdir, {"hold": [str(hold), step], **(values or {})}), hold
 
 
 def test_a_run_killed_at_any_step_goes_on_with_the_same_losses_to_the_bit(toy_records, unbroken, tmp_path):
     workdir = tmp_path / "run"
-    process = start(toy_records, workdir)
+    process, _ = start_held(toy_records, workdir, 7)  # so that it does not end before it is killed
     wait_for_step(workdir, int(np.random.default_rng().integers(3, 7)), process)
     process.send_signal(signal.SIGKILL)
-    process.communicate()
+    hanging.finish(process)
+    assert process.returncode == -signal.SIGKILL
     assert "going on from step" in finish(start(toy_records, workdir))
     assert losses_of(workdir) == losses_of(unbroken)
     for name, ours in np.load(workdir / "weights" / "last.npz").items():
@@ -76,10 +79,11 @@ def test_a_run_killed_at_any_step_goes_on_with_the_same_losses_to_the_bit(toy_re
 @pytest.mark.slow
 def test_sigterm_saves_the_step_and_exits_143(toy_records, unbroken, tmp_path):
     workdir = tmp_path / "run"
-    process = start(toy_records, workdir, {"training": {"checkpoint_every": 1000}})
+    process, hold = start_held(toy_records, workdir, 2, {"training": {"checkpoint_every": 1000}})
     wait_for_step(workdir, 2, process)
     process.send_signal(signal.SIGTERM)
-    assert "saved step" in finish(process, 143)
+    hold.unlink()
+    assert "saved step 2" in finish(process, 143)
     finish(start(toy_records, workdir, {"training": {"checkpoint_every": 1000}}))
     assert losses_of(workdir) == losses_of(unbroken)
 
@@ -335,8 +339,8 @@ def test_when_a_worker_dies_the_other_ends_too(toy_records, tmp_path):
     )
     wait_for_step(tmp_path / "run", 1, first)
     second.kill()
-    second.communicate()
-    first.communicate(timeout=200)
+    hanging.finish(second)
+    hanging.finish(first)
     assert first.returncode not in (0, None)
 
 

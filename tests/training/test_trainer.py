@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
+from tests.hanging import finish
 from tfseg.config import TrainingConfig
 from tfseg.layers.conv import ConvBatchNorm
 from tfseg.layers.resize import resize_bilinear
@@ -145,7 +146,7 @@ def one_and_two_devices(tmp_path_factory):
         for path in paths
     ]
     for process in processes:
-        _, error = process.communicate(timeout=280)
+        _, error = finish(process)
         assert process.returncode == 0, error[-2000:]
     return [np.load(path) for path in paths]
 

@@ -20,7 +20,7 @@ from tfseg.errors import InputError
 from tfseg.formats import tflite_file
 from tfseg.system import child_process
 
-TIMEOUT = 300  # seconds
+TIMEOUT = 1800  # seconds; for an analyser that hangs, also on a busy machine
 # Lines of the analyser's report.
 OPERATOR = re.compile(r"\s+Op#\d+ (\w+)\(")
 WARNING = re.compile(r"GPU COMPATIBILITY WARNING: (?!Subgraph#)(.+)")

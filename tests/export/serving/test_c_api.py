@@ -10,6 +10,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from tests.hanging import HANG_SECONDS
+
 CLIENT = Path(__file__).with_name("c_api.py")
 LIBRARY = Path(tf.__file__).parent / "libtensorflow_cc.so.2"
 INVALID_ARGUMENT = 3
@@ -29,7 +31,9 @@ def run(serving_folder):
             named.append((feeds, [tensor.name for tensor in signatures[signature].outputs.values()]))
         request = pickle.dumps({"folder": str(folder), "calls": named})
         command = [sys.executable, str(CLIENT), str(LIBRARY)]
-        answers = pickle.loads(subprocess.run(command, input=request, stdout=subprocess.PIPE, check=True).stdout)
+        answers = pickle.loads(
+            subprocess.run(command, input=request, stdout=subprocess.PIPE, check=True, timeout=HANG_SECONDS).stdout
+        )
         outputs = [signatures[signature].outputs for signature, _ in calls]
         return [
             (code, text, dict(zip(keys, values, strict=False)))
@@ -67,7 +71,7 @@ def test_saved_model_cli_runs_arrays_from_files(serving_folder, images, expected
         *("--dir", str(serving_folder / "toy" / "1"), "--tag_set", "serve", "--signature_def", "segment_tensors"),
         *("--inputs", inputs, "--outdir", str(tmp_path / "outputs")),
     ]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS)
     assert done.returncode == 0, done.stderr
     mask = np.load(tmp_path / "outputs" / "mask.npy")
     for index, count in enumerate((5, 2)):

@@ -1,4 +1,4 @@
-"""The examples in serve.md, run as they stand there, but for the ports."""
+"""The examples in serve.md, run as they stand there, but for the ports and the time they wait for an answer."""
 
 import re
 import shutil
@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.hanging import HANG_SECONDS
+
 EXIF_ORIENTATION = 0x0112
 
 
@@ -15,12 +17,10 @@ EXIF_ORIENTATION = 0x0112
 def blocks(serving_folder, served):
     """[(language, code)] with the addresses of the double."""
     page = (serving_folder / "serve.md").read_text()
-    found = re.findall(r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
     _, grpc_address, rest_address = served
-    return [
-        (language, code.replace("localhost:8500", grpc_address).replace("localhost:8501", rest_address))
-        for language, code in found
-    ]
+    page = page.replace("localhost:8500", grpc_address).replace("localhost:8501", rest_address)
+    page = page.replace("timeout=60", f"timeout={HANG_SECONDS}")
+    return re.findall(r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
@@ -66,7 +66,10 @@ def test_curl_examples_are_answered(blocks, photo):
         pytest.skip("there is no curl here")
     Image.fromarray(photo).save("upright.png")
     commands = [code for language, code in blocks if language == "sh" and "curl" in code]
-    answers = [subprocess.run(["bash", "-c", code], capture_output=True, text=True).stdout for code in commands]
+    answers = [
+        subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS).stdout
+        for code in commands
+    ]
     assert len(answers) == 2
     assert answers[0].startswith('{"outputs": ') and answers[1].startswith('{"predictions": ')
     assert all('"mask_png_bytes"' in answer for answer in answers)

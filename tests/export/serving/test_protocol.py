@@ -15,6 +15,7 @@ from tensorflow_serving.apis import get_model_metadata_pb2, predict_pb2, predict
 
 from tests.export.serving.conftest import MAX_ITERATIONS
 from tests.export.serving.protocol_double import MAX_MESSAGE, Model
+from tests.hanging import HANG_SECONDS
 
 WRONG_TENSOR = r"images: expected uint8 \(None, None, None, 3\), got {}"
 
@@ -44,7 +45,9 @@ def call(stub):
         request.model_spec.name, request.model_spec.signature_name = name, signature
         for key, value in inputs.items():
             request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
-        return {key: tf.make_ndarray(value) for key, value in stub.Predict(request, timeout=60).outputs.items()}
+        return {
+            key: tf.make_ndarray(value) for key, value in stub.Predict(request, timeout=HANG_SECONDS).outputs.items()
+        }
 
     return call
 
@@ -56,7 +59,7 @@ def rest(served):
     def rest(body, path="/v1/models/toy:predict"):
         content = body if isinstance(body, bytes | None) else json.dumps(body).encode()
         try:
-            with urllib.request.urlopen(f"http://{served[2]}{path}", content, timeout=60) as response:
+            with urllib.request.urlopen(f"http://{served[2]}{path}", content, timeout=HANG_SECONDS) as response:
                 return response.status, json.load(response)
         except urllib.error.HTTPError as error:
             with error:

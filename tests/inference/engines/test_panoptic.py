@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.hanging import HANG_SECONDS
 from tests.inference.engines.toy_panoptic import CONFIG, FUSION, INFO, OTHER, SIZE, description, photo
 from tfseg import architectures
 from tfseg.errors import InputError
@@ -117,7 +118,7 @@ def test_instances_are_made_of_a_saved_models_maps_without_tensorflow(network, s
     maps = tf.saved_model.load(str(saved_model)).signatures["panoptic_maps"](images=tf.constant(image[np.newaxis]))
     np.savez(tmp_path / "maps.npz", **{name: values[0] for name, values in maps.items()})
     words = [sys.executable, "-c", FUSION_WITHOUT_TENSORFLOW, tmp_path / "maps.npz", tmp_path / "ids.npy"]
-    subprocess.run(words, check=True)
+    subprocess.run(words, check=True, timeout=HANG_SECONDS)
     expected = Predictor(network, INFO).predict(image).panoptic_ids
     np.testing.assert_array_equal(np.load(tmp_path / "ids.npy"), expected)
 

@@ -19,7 +19,7 @@ from tfseg.errors import InputError
 from tfseg.formats import export_manifest
 from tfseg.system import child_process
 
-TRIAL_SECONDS = 300
+TRIAL_SECONDS = 1800  # for a file that hangs the interpreter, also on a busy machine
 
 
 @dataclasses.dataclass(frozen=True)
