@@ -1,4 +1,4 @@
-"""All metrics of semantic segmentation, after every iteration."""
+"""All metrics of semantic segmentation, computed after every iteration."""
 
 import numpy as np
 
@@ -8,17 +8,17 @@ from tfseg.metrics.instance_iou import InstanceCounts, instances_of
 
 
 class SegmentationSuite:
-    """Accumulates counts image by image; what it knows does not depend on their order.
+    """Accumulates counts image by image; the order of the images does not matter.
 
     Args:
-      info: the labels.
-      num_iterations: predictions an image.
+      info: what the labels mean.
+      num_iterations: number of predictions per image.
 
     Attributes:
-      confusions: [num_iterations, num_classes, num_classes] int64.
-      num_images: seen so far.
-      instances: what instance-level IoU needs, of those images whose instances are known.
-      num_images_with_instances: how many these are.
+      confusions: [num_iterations, num_classes, num_classes] int64 confusion matrices.
+      num_images: number of images added so far.
+      instances: counts for instance-level IoU, from the images whose instances are known.
+      num_images_with_instances: number of those images.
     """
 
     def __init__(self, info: DatasetInfo, num_iterations: int):
@@ -31,10 +31,11 @@ class SegmentationSuite:
 
         Args:
           label: [height, width] class ids or the ignore label.
-          predictions: [height, width] class ids after each iteration; any iterable, read once.
-          instance_ids: [height, width] integers, 0 is none; None if they are not known.
+          predictions: [height, width] class ids after each iteration, as any iterable; it is read once.
+          instance_ids: [height, width] integers, 0 for no instance; None if the instances are not known.
         Raises:
-          InputError: a label value that is no class.
+          InputError: a label value is not a class.
+          ValueError: shapes differ, or the number of predictions is not `num_iterations`.
         """
         rows = formulas.label_rows(label, self.info.num_classes, self.info.ignore_label)
         instances = None if instance_ids is None else instances_of(label, instance_ids, self.info)
@@ -50,7 +51,7 @@ class SegmentationSuite:
         self.num_images += 1
 
     def merge(self, other: "SegmentationSuite"):
-        """Adds what another suite of the same labels has seen."""
+        """Adds the counts of another suite with the same labels. Raises ValueError for other labels or iterations."""
         if other.info.label_hash() != self.info.label_hash() or other.confusions.shape != self.confusions.shape:
             raise ValueError("only suites of the same classes and iterations add up")
         self.instances.merge(other.instances)
@@ -59,15 +60,15 @@ class SegmentationSuite:
         self.num_images_with_instances += other.num_images_with_instances
 
     def result(self) -> dict:
-        """Plain JSON types; undefined values are None.
+        """Returns the scores in plain JSON types; undefined values are None.
 
         Returns:
           "num_images", "num_images_with_instances" and "iterations", a list of {"iteration", "miou", "classes_left_out"
-          (in neither labels nor predictions, so not part of the mean), "fwiou", "pixel_accuracy",
-          "mean_class_accuracy", "iou" and "accuracy" by class name, "confusion" (rows: label)}. All are shares, 0 to 1.
-          Where classes have categories: "category_iou" by category and its mean, "mean_category_iou". Where there are
-          things and the instances of every image are known: "iiou" by thing and "mean_iiou", and of the categories of
-          things only "category_iiou" and "mean_category_iiou".
+          (classes in neither labels nor predictions, which are not part of the mean), "fwiou", "pixel_accuracy",
+          "mean_class_accuracy", "iou" and "accuracy" by class name, "confusion" (rows: label)}. Scores are shares,
+          0 to 1. If classes have categories, there are also "category_iou" by category and its mean
+          "mean_category_iou". If there are things and the instances of every image are known, there are also "iiou" by
+          thing and "mean_iiou", and, for categories of things only, "category_iiou" and "mean_category_iiou".
         """
         entries = [
             self._entry(iteration, matrix)
@@ -118,7 +119,7 @@ class SegmentationSuite:
 
 
 def _scores(key, names, values, shown=None):
-    """The values of the names `shown` (None: all) under `key`, and the mean of those that are defined."""
+    """Returns the values of the names in `shown` (None for all) under `key`, and the mean of the defined ones."""
     values = {name: float(value) for name, value in zip(names, values, strict=True) if shown is None or name in shown}
     defined = [value for value in values.values() if not np.isnan(value)]
     return {
