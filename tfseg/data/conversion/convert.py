@@ -1,4 +1,4 @@
-"""Raw examples -> a folder of records that is there whole or not at all."""
+"""Converts raw examples to a folder of records, which is either complete or not there at all."""
 
 import contextlib
 import fcntl
@@ -18,16 +18,19 @@ MAX_BAD_SHARE = 0.01
 
 
 def convert(listing: Listing, data_dir: Path, options: ConvertOptions, source: str) -> Manifest:
-    """Writes the records of all splits into a folder beside `data_dir`, which then takes its place.
+    """Writes the records of all splits into a folder beside `data_dir`; when complete, it replaces `data_dir`.
 
     Args:
+      listing: the raw examples.
+      data_dir: folder of the records.
+      options: the user's choices.
       source: fingerprint of the raw data, for the manifest.
     Raises:
-      InputError: bad files. All are listed: up to three in the message, more in <data_dir>.problems.txt.
-      RunError: disk full, or a worker died.
+      InputError: there are bad files. All are listed: up to three in the message, more in <data_dir>.problems.txt.
+      RunError: the disk is full, or a worker died.
     """
     partial = data_dir.with_name(f".{data_dir.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of a conversion that was killed
+    shutil.rmtree(partial, ignore_errors=True)  # left by a conversion that was killed
     partial.mkdir()
     try:
         manifest = _convert(listing, partial, options, source, report=Path(f"{data_dir}.problems.txt"))
@@ -67,7 +70,7 @@ def _convert(listing, target, options, source, report):
 
 
 def _check_problems(problems, num_examples, skip_bad, report):
-    """Raises InputError for bad files, unless they are to be skipped and at most 1 % of all."""
+    """Raises InputError for bad files, unless `skip_bad` is set and they are at most 1 % of all files."""
     report.unlink(missing_ok=True)
     if not problems or (skip_bad and len(problems) <= MAX_BAD_SHARE * num_examples):
         return
@@ -90,19 +93,19 @@ def _warnings(info, splits, num_rotated):
         if split in splits and splits[split].num_examples != size:
             lines.append(f"note: {split} has {splits[split].num_examples} images; the complete {info.name} has {size}")
     if num_rotated:
-        lines.append(f"note: {num_rotated} images carry an EXIF rotation; it was carried out, on their labels too")
+        lines.append(f"note: {num_rotated} images have an EXIF rotation; it was applied to them and to their labels")
     train, val = splits.get("train"), splits.get("val")
     if train and val:
         pairs = zip(info.class_names, train.label_histogram, val.label_histogram, strict=True)
         unseen = [name for name, in_train, in_val in pairs if in_val and not in_train]
         if unseen:
-            lines.append(f"warning: in val but not in train, so it cannot be learned: {', '.join(unseen)}")
+            lines.append(f"warning: classes in val but not in train, which cannot be learned: {', '.join(unseen)}")
     return lines
 
 
 @contextlib.contextmanager
 def locked(target: Path):
-    """One process at a time works on `target`; others wait. The lock ends with the process."""
+    """Lets only one process at a time work on `target`; others wait. The lock ends with the process."""
     target.parent.mkdir(parents=True, exist_ok=True)
     path = target.with_name(f".{target.name}.lock")
     descriptor = _lock(path)
@@ -114,7 +117,7 @@ def locked(target: Path):
 
 
 def _lock(path):
-    """Descriptor of the locked file. A file that its last owner has removed meanwhile locks nothing: then again."""
+    """Returns the descriptor of the locked file. Tries again if the last owner removed the file in the meantime."""
     while True:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR)
         try:
@@ -129,5 +132,5 @@ def _lock(path):
 
 
 def say(text: str):
-    """One line on stderr."""
+    """Prints one line to stderr."""
     print(text, file=sys.stderr, flush=True)
