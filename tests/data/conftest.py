@@ -1,4 +1,4 @@
-"""Toy files for the tests of data."""
+"""Toy files for the tests of tfseg.data."""
 
 import io
 import json
@@ -10,7 +10,7 @@ from PIL import Image
 
 @pytest.fixture
 def save():
-    """save(path, array or PIL image, **options of PIL's save) writes a picture and its folders; returns the path."""
+    """save(path, array or PIL image, **options of PIL's save) writes a picture, makes its folders, returns the path."""
 
     def save_picture(path, pixels, mode=None, **options):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -25,8 +25,8 @@ def save():
 def save_segments(save):
     """save_segments(json_path, categories, images, folder) writes a JSON file and its PNGs in COCO's panoptic format.
 
-    images: PNG name -> (segment ids, [(id, category id, is crowd)]). A category is (id, name, is thing). The PNGs go to
-    `folder`, by default the one that is called like the JSON file.
+    images: {PNG name: (segment ids, [(id, category id, is crowd)])}. A category is (id, name, is thing). The PNGs are
+    written to `folder`, by default the one with the JSON file's name.
     """
 
     def write(json_path, categories, images, folder=None):
@@ -49,7 +49,7 @@ def save_segments(save):
 
 @pytest.fixture
 def panoptic_of():
-    """panoptic_of(EncodedExample) -> (class ids of the label, class ids and instance ids of the map), lists of rows."""
+    """panoptic_of(EncodedExample) returns (label's class ids, map's class ids, map's instance ids) as lists of rows."""
 
     def decode(encoded):
         label, panoptic = (
@@ -81,7 +81,7 @@ def label():
 
 @pytest.fixture
 def toy_folder(tmp_path, save, photo, label):
-    """toy_folder(stems) -> a folder of images/<stem>.png and masks/<stem>.png with classes sky and road."""
+    """toy_folder(stems) makes a folder of images/<stem>.png and masks/<stem>.png with the classes sky and road."""
 
     def write(stems=("a", "b", "c"), names="sky\nroad\n"):
         root = tmp_path / "toy"
@@ -97,6 +97,6 @@ def toy_folder(tmp_path, save, photo, label):
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """An empty cache folder of the test's own."""
+    """An empty cache folder for one test."""
     monkeypatch.setenv("TFSEG_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
