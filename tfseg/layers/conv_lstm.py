@@ -11,12 +11,12 @@ FORGET_BIAS = 1.0
 class ConvLSTMCell(keras.layers.Layer):
     """One convolutional LSTM layer without peepholes (Shi et al. 2015, arXiv:1506.04214, Sec. 3.1).
 
-    With W.[x, h] + b split into the gates in the order i, f, g, o, and 1.0 added to f before its sigmoid:
-    i, f, o go through a sigmoid, g through tanh; c' = f * c + i * g; h' = o * tanh(c').
+    The gates W.[x, h] + b are in the order i, f, g, o, and 1.0 is added to f. Then i, f and o go through a sigmoid, and
+    g through tanh: c' = f * c + i * g; h' = o * tanh(c').
 
-    One convolution over the concatenation of x and h computes the products with both. Each gate has a convolution of
-    its own: the operation after it then reads a tensor that is still in the cache, and no product has to be split in
-    four. Inputs that do not change between steps are not multiplied here: their product with a kernel of their own
+    For each gate, one convolution over the concatenation of x and h computes the products with both. With a convolution
+    per gate, the operation after it reads a tensor that is still in the cache, and no product has to be split in four.
+    Inputs that do not change between steps are not multiplied here: their product with a kernel of their own
     (`FeatureProjection`) is added as `invariant`.
 
     Args:
@@ -27,7 +27,7 @@ class ConvLSTMCell(keras.layers.Layer):
 
     Attributes:
       as_matrix_products: whether a 1x1 kernel is applied as one matrix product over all positions, which is faster in
-        TensorFlow. Set it to False for exports: other programs run convolutions faster.
+        TensorFlow. Exports switch it off: other programs handle convolutions better.
     """
 
     def __init__(self, filters, input_channels, invariant_channels=0, kernel_size=1, **kwargs):

@@ -134,7 +134,7 @@ def _row(system, iterations, image, printed, ours):
 
 
 def rounds_to(value, printed) -> bool:
-    """Whether a figure, rounded to the printed digits (at least three), is the printed one: 1041 is "1040"."""
+    """Whether a figure rounds to the printed digits, at least three: 1041 rounds to "1040", 61.055 to "61.1"."""
     if "." in printed:
         return f"{value:.{len(printed.partition('.')[2])}f}" == printed
     digits = max(len(printed.rstrip("0")), 3)
