@@ -1,10 +1,10 @@
-"""Weights and images that say something about a backbone."""
+"""Random weights and images that make differences between backbones visible."""
 
 import numpy as np
 
 
 def randomize(layer, seed=0):
-    """Weights that keep activations near 1, batch statistics far from (0, 1)."""
+    """Sets random weights that keep activations near 1 and batch statistics far from (0, 1)."""
     random = np.random.default_rng(seed)
     for weight in layer.weights:
         name, shape = weight.name, weight.shape

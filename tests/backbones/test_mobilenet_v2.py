@@ -1,4 +1,4 @@
-"""MobileNetV2 against keras.applications, and what Keras' lacks: output strides, kernel sizes."""
+"""MobileNetV2 against keras.applications, and the options that Keras' version lacks: output strides, kernel sizes."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_equals_keras_applications_at_stride_32_at_even_and_odd_sizes(size, widt
 
 
 def test_dense_features_subsample_to_the_coarse_ones():
-    """Strides 8 and 16 at every second pixel equal 16 and 32 with the same weights, at a size of 32n + 1."""
+    """With equal weights, every second pixel at strides 8 and 16 equals strides 16 and 32, at a size of 32n + 1."""
     inputs, outputs = images(65, 97), {}
     for stride in (8, 16, 32):
         backbone = build(output_stride=stride, padding="symmetric")
@@ -85,7 +85,7 @@ def test_stride_8_has_no_map_coarser_than_8():
 
 
 def test_keras_counts_the_same_parameters():
-    """Keras: 2,257,984 with the 320 -> 1280 convolution and its batch normalisation (409,600 + 5,120)."""
+    """Keras counts 2,257,984 with the 320 -> 1280 convolution and its batch normalisation (409,600 + 5,120)."""
     assert build(output_stride=16).count_params() == 2_257_984 - 409_600 - 5_120
 
 

@@ -1,4 +1,4 @@
-"""Weights by name from every format, and the refusal of all that is more or less than the expected arrays."""
+"""Weights load by name from every format; a file with missing, extra or unfit arrays is refused."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def build(width=0.25):
 
 
 def slim_arrays(backbone, seed=0):
-    """Random weights of `backbone`, in the order and under the names of TF-Slim."""
+    """Random weights for `backbone`, in TF-Slim's order and under its names."""
     random, arrays = np.random.default_rng(seed), {}
     for scope, layer in backbone.convolutions().items():
         kernel = layer.conv.weights[0]
@@ -59,7 +59,7 @@ def arrays():
 
 @pytest.fixture(scope="module")
 def reference(arrays, tmp_path_factory):
-    """A backbone with `arrays` in it."""
+    """A backbone with the weights `arrays`."""
     backbone = build()
     load_backbone(backbone, write_npz(tmp_path_factory.mktemp("weights") / "slim.npz", arrays))
     return backbone
@@ -118,7 +118,7 @@ def test_keras_applications_weights_load_and_give_keras_outputs(extension, tmp_p
 
 
 def folded(arrays, keras_names):
-    """gamma / sqrt(variance + eps) into the kernel, the rest into a bias."""
+    """Folds gamma / sqrt(variance + eps) into the kernel and the rest into a bias."""
     result = {}
     for name, kernel in arrays.items():
         if not name.endswith("weights"):
@@ -145,7 +145,7 @@ def test_folded_weights_are_unfolded_by_measurement(keras_names, arrays, referen
     assert np.abs(expected).max() > 0.3
     np.testing.assert_allclose(outputs(backbone), expected, atol=1e-4)
     np.testing.assert_allclose(outputs(backbone, training=True), expected, atol=1e-3)
-    # Statistics that do not belong to the images would start training elsewhere.
+    # With statistics that do not belong to the images, training starts from other outputs.
     load_backbone(backbone, write_npz(tmp_path / "slim.npz", arrays))
     assert np.abs(outputs(backbone, training=True) - expected).max() > 0.1
 
@@ -190,7 +190,7 @@ def test_another_width_is_refused_with_six_names_of_many(arrays, tmp_path):
 def test_weights_of_another_network_are_refused_with_an_example_of_the_names_expected(tmp_path):
     path = write_npz(tmp_path / "other.npz", {"resnet_v1_50/conv1/weights": np.zeros([7, 7, 3, 64], np.float32)})
     with pytest.raises(
-        InputError, match="no array of MobilenetV2 .* like MobilenetV2/Conv/weights, found resnet_v1_50"
+        InputError, match="no array of MobilenetV2; expected names like MobilenetV2/Conv/weights, found resnet_v1_50"
     ):
         load_backbone(build(), path)
 

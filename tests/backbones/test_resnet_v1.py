@@ -1,4 +1,4 @@
-"""ResNet-V1 against TF-Slim's own, and what TF-Slim lacks by consistency."""
+"""ResNet-V1 against TF-Slim's own; what TF-Slim lacks is tested for consistency."""
 
 import importlib
 import sys
@@ -25,7 +25,7 @@ def build(name, output_stride, multi_grid=(1, 1, 1), padding="symmetric"):
 
 
 def random_arrays(shapes, seed=0):
-    """Values under TF-Slim's names that keep activations near 1, batch statistics far from (0, 1)."""
+    """Values under TF-Slim's names that keep activations near 1 and batch statistics far from (0, 1)."""
     random = np.random.default_rng(seed)
     draw = {
         "weights": lambda shape: random.normal(0, np.prod(shape[:3]) ** -0.5, shape),
@@ -63,7 +63,7 @@ def largest_difference(actual, expected):
 
 @pytest.fixture(scope="module")
 def tf_slim_nets():
-    """tf_slim on TF 2.15 looks for TF 1 layers where this Keras no longer keeps them."""
+    """Imports tf_slim, which looks for TF 1 layers in a place where TF 2.15's Keras no longer keeps them."""
     aliases = {"tf_keras.legacy_tf_layers": importlib.import_module("keras.src.legacy_tf_layers")}
     for part in ("base", "convolutional", "core", "normalization", "pooling"):
         aliases[f"tf_keras.legacy_tf_layers.{part}"] = importlib.import_module(f"keras.src.legacy_tf_layers.{part}")
@@ -74,7 +74,7 @@ def tf_slim_nets():
 
 
 def run_tf_slim(nets, depth, strides, inputs, folder):
-    """({stride: [endpoints by size]}, path of a checkpoint by TF-Slim's own Saver) with random weights."""
+    """Runs TF-Slim with random weights: ({stride: [endpoints by size]}, path of the checkpoint its Saver wrote)."""
     tf1 = tf.compat.v1
     with tf.Graph().as_default(), tf1.Session() as session, warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*layer.apply. is deprecated")
@@ -139,7 +139,7 @@ def test_resnet101_has_42_4_million_weights_in_104_convolutions():
 
 
 def test_beta_stem_loads_by_name_and_its_dense_features_subsample_to_the_coarse_ones(tmp_path):
-    """Strides 8 and 16 at every second and fourth pixel equal 16 and 32, with multi-grid, at a size of 32n + 1."""
+    """Every second pixel at strides 8 and 16 equals strides 16 and 32, with multi-grid, at a size of 32n + 1."""
     strided = {stride: build("resnet50_v1_beta", stride, multi_grid=(1, 2, 4)) for stride in STRIDES}
     arrays = random_arrays(slim_shapes(strided[8]))
     assert [name for name in arrays if "conv1_" in name and name.endswith("weights")] == [
@@ -159,7 +159,7 @@ def test_beta_stem_loads_by_name_and_its_dense_features_subsample_to_the_coarse_
 
 
 def test_each_stem_normalises_as_its_published_weights_expect():
-    """A mean-coloured image is 0 to the plain stem, mid-grey to the beta stem."""
+    """An image in the mean colour is 0 after the plain stem's normalisation, a mid-grey one after the beta stem's."""
     for name, zero in (("resnet50_v1", IMAGENET_MEAN), ("resnet50_v1_beta", (127.5, 127.5, 127.5))):
         backbone = build(name, 32)
         outputs = backbone(np.broadcast_to(np.float32(zero), (1, 33, 33, 3)))

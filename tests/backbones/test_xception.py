@@ -25,7 +25,7 @@ def build(endpoints="block_output", **fields):
 
 @pytest.fixture(scope="module")
 def full():
-    """At width 1, output stride 16; run in graphs alone, which computes nothing."""
+    """The network at width 1 and output stride 16; it is only traced, never run."""
     return backbones.build(BackboneConfig("xception_71", padding="symmetric"), endpoints="inner")
 
 
@@ -35,18 +35,18 @@ def traced(layer, *shapes):
 
 
 def test_it_has_71_convolutions_without_the_shortcuts():
-    """2 of the stem; 3 in each of 5 units of the entry, 16 of the middle and 2 of the exit."""
+    """The stem has 2; each unit has 3: there are 5 entry, 16 middle and 2 exit units."""
     assert 2 + 3 * (5 + 16 + 2) == 71
     backbone = build()
     separable = [layer for unit in backbone.units for layer in unit.convolutions]
     assert len(backbone.stem) + len(separable) == 71
     assert sum(unit.shortcut is not None for unit in backbone.units) == 6
-    # A separable convolution is two layers.
+    # A separable convolution counts as two layers.
     assert len(backbone.convolutions()) == 2 + 2 * 69 + 6
 
 
 SIDES_AND_CHANNELS = [
-    # Stride 4: two units of the entry; 8: two; 16: one, the middle flow and the exit.
+    # Stride 4: two entry units; 8: two entry units; 16: one entry unit, the middle flow and the exit.
     *[(4, 128), (4, 256), (8, 256), (8, 728), (16, 728)],
     *[(16, 728)] * 16,
     *[(16, 1024), (16, 2048)],
@@ -73,7 +73,7 @@ def test_every_unit_has_the_size_and_channels_of_the_table(full, side):
 
 
 def test_the_low_level_map_is_the_second_convolution_of_the_third_entry_unit(full):
-    """256 channels at stride 4, before the convolution with stride, and before a ReLU."""
+    """It has 256 channels at stride 4, and is taken before the strided convolution and before a ReLU."""
     endpoints = traced(full, [1, 721, 721, 3])
     assert {key: value.shape[1:] for key, value in endpoints.items()} == {
         "stride_2": (361, 361, 128),
@@ -107,7 +107,7 @@ def test_only_the_last_unit_dilates_at_stride_16():
 
 
 def test_dense_features_subsample_to_the_coarse_ones():
-    """Strides 8 and 16 at every second pixel equal 16 and 32 with the same weights, at a size of 32n + 1."""
+    """With equal weights, every second pixel at strides 8 and 16 equals strides 16 and 32, at a size of 32n + 1."""
     outputs, inputs = {}, images(65, 97)
     for stride in (8, 16, 32):
         backbone = build(output_stride=stride)
@@ -123,7 +123,7 @@ def test_dense_features_subsample_to_the_coarse_ones():
 
 
 def keras_unit(unit, channels):
-    """The unit written with Keras' layers, which have our layers' names; batch normalisation ends in _bn."""
+    """The unit written with Keras' layers, under our layers' names; names of batch normalisation end in _bn."""
     layers = keras.layers
     inputs = outputs = keras.Input([None, None, channels])
     shortcut = inputs if unit.shortcut == "sum" else None
@@ -220,14 +220,14 @@ def test_a_field_out_of_range_or_of_another_backbone_is_an_input_error(changes, 
 
 
 def test_inner_maps_of_a_resnet_are_an_input_error():
-    with pytest.raises(InputError, match="resnet50_v1 hands out outputs of blocks alone"):
+    with pytest.raises(InputError, match="resnet50_v1 returns only the outputs of blocks"):
         backbones.build(BackboneConfig("resnet50_v1"), endpoints="inner")
     with pytest.raises(ValueError, match="'block_output' or 'inner', not 'outer'"):
         backbones.build(BackboneConfig("xception_71"), endpoints="outer")
 
 
 def test_gradients_of_a_strided_shortcut_are_right_at_even_sizes_and_odd_channels():
-    """Every second pixel's share: the kernel's gradient is the product of what it read and what comes back."""
+    """The kernel's gradient is the product of the pixels it read (every second one) and the gradient coming back."""
     layer = Conv2D(13, 1, 2, padding="symmetric")
     inputs, back = (
         np.random.default_rng(4).normal(size=shape).astype(np.float32) for shape in ([2, 24, 30, 5], [2, 12, 15, 13])

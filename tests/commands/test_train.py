@@ -153,7 +153,7 @@ def test_what_a_recipe_switched_on_can_be_switched_off(config_of):
         (["--model=fcn", "--iters=3"], "--iters: this model has no iterations"),
         (["--model=fcn", f"--config={SCENES}"], "--model=fcn and --config, a recipe of rnn, disagree"),
         (["--backbone=unknown"], "backbone.name 'unknown' is unknown; one of resnet50_v1"),
-        (["--output_stride=7"], "output_stride is 8, 16 or 32, not 7"),
+        (["--output_stride=7"], "output_stride must be 8, 16 or 32, not 7"),
         (["--dataset=unknown"], "--dataset=unknown: unknown; there are scenes"),
         (["--dataset=../scenes", "--workdir=run"], "--dataset=../scenes: unknown"),
         (["--optimizer=adam"], "--optimizer=adam is unknown; one of sgd, adamw"),
@@ -165,10 +165,10 @@ def test_what_a_recipe_switched_on_can_be_switched_off(config_of):
         *(
             (["--model=deeperlab", f"--config.model.{field}={value}"], message)
             for field, value, message in (
-                ("target_stride", "0", "target stride is 0; at least 1"),
-                ("hard_pixel_fraction", "1.5", "hard_pixel_fraction is 1.5; 0 (off) to 1"),
+                ("target_stride", "0", "target stride is 0; it must be at least 1"),
+                ("hard_pixel_fraction", "1.5", "hard_pixel_fraction is 1.5; it must be from 0 (off) to 1"),
                 ("radius", "inf", "radius is inf"),
-                ("small_instance_weight", "-1.0", "small_instance_weight is -1.0; a finite number, at least 0"),
+                ("small_instance_weight", "-1.0", "small_instance_weight is -1.0; it must be finite and at least 0"),
             )
         ),
         (["--model=deeperlab", "--backbone=xception_71", "--dataset=voc2012"], "has no recipe for --dataset=voc2012"),

@@ -1,4 +1,4 @@
-"""Toy files for the tests of data."""
+"""Toy files for the tests of tfseg.data."""
 
 import io
 import json
@@ -12,8 +12,8 @@ from PIL import Image
 def save_segments(save):
     """save_segments(json_path, categories, images, folder) writes a JSON file and its PNGs in COCO's panoptic format.
 
-    images: PNG name -> (segment ids, [(id, category id, is crowd)]). A category is (id, name, is thing). The PNGs go to
-    `folder`, by default the one that is called like the JSON file.
+    images: {PNG name: (segment ids, [(id, category id, is crowd)])}. A category is (id, name, is thing). The PNGs are
+    written to `folder`, by default the one with the JSON file's name.
     """
 
     def write(json_path, categories, images, folder=None):
@@ -36,7 +36,7 @@ def save_segments(save):
 
 @pytest.fixture
 def panoptic_of():
-    """panoptic_of(EncodedExample) -> (class ids of the label, class ids and instance ids of the map), lists of rows."""
+    """panoptic_of(EncodedExample) returns (label's class ids, map's class ids, map's instance ids) as lists of rows."""
 
     def decode(encoded):
         label, panoptic = (
@@ -50,7 +50,7 @@ def panoptic_of():
 
 @pytest.fixture
 def toy_folder(tmp_path, save, photo, label):
-    """toy_folder(stems) -> a folder of images/<stem>.png and masks/<stem>.png with classes sky and road."""
+    """toy_folder(stems) makes a folder of images/<stem>.png and masks/<stem>.png with the classes sky and road."""
 
     def write(stems=("a", "b", "c"), names="sky\nroad\n"):
         root = tmp_path / "toy"
@@ -66,6 +66,6 @@ def toy_folder(tmp_path, save, photo, label):
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """An empty cache folder of the test's own."""
+    """An empty cache folder for one test."""
     monkeypatch.setenv("TFSEG_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"

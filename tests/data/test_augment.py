@@ -22,13 +22,13 @@ class Data:
 
 
 def coordinate_image(height=HEIGHT, width=WIDTH):
-    """Red is 10 x, green is 10 y at a pixel's centre (x + 0.5, y + 0.5): linear, so that bilinear sampling keeps it."""
+    """Red is 10 x and green 10 y at a pixel's centre (x + 0.5, y + 0.5): linear, so bilinear sampling keeps them."""
     y, x = np.mgrid[:height, :width] + 0.5
     return np.stack([10 * x, 10 * y, np.zeros_like(x)], axis=-1).astype(np.float32)
 
 
 def coordinate_label():
-    """Every pixel its own id, 0 to 239."""
+    """Every pixel has an id of its own, 0 to 239."""
     return np.arange(HEIGHT * WIDTH, dtype=np.uint8).reshape(HEIGHT, WIDTH)
 
 
@@ -46,7 +46,7 @@ def geometry_of(scale=1.0, offset=(0, 0), is_flipped=False, angle=0.0, size=(HEI
 
 
 def crop(image, label, geometry, data):
-    """Through the window, as the pipeline does it."""
+    """Crops through the source window, as the pipeline does."""
     window = augment.source_window(geometry, data)
     top, left, height, width = augment.mirror(window, geometry).numpy()
     pixels = tf.constant(image[top : top + height, left : left + width])
@@ -55,7 +55,7 @@ def crop(image, label, geometry, data):
 
 
 def source_coordinates(geometry, data):
-    """(y, x) of every crop pixel on the source, centres at + 0.5, by the definition."""
+    """Returns (y, x) of every crop pixel on the source, with centres at + 0.5, computed from the definition."""
     (height, width), angle = data.crop_size, float(geometry.angle)
     i, j = np.mgrid[:height, :width] + 0.5
     down, right = i - height / 2, j - width / 2
@@ -80,7 +80,7 @@ def test_image_and_label_show_the_same_source_point_at_every_crop_pixel(seed, ro
 
     is_inside = (y > 0) & (y < HEIGHT) & (x > 0) & (x < WIDTH)
     expected = np.where(is_inside, np.floor(y).clip(0, HEIGHT - 1) * WIDTH + np.floor(x).clip(0, WIDTH - 1), IGNORE)
-    # On the very border between two source pixels either is nearest.
+    # Exactly between two source pixels, both are nearest.
     is_clear = (np.abs(y - np.round(y)) > 1e-3) & (np.abs(x - np.round(x)) > 1e-3)
     assert is_clear.mean() > 0.5 or not rotation
     np.testing.assert_array_equal(label[is_clear], expected[is_clear])
@@ -88,7 +88,7 @@ def test_image_and_label_show_the_same_source_point_at_every_crop_pixel(seed, ro
     support = max(1.0, (1 / geometry.scale.numpy()).max())
     is_interior = (np.minimum(y, HEIGHT - y) > support) & (np.minimum(x, WIDTH - x) > support)
     assert is_interior.any()
-    # Bilinear keeps a linear image; the sampled triangle of antialiasing does to a tenth of a pixel.
+    # Bilinear sampling keeps a linear image; the sampled triangle of antialiasing keeps it to a tenth of a pixel.
     tolerance = 0.02 if rotation or geometry.scale.numpy().min() >= 1 else 1.0
     np.testing.assert_allclose(image[is_interior][:, 0], 10 * x[is_interior], atol=tolerance)
     np.testing.assert_allclose(image[is_interior][:, 1], 10 * y[is_interior], atol=tolerance)
@@ -123,7 +123,7 @@ def test_half_scale_averages_the_source_where_the_label_picks_from_it():
     image[:, ::2] = 200
     image = image.astype(np.float32)
     cropped, _ = crop(image, np.zeros((4, 4), np.uint8), geometry_of(scale=0.5, size=(4, 4)), data)
-    # Triangle of 2 target pixels: weights 3/7, 3/7, 1/7 at the left border (1/8 of it falls off).
+    # A triangle of 2 target pixels: weights 3/7, 3/7, 1/7 at the left border (1/8 of it is cut off).
     np.testing.assert_allclose(cropped[0, :, 0], [200 * 4 / 7, 200 * 3 / 7], atol=0.01)
 
 

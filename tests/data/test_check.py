@@ -1,4 +1,4 @@
-"""A folder of records is checked to the last pixel, and shown."""
+"""A folder of records is checked to the last pixel, and shown as pictures."""
 
 import dataclasses
 
@@ -17,15 +17,15 @@ from tfseg.system.files import file_sha256
 
 @pytest.fixture
 def records(toy_folder):
-    """(manifest, folder) of 2 training images and 1 for validation."""
+    """(manifest, folder) of 2 training images and 1 validation image."""
     root = toy_folder()
     return opening.prepare("folder", root, root.with_name("records")), root.with_name("records")
 
 
 def written_by_others(folder, class_ids, counts, size=None, panoptic_pngs=(None,)):
-    """A manifest with right checksums for records of [2, 2] class ids that no converter of ours has seen.
+    """Writes records that no converter of ours has seen, and a manifest with the right checksums.
 
-    There is one for each panoptic map; all have the same class ids.
+    There is one record per panoptic map; all have the same [2, 2] class ids.
     """
     image = encode_jpeg(np.zeros([*(size or (2, 2)), 3], np.uint8))
     label = encode_png(np.uint8(class_ids))
@@ -79,7 +79,7 @@ BAD_MAPS = {
     "of other classes": (encode_panoptic(1 - IDS, IDS), UNLIKE_THE_LABEL),
     "an id too large": (
         encode_panoptic(IDS, 1000 * IDS),
-        "the panoptic map has instance id 1000; ids are below the label divisor 1000",
+        "the panoptic map has instance id 1000; ids must be below the label divisor 1000",
     ),
 }
 

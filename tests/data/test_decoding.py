@@ -21,7 +21,7 @@ INSTANCES = np.array([[0, 0, 0, 1], [700, 700, 0, 1]], np.int32)
 
 
 def write(folder, panoptic_pngs, label=LABEL):
-    """A shard of one example for each map, which all have the same label."""
+    """Writes a shard with one example per map; all have the same label."""
     path = str(folder / "val-00000-of-00001.tfrecord")
     image = encode_png(np.zeros([*LABEL.shape, 3], np.uint8))
     with tf.io.TFRecordWriter(path) as writer:
@@ -89,7 +89,7 @@ def test_an_unusable_map_stops_reading_and_is_located_but_hinders_nobody_who_doe
 
 
 def train(files):
-    """One training example with its instances."""
+    """Returns one training example with its instances."""
     data = types.SimpleNamespace(
         crop_size=(2, 4), min_scale=1.0, max_scale=1.0, flip=False, color_jitter=0.0, rotation=0.0, shuffle_buffer=1
     )
@@ -111,7 +111,7 @@ def test_an_instance_id_that_does_not_fit_the_divisor_stops_reading_and_is_named
     files = write(tmp_path, [encode_panoptic(LABEL, np.where(INSTANCES == 700, 999, INSTANCES))])
     run(files)
     files = write(tmp_path, [encode_panoptic(LABEL, np.where(INSTANCES == 700, 1000, INSTANCES))])
-    reason = "the panoptic map has instance id 1000; ids are below the label divisor 1000"
+    reason = "the panoptic map has instance id 1000; ids must be below the label divisor 1000"
     with (
         pytest.raises(InputError) as caught,
         pipeline.damage_named(files, needs_labels, with_instances=needs_labels),
@@ -129,7 +129,7 @@ def test_the_divisor_is_that_of_the_data_set_and_ignored_pixels_may_have_any_id(
         list(pipeline.eval_examples(files, narrow, with_instances=True))
     assert pipeline.locate_unusable(files, needs_labels=False) is None
     found = pipeline.locate_unusable(files, needs_labels=False, label_divisor=700)
-    assert found.endswith("the panoptic map has instance id 700; ids are below the label divisor 700")
+    assert found.endswith("the panoptic map has instance id 700; ids must be below the label divisor 700")
 
 
 ENCODE_SCENE = functools.partial(listing.encode_frame, streets.generate)

@@ -1,4 +1,4 @@
-"""Instance ids of augmented training examples: aligned with image and label, and of things only."""
+"""Instance ids of augmented training examples: they are aligned with image and label, and only things have them."""
 
 import dataclasses
 import itertools
@@ -41,7 +41,7 @@ AUGMENTATIONS = {
 
 
 def write(folder, *maps, image=None):
-    """A shard of examples (label, panoptic PNG or None); returns its path in a list."""
+    """Writes a shard of examples (label, panoptic PNG or None), and returns its path in a list."""
     path = str(folder / "train-00000-of-00001.tfrecord")
     with tf.io.TFRecordWriter(path) as writer:
         for index, (label, panoptic_png) in enumerate(maps):
@@ -54,7 +54,7 @@ def write(folder, *maps, image=None):
 
 
 def crops(files, info, data, count, **options):
-    """The first `count` training examples."""
+    """Returns the first `count` training examples."""
     batches = pipeline.train_batches(
         files, info, data, batch_size=1, seed=3, num_examples=1, make_targets=lambda example: example, **options
     )
@@ -66,7 +66,7 @@ def crops(files, info, data, count, **options):
 
 @pytest.mark.parametrize("data", AUGMENTATIONS.values(), ids=AUGMENTATIONS.keys())
 def test_image_label_and_instance_show_the_same_source_pixel(tmp_path, data):
-    """Pixel (y, x) is coloured (10 x, 10 y), is instance 24 y + x + 1, and has class (24 y + x) % 3."""
+    """Pixel (y, x) has the colour (10 x, 10 y), the instance 24 y + x + 1 and the class (24 y + x) % 3."""
     y, x = np.mgrid[:HEIGHT, :WIDTH]
     index = WIDTH * y + x
     label = (index % 3).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Targets of keypoints and offsets, by hand and against the maps that the fusion is tested with."""
+"""Targets of keypoints and offsets, against values worked by hand and against the maps of the fusion's tests."""
 
 from types import SimpleNamespace
 
@@ -23,7 +23,7 @@ def config_of(graph="star", **fields):
 
 
 def targets_of(panoptic_ids, config):
-    """NumPy targets of [H, W] ids = class * LABEL_DIVISOR + instance."""
+    """Returns NumPy targets of [H, W] ids = class * LABEL_DIVISOR + instance."""
     label, instance = np.divmod(np.asarray(panoptic_ids, np.int32), synthetic_instances.LABEL_DIVISOR)
     example = {"image": np.zeros([*label.shape, 3]), "label": label, "instance": instance, "filename": "a.png"}
     targets = panoptic({key: tf.constant(value) for key, value in example.items()}, INFO, config)
@@ -31,7 +31,7 @@ def targets_of(panoptic_ids, config):
 
 
 def scene(size, *boxes):
-    """Ids of stuff with boxes (top, left, bottom, right, id), both ends inclusive."""
+    """Ids of stuff, with boxes (top, left, bottom, right, id) in it; both ends are inclusive."""
     panoptic_ids = np.zeros(size, np.int32)
     for top, left, bottom, right, panoptic_id in boxes:
         panoptic_ids[top : bottom + 1, left : right + 1] = panoptic_id
@@ -44,7 +44,7 @@ def thing(instance, class_id=THING):
 
 @pytest.fixture(scope="module")
 def one_box():
-    """Corners (2, 3), (2, 6), (5, 3), (5, 6), centre (3.5, 4.5)."""
+    """A box with corners (2, 3), (2, 6), (5, 3), (5, 6) and centre (3.5, 4.5)."""
     return targets_of(scene((9, 9), (2, 3, 5, 6, thing(1))), config_of(radius=2, stride=1))
 
 
@@ -181,14 +181,14 @@ def test_keypoints_of_a_cut_instance_are_those_of_what_is_left():
 
 
 def mirrored(channels, order):
-    """Maps of vectors after a flip of the columns, their vectors in another order."""
+    """Flips the columns of maps of vectors, and reorders the vectors."""
     vectors = channels[:, ::-1].reshape(*channels.shape[:2], -1, 2)[:, :, order]
     return (vectors * [1, -1]).reshape(channels.shape)
 
 
 @pytest.mark.parametrize("graph", sorted(GRAPHS))
 def test_targets_of_a_mirrored_crop_are_the_mirrored_targets_with_left_and_right_swapped(graph):
-    # 16 * 4 + 1 columns: the grid of cells mirrors onto itself.
+    # With 16 * 4 + 1 columns the grid of cells mirrors onto itself.
     panoptic_ids = synthetic_instances.ellipses((53, 65), 5, (6, 24), seed=4)
     targets = targets_of(panoptic_ids, config_of(graph, radius=9))
     flipped = targets_of(panoptic_ids[:, ::-1], config_of(graph, radius=9))
@@ -228,7 +228,7 @@ def test_fields_that_make_no_targets_are_refused(fields, message):
 
 
 def cut(panoptic_ids, top, left, size, config, scale=1, is_flipped=False):
-    """Targets of a crop of [H, W] ids that are mirrored and enlarged first."""
+    """Returns the targets of a crop of [H, W] ids, which are first mirrored and enlarged."""
     source = np.asarray(panoptic_ids, np.int32)
     shown = source[:, ::-1] if is_flipped else source
     shown = shown.repeat(scale, 0).repeat(scale, 1)[top : top + size[0], left : left + size[1]]
@@ -259,7 +259,7 @@ def test_full_geometry_points_to_keypoints_outside_of_the_crop():
     assert full["long_offsets"][4, 6, bottom_right].tolist() == [5, 6]
     assert crop["long_offsets"][4, 6, bottom_right].tolist() == [3, 1]
     assert full["long_offsets"][1, 1].tolist() == crop["long_offsets"][1, 1].tolist()  # a box that is whole
-    # Bottom right corners: (3, 3) of the whole box, 29 cells; that of the other is too far away.
+    # Bottom right corners: that of the whole box, at (3, 3), has 29 cells; that of the other is too far away.
     assert full["heatmap"][..., 3].sum() == 29
     assert crop["heatmap"][..., 3].sum() > 29
     assert full["label_weight"].tolist() == crop["label_weight"].tolist()
@@ -273,8 +273,8 @@ def test_full_geometry_of_a_whole_image_is_that_of_the_crop():
 
 def test_full_geometry_follows_mirroring_and_scale():
     full = cut(BOXES, 12, 6, (10, 12), config_of(radius=3, stride=1, geometry="full"), scale=2, is_flipped=True)
-    # Mirrored, the second box has rows 6 to 13, columns 3 to 10; enlarged its middle is (19.5, 13.5), in the crop
-    # (7.5, 7.5). Corners are the middles of enlarged pixels: (12.5, 6.5) is (0.5, 0.5).
+    # Mirrored, the second box has rows 6 to 13 and columns 3 to 10. Enlarged, its middle is (19.5, 13.5), which is
+    # (7.5, 7.5) in the crop. Corners are the middles of enlarged pixels: (12.5, 6.5) is (0.5, 0.5).
     assert full["long_offsets"][2, 2].tolist()[:2] == [-1.5, -1.5]
     assert full["long_offsets"][2, 2].tolist()[-2:] == [5.5, 5.5]
     assert full["long_offsets"][2, 2].tolist()[6:8] == [26.5 - 14, 20.5 - 8]

@@ -1,4 +1,4 @@
-"""Records: round trip, shards, and damage that is found and named."""
+"""Records: round trip, shards, and damage, which is found and named."""
 
 import functools
 

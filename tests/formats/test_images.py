@@ -1,4 +1,4 @@
-"""Raw files: class ids come through exactly, whatever the mode; everything else is refused by name."""
+"""Raw files: class ids are kept exactly, whatever the mode; any other file is refused by name."""
 
 import io
 import zlib
@@ -35,7 +35,7 @@ def test_grey_png_labels_of_every_depth_keep_their_values(tmp_path, bits):
 
 
 def grey_png(values, bits):
-    """A PNG of [height, width] values with 1, 2, 4 or 8 bits each, which PIL cannot write."""
+    """Encodes [height, width] values as a PNG with 1, 2, 4 or 8 bits each, which PIL cannot do."""
 
     def chunk(kind, content):
         checksum = zlib.crc32(kind + content)

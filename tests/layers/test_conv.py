@@ -57,7 +57,7 @@ def test_symmetric_padding_puts_half_the_dilated_kernel_on_every_side():
 
 @pytest.mark.parametrize("kind", [lambda **kw: Conv2D(1, 3, 2, **kw), lambda **kw: DepthwiseConv2D(3, 2, **kw)])
 def test_at_even_sizes_same_and_symmetric_sample_other_pixels(kind):
-    """A kernel that copies its centre: "same" samples pixels 1 and 3 of 0..3, "symmetric" 0 and 2."""
+    """With a kernel that copies its centre, "same" samples pixels 1 and 3 of 0..3, and "symmetric" 0 and 2."""
     ramp = tf.reshape(tf.range(4.0), [1, 4, 1, 1]) * tf.ones([1, 4, 4, 1])
     centre = np.float32([[0, 0, 0], [0, 1, 0], [0, 0, 0]])[:, :, None, None]
     rows = {}
@@ -102,7 +102,7 @@ def test_batch_norm_equals_keras_in_inference_and_training():
 
 
 def test_the_moving_variance_takes_the_biased_one():
-    """0 and 2 have biased variance 1 (unbiased: 2); from 1, with momentum 0.9, it stays 1."""
+    """0 and 2 have the biased variance 1 (unbiased: 2), so a moving variance of 1 stays 1 with momentum 0.9."""
     layer = BatchNorm(momentum=0.9)
     layer(np.float32([0, 2]).reshape(2, 1, 1, 1), training=True)
     np.testing.assert_allclose(layer.moving_mean, [0.1], atol=1e-6)

@@ -19,7 +19,7 @@ def test_cell_equals_keras_convlstm2d_step_by_step(kernel_size):
     )
     inputs = tf.random.normal([2, steps, 6, 7, channels])
     oracle.build(inputs.shape)
-    # Keras starts b_f at 1, ours starts at 0 and adds 1.
+    # Keras starts b_f at 1; ours starts it at 0 and adds 1.
     forget = np.repeat([0.0, 1.0, 0.0, 0.0], filters)
     kernel = np.concatenate(cell.kernel.numpy(), -1)
     oracle.set_weights([kernel[:, :, :channels], kernel[:, :, channels:], cell.bias.numpy().ravel() + forget])

@@ -44,7 +44,7 @@ def test_with_symmetric_padding_coarse_maps_are_enlarged_on_the_corners():
 
 @pytest.mark.parametrize("length", [13, 14, 15, 16])
 def test_with_symmetric_padding_fine_maps_are_read_around_the_grid_at_every_size(length):
-    """Cells of 4: position i sums 4 * i - 1 to 4 * i + 2."""
+    """With a stride ratio of 4, position i sums positions 4 * i - 1 to 4 * i + 2."""
     projection = FeatureProjection(1, strides=(2,), grid_stride=8, padding="symmetric")
     features = tf.reshape(tf.range(float(length)), [1, 1, length, 1])
     projection([features], (1, 4))

@@ -1,4 +1,4 @@
-"""Pyramids of context: averages over cells, dilated branches, and what a checkpoint calls them."""
+"""Pyramids of context: averages over cells, dilated branches, and their names in a checkpoint."""
 
 import numpy as np
 import pytest
@@ -41,7 +41,7 @@ def test_the_spatial_pyramid_keeps_the_map_and_adds_its_levels():
     outputs = layer(values)
     assert outputs.shape == (2, 6, 8, 11)
     np.testing.assert_array_equal(outputs[..., :3], values)
-    # The first level has one cell: the same everywhere.
+    # The first level has one cell, so it is the same everywhere.
     np.testing.assert_allclose(outputs[..., 3:7], np.broadcast_to(outputs[:, :1, :1, 3:7], [2, 6, 8, 4]), atol=1e-6)
     assert np.ptp(outputs[..., 7:], axis=(1, 2)).max() > 0.1
 

@@ -14,7 +14,7 @@ def ramp(height, width, step):
 
 
 def test_maps_of_symmetric_padding_sit_on_every_stride_th_pixel():
-    # Cell i lies on pixel 16 * i, so that a ramp of 16 a cell is a ramp of 1 a pixel.
+    # Cell i lies on pixel 16 * i, so a ramp of 16 per cell is a ramp of 1 per pixel.
     np.testing.assert_allclose(upsample(ramp(3, 2, 16), (33, 17), 16, "symmetric"), ramp(33, 17, 1), atol=1e-5)
 
 
@@ -32,7 +32,7 @@ def test_symmetric_is_alignment_of_corners_where_the_corners_meet():
 
 
 def test_maps_of_tensorflows_padding_have_half_pixel_centres():
-    # Cells of two pixels, their middles at 0.5 and 2.5.
+    # Cells of two pixels, with centres at 0.5 and 2.5.
     outputs = upsample(tf.reshape([0.0, 4.0], [1, 1, 2, 1]), (1, 4), 2, "same")
     np.testing.assert_allclose(outputs[0, 0, :, 0], [0, 1, 3, 4])
 

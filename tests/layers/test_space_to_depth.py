@@ -1,4 +1,4 @@
-"""Blocks of pixels as channels: their order, and maps whose sides are no multiple of the block."""
+"""Blocks of pixels as channels: their order, and maps whose sides are not multiples of the block."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def test_there_and_back_is_the_same_map_to_the_bit(sides):
 
 
 def test_channels_go_row_by_row_through_the_block():
-    """Pixels 0 1 2 3 / 4 5 6 7 / 8 ... with a second channel of the same plus 100; blocks of 2 x 2."""
+    """Pixels 0 1 2 3 / 4 5 6 7 / 8 ...; a second channel has the same values plus 100; blocks of 2 x 2."""
     values = np.arange(16.0).reshape(1, 4, 4, 1) + np.float32([0, 100])
     np.testing.assert_array_equal(space_to_depth(values, 2)[0, 0, 1], [2, 102, 3, 103, 6, 106, 7, 107])
     np.testing.assert_array_equal(space_to_depth(values, 2)[0, 1, 0], [8, 108, 9, 109, 12, 112, 13, 113])

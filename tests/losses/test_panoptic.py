@@ -1,4 +1,4 @@
-"""Losses of hard pixels, keypoints and offsets, by hand."""
+"""Losses of hard pixels, keypoints and offsets against values computed by hand."""
 
 import dataclasses
 import functools
@@ -16,14 +16,14 @@ from tfseg.losses.panoptic import PanopticLossConfig
 IGNORED = 255
 ALL_PIXELS = PanopticLossConfig(hard_pixel_fraction=0.0)
 MINED = PanopticLossConfig()
-# Probabilities of the true class of 20 pixels; those of small instances are numbers 3 and 4.
+# Probabilities of the true class at 20 pixels; pixels 3 and 4 belong to small instances.
 PROBABILITIES = [0.9, 0.8, 0.6, 0.5, 0.3, 0.2, 0.95, 0.99, 0.7, 0.4]
 PROBABILITIES += [0.85, 0.75, 0.65, 0.92, 0.97, 0.88, 0.78, 0.68, 0.93, 0.91]
 HARDEST, SMALL = [4, 5, 9], [3, 4]
 
 
 def logits_of(probabilities):
-    """[..., 2] logits that give class 0 the probabilities."""
+    """Returns [..., 2] logits that give class 0 these probabilities."""
     probabilities = np.asarray(probabilities, np.float32)
     return tf.math.log(tf.stack([probabilities, 1 - probabilities], axis=-1))
 
@@ -216,7 +216,7 @@ def test_instance_maps_are_upsampled_to_targets_of_a_finer_stride():
 def test_instance_maps_of_a_coarser_stride_meet_the_targets_on_their_cells():
     batch = toy_batch(1)
     outputs = {name: maps[:, :2, :2] for name, maps in toy_outputs(1).items()}
-    # Stride 8 on 13 x 9 pixels; the targets' cells lie on pixels 0, 4, 8 and 12: on cells, and in their middle.
+    # Stride 8 on 13 x 9 pixels; the targets' cells lie on pixels 0, 4, 8 and 12: on output cells or halfway between.
     coarse = outputs["short_offsets"]
     expected = tf.concat([coarse, coarse[:, -1:]], axis=1)
     rows = [expected[:, 0], (expected[:, 0] + expected[:, 1]) / 2, expected[:, 1], expected[:, 1]]
@@ -244,7 +244,7 @@ def test_an_image_without_labels_has_losses_and_gradients_of_zero(config):
 
 def test_gradients_are_finite_and_reach_every_output():
     batch, outputs = toy_batch(2), toy_outputs(2)
-    # Logits that saturate, and an offset without any error, whose absolute value has a kink there.
+    # Logits that saturate, and an offset with no error, where the absolute value has a kink.
     outputs["heatmap_logits"] *= 1e4
     outputs["semantic_logits"] *= 1e4
     outputs["short_offsets"] = tf.where(tf.constant([True, False] * 5), batch["short_offsets"], 0.0)

@@ -1,4 +1,4 @@
-"""Losses: ignored pixels leave numerator and denominator."""
+"""Semantic losses: ignored pixels count neither in the numerator nor in the denominator."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Small panoptic maps for tests of several metrics: class id * 1000 + instance id, V is void."""
+"""Small panoptic maps for tests of several metrics: values are class id * 1000 + instance id, V is void."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from tfseg.labels import DatasetInfo, default_colors
 V = 255_000
 INFO = DatasetInfo("toy", ("wall", "cat", "lawn"), default_colors(3), thing_ids=frozenset({1}))
 
-# Stuff 0 and 2, two cats, a void border at the right.
+# Stuff 0 and 2, two cats, and a void border on the right.
 LABEL = np.array([[0] * 6, [0, 1001, 1001, 1002, 1002, V], [0, 1001, 1001, 1002, 1002, V], [2000] * 5 + [V]])
 PREDICTION = np.array(
     [[0] * 6, [0, 1001, 1001, 1001, 1002, 1002], [0, 1001, 1001, 1002, 1002, 1002], [2000] * 4 + [0, 0]]
@@ -20,14 +20,14 @@ def one_class(num_things=1):
 
 
 def updated(metric, *images):
-    """The metric after these (label, prediction)."""
+    """Returns the metric after it was updated with these (label, prediction) pairs."""
     for label, prediction in images:
         metric.update(np.array(label), np.array(prediction))
     return metric
 
 
 def random_maps(generator, size=(40, 56), num_instances=12):
-    """(label, prediction) of INFO: rough blocks with void, a crowd of cats and instances that partly agree."""
+    """Draws (label, prediction) for INFO: rough blocks with void, a crowd of cats and instances that partly agree."""
     height, width = size
     ids = np.array([0, 2000, V, 1000, *range(1001, 1001 + num_instances)])
     blocks = generator.choice(ids, [height // 8, width // 8])

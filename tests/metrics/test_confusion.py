@@ -15,7 +15,7 @@ from tfseg.metrics.confusion import (
     pixel_accuracy,
 )
 
-# Class 0: 2 of 3 pixels found, one called 1. Class 1: 2 of 2 found. Class 2: in neither map. One pixel is ignored.
+# Class 0: 2 of 3 pixels found, one predicted as 1. Class 1: 2 of 2. Class 2: in neither map. One pixel is ignored.
 LABEL = np.array([[0, 0, 0], [1, 1, 255]])
 PREDICTION = np.array([[0, 0, 1], [1, 1, 0]])
 CONFUSION = np.array([[2, 1, 0], [0, 2, 0], [0, 0, 0]])

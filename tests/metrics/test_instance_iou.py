@@ -1,4 +1,4 @@
-"""Instance-level IoU and IoU per category: worked by hand, and equal to the official Cityscapes evaluation."""
+"""Instance-level IoU and IoU per category: against values worked by hand and the official Cityscapes evaluation."""
 
 import copy
 import dataclasses
@@ -24,7 +24,7 @@ INFO = DatasetInfo(
     thing_ids=frozenset({1, 2, 3}),
     categories=("flat", "vehicle", "vehicle", "human"),
 )
-# Two cars, of 4 and of 2 pixels: half of the first is found and all of the second. One pixel of road is called car.
+# Two cars of 4 and 2 pixels: half of the first is found and all of the second. One pixel of road is predicted as car.
 LABEL = np.array([[1, 1, 1, 1], [1, 1, 0, 0]])
 INSTANCES = np.array([[1, 1, 1, 1], [2, 2, 0, 0]])
 PREDICTION = np.array([[1, 1, 0, 0], [1, 1, 1, 0]])
@@ -72,7 +72,8 @@ def test_instances_of_different_classes_may_share_an_id():
 
 
 def test_in_a_category_any_of_its_classes_is_right():
-    # Vehicle: 4 + 1 of 6 labelled pixels are called car or truck, 1 of road is. The truck, of weight 1, is called car.
+    # Vehicle: 4 + 1 of 6 labelled pixels and 1 of road are predicted as car or truck. The truck, with weight 1, is
+    # predicted as car.
     entry = scored([[1, 1, 1, 1, 2, 2, 0, 0]], [[1, 1, 1, 1, 1, 1, 0, 0]], [[1, 1, 2, 2, 1, 0, 1, 0]])
     assert entry["category_iou"] == {"flat": pytest.approx(1 / 3), "vehicle": pytest.approx(5 / 7), "human": None}
     assert entry["mean_category_iou"] == pytest.approx((1 / 3 + 5 / 7) / 2)
@@ -121,12 +122,12 @@ HEIGHT, WIDTH, NUM_IMAGES = 48, 80, 6
 # Void, ego vehicle, out of roi, ground, parking, rail track, guard rail, bridge, polegroup, caravan, trailer.
 IGNORED_LABEL_IDS = (0, 1, 3, 6, 9, 10, 14, 15, 18, 29, 30)
 WITH_INSTANCES = (24, 25, 26, 27, 28, 29, 30, 31, 32, 33)
-# A class for each case: never labelled but predicted; only in groups; neither labelled nor predicted.
+# One class for each case: predicted but never labelled; only in groups; neither labelled nor predicted.
 ONLY_PREDICTED, ONLY_IN_GROUPS, ABSENT = 31, 27, 32
 
 
 def drawn_labels(rng):
-    """[HEIGHT, WIDTH] instance ids in the way of Cityscapes: rectangles of all kinds of labels, groups among them."""
+    """[HEIGHT, WIDTH] Cityscapes instance ids: rectangles with all kinds of labels, some of them groups."""
     ids = np.full([HEIGHT, WIDTH], 7, np.uint16)
     ids[:12], ids[12:20] = 23, 11
     kinds = [*cityscapes.EVALUATED_LABEL_IDS, *IGNORED_LABEL_IDS, *WITH_INSTANCES * 3]
@@ -142,7 +143,7 @@ def drawn_labels(rng):
 
 
 def drawn_prediction(label_ids, rng):
-    """[HEIGHT, WIDTH] evaluated label ids, mostly right."""
+    """[HEIGHT, WIDTH] label ids that are evaluated, mostly right."""
     possible = [label_id for label_id in cityscapes.EVALUATED_LABEL_IDS if label_id != ABSENT]
     anything = rng.choice(possible, [HEIGHT, WIDTH])
     blocks = rng.choice(possible, [HEIGHT // 8, WIDTH // 8]).repeat(8, 0).repeat(8, 1)
@@ -153,7 +154,7 @@ def drawn_prediction(label_ids, rng):
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory):
-    """A folder in the layout of Cityscapes: (the folder, paths of predictions, of labels)."""
+    """Draws a folder in the layout of Cityscapes: (folder, paths of predictions, paths of labels)."""
     root, rng = tmp_path_factory.mktemp("cityscapes"), np.random.default_rng(4)
     images, labels = root / "leftImg8bit" / "val" / "bonn", root / "gtFine" / "val" / "bonn"
     for folder in (images, labels, root / "results"):
@@ -174,7 +175,7 @@ def drawn(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def examples(drawn, tmp_path_factory):
-    """(label, instance ids, prediction) of each image, labels as they come out of the converter and its records."""
+    """(label, instance ids, prediction) of each image; labels have gone through the converter and its records."""
     root, predictions, _ = drawn
     records = tmp_path_factory.mktemp("records") / "cityscapes"
     manifest = opening.prepare("cityscapes", root, records, ConvertOptions(num_workers=1))
@@ -187,7 +188,7 @@ def examples(drawn, tmp_path_factory):
 
 
 def official_result(drawn, average_sizes=None):
-    """What the official script finds, with its own table of sizes or another."""
+    """Runs the official script, with its own table of sizes or another."""
     arguments = copy.copy(official.args)
     arguments.quiet, arguments.JSONOutput = True, False
     arguments.avgClassSize = average_sizes or arguments.avgClassSize

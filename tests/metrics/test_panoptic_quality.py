@@ -1,4 +1,4 @@
-"""Panoptic quality against figures worked by hand."""
+"""Panoptic quality against values worked by hand."""
 
 import pickle
 
@@ -19,7 +19,8 @@ def counts_of(quality, name="cat"):
 
 def test_an_image_worked_by_hand():
     result = updated(PanopticQuality(INFO), (LABEL, PREDICTION)).result()
-    # Of the 10 pixels called wall, 8 are, 1 is lawn and 1 is void, which does not count: 8 / (8 + 10 - 8 - 1).
+    # Of the 10 pixels predicted as wall, 8 are wall, 1 is lawn and 1 is void, which does not count:
+    # 8 / (8 + 10 - 8 - 1).
     assert result["classes"]["wall"]["pq"] == pytest.approx(8 / 9)
     assert result["classes"]["cat"]["pq"] == pytest.approx((0.8 + 0.75) / 2)
     assert result["classes"]["lawn"]["pq"] == pytest.approx(0.8)
@@ -34,7 +35,7 @@ def test_one_tree_of_three_scores_half_as_thing_and_nothing_as_stuff():
     things = np.repeat([[1001] * 3 + [1002] * 3 + [1003] * 3], 3, 0)
     assert counts_of(updated(PanopticQuality(INFO), (things, prediction))) == (1, 0, 2)
     assert updated(PanopticQuality(INFO), (things, prediction)).result()["classes"]["cat"]["pq"] == 0.5
-    # As stuff it is one segment, IoU 1 / 3.
+    # As stuff it is one segment with an IoU of 1 / 3.
     stuff = updated(PanopticQuality(INFO), (things * 0 + 2000, np.where(prediction, 2000, 0)))
     assert stuff.result()["classes"]["lawn"] == {
         "pq": 0.0,
@@ -61,7 +62,7 @@ def test_four_images_of_two_cells():
     scores = []
     for images in ([(label, good)], [(label, bad)], [(label, good)] * 2 + [(label, bad)] * 2):
         scores.append(round(updated(PanopticQuality(one_class()), *images).result()["all"]["pq"], 6))
-    # (28/30 + 6/8) / 2; 27/32 of one match, and one wrong and one missed; their sums of two each.
+    # (28/30 + 6/8) / 2; then one match of 27/32 with one wrong and one missed; then two images of each.
     assert scores == [0.841667, 0.421875, 0.631771]
 
 
@@ -109,7 +110,7 @@ def test_a_group_without_classes_is_zero_and_a_class_that_does_not_occur_is_unde
 def test_mean_quality_is_not_the_product_of_the_two_means():
     label = [[0] * 4 + [1001] * 4 + [1002] * 4]
     group = updated(PanopticQuality(INFO), (label, [[0] * 5 + [1001] * 3 + [0] * 4])).result()["all"]
-    # wall: 4 of 9, no match. cat: 3 of 4, and one is missed.
+    # wall: IoU 4 / 9, no match. cat: IoU 3 / 4, and one cat is missed.
     assert group["pq"] == pytest.approx((0 + 0.75 / 1.5) / 2)
     assert (group["sq"], group["rq"]) == pytest.approx((0.75 / 2, (1 / 1.5) / 2))
 
@@ -118,7 +119,7 @@ def test_ids_of_high_classes_and_instances_stay_apart():
     info = DatasetInfo("many", tuple(map(str, range(255))), default_colors(255), thing_ids=frozenset({254}))
     label = np.array([[254_999, 254_998, 255_999, 254_001]], np.int32).repeat(2, 0)
     quality = updated(PanopticQuality(info), (label, label[:, ::-1]), (label, label))
-    # Turned round, 254_001 <-> 254_999 and 254_998 <-> void: the first two match crosswise, the third is missed.
+    # Swapped: 254_001 <-> 254_999 and 254_998 <-> void. The first two match crosswise, the third is missed.
     assert counts_of(quality, "254") == (5, 0, 1)
 
 

@@ -25,7 +25,7 @@ def write(path, maps, info=INFO, **options):
 
 
 def published(label_path, prediction_path):
-    """{"all", "things", "stuff"} and the counts of every class name."""
+    """Runs panopticapi and returns {"all", "things", "stuff"} and the counts of every class name."""
     label, prediction = (json.loads(path.read_text()) for path in (label_path, prediction_path))
     categories = {category["id"]: category for category in label["categories"]}
     pairs = list(zip(label["annotations"], prediction["annotations"], strict=True))
@@ -43,7 +43,7 @@ def published(label_path, prediction_path):
 
 
 def assert_equal(label_path, prediction_path):
-    """That both agree; returns the groups."""
+    """Checks that both agree, and returns the groups."""
     labels = read_annotations(label_path)
     result = score_folders(labels, read_annotations(prediction_path, labels), 1, panopticapi_compat=True)
     groups, counts = published(label_path, prediction_path)
@@ -86,7 +86,7 @@ def test_several_crowds_of_a_class_and_categories_with_ids_of_their_own(tmp_path
 
 
 def test_only_the_last_of_several_crowds_excuses_in_compat_mode(tmp_path):
-    # Of the predicted cat 3 pixels are on each of two crowds, which differ in their order in the file.
+    # The predicted cat has 3 pixels on each of two crowds; their order in the file varies.
     label_path = write(tmp_path / "label.json", [[[1001] * 3 + [1002] * 3 + [0] * 2]])
     prediction_path = write(tmp_path / "prediction.json", [[[1001] * 6 + [0] * 2]])
     content = json.loads(label_path.read_text())
@@ -127,7 +127,7 @@ def test_more_than_65535_segments(tmp_path):
         ]
         paths[-1].write_text(json.dumps(content))
     groups = assert_equal(*paths)
-    # Of all cats two thirds are found: 2/3 / (2/3 + 1/3 / 2).
+    # Two thirds of all cats are found: 2/3 / (2/3 + 1/3 / 2).
     assert groups["things"] == pytest.approx({"pq": 0.8, "sq": 1, "rq": 0.8, "num_classes": 1}, abs=1e-4)
 
 

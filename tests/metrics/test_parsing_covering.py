@@ -1,4 +1,4 @@
-"""Parsing covering against figures worked by hand, and what must hold for all maps."""
+"""Parsing covering against values worked by hand, and properties that hold for all maps."""
 
 import dataclasses
 
@@ -46,12 +46,12 @@ def test_normalized_every_image_weighs_the_same():
 
 def test_a_predicted_segment_may_cover_several_labelled_ones():
     label = [[1001] * 2 + [1002] * 6]
-    # IoU 2/8 of the 2 pixels, 6/8 of the 6: nothing is matched.
+    # IoU 2/8 for the segment of 2 pixels, 6/8 for that of 6: segments are not matched.
     assert covering((label, [[1001] * 8]))["classes"]["cat"]["pc"] == pytest.approx((2 * 2 / 8 + 6 * 6 / 8) / 8)
 
 
 def test_a_tiny_map_is_as_exact_as_a_large_one():
-    # Of three pixels one is covered, by a segment of seven: 3 * 1 / 9 of 3.
+    # One of three pixels is covered, by a segment of seven: 3 * 1 / 9 of 3.
     label, prediction = [[1001] * 3 + [0] * 6], [[0] * 2 + [1001] * 7]
     assert covering((label, prediction))["classes"]["cat"]["pc"] == close(1 / 9)
 

@@ -1,4 +1,4 @@
-"""Counting of overlaps: every way of counting gives what a plain count does."""
+"""Counting of overlaps: every way of counting gives the same as a plain count."""
 
 import collections
 

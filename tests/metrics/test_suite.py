@@ -1,4 +1,4 @@
-"""Properties of the whole suite: perfect is 1, absent is left out, order does not matter, parts add up."""
+"""The whole suite: perfect predictions score 1, absent classes are left out, order does not matter, parts add up."""
 
 import dataclasses
 import json

@@ -141,10 +141,10 @@ def test_a_kernel_is_padded_by_zeros_on_all_sides():
     padded = center_padded(np.full([1, 1, 1, 1], 7.0), 3)
     np.testing.assert_array_equal(padded[:, :, 0, 0], [[0, 0, 0], [0, 7, 0], [0, 0, 0]])
     for size in (4, 1):
-        with pytest.raises(ValueError, match=f"3x3 has no middle place in {size}x{size}"):
+        with pytest.raises(ValueError, match=f"3x3 kernel cannot be centred in a {size}x{size}"):
             center_padded(np.zeros([3, 3, 1, 1]), size)
 
 
 def test_a_stem_kernel_of_another_size_is_an_input_error():
-    with pytest.raises(InputError, match="stem_kernel_size is 3, 5 or 7, not 9"):
+    with pytest.raises(InputError, match="stem_kernel_size must be 3, 5 or 7, not 9"):
         backbones.build(BackboneConfig("mobilenet_v2", stem_kernel_size=9))

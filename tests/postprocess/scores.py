@@ -1,10 +1,10 @@
-"""Panoptic quality, small enough to be read at once (Kirillov et al. 2019, arXiv:1801.00868)."""
+"""A panoptic quality short enough to check by reading (Kirillov et al. 2019, arXiv:1801.00868)."""
 
 import numpy as np
 
 
 def panoptic_quality(label, prediction, label_divisor) -> dict[int, float]:
-    """Class id -> PQ of panoptic ids without void, of the classes in either."""
+    """Returns {class id: PQ} for the classes in either map of panoptic ids; the maps have no void."""
     pairs, overlaps = np.unique(np.stack([label, prediction]).reshape(2, -1), axis=1, return_counts=True)
     areas = [dict(zip(*np.unique(ids, return_counts=True), strict=True)) for ids in (label, prediction)]
     iou_sums, num_segments = {}, {}
@@ -19,7 +19,7 @@ def panoptic_quality(label, prediction, label_divisor) -> dict[int, float]:
 
 
 def mean_quality(label, prediction, label_divisor, class_ids=None) -> float:
-    """PQ averaged over classes, all or the ones given."""
+    """Returns PQ averaged over all classes, or over the given ones."""
     per_class = panoptic_quality(label, prediction, label_divisor)
     chosen = per_class if class_ids is None else class_ids & per_class.keys()
     return float(np.mean([per_class[class_id] for class_id in chosen]))

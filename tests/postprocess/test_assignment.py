@@ -1,4 +1,4 @@
-"""Cells go to the instance whose keypoints they see."""
+"""Cells are assigned to the instance whose keypoints they point to."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""One instance for each thing: seeds near a found one are its own, boxes that overlap are one."""
+"""One instance per thing: a seed near a found instance belongs to it, and overlapping boxes are one instance."""
 
 import numpy as np
 import pytest
@@ -63,7 +63,7 @@ def test_the_lower_one_of_two_overlapping_boxes_goes():
 
 
 def test_a_box_that_is_gone_suppresses_nothing():
-    # IoU with the next is 7 / 13, with the one after 4 / 16: the second goes, so the third stays.
+    # A box's IoU is 7 / 13 with the next and 4 / 16 with the one after: the second is dropped, so the third is kept.
     boxes = np.array([[0.0, 0, 9, 9], [0, 3, 9, 12], [0, 6, 9, 15]])
     assert suppress(boxes, 0.5, 1).tolist() == [0, 2]
 
@@ -84,14 +84,14 @@ def test_no_boxes_stay_of_none():
 
 
 def detected(scores, probabilities, middle, config):
-    """Instances of a toy image at stride 4, without short-range offsets."""
+    """Detects instances in a toy image at stride 4, without short-range offsets."""
     fields = middle, np.zeros([*scores.shape[1:], 5, 2], np.float32)
     return detect(scores, probabilities, fields, radius=6.25, config=config)
 
 
 def test_the_score_of_an_instance_is_the_mean_over_its_keypoints():
-    # All keypoints coincide. That of the seed counts with .9, though it lies so far to the right of its best cell that
-    # it rounds to the next one; the others have no votes.
+    # All keypoints coincide. The seed's keypoint counts with .9, although it lies so far to the right of its best cell
+    # that it rounds to the next one; the others have no votes.
     scores, probabilities = np.zeros([2, 5, 20, 20], np.float32)
     scores[4, 10, 10] = 1
     scores[4, 9:12, 11] = 0.99
@@ -107,7 +107,7 @@ def test_the_score_of_an_instance_is_the_mean_over_its_keypoints():
 
 
 def test_boxes_of_cells_overlap_as_those_of_their_pixels():
-    # Columns 16..32 and 20..36 of the same rows share 13 of 21 pixels; of 4 cells each, 3 of 5 would be shared.
+    # Columns 16..32 and 20..36 of the same rows share 13 of 21 pixels. Counted as 4 cells each, they share 3 of 5.
     scores, probabilities = np.zeros([2, 5, 20, 20], np.float32)
     scores[4, 6, 6], scores[0, 4, 5] = 1, 0.9
     probabilities[4, 6, 6], probabilities[0, 4, 5] = 1, 0.75

@@ -1,4 +1,4 @@
-"""The whole fusion: what comes in, what comes out, and images in which there is little to find."""
+"""The whole fusion: its inputs, its outputs, and images with little to find."""
 
 import dataclasses
 import subprocess
@@ -36,7 +36,7 @@ def fused(panoptic_ids, maps=None, semantic=None, config=None, thing_ids=THING_I
 
 
 def silent_maps(size=SIZE):
-    """Of a network that sees no instances."""
+    """Maps of a network that sees no instances."""
     grid = [-(-side // 4) for side in size]
     return InstanceMaps(np.full([*grid, 5], -9.0), *(np.zeros([*grid, channels]) for channels in (10, 10, 16)))
 
@@ -102,7 +102,7 @@ def test_short_range_offsets_correct_nothing_where_the_heatmap_is_unsure():
     maps.heatmap_logits[..., 0] = -0.5  # a probability of .38 for top left corners, everywhere
     maps.short_offsets[..., :2] = 20
     corners = {tuple(np.rint(found.keypoints[0]).tolist()) for found in fused(SQUARES, maps).instances}
-    # Squares of 24x32 round rows 32 and 96, columns 26, 80 and 134.
+    # Rectangles of 24x32 around rows 32 and 96 and columns 26, 80 and 134.
     assert corners == {(y, x) for y in (20, 84) for x in (10, 64, 118)}
     trusting = fused(SQUARES, maps, config=FusionConfig(refine_min_probability=0.0)).instances
     assert not corners & {tuple(np.rint(found.keypoints[0]).tolist()) for found in trusting}
@@ -199,13 +199,13 @@ def test_the_arrays_of_the_caller_are_left_alone():
             r"semantic has shape \(129, 160\), but this image needs",
         ),
         ({"semantic": np.zeros([33, 41, 0]), "size": SIZE}, r"semantic has shape \(33, 41, 0\)"),
-        ({"semantic": np.zeros([33, 41, 5])}, r"logits do not tell the image's size: give fuse size=\(height, width\)"),
-        ({"semantic": np.zeros(SIZE)}, "semantic has float64 values; class ids are integers"),
-        ({"semantic": np.full(SIZE, 256)}, "semantic has values 256 to 256; class ids are 0 to 255"),
+        ({"semantic": np.zeros([33, 41, 5])}, r"logits do not tell the image's size: pass size=\(height, width\)"),
+        ({"semantic": np.zeros(SIZE)}, "semantic has float64 values; class ids must be integers"),
+        ({"semantic": np.full(SIZE, 256)}, "semantic has values 256 to 256; class ids must be 0 to 255"),
         ({"semantic": np.full(SIZE, -1)}, "semantic has values -1 to -1"),
-        ({"divisor": 1}, "label_divisor is 1; 2 to"),
+        ({"divisor": 1}, "label_divisor is 1; it must be from 2 to"),
         ({"divisor": 10**8}, "label_divisor is 100000000"),
-        ({"thing_ids": {3, 255}}, r"thing_ids are \[3, 255\]; 0 to 254"),
+        ({"thing_ids": {3, 255}}, r"thing_ids are \[3, 255\]; they must be from 0 to 254"),
         ({"config": FusionConfig(graph="rectangle")}, r"heatmap_logits has shape \(33, 41, 5\), but 4 keypoints"),
     ],
 )

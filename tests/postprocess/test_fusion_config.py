@@ -1,4 +1,4 @@
-"""Thresholds that make no sense are named."""
+"""Thresholds that make no sense are refused by name."""
 
 import pytest
 

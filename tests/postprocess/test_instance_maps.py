@@ -1,4 +1,4 @@
-"""Maps are checked before anything is made of them."""
+"""Instance maps are checked before they are used."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Cells become pixels as the definition says, though most pixels are never looked at."""
+"""Enlarged cells equal the definition, although most pixels are never computed one by one."""
 
 import numpy as np
 import pytest
@@ -14,12 +14,12 @@ def grid_of(size, stride):
 
 
 def smooth_labels(generator, grid, num_labels):
-    """Cells in patches, so that some blocks agree and some do not."""
+    """Labels of cells in patches, so that some blocks have equal corners and some do not."""
     return np.kron(generator.integers(0, num_labels, grid), np.ones([3, 3], int))[: grid[0], : grid[1]]
 
 
 def enlarged(values, size, stride):
-    """Bilinear, one axis after the other; the border goes on."""
+    """Enlarges bilinearly, one axis after the other; the border is repeated."""
     for axis, side in enumerate(size):
         at = np.arange(side) / stride
         cells = np.arange(values.shape[axis])
@@ -59,7 +59,7 @@ def test_the_label_with_the_largest_weight_wins_and_no_label_wins_nothing(size, 
 
 
 def test_a_pixel_between_two_instances_goes_to_the_nearer_one():
-    # Cells on columns 0 and 4: pixels 1 is nearer to the first, 3 to the second, as are those past the last cell.
+    # Cells on columns 0 and 4: pixel 1 is nearer to the first; pixel 3 and those past the last cell, to the second.
     assert lift_labels(np.array([[1, 2]]), 4, (1, 7)).tolist() == [[1, 1, 1, 2, 2, 2, 2]]
 
 
@@ -78,7 +78,7 @@ def test_such_a_pixel_takes_the_label_of_the_nearest_cell():
     found = nearest_labels(cells, 4, pixels, 60)
     assert not (found == 0).any()
     nearest = np.where(found[:, np.newaxis] == cells[rows, columns], distances, 10**9).min(axis=1)
-    # The nearest of the four cells is at most 2 sqrt(2) away, which counts once on the way there and once back.
+    # The nearest of the four cells is at most 2 sqrt(2) away; that distance can add to the error twice, there and back.
     assert (np.sqrt(nearest) - np.sqrt(distances.min(axis=1))).max() <= 4 * np.sqrt(2)
     assert (nearest == distances.min(axis=1)).mean() > 0.99
 

@@ -1,4 +1,4 @@
-"""Instances take the class of their majority and are numbered within it."""
+"""Instances take the class of most of their pixels and are numbered within that class."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ def merged(ranks, label_divisor=10):
 
 
 def test_most_pixels_decide_and_numbers_run_from_one_in_each_class():
-    # 0: three 2s against a 3; 1: two 3s; 2: a 2 and a 3, so the lower; 3: two 2s.
+    # Instance 0: three 2s against a 3; 1: two 3s; 2: a 2 and a 3, so the lower one; 3: two 2s.
     result = merged([[-1, 0, 0, 0], [-1, 1, 1, 2], [0, 3, 3, 2]])
     assert result.class_ids.tolist() == [2, 3, 2, 2]
     assert result.instance_ids.tolist() == [21, 31, 22, 23]

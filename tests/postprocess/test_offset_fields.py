@@ -1,4 +1,4 @@
-"""Fields are read between cells, and offsets lead where they point."""
+"""Fields are read between cells, and offsets are followed to where they point."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_a_field_of_one_cell_is_constant():
 
 
 def test_every_refinement_adds_the_offset_where_the_point_is():
-    # Row by row, one column more; the third column has arrived.
+    # Each step moves one column to the right; the third column is the goal.
     field = np.zeros([1, 4, 1, 2], np.float32)
     field[0, :2, 0, 1] = 1
     start = np.array([[0.0, 0.0]])

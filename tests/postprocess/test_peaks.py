@@ -1,4 +1,4 @@
-"""Keypoints are found where the votes agree."""
+"""Keypoints are found where votes agree."""
 
 import numpy as np
 import pytest
@@ -71,7 +71,7 @@ def test_a_peak_lies_at_the_centre_of_mass_of_its_nine_cells():
 
 
 def peaked(values):
-    """Scores and probabilities with a keypoint far from the others for every (keypoint, probability)."""
+    """Scores and probabilities with one keypoint per (keypoint, probability), each far from the others."""
     scores = np.zeros([2, 20, 20 * len(values)], np.float32)
     probabilities = np.zeros_like(scores)
     for index, (keypoint, value) in enumerate(values):

@@ -1,4 +1,4 @@
-"""Maps of a network without mistakes give back the label; a little noise does not hurt, and memory stays small."""
+"""Maps of a perfect network give back the label; a little noise does no harm, and memory use stays small."""
 
 import dataclasses
 
@@ -27,7 +27,7 @@ OFFSETS = ("long_offsets", "short_offsets", "middle_offsets")
 
 
 def fused(panoptic_ids, stride=4, noise=0.0, config=None):
-    """The fusion of a scene; noise is the standard deviation of an error in all offsets, pixels."""
+    """Fuses the maps of a scene; noise is the standard deviation of the error in all offsets, in pixels."""
     config = config or FusionConfig()
     maps = perfect_maps(panoptic_ids, config.keypoint_graph, stride)
     generator = np.random.default_rng(1)
@@ -37,7 +37,7 @@ def fused(panoptic_ids, stride=4, noise=0.0, config=None):
 
 
 def things_and_all(panoptic_ids, prediction):
-    """(PQ of things, of all classes)."""
+    """Returns (PQ of things, PQ of all classes)."""
     found = prediction.panoptic_ids
     return tuple(mean_quality(panoptic_ids, found, LABEL_DIVISOR, class_ids) for class_ids in (THING_IDS, None))
 
@@ -103,7 +103,7 @@ def test_of_overlapping_instances_only_borders_are_lost(count, seed):
     scores = things_and_all(panoptic_ids, prediction)
     assert scores[0] >= 0.95
     assert scores[1] >= 0.97
-    # What shows so little that no cell lies on it is part of a neighbour.
+    # A thing that shows so little that no cell lies on it is part of a neighbour.
     assert len(prediction.instances) == num_instances(panoptic_ids[::4, ::4])
 
 

@@ -13,7 +13,7 @@ from tfseg.errors import InputError
 from tfseg.profiling import exported_cost, tflite_timing
 
 ROOT = Path(__file__).resolve().parents[2]
-# At half of 9 x 14: 3 channels into 4 by 3 x 3, then 4 into 4 in each iteration.
+# At half of 9 x 14 positions: 3 channels into 4 with a 3 x 3 kernel, then 4 into 4 in each iteration.
 FIRST, ITERATION = 5 * 7 * 27 * 4, 5 * 7 * 16
 MIB = 2**20
 
@@ -112,7 +112,7 @@ def test_a_network_costs_the_same_in_every_format(tmp_path):
     assert round(saved.executed_gmacs * 1e9) == products + 9 * 15 * 9 * 8
     kernels, biases = 27 * 8 + 9 * 4 * 8 + 9 * 8 + 4 * 8 * 4 + 4 * 5, 8 + 8 + 8 + 5
     assert saved.parameters == kernels + biases + 2 * 8
-    # Of the normalisation, a scale and an offset, only what they make of kernel and bias is left.
+    # The normalisation (a scale and an offset) is folded into kernel and bias.
     assert lite.parameters == kernels + biases
 
 

@@ -37,7 +37,7 @@ PRODUCTS = {
     "convolution": (lambda x: tf.nn.conv2d(x, zeros(3, 3, 4, 5), 1, "SAME"), 2 * 9 * 7 * 9 * 4 * 5),
     "strided": (lambda x: tf.nn.conv2d(x, zeros(3, 3, 4, 5), 2, "VALID"), 2 * 4 * 3 * 9 * 4 * 5),
     "dilated": (lambda x: tf.nn.conv2d(x, zeros(3, 3, 4, 5), 1, "SAME", dilations=4), 2 * 9 * 7 * 9 * 4 * 5),
-    # The kernel's last axis is how many maps come from each channel.
+    # The kernel's last axis is the number of maps per channel.
     "depthwise": (
         lambda x: tf.nn.depthwise_conv2d(x, zeros(3, 3, 4, 2), [1, 1, 1, 1], "SAME"),
         2 * 9 * 7 * 9 * 4 * 2,
@@ -47,7 +47,7 @@ PRODUCTS = {
         lambda x: tf.nn.depthwise_conv2d(x, zeros(3, 3, 4, 1), [1, 1, 1, 1], "SAME", dilations=[4, 4]),
         2 * 12 * 8 * 9 * 4,
     ),
-    # Every input position is multiplied with the whole kernel.
+    # Every input position is multiplied by the whole kernel.
     "transposed": (
         lambda x: tf.nn.conv2d_transpose(x, zeros(2, 2, 5, 4), [2, 18, 14, 5], 2, "SAME"),
         2 * 9 * 7 * 4 * 4 * 5,
@@ -105,7 +105,7 @@ def in_loops_in_calls(trips):
 
 
 def with_limit_from_outside(trips):
-    """As a served model gets it: an input of the inner function, a tensor of the outer one."""
+    """A loop whose limit is an input of the inner function and a tensor of the outer one, as in a served model."""
 
     @tf.function(input_signature=[tf.TensorSpec([2, 9, 7, 4]), tf.TensorSpec([None], tf.int32)])
     def inner(x, iterations):
@@ -201,7 +201,7 @@ def test_the_published_form_multiplies_features_and_zeros_in_every_iteration():
     channels = network.projection.kernels[0].shape[2]
     counts = flops.published_gmacs(network, (64, 96), 3)
     iteration = 24 * 4 * (8 * (channels + 5 + 8) + 6 * (8 + 6) + 5 * (6 + 5))
-    # Biases, gates and the canvas' sum are counted too, halved: about 20 operations a map.
+    # Biases, gates and the canvas' sum are counted too, at half: about 20 operations per map.
     assert iteration < (counts[2] - counts[1]) * 1e9 < iteration + 24 * 20 * (8 + 6 + 5)
     assert counts[2] - counts[1] == pytest.approx(counts[1] - counts[0], rel=1e-6)
     hoisted = architectures.build(dataclasses.replace(config, hoist=True), 5)
@@ -232,7 +232,7 @@ def test_an_iteration_costs_the_three_gate_products_at_every_position(widths):
     network = architectures.build(RNNConfig(BACKBONE, widths=widths), 5)
     counts = flops.executed_gmacs(network, (64, 96), 3)
     first, second = widths
-    # 4 gates a map over [canvas 5 | h1], [h1 | h2], [h2 | h3] at 4 x 6 positions.
+    # 4 gates per map over [canvas 5 | h1], [h1 | h2], [h2 | h3] at 4 x 6 positions.
     iteration = 24 * 4 * (first * (5 + first) + second * (first + second) + 5 * (second + 5))
     assert counts[1] - counts[0] == pytest.approx(iteration / 1e9, rel=1e-6)
     assert counts[2] - counts[1] == pytest.approx(iteration / 1e9, rel=1e-6)
@@ -244,12 +244,12 @@ def test_a_hand_counted_network():
     [first] = flops.executed_gmacs(network, (64, 96), 1)
     feed_forward = architectures.build(FCNConfig(BACKBONE, widths=(32,)), 5)
     [other] = flops.executed_gmacs(feed_forward, (64, 96), 1)
-    # The same backbone and the same projection to 32 channels; then gates of layers 2 and 3 here, 32 -> 5 logits there.
+    # Both have the same backbone and projection to 32 channels. The RNN adds gates of layers 2 and 3; FCN, 5 logits.
     assert first - other == pytest.approx(24 * (4 * (6 * 8 + 5 * 6) - 32 * 5) / 1e9, rel=1e-6)
 
 
 def test_features_are_multiplied_once_and_only_once():
-    """Two widths of the first layer differ by the hoisted product, 128 features into 4 gates a map."""
+    """Two widths of the first layer differ by the hoisted product, 128 features into 4 gates per map."""
     costs = []
     for width in (8, 16):
         network = architectures.build(RNNConfig(BACKBONE, widths=(width, 6)), 5)

@@ -1,4 +1,4 @@
-"""Graphs whose shapes are made known so that they can be counted."""
+"""Graphs whose shapes are made known, so that they can be counted."""
 
 import pytest
 import tensorflow as tf
@@ -22,7 +22,7 @@ def test_variables_in_functions_of_open_size_count():
 
     frozen = frozen_graph.freeze(traced(lambda x: tf.nn.relu(inner(x))))
     assert sum(operation.macs for operation in flops.count(frozen)) == 16 * 9 * 8 * 5
-    # The image and what it is convolved to; the kernel is no activation.
+    # The image and its convolution; the kernel is not an activation.
     assert frozen_graph.peak_activation_bytes(frozen) == 4 * 16 * (8 + 5)
 
 
@@ -50,7 +50,7 @@ def test_memory_inside_a_loop_counts_without_its_weights():
         return tf.nn.conv2d(tf.nn.conv2d(x, weights[0], 1, "SAME"), weights[1], 1, "SAME")
 
     peak = frozen_graph.peak_activation_bytes(frozen_graph.freeze(in_loop(body)))
-    # The wide map with what goes into it or comes from it, and the loop's few numbers.
+    # The wide map with its input or its result, and the loop's few numbers.
     assert 4 * 16 * (40 + 8) <= peak <= 4 * 16 * (40 + 8 + 8) + 100
 
 

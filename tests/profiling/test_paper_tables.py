@@ -9,7 +9,7 @@ from tfseg.models.rnn import RNNConfig
 from tfseg.profiling import paper_tables
 from tfseg.profiling.paper_tables import NUM_CLASSES, Published, compute, padded_size, published_table, rounds_to
 
-# 10^9 multiply-accumulates of convolutions alone, worked out from the layers' shapes.
+# 10^9 multiply-accumulates of the convolutions alone, worked out from the layers' shapes.
 CONVOLUTIONS = {
     ("RNN, stride 16", "single"): (61.055, 67.693, 74.331, 80.969, 87.607, 94.245),
     ("RNN, stride 16", "multi"): (1041, 1154, 1268, 1382, 1496, 1610),
@@ -49,7 +49,7 @@ def test_figures_are_counted_and_move_with_the_model(monkeypatch):
     assert [row["iterations"] for row in rows] == [1, 2, 1, 2, 2]
     assert [row["paper_gmacs"] for row in rows] == ["1.0", "2.0", "10", "20", "1.0"]
     channels = 32  # of the last map at a tenth of the width
-    # At 5 x 5 positions an iteration multiplies [features | canvas | h1] into 4 gates a map, and [h1 | h2].
+    # At 5 x 5 positions an iteration multiplies [features | canvas | h1] into 4 gates per map, and [h1 | h2].
     costs = {width: width * (channels + NUM_CLASSES + width) + 6 * width for width in (8, 16)}
     expected = 25 * 4 * (costs[16] - costs[8]) / 1e9
     assert wider[0]["our_gmacs"] - rows[0]["our_gmacs"] == pytest.approx(expected, rel=0.02)

@@ -37,10 +37,10 @@ def test_conventions_differ_by_what_they_say(costs):
     published = np.array([cost.published_gmacs for cost in costs]) * 1e9
     gates_and_biases = 6 * 20 * (8 + 6 + 5)
     assert CHANGING + FEATURES < published[1] - published[0] < CHANGING + FEATURES + gates_and_biases
-    # One iteration: the same products but for those with zeros, which are skipped; sums and biases are counted there.
+    # One iteration: TensorFlow also counts products with zeros, which are skipped here, and sums and biases.
     assert published[0] > executed[0] + FROM_ZEROS
     assert [cost.executed_gflops for cost in costs] == pytest.approx(2 * executed / 1e9)
-    # The toy has dilated depthwise convolutions only, which run on padded maps in both counts.
+    # The toy's only dilated convolutions are depthwise; they run on padded maps in both counts.
     assert first.tensorflow_gflops == pytest.approx(2 * first.published_gmacs)
     assert third.parameters == second.parameters
 

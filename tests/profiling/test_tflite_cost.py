@@ -12,7 +12,7 @@ IMAGE = [2, 9, 7, 4]
 VOLUME = [1, 5, 9, 7, 4]
 
 
-# What is converted, its inputs, kind, multiply-accumulates, and kernels and biases.
+# The function to convert, its inputs, the operator's kind, multiply-accumulates, elements of kernels and biases.
 PRODUCTS = {
     # 2 images x positions of the result x kernel area x input channels x output channels; the converter adds a bias.
     "strided": (lambda x: tf.nn.conv2d(x, kernel(3, 3, 4, 5), 2, "SAME"), [IMAGE], "CONV_2D", 2 * 5 * 4 * 180, 185),
@@ -30,7 +30,7 @@ PRODUCTS = {
         2 * 9 * 7 * 9 * 2 * 6,
         108 + 6,
     ),
-    # The kernel's last axis is how many maps come from each channel.
+    # The kernel's last axis is the number of maps per channel.
     "depthwise": (
         lambda x: tf.nn.depthwise_conv2d(x, kernel(3, 3, 4, 2), [1, 1, 1, 1], "SAME"),
         [IMAGE],
@@ -38,7 +38,7 @@ PRODUCTS = {
         2 * 9 * 7 * 9 * 4 * 2,
         72 + 8,
     ),
-    # Every input position is multiplied with the whole kernel.
+    # Every input position is multiplied by the whole kernel.
     "transposed": (
         lambda x: tf.nn.conv2d_transpose(x, kernel(2, 2, 5, 4), [2, 18, 14, 5], 2, "SAME"),
         [IMAGE],
@@ -94,7 +94,7 @@ def test_kernels_of_another_type_count_the_same(read_tflite, precision):
     whole, small = (read_tflite(converted(run, [1, 9, 7, 16], precision=p)) for p in ("float32", precision))
     assert tflite_cost.operations(small) == tflite_cost.operations(whole)
     assert tflite_cost.parameters(small) == tflite_cost.parameters(whole) == 9 * 16 * 80 + 80
-    # Kernels are no activations, also when they are turned into float32 first.
+    # Kernels are not activations, even if they are converted to float32 first.
     assert tflite_cost.peak_activation_bytes(small) == tflite_cost.peak_activation_bytes(whole)
 
 
@@ -114,7 +114,7 @@ def test_a_loop_costs_its_body_as_often_as_it_runs(read_tflite, with_loop, trips
 
 
 def test_a_counter_that_starts_later_runs_its_body_less_often(read_tflite):
-    """As of a network whose first iteration is outside of its loop."""
+    """Such a loop belongs to a network whose first iteration is outside of its loop."""
     weights = kernel(1, 1, 4, 4)
 
     def run(image, iterations):
@@ -182,7 +182,7 @@ def test_memory_is_what_lives_at_one_moment(read_tflite):
         wide = tf.nn.relu(tf.nn.conv2d(x, kernel(1, 1, 4, 12), 1, "SAME"))
         return tf.nn.conv2d(wide, kernel(1, 1, 12, 4), 1, "SAME") + x
 
-    # The image is used at last; beside it the wide map and its result.
+    # The image is used last; besides it, the wide map and its result are live.
     model = read_tflite(converted(run, IMAGE))
     assert tflite_cost.peak_activation_bytes(model) == 4 * 2 * 9 * 7 * (4 + 12 + 4)
 
@@ -210,7 +210,7 @@ def resized_inside(x):
             r"x:0: its size 1x\?x\?x4 is not",
         ),
         (resized_inside, [1, 9, 7, 4], r"its size 1x\?x\?x4 is not fixed; export the model at a fixed size"),
-        # Of a batch that the positions were folded into, the file says 1.
+        # For a batch that positions were folded into, the file says 1.
         (flattened, [None, 9, 7, 4], "the size of this RESHAPE is not fixed"),
     ],
 )
@@ -226,7 +226,7 @@ def test_a_batch_of_any_size_counts_as_one(read_tflite):
 
 
 def as_operator(name, custom_code=None):
-    """A change of the only operator's kind."""
+    """Returns a change that gives the only operator another kind."""
 
     def change(model):
         [code] = model.operatorCodes

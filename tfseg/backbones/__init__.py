@@ -1,4 +1,4 @@
-"""Feature extractors: RGB images (0 to 255) in, a dict of feature maps by stride out."""
+"""Feature extractors: they take RGB images (0 to 255) and return a dict of feature maps by stride."""
 
 import dataclasses
 
@@ -10,18 +10,18 @@ from tfseg.errors import InputError
 
 @dataclasses.dataclass
 class BackboneConfig:
-    """Which backbone, and how dense.
+    """Which backbone to build, and how dense its feature maps are.
 
     Attributes:
       name: a key of `BACKBONES`.
       output_stride: input pixels per pixel of the last feature map: 8, 16 or 32.
-      width_multiplier: factor on the channels of MobileNetV2 and Xception.
-      kernel_size: of MobileNetV2's depthwise convolutions: 3, 5 or 7.
+      width_multiplier: factor on the channel counts of MobileNetV2 and Xception.
+      kernel_size: kernel side of MobileNetV2's depthwise convolutions: 3, 5 or 7.
       multi_grid: factors on the dilation of the three units of a ResNet's last block.
-      padding: of strided convolutions, and with it how maps are resized: "same" (Keras' and TF-Slim's MobileNetV2) with
-        half-pixel centres, or "symmetric" (TF-Slim's ResNet at any size) with cell i on pixel stride * i, which is
-        alignment of corners at sizes of 16 n + 1.
-      stem_kernel_size: of MobileNetV2's first convolution: 3, 5 or 7.
+      padding: padding mode of strided convolutions, which also decides how maps are resized: "same" (Keras' and
+        TF-Slim's MobileNetV2) resizes with half-pixel centres; "symmetric" (TF-Slim's ResNet at any size) puts cell i
+        on pixel stride * i, which aligns the corners at sizes of 16 n + 1.
+      stem_kernel_size: kernel side of MobileNetV2's first convolution: 3, 5 or 7.
     """
 
     name: str = "resnet101_v1"
@@ -37,7 +37,7 @@ def _mobilenet_v2(config, name, endpoints):
     _refuse_unused(config, "multi_grid")
     for field in ("kernel_size", "stem_kernel_size"):
         if getattr(config, field) not in (3, 5, 7):
-            raise InputError(f"backbone.{field} is 3, 5 or 7, not {getattr(config, field)}")
+            raise InputError(f"backbone.{field} must be 3, 5 or 7, not {getattr(config, field)}")
     _check_width_multiplier(config)
     kernels = {"kernel_size": config.kernel_size, "stem_kernel_size": config.stem_kernel_size}
     shared = {"padding": config.padding, "endpoints": endpoints, "name": name}
@@ -52,16 +52,16 @@ def _xception_71(config, name, endpoints):
 
 def _check_width_multiplier(config):
     if not 0 < config.width_multiplier <= 4:
-        raise InputError(f"backbone.width_multiplier is above 0 and at most 4, not {config.width_multiplier}")
+        raise InputError(f"backbone.width_multiplier must be above 0 and at most 4, not {config.width_multiplier}")
 
 
 def _resnet_v1(depth, has_beta_stem):
     def construct(config, name, endpoints):
         _refuse_unused(config, "width_multiplier", "kernel_size", "stem_kernel_size")
         if endpoints != "block_output":
-            raise InputError(f"{config.name} hands out outputs of blocks alone, no inner maps: use block_output")
+            raise InputError(f"{config.name} returns only the outputs of blocks, no inner maps: use block_output")
         if len(config.multi_grid) != 3 or min(config.multi_grid) < 1:
-            raise InputError(f"backbone.multi_grid is three factors of at least 1, not {config.multi_grid}")
+            raise InputError(f"backbone.multi_grid must be three factors of at least 1, not {config.multi_grid}")
         return ResNetV1(depth, config.output_stride, config.multi_grid, has_beta_stem, config.padding, name=name)
 
     return construct
@@ -78,22 +78,24 @@ BACKBONES = {
 
 
 def build(config: BackboneConfig, name: str = "backbone", endpoints: str = "block_output"):
-    """The backbone layer that `config` describes; see its class for outputs.
+    """Returns the backbone layer that `config` describes; its class documents the outputs.
 
     Args:
+      config: the backbone's name and options.
+      name: the layer's name.
       endpoints: where the maps of stride 2, 4, 8 and 16 are taken: "block_output", before the block that leaves the
-        stride, or "inner", in a convolution inside a block, which MobileNetV2 and Xception have.
+        stride, or "inner", at a convolution inside a block (MobileNetV2 and Xception only).
     Raises:
-      InputError: unknown name, a value out of range, or a field that this backbone does not have.
+      InputError: the name is unknown, a value is out of range, or a field is set that this backbone does not have.
     """
     if config.name not in BACKBONES:
         raise InputError(f"backbone.name {config.name!r} is unknown; one of {', '.join(BACKBONES)}")
     if config.output_stride not in (8, 16, 32):
-        raise InputError(f"backbone.output_stride is 8, 16 or 32, not {config.output_stride}")
+        raise InputError(f"backbone.output_stride must be 8, 16 or 32, not {config.output_stride}")
     if config.padding not in ("same", "symmetric"):
-        raise InputError(f"backbone.padding is 'same' or 'symmetric', not {config.padding!r}")
+        raise InputError(f"backbone.padding must be 'same' or 'symmetric', not {config.padding!r}")
     if endpoints not in ("block_output", "inner"):
-        raise ValueError(f"endpoints are 'block_output' or 'inner', not {endpoints!r}")
+        raise ValueError(f"endpoints must be 'block_output' or 'inner', not {endpoints!r}")
     return BACKBONES[config.name](config, name, endpoints)
 
 

@@ -8,7 +8,7 @@ from tensorflow import keras
 
 from tfseg.layers.conv import ConvBatchNorm
 
-# (expansion, output channels, blocks, stride of the first block), Table 2 of the paper.
+# (expansion, output channels, number of blocks, stride of the first block), from Table 2 of the paper.
 STAGES = ((1, 16, 1, 1), (6, 24, 2, 2), (6, 32, 3, 2), (6, 64, 4, 2), (6, 96, 3, 1), (6, 160, 3, 2), (6, 320, 1, 1))
 
 
@@ -17,11 +17,11 @@ class Block:
     """One inverted residual block.
 
     Attributes:
-      expanded_channels, out_channels: of the depthwise convolution and of the projection.
-      has_expansion: a 1x1 convolution widens the input first.
-      has_shortcut: the input is added to the output.
-      nominal_stride: of the depthwise convolution in the original network.
-      stride, dilation: what the output stride makes of it.
+      expanded_channels, out_channels: channels of the depthwise convolution and of the projection.
+      has_expansion: whether a 1x1 convolution widens the input first.
+      has_shortcut: whether the input is added to the output.
+      nominal_stride: the depthwise convolution's stride in the original network.
+      stride, dilation: the depthwise convolution's stride and dilation here, given the output stride.
     """
 
     expanded_channels: int
@@ -42,15 +42,17 @@ class MobileNetV2(keras.layers.Layer):
     Args:
       output_stride: input pixels per pixel of "last": 8, 16 or 32.
       width_multiplier: factor on all channel counts, which stay multiples of 8.
-      kernel_size: of the depthwise convolutions: 3, 5 or 7.
+      kernel_size: kernel side of the depthwise convolutions: 3, 5 or 7.
       padding: "same" (Keras and TF-Slim weights) or "symmetric" (see `tfseg.layers.conv`).
-      stem_kernel_size: of the first convolution: 3, 5 or 7. DeeperLab's wider form has 5 here and in `kernel_size`.
-      endpoints: what "stride_k" is, see below: "block_output" or "inner".
-    Input: RGB [batch, height, width, 3], 0 to 255; mapped to -1..1 first.
+      stem_kernel_size: kernel side of the first convolution: 3, 5 or 7. DeeperLab's wider form has 5 here and in
+        `kernel_size`.
+      endpoints: which maps "stride_k" holds, see below: "block_output" or "inner".
+    Input: RGB [batch, height, width, 3], 0 to 255; the layer first maps it to -1..1.
     Returns: dict of [batch, ceil(height / k), ceil(width / k), channels]: "stride_k" for k = 2, 4, 8, 16 up to the
-      output stride, and "last" (320 channels) at the output stride. With "block_output" stride_k is the projection
-      before the block that leaves stride k (16, 24, 32, 96 channels at width 1); with "inner" the depthwise
-      convolution's output in the same block (32, 144, 192, 576), DeepLabv3+'s low-level features.
+      output stride, and "last" (320 channels) at the output stride. With "block_output", stride_k is the projection
+      before the block that leaves stride k (16, 24, 32, 96 channels at width 1). With "inner" it is the depthwise
+      convolution's output in the block that ends in that projection (32, 144, 192, 576): DeepLabv3+'s low-level
+      features.
     """
 
     def __init__(
@@ -95,7 +97,7 @@ class MobileNetV2(keras.layers.Layer):
 
 
 class InvertedResidual(keras.layers.Layer):
-    """1x1 expansion, depthwise convolution, linear 1x1 projection, and the input again where the plan says so.
+    """1x1 expansion, depthwise convolution, linear 1x1 projection, plus the input if the plan has a shortcut here.
 
     [batch, h, w, c] -> ([batch, ceil(h / stride), ceil(w / stride), out_channels], the depthwise convolution's output
     [batch, ceil(h / stride), ceil(w / stride), expanded_channels]).
@@ -120,31 +122,31 @@ class InvertedResidual(keras.layers.Layer):
 
 
 def center_padded(kernel, size):
-    """Puts a kernel in the middle of a larger one of zeros, which computes the same.
+    """Puts a kernel in the middle of a larger kernel of zeros, which computes the same.
 
-    A network with wider kernels starts so from the weights of a narrow one.
+    This lets a network with wide kernels start from the weights of one with narrow kernels.
 
     Args:
-      kernel: [k, k, in, out] array of a convolution, depthwise or not.
-      size: side of the result, k + 2n.
+      kernel: [k, k, in, out] kernel of a convolution, depthwise or not.
+      size: side of the result, k + 2n for a whole number n.
     Returns:
       [size, size, in, out].
     """
     margin, rest = divmod(size - kernel.shape[0], 2)
     if margin < 0 or rest:
-        raise ValueError(f"a kernel of {kernel.shape[0]}x{kernel.shape[1]} has no middle place in {size}x{size}")
+        raise ValueError(f"a {kernel.shape[0]}x{kernel.shape[1]} kernel cannot be centred in a {size}x{size} one")
     return np.pad(kernel, [[margin, margin], [margin, margin], [0, 0], [0, 0]])
 
 
 def plan(output_stride, width_multiplier):
-    """The network's blocks, in order, for an output stride of 8, 16 or 32."""
+    """Returns the network's blocks, in order, for an output stride of 8, 16 or 32."""
     blocks, channels, current_stride, dilation = [], _divisible(32 * width_multiplier), 2, 1
     for expansion, stage_channels, count, first_stride in STAGES:
         out_channels = _divisible(stage_channels * width_multiplier)
         for nominal_stride in (first_stride, *[1] * (count - 1)):
             is_dilated = nominal_stride > 1 and current_stride == output_stride
             stride = 1 if is_dilated else nominal_stride
-            # By the nominal stride: a dilated block computes the same function as the strided one, only denser.
+            # The nominal stride decides: a dilated block computes the same function as the strided one, only denser.
             has_shortcut = nominal_stride == 1 and channels == out_channels
             blocks.append(
                 Block(channels * expansion, out_channels, expansion > 1, has_shortcut, nominal_stride, stride, dilation)
@@ -155,6 +157,6 @@ def plan(output_stride, width_multiplier):
 
 
 def _divisible(channels, divisor=8):
-    """The multiple of 8 nearest to `channels`, not more than 10 % below it."""
+    """Returns the multiple of 8 nearest to `channels`, but never more than 10 % below it."""
     rounded = max(divisor, int(channels + divisor / 2) // divisor * divisor)
     return rounded + divisor if rounded < 0.9 * channels else rounded

@@ -1,4 +1,4 @@
-"""Weights from outside into a backbone, by name: TF-Slim, DeepLab and Keras applications' files, array archives."""
+"""Loads published weights into a backbone by name: files of TF-Slim, DeepLab and Keras applications, array archives."""
 
 import collections
 import contextlib
@@ -12,7 +12,7 @@ from tfseg.backbones.mobilenet_v2 import center_padded
 from tfseg.errors import InputError
 from tfseg.formats.weight_files import open_weights
 
-# What a file may hold beside the backbone: classifiers, DeepLab's head, the optimizer's state.
+# What a file may hold besides the backbone: classifiers, DeepLab's head, the optimizer's state.
 IRRELEVANT = re.compile(
     r"(^|/)(global_step|beta[12]_power|mean_rgb|logits|Logits|predictions|AuxLogits|Conv_1|Conv_1_bn|aspp\d\w*"
     r"|image_pooling|concat_projection|decoder)(/|$)|/(Momentum|Adam|Adam_1|RMSProp|RMSProp_1|ExponentialMovingAverage)$"
@@ -23,9 +23,13 @@ STATISTICS = ("gamma", "beta", "moving_mean", "moving_variance")
 
 @dataclasses.dataclass(frozen=True)
 class Report:
-    """What was read from a weights file: {name in the file: shape} of the arrays used, and of those left out.
+    """What was read from a weights file.
 
-    `num_padded` of those used are in the middle of a larger kernel of zeros.
+    Attributes:
+      path: the file's path.
+      loaded: {name in the file: shape} of the arrays that were loaded.
+      skipped: {name in the file: shape} of the arrays that were left out.
+      num_padded: number of loaded kernels that were centred in a larger kernel of zeros.
     """
 
     path: str
@@ -34,7 +38,7 @@ class Report:
     num_padded: int = 0
 
     def summary(self) -> str:
-        """One line: counts."""
+        """Returns one line of counts."""
         values = sum(int(np.prod(shape)) for shape in self.loaded.values())
         padded = f", {self.num_padded} kernels centred in larger ones" if self.num_padded else ""
         return (
@@ -48,21 +52,22 @@ class Report:
 
 
 def load_backbone(backbone, path, calibration_images=None) -> Report:
-    """Gives `backbone` the weights of a file; nothing is changed unless all of it fits.
+    """Loads a file's weights into `backbone`; nothing is changed unless every array fits.
 
     Names may be TF-Slim's (`MobilenetV2/expanded_conv_3/expand/weights`,
     `resnet_v1_101/block1/unit_1/bottleneck_v1/conv1/weights`, with any prefix) or Keras applications'
-    (`block_3_expand/kernel`; MobileNetV2 only). Either may have its batch normalisation folded into kernel and bias
-    (`/biases`, `/bias`): such a file is unfolded by measurement on the calibration images, see `unfold_batch_norm`.
+    (`block_3_expand/kernel`; MobileNetV2 only). In both kinds of file, batch normalisation may be folded into kernel
+    and bias (`/biases`, `/bias`). It is then unfolded with statistics measured on the calibration images, see
+    `unfold_batch_norm`.
 
     Args:
-      backbone: of `tfseg.backbones.build`; its weights are created if they do not exist yet.
+      backbone: a layer from `tfseg.backbones.build`; its weights are created if they do not exist yet.
       path: see `open_weights`.
-      calibration_images: RGB [batch, height, width, 3], 0 to 255, of the kind that training will see: 8 to 32 of them,
-        at training size. Used with a folded file alone.
+      calibration_images: RGB [batch, height, width, 3], 0 to 255: 8 to 32 images like those that training will see, at
+        training size. Only a folded file needs them.
     Raises:
-      InputError: with the names of missing, unknown, wrongly shaped or non-finite arrays; or a folded file and no
-        images.
+      InputError: arrays are missing, unknown, wrongly shaped or not finite (the message names them); or the file is
+        folded and there are no images.
     """
     file = open_weights(path)
     if not backbone.built:
@@ -79,15 +84,16 @@ def load_backbone(backbone, path, calibration_images=None) -> Report:
 
 
 def load_network(network, file) -> Report:
-    """Gives a whole network the weights of a DeepLab file, for use; nothing is changed unless all of it fits.
+    """Loads a DeepLab file into a whole network for inference; nothing is changed unless every array fits.
 
-    Folded batch normalisation stays folded: the network's is set to do nothing. It is not fit for training so.
+    Folded batch normalisation stays folded: the network's own is set to do nothing. Such a network cannot be trained
+    further.
 
     Args:
-      network: has `convolutions()` with DeepLab's scopes, and `classifier`, called logits/semantic there.
+      network: has `convolutions()` with DeepLab's scopes, and `classifier`, which the file calls logits/semantic.
       file: a `WeightFile`.
     Raises:
-      InputError: as `load_backbone`.
+      InputError: see `load_backbone`.
     """
     convolutions = network.convolutions()
     targets, is_folded = _match_names(convolutions, file)
@@ -99,7 +105,7 @@ def load_network(network, file) -> Report:
 
 
 def _switch_off(convolutions):
-    """Makes batch normalisation the identity, but for its shift."""
+    """Makes batch normalisation the identity, except for its shift."""
     for layer in convolutions.values():
         layer.bn.gamma.assign(tf.ones_like(layer.bn.gamma))
         layer.bn.moving_mean.assign(tf.zeros_like(layer.bn.gamma))
@@ -107,13 +113,13 @@ def _switch_off(convolutions):
 
 
 def assign(file, targets) -> Report:
-    """Reads the arrays of a file into variables, all or none.
+    """Reads the arrays of a file into variables: all of them, or none if one does not fit.
 
-    A kernel of 3x3 or more fits into a wider one, see `center_padded`.
+    A kernel of at least 3x3 also fits into a wider one, see `center_padded`.
 
     Args:
       file: a `WeightFile`.
-      targets: {name: variable}; names as `canonical_name` writes them for the first part of a target's name.
+      targets: {name: variable}; a name is what `canonical_name` returns when the first part of the name is a root.
     Raises:
       InputError: see `load_backbone`. Shapes are compared before anything is read.
     """
@@ -138,7 +144,7 @@ def assign(file, targets) -> Report:
 
 
 def _fits(shape, wanted):
-    """Whether an array fits a variable, as it is or in the middle of zeros."""
+    """Whether an array fits a variable, either as it is or centred in zeros."""
     if shape == wanted:
         return True
     if not len(shape) == len(wanted) == 4 or shape[2:] != wanted[2:]:
@@ -148,10 +154,10 @@ def _fits(shape, wanted):
 
 
 def canonical_name(name, roots=()) -> str:
-    """One spelling for the names of one array.
+    """Returns the one spelling that stands for all names of the same array.
 
-    TF-Slim: what stands before a scope of `roots` is dropped, `depthwise_weights` is called `weights`. Keras h5:
-    `Conv1/Conv1/kernel:0` becomes `Conv1/kernel`, `depthwise_kernel` becomes `kernel`.
+    TF-Slim: anything before a scope in `roots` is dropped, and `depthwise_weights` becomes `weights`. Keras h5:
+    `Conv1/Conv1/kernel:0` becomes `Conv1/kernel`, and `depthwise_kernel` becomes `kernel`.
     """
     if name.endswith(":0"):
         name = "/".join(name[:-2].split("/")[-2:])
@@ -162,15 +168,16 @@ def canonical_name(name, roots=()) -> str:
 
 
 def unfold_batch_norm(backbone, images):
-    """Sets batch statistics to those of `images` and changes scale and shift so that the function stays the same.
+    """Sets the moving statistics to those of `images`, and scale and shift so that the network computes the same.
 
-    Every convolution's output mean m and variance v are measured in one pass in inference mode, then with the scale
-    s = gamma / sqrt(moving_variance + eps) in use before: gamma = s * sqrt(v + eps), beta += s * (m - moving_mean),
-    moving_mean = m, moving_variance = v. Training then starts with batch statistics near the moving ones; with mean 0
-    and variance 1, as folding leaves them, its first steps would rescale every channel.
+    One pass in inference mode measures the mean m and the variance v of every convolution's output. With the previous
+    scale s = gamma / sqrt(moving_variance + eps), the new values are gamma = s * sqrt(v + eps),
+    beta += s * (m - moving_mean), moving_mean = m and moving_variance = v. Training then starts with batch statistics
+    near the moving ones. With mean 0 and variance 1, as folding leaves them, its first steps would rescale every
+    channel.
 
     Args:
-      backbone: with its weights loaded.
+      backbone: a backbone with its weights loaded.
       images: RGB [batch, height, width, 3], 0 to 255.
     """
     layers = list(backbone.convolutions().values())
@@ -187,7 +194,7 @@ def unfold_batch_norm(backbone, images):
 
 @contextlib.contextmanager
 def _measured(batch_norms):
-    """Yields a list that receives each layer's input (mean, variance) per channel during one eager call, in order."""
+    """Yields a list; one eager call fills it with (mean, variance) per channel of each layer's input, in order."""
     moments = [None] * len(batch_norms)
 
     def measuring(i, call):
@@ -207,14 +214,14 @@ def _measured(batch_norms):
 
 
 def _match_names(convolutions, file):
-    """({canonical name: variable}, whether batch normalisation is folded) for the naming that fits the file best."""
+    """Returns ({canonical name: variable}, whether batch norm is folded) for the naming that fits the file best."""
     candidates = [(_targets(convolutions, naming, folded), folded) for naming in NAMINGS for folded in (False, True)]
     root = next(iter(convolutions)).split("/")[0]
     found = _canonical_names(file, {root})
     targets, is_folded = max(candidates, key=lambda candidate: sum(name in found for name in candidate[0]))
     if not any(name in found for name in targets):
         raise InputError(
-            f"{file.path}: no array of {root} in it; expected names like {next(iter(targets))}, "
+            f"{file.path} holds no array of {root}; expected names like {next(iter(targets))}, "
             f"found {', '.join(list(file.shapes)[:3]) or 'none'}"
         )
     return targets, is_folded
@@ -238,7 +245,7 @@ def _slim_names(scope):
 
 
 def _keras_names(scope):
-    """`keras.applications.MobileNetV2` calls MobilenetV2/Conv Conv1, expanded_conv_3/expand block_3_expand."""
+    """`keras.applications.MobileNetV2` names: MobilenetV2/Conv is Conv1, expanded_conv_3/expand is block_3_expand."""
     name = scope.replace("MobilenetV2/", "").replace("expanded_conv_", "block_").replace("/", "_")
     if name == "Conv":
         return "Conv1/kernel", "Conv1/bias", "bn_Conv1"
@@ -256,7 +263,7 @@ def _canonical_names(file, roots):
 
 
 def _refuse(path, problems):
-    """One line for all that is wrong; at most six names of a kind."""
+    """Raises one line that lists every problem, with at most six names of each kind."""
     parts = [
         f"{len(names)} {kind} ({', '.join(names[:6])}{', ...' if len(names) > 6 else ''})"
         for kind, names in problems.items()

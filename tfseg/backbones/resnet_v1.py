@@ -8,8 +8,8 @@ from tensorflow import keras
 from tfseg.layers.conv import ConvBatchNorm
 
 BLOCK_UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
-BLOCK_WIDTHS = (64, 128, 256, 512)  # of the 3x3 convolutions; a unit puts out four times as many channels
-IMAGENET_MEAN = (123.68, 116.78, 103.94)  # RGB, of TF-Slim's VGG preprocessing, which its ResNets were trained with
+BLOCK_WIDTHS = (64, 128, 256, 512)  # channels of the 3x3 convolutions; a unit's output has four times as many
+IMAGENET_MEAN = (123.68, 116.78, 103.94)  # RGB, from TF-Slim's VGG preprocessing, which its ResNets were trained with
 NORM = {"momentum": 0.997, "epsilon": 1e-5}
 
 
@@ -18,11 +18,11 @@ class Unit:
     """One bottleneck unit.
 
     Attributes:
-      block, index: its place, counted from 1 (`block3/unit_2`).
-      width: channels of its 3x3 convolution.
-      has_projection: its shortcut is a convolution, because the number of channels changes.
-      nominal_stride: of the 3x3 convolution in the original network.
-      stride, dilation: what the output stride and the multi-grid make of it.
+      block, index: the unit's place, counted from 1 (`block3/unit_2`).
+      width: channels of the 3x3 convolution.
+      has_projection: whether the shortcut is a convolution, because the number of channels changes.
+      nominal_stride: the 3x3 convolution's stride in the original network.
+      stride, dilation: the 3x3 convolution's stride and dilation here, given the output stride and the multi-grid.
     """
 
     block: int
@@ -37,23 +37,24 @@ class Unit:
 class ResNetV1(keras.layers.Layer):
     """Equals `tf_slim.nets.resnet_v1` for the same weights (padding "symmetric", multi-grid (1, 1, 1), plain stem).
 
-    A block's stride sits in the 3x3 convolution of its last unit; strides beyond the output stride become dilation of
-    what follows. The last block's three units dilate by `multi_grid` times that.
+    A block's stride sits in the 3x3 convolution of its last unit. Strides beyond the output stride become dilations of
+    the units that follow. In the last block, the three units multiply that dilation by `multi_grid`.
 
-    Input normalisation follows the weights that exist for each stem: plain subtracts ImageNet's mean colour (TF-Slim),
-    beta maps to -1..1 (DeepLab).
+    Input normalisation follows the published weights of each stem: the plain stem subtracts ImageNet's mean colour
+    (TF-Slim), the beta stem maps to -1..1 (DeepLab).
 
     Args:
       depth: 50 or 101.
       output_stride: input pixels per pixel of "last": 8, 16 or 32.
-      multi_grid: factors of the last block's dilation.
-      has_beta_stem: three 3x3 convolutions of 64, 64 and 128 channels, the first with stride 2, instead of one 7x7.
-      padding: of strided convolutions, "same" or "symmetric" (see `tfseg.layers.conv`); the max pooling is always
-        TensorFlow's SAME.
+      multi_grid: factors on the dilations of the last block's three units.
+      has_beta_stem: whether the stem is three 3x3 convolutions of 64, 64 and 128 channels, the first with stride 2,
+        instead of one 7x7.
+      padding: padding mode of strided convolutions, "same" or "symmetric" (see `tfseg.layers.conv`); the max pooling
+        always uses TensorFlow's SAME.
     Input: RGB [batch, height, width, 3], 0 to 255.
     Returns: dict of [batch, ceil(height / k), ceil(width / k), channels]: "stride_k" for k = 2, 4, 8, 16 up to the
-      output stride: the stem before pooling (64 or 128 channels), and the last unit before the one that leaves
-      stride k (256, 512, 1024); "last" (2048 channels) at the output stride.
+      output stride, and "last" (2048 channels) at the output stride. "stride_2" is the stem's output before pooling (64
+      or 128 channels); the others are the output of the last unit before the one that leaves stride k (256, 512, 1024).
     """
 
     def __init__(
@@ -95,7 +96,10 @@ class ResNetV1(keras.layers.Layer):
 
 
 class Bottleneck(keras.layers.Layer):
-    """1x1, 3x3 and 1x1 convolution, plus the shortcut. [batch, h, w, c] -> [batch, ceil(h / stride), ..., 4 width]."""
+    """1x1, 3x3 and 1x1 convolution, plus the shortcut.
+
+    [batch, h, w, c] -> [batch, ceil(h / stride), ceil(w / stride), 4 * width].
+    """
 
     def __init__(self, unit, padding, **kwargs):
         super().__init__(**kwargs)
@@ -107,7 +111,7 @@ class Bottleneck(keras.layers.Layer):
         self.conv3 = ConvBatchNorm(depth, 1, activation="linear", name="conv3", **NORM)
 
     def call(self, inputs, training=False):
-        # Every stride-th pixel: TF-Slim's 1x1 max pooling.
+        # Takes every stride-th pixel, as TF-Slim's 1x1 max pooling does.
         shortcut = inputs[:, :: self.stride, :: self.stride] if self.stride > 1 else inputs
         if self.shortcut:
             shortcut = self.shortcut(inputs, training=training)
@@ -120,10 +124,10 @@ class Bottleneck(keras.layers.Layer):
 
 
 def plan(block_units, output_stride, multi_grid):
-    """The units of all four blocks, in order.
+    """Returns the units of all four blocks, in order.
 
     Args:
-      block_units: units per block.
+      block_units: number of units in each block.
       output_stride, multi_grid: see `ResNetV1`.
     """
     units, current_stride, rate = [], 4, 1

@@ -1,4 +1,4 @@
-"""Xception-71: Xception (Chollet 2017, arXiv:1610.02357) as in DeepLabv3+ (arXiv:1802.02611), two units deeper."""
+"""Xception-71: Xception (Chollet 2017, arXiv:1610.02357) as in DeepLabv3+ (arXiv:1802.02611), but two units deeper."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ from tfseg.layers.conv import ConvBatchNorm, SeparableConvBatchNorm
 
 NORM = {"momentum": 0.9997, "epsilon": 1e-3}
 STEM_WIDTHS = (32, 64)
-# (scope, units, widths of the three separable convolutions, shortcut, stride of the third one)
+# (scope, number of units, widths of the three separable convolutions, shortcut, stride of the third convolution)
 BLOCKS = (
     ("entry_flow/block1", 1, (128, 128, 128), "conv", 2),
     ("entry_flow/block2", 1, (256, 256, 256), "conv", 1),
@@ -24,14 +24,14 @@ BLOCKS = (
 
 @dataclasses.dataclass(frozen=True)
 class Unit:
-    """Three separable 3x3 convolutions and a shortcut round them.
+    """Three separable 3x3 convolutions and a shortcut around them.
 
     Attributes:
-      scope: its place in the network ("entry_flow/block1/unit_1").
+      scope: the unit's place in the network ("entry_flow/block1/unit_1").
       widths: output channels of the three convolutions.
       shortcut: "conv" (1x1 convolution), "sum" (the input itself) or "none".
-      nominal_stride: of the third convolution in the original network.
-      stride, dilation: what the output stride makes of it; all three convolutions dilate.
+      nominal_stride: the third convolution's stride in the original network.
+      stride, dilation: the third convolution's stride and the dilation of all three here, given the output stride.
     """
 
     scope: str
@@ -43,20 +43,21 @@ class Unit:
 
 
 class Xception71(keras.layers.Layer):
-    """71 convolutions, of which 69 are separable ones; no pooling, strides sit in the third convolution of a unit.
+    """71 convolutions, 69 of them separable. There is no pooling: strides sit in the third convolution of a unit.
 
-    From the requested output stride on, a unit's stride becomes dilation of the units after it.
+    From the requested output stride on, a unit's stride becomes a dilation of the units after it.
 
     Args:
       output_stride: input pixels per pixel of "last": 8, 16 or 32.
-      width_multiplier: factor on all channel counts, rounded; DeepLab's weights need 1.
-      padding: "same" or "symmetric" (see `tfseg.layers.conv`), which DeepLab's weights were trained with.
-      endpoints: what "stride_k" is, see below: "block_output" or "inner".
-    Input: RGB [batch, height, width, 3], 0 to 255; mapped to -1..1 first.
+      width_multiplier: factor on all channel counts, which are rounded; DeepLab's weights need 1.
+      padding: "same" or "symmetric" (see `tfseg.layers.conv`); DeepLab's weights were trained with "symmetric".
+      endpoints: which maps "stride_k" holds, see below: "block_output" or "inner".
+    Input: RGB [batch, height, width, 3], 0 to 255; the layer first maps it to -1..1.
     Returns: dict of [batch, ceil(height / k), ceil(width / k), channels]: "stride_k" for k = 2, 4, 8, 16 up to the
-      output stride, without ReLU but for the stem; and "last" (2048 channels) at the output stride. With "block_output"
-      stride_k is the input of the unit that leaves stride k (64, 256, 728, 728 channels at width 1); with "inner" the
-      second convolution's output inside that unit (128, 256, 728, 1024), DeepLabv3+'s low-level features.
+      output stride, before any ReLU except at the stem, and "last" (2048 channels) at the output stride. With
+      "block_output", stride_k is the input of the unit that leaves stride k (64, 256, 728, 728 channels at width 1).
+      With "inner" it is the second convolution's output inside that unit (128, 256, 728, 1024): DeepLabv3+'s low-level
+      features.
     """
 
     def __init__(self, output_stride=16, width_multiplier=1.0, padding="same", endpoints="block_output", **kwargs):
@@ -98,10 +99,13 @@ class Xception71(keras.layers.Layer):
 
 
 class XceptionUnit(keras.layers.Layer):
-    """[batch, h, w, c] -> ([batch, ceil(h / stride), ..., widths[2]], second convolution's output [..., widths[1]]).
+    """Three separable convolutions, plus the shortcut.
 
-    Every convolution sees its input after a ReLU. The last unit, without a shortcut, has the ReLUs behind its
-    convolutions instead, the depthwise ones included.
+    [batch, h, w, c] -> ([batch, ceil(h / stride), ceil(w / stride), widths[2]], the second convolution's output
+    [batch, h, w, widths[1]]).
+
+    A ReLU comes before every separable convolution. In the last unit, which has no shortcut, ReLUs instead follow every
+    convolution, depthwise and pointwise.
     """
 
     def __init__(self, unit, padding, **kwargs):
@@ -129,7 +133,7 @@ class XceptionUnit(keras.layers.Layer):
 
 
 def plan(output_stride, width_multiplier):
-    """The network's units, in order, for an output stride of 8, 16 or 32."""
+    """Returns the network's units, in order, for an output stride of 8, 16 or 32."""
     units, current_stride, dilation = [], 2, 1
     for scope, count, widths, shortcut, nominal_stride in BLOCKS:
         is_dilated = nominal_stride > 1 and current_stride == output_stride
@@ -143,5 +147,5 @@ def plan(output_stride, width_multiplier):
 
 
 def scaled(channels, width_multiplier):
-    """`channels` times the multiplier, rounded, at least 1."""
+    """Returns `channels` times the multiplier, rounded, and at least 1."""
     return max(1, round(channels * width_multiplier))

@@ -1,7 +1,7 @@
-"""Random scale, flip, crop, rotation and colour, on image and label together.
+"""Random scale, flip, crop, rotation and colour, applied to image and label together.
 
-Crop before resizing: the scale and the crop are drawn first, only the source window behind the crop is decoded, and one
-resampling takes it to the crop. Image and label share one `Geometry`, with half-pixel centres; labels are never
+Crops are made before resizing: scale and crop are drawn first, then only the source window under the crop is decoded,
+and one resampling maps it to the crop. Image and label share one `Geometry`, with half-pixel centres; labels are never
 interpolated. All randomness comes from a seed; there is no stateful op.
 """
 
@@ -14,9 +14,9 @@ import tensorflow as tf
 FILL_COLOR = 127.5
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.25, 0.5, 0.5, math.pi / 10
-"""Reach of the colour jitter at strength 1: share of the range, two factors' distance from 1, radians."""
+"""Range of the colour jitter at strength 1: brightness as a share of 255, distance of two factors from 1, radians."""
 
-# RGB -> YIQ (luma, and chroma in a plane that hue turns), FCC NTSC.
+# RGB -> YIQ, FCC NTSC: luma, and chroma as a plane in which hue is a rotation.
 _TO_YIQ = [[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]]
 _FROM_YIQ = np.linalg.inv(_TO_YIQ).astype(np.float32)
 
@@ -24,15 +24,15 @@ _FROM_YIQ = np.linalg.inv(_TO_YIQ).astype(np.float32)
 class Geometry(NamedTuple):
     """Where a crop's pixels lie in their source image.
 
-    Crop pixel (i, j) lies at `offset + (i, j) + 0.5`, turned by `angle` around the crop's centre, on the scaled image,
-    and at that over `scale` on the source, whose pixel (y, x) has its centre at (y + 0.5, x + 0.5).
+    On the scaled image, crop pixel (i, j) lies at `offset + (i, j) + 0.5`, rotated by `angle` around the crop's centre.
+    Divided by `scale`, this is its position on the source, whose pixel (y, x) has its centre at (y + 0.5, x + 0.5).
 
     Attributes:
       source_size: [2] int32, (height, width) of the source in pixels.
-      scale: [2] float32, scaled size over source size.
-      scaled_size: [2] int32, (height, width) of the scaled image.
-      offset: [2] int32, the crop's upper left corner on the scaled image; negative where it is padded.
-      is_flipped: bool, the source is mirrored left to right before all else.
+      scale: [2] float32, scaled size divided by source size.
+      scaled_size: [2] int32, (height, width) of the scaled image in pixels.
+      offset: [2] int32, the crop's upper left corner on the scaled image; negative where the crop is padded.
+      is_flipped: bool, whether the source is mirrored left to right before anything else.
       angle: float32, radians; 0 unless rotation is on.
     """
 
@@ -49,17 +49,17 @@ def draw_geometry(source_size, seed, data) -> Geometry:
 
     Args:
       source_size: [2] int32 (height, width).
-      seed: [2] int64; the same seed draws the same.
-      data: has crop_size, min_scale, max_scale, flip and rotation (degrees), as the data part of an experiment.
+      seed: [2] int64; equal seeds give equal draws.
+      data: has crop_size, min_scale, max_scale, flip and rotation (degrees), like the data part of an experiment.
     Returns:
-      A Geometry whose crop lies inside the scaled image, or holds all of it, along each axis.
+      A Geometry. Along each axis, its crop either lies inside the scaled image or contains all of it.
     """
     draws = tf.random.stateless_uniform([5], seed, alg="philox")
     size = tf.cast(source_size, tf.float32)
     scale = data.min_scale + draws[0] * (data.max_scale - data.min_scale)
     scaled_size = tf.maximum(tf.round(size * scale), 1.0)
     spare = scaled_size - tf.constant(data.crop_size, tf.float32)
-    # Uniform over the whole positions between both extremes; negative spare spreads the padding over both sides.
+    # Uniform over the integer positions between both extremes; if spare is negative, padding is split over both sides.
     lowest = tf.minimum(spare, 0.0)
     offset = lowest + tf.minimum(tf.floor(draws[1:3] * (tf.abs(spare) + 1.0)), tf.abs(spare))
     return Geometry(
@@ -73,19 +73,21 @@ def draw_geometry(source_size, seed, data) -> Geometry:
 
 
 def on_crop(points, geometry: Geometry):
-    """Where points of the source, mirrored if the geometry is, lie on the crop; for a geometry without rotation.
+    """Maps points of the source to the crop, for a geometry without rotation.
 
     Args:
-      points: [..., 2] (y, x) in pixels of the source, pixel centres at integers.
+      points: [..., 2] (y, x) in pixels of the source, which is already mirrored if the geometry is; pixel centres are
+        at integers.
+      geometry: where the crop lies.
     Returns:
-      [..., 2] of the same type in pixels of the crop; outside of it, too.
+      [..., 2] of the same type, in pixels of the crop; points may lie outside of the crop.
     """
     scale, offset = (tf.cast(values, points.dtype) for values in (geometry.scale, geometry.offset))
     return (points + 0.5) * scale - 0.5 - offset
 
 
 def source_window(geometry: Geometry, data):
-    """The part of the (mirrored) source that a crop is made of.
+    """Returns the part of the (mirrored) source that a crop is made from.
 
     Returns:
       [4] int32 (top, left, height, width), inside the source, at least 1 x 1, wide enough for the resampling's support.
@@ -107,20 +109,22 @@ def source_window(geometry: Geometry, data):
 
 
 def mirror(window, geometry: Geometry):
-    """A window on the mirrored source as a window on the source itself; its own inverse."""
+    """Maps a window on the mirrored source to the source itself; the function is its own inverse."""
     left = geometry.source_size[1] - window[1] - window[3]
     return tf.where(geometry.is_flipped, tf.stack([window[0], left, window[2], window[3]]), window)
 
 
 def crop_image(pixels, window, geometry: Geometry, data):
-    """Resamples the window behind a crop to the crop.
+    """Resamples the source window under a crop to the crop.
 
-    Bilinear. Without rotation it is antialiased when it shrinks (a triangle as wide as the target's pixel), which is
-    what a camera of lower resolution would have seen; a rotated crop is one bilinear affine resampling.
+    Resampling is bilinear. Without rotation it is antialiased when it shrinks the image (with a triangle as wide as the
+    target's pixel), like the view of a camera of lower resolution. A rotated crop is one bilinear affine resampling.
 
     Args:
       pixels: [height, width, 3] uint8 or float32, the window of the source (not yet mirrored).
       window: [4] int32 on the mirrored source, from `source_window`.
+      geometry: where the crop lies.
+      data: see `draw_geometry`.
     Returns:
       [crop height, crop width, 3] float32 in 0..255; FILL_COLOR outside the source.
     """
@@ -142,29 +146,32 @@ def crop_image(pixels, window, geometry: Geometry, data):
 
 
 def crop_label(label, geometry: Geometry, data, fill):
-    """Nearest neighbour on the geometry of `crop_image`.
+    """Resamples a label to the crop by nearest neighbour, with the same geometry as `crop_image`.
 
     Args:
       label: [height, width] uint8 class ids or int32 instance ids, the whole source.
-      fill: id of what lies outside the source: the ignore label, or 0 for instances.
+      geometry: where the crop lies.
+      data: see `draw_geometry`.
+      fill: id of pixels outside the source: the ignore label, or 0 for instances.
     Returns:
       [crop height, crop width] int32.
     """
     if data.rotation:
         whole = tf.concat([tf.zeros([2], tf.int32), geometry.source_size], axis=0)
         label = tf.cond(geometry.is_flipped, lambda: tf.reverse(label, [1]), lambda: label)
-        label = _rotate(label[..., tf.newaxis], whole, geometry, data, "nearest", fill)
+        label = _rotate(label[..., tf.newaxis], whole, geometry, data, "nearest", fill)  # [*crop_size, 1]
         return tf.cast(label[..., 0], tf.int32)
     begin, end = _covered(geometry, data)
     rows, columns = (_nearest(axis, begin, end, geometry) for axis in (0, 1))
     columns = tf.where(geometry.is_flipped, geometry.source_size[1] - 1 - columns, columns)
-    # Whole rows are copied at once, single pixels are not: hence the transposed gathers.
+    # Gathering whole rows is faster than gathering single pixels: hence the transposes.
+    # [height, width] -> [rows, width] -> [width, rows] -> [columns, rows] -> [rows, columns]
     label = tf.transpose(tf.gather(tf.transpose(tf.gather(label, rows)), columns))
     return tf.cast(_pad(label, begin, end, data, fill), tf.int32)
 
 
 def _covered(geometry, data):
-    """(begin, end), each [2] int32: the crop's pixels that lie on the scaled image."""
+    """Returns (begin, end), each [2] int32: the range of the crop's pixels that lie on the scaled image."""
     begin = tf.maximum(-geometry.offset, 0)
     return begin, tf.minimum(geometry.scaled_size - geometry.offset, data.crop_size)
 
@@ -176,7 +183,7 @@ def _nearest(axis, begin, end, geometry):
 
 
 def _pad(pixels, begin, end, data, value):
-    paddings = tf.stack([begin, data.crop_size - end], axis=1)
+    paddings = tf.stack([begin, data.crop_size - end], axis=1)  # [2, 2]: (before, after) per axis
     if len(pixels.shape) == 3:
         paddings = tf.concat([paddings, [[0, 0]]], axis=0)
     padded = tf.pad(pixels, paddings, constant_values=tf.cast(value, pixels.dtype))
@@ -184,12 +191,12 @@ def _pad(pixels, begin, end, data, value):
 
 
 def _rotate(pixels, window, geometry, data, interpolation, fill_value):
-    import tensorflow_addons as tfa  # at its end of life and slow to import: only here, and only for rotation
+    import tensorflow_addons as tfa  # at its end of life and slow to import, so used only here, for rotation
 
     height, width = data.crop_size
     cosine, sine = tf.cos(geometry.angle), tf.sin(geometry.angle)
     offset, window = tf.cast(geometry.offset, tf.float32), tf.cast(window, tf.float32)
-    # Index -> centre, around the crop's centre: add 0.5, subtract half the size. Back on the source: the reverse.
+    # Pixel index -> centre relative to the crop's centre: add 0.5, subtract half the size. On the source: the reverse.
     middle_y, middle_x = (height - 1) / 2, (width - 1) / 2
     shift_x = (offset[1] + width / 2 - cosine * middle_x + sine * middle_y) / geometry.scale[1] - window[1] - 0.5
     shift_y = (offset[0] + height / 2 - sine * middle_x - cosine * middle_y) / geometry.scale[0] - window[0] - 0.5
@@ -206,12 +213,12 @@ def _rotate(pixels, window, geometry, data, interpolation, fill_value):
 
 
 def jitter_color(pixels, seed, strength):
-    """Random brightness, contrast, saturation and hue, as one linear map of RGB.
+    """Changes brightness, contrast, saturation and hue at random, as one linear map of RGB.
 
     Args:
       pixels: [height, width, 3] in 0..255.
       seed: [2] int64.
-      strength: 0 to 1; multiplies the reach of each of the four.
+      strength: factor, 0 to 1, on the range of each of the four.
     Returns:
       [height, width, 3] float32, clipped to 0..255.
     """
@@ -219,10 +226,10 @@ def jitter_color(pixels, seed, strength):
     brightness, contrast = 255.0 * BRIGHTNESS * draws[0], 1.0 + CONTRAST * draws[1]
     saturation, hue = 1.0 + SATURATION * draws[2], HUE * draws[3]
     cosine, sine = saturation * tf.cos(hue), saturation * tf.sin(hue)
-    turn = tf.stack([[1.0, 0.0, 0.0], tf.stack([0.0, cosine, -sine]), tf.stack([0.0, sine, cosine])])
+    turn = tf.stack([[1.0, 0.0, 0.0], tf.stack([0.0, cosine, -sine]), tf.stack([0.0, sine, cosine])])  # [3, 3]
     to_yiq = tf.constant(_TO_YIQ)
     matrix = contrast * tf.linalg.matmul(tf.constant(_FROM_YIQ), tf.linalg.matmul(turn, to_yiq))
     bias = (1.0 - contrast) * FILL_COLOR + brightness
-    flat = tf.reshape(tf.cast(pixels, tf.float32), [-1, 3])
+    flat = tf.reshape(tf.cast(pixels, tf.float32), [-1, 3])  # [height * width, 3]
     changed = tf.clip_by_value(tf.linalg.matmul(flat, matrix, transpose_b=True) + bias, 0.0, 255.0)
     return tf.reshape(changed, tf.shape(pixels))

@@ -1,4 +1,4 @@
-"""Looks at a folder of records as a person would: are they whole, what is in them, and does it look right?"""
+"""Checks a folder of records as a person would: are they complete, what is in them, and does it look right?"""
 
 import io
 from collections.abc import Callable
@@ -21,11 +21,11 @@ IGNORED_ROW = "ignored, of all"
 
 
 def check_records(manifest: Manifest, data_dir):
-    """Reads everything: sha256 of every shard, every image header, every pixel of labels and panoptic maps.
+    """Reads everything: the sha256 of every shard, every image header, every pixel of labels and panoptic maps.
 
     Raises:
-      InputError: naming the shard or the image: damaged files, class ids out of range, sizes that differ, a panoptic
-        map that training would refuse, or counts other than the manifest's.
+      InputError: a file is damaged, class ids are out of range, sizes differ, training would refuse a panoptic map, or
+        counts are not the manifest's. The message names the shard or the image.
     """
     files = {}
     for split in manifest.splits:
@@ -55,7 +55,7 @@ def class_table(manifest: Manifest, split: str) -> str:
 
 
 def split_of_pictures(manifest: Manifest, data_dir, split: str | None = None) -> str:
-    """`split`; without one train if it is there, else the first. Raises InputError if there is no such split."""
+    """Returns `split`, or by default train, or the first split. Raises InputError if there is no such split."""
     if split is None:
         split = "train" if "train" in manifest.splits else next(iter(manifest.splits), "train")
     split_files(manifest, data_dir, split)
@@ -63,9 +63,12 @@ def split_of_pictures(manifest: Manifest, data_dir, split: str | None = None) ->
 
 
 def write_overlays(manifest: Manifest, data_dir, split: str, output_dir, overlay: Callable) -> list[str]:
-    """Four pictures of labels over images, evenly spread over a split.
+    """Writes four pictures of labels over images, spread evenly over a split.
 
     Args:
+      manifest, data_dir: the records.
+      split: name of the split.
+      output_dir: folder of the pictures; it is made if needed.
       overlay: (image [h, w, 3] uint8, class ids [h, w] uint8, DatasetInfo) -> uint8 RGB picture.
     Returns:
       Paths: `output_dir`/<split>_<index>.png.
@@ -90,7 +93,7 @@ def write_overlays(manifest: Manifest, data_dir, split: str, output_dir, overlay
 
 
 def _shard_counts(file, info):
-    """[256] pixels of every class id in a shard."""
+    """Returns [256] numbers of pixels of every class id in a shard."""
     counts = np.zeros(256, np.int64)
     try:
         for index, record in enumerate(tf.data.TFRecordDataset(file)):
@@ -110,7 +113,7 @@ def _shard_counts(file, info):
 
 
 def _class_ids(example, info):
-    """[height, width] uint8; all ignored without a label."""
+    """Returns [height, width] uint8 class ids; without a label, all are the ignore label."""
     encoded = example["image/segmentation/class/encoded"].numpy()
     if not encoded:
         return np.full([example["image/height"], example["image/width"]], info.ignore_label, np.uint8)

@@ -1,18 +1,18 @@
-"""The pictures of a record -> tensors, in TensorFlow's graph."""
+"""Decodes the pictures of a record to tensors, inside TensorFlow's graph."""
 
 import tensorflow as tf
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# What other decoders use. TensorFlow's default is off by a grey level on average and saves no measurable time.
+# The method of other decoders. TensorFlow's default is off by a grey level on average and saves no measurable time.
 DCT_METHOD = "INTEGER_ACCURATE"
 MAX_IDS = 1 << 16  # instance ids of a panoptic map, in two channels of 8 bits: it is (class, id // 256, id % 256)
 
 
 def image_size(encoded, filename):
-    """[2] int32 (height, width) from the header of a JPEG or PNG; InvalidArgumentError naming the file for others."""
+    """Reads [2] int32 (height, width) from a JPEG's or PNG's header; InvalidArgumentError with the name for others."""
 
     def from_png():
-        # Width and height are the first fields of the header chunk, which comes first: bytes 16 to 23, big endian.
+        # Width and height are the first fields of the first chunk, the header: bytes 16 to 23, big endian.
         size = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False)
         return tf.ensure_shape(size, [2])[::-1]
 
@@ -26,7 +26,14 @@ def _known_format(encoded, filename):
 
 
 def decode_window(encoded, window):
-    """[height, width, 3] uint8 of window = [4] int32 (top, left, height, width) of a JPEG or PNG, RGB or grey."""
+    """Decodes a window of a JPEG or PNG, RGB or grey.
+
+    Args:
+      encoded: the file's bytes.
+      window: [4] int32 (top, left, height, width).
+    Returns:
+      [height, width, 3] uint8.
+    """
 
     def from_jpeg():
         return tf.image.decode_and_crop_jpeg(encoded, window, 3, dct_method=DCT_METHOD)
@@ -38,7 +45,7 @@ def decode_window(encoded, window):
 
 
 def decode_image(encoded, filename):
-    """[height, width, 3] uint8 of a JPEG or PNG, RGB or grey; InvalidArgumentError naming the file for others."""
+    """Decodes a JPEG or PNG to [height, width, 3] uint8, RGB or grey; InvalidArgumentError with the name for others."""
     with tf.control_dependencies([_known_format(encoded, filename)]):
         image = tf.cond(
             tf.io.is_jpeg(encoded),
@@ -49,7 +56,7 @@ def decode_image(encoded, filename):
 
 
 def decode_label(example, image_size, ignore_label):
-    """[height, width] uint8 class ids, all `ignore_label` when there is none; must be as large as the image."""
+    """Decodes [height, width] uint8 class ids, as large as the image; all are `ignore_label` if there is no label."""
     encoded = example["image/segmentation/class/encoded"]
 
     def absent():

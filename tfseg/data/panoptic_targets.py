@@ -1,6 +1,6 @@
-"""From an augmented example with instances to what DeeperLab's losses read (arXiv:1902.05093, Sec. 3).
+"""Turns an augmented example with instances into the targets of DeeperLab's losses (arXiv:1902.05093, Sec. 3).
 
-Points are (y, x) in pixels of the crop, pixel centres at integers. Cell (i, j) of a map sits on pixel (stride * i,
+Points are (y, x) in pixels of the crop, with pixel centres at integers. Cell (i, j) of a map sits on pixel (stride * i,
 stride * j). Offset channels 2k and 2k + 1 are (dy, dx) of keypoint or edge k, in pixels.
 """
 
@@ -13,7 +13,7 @@ from tfseg.data.augment import on_crop
 from tfseg.errors import InputError
 from tfseg.postprocess.keypoint_graphs import GRAPHS
 
-# Instance ids have 16 bits in a record: class * this + instance is one number for each instance of an image.
+# Instance ids have 16 bits in a record, so class * this + instance is a unique number for each instance of an image.
 MAX_INSTANCES = 1 << 16
 NO_INSTANCE = tf.int32.max
 NUM_LABELS = 256
@@ -46,13 +46,13 @@ class PanopticTargetConfig:
         if self.graph not in GRAPHS:
             raise InputError(f"graph is one of {', '.join(GRAPHS)}, not {self.graph!r}")
         if not 0 < self.radius < math.inf:
-            raise InputError(f"radius is {self.radius}; pixels, above 0")
+            raise InputError(f"radius is {self.radius}; it must be a finite number of pixels above 0")
         if self.geometry not in GEOMETRIES:
             raise InputError(f"geometry is {self.geometry!r}; one of {', '.join(GEOMETRIES)}")
         if self.stride < 1:
-            raise InputError(f"target stride is {self.stride}; at least 1")
+            raise InputError(f"target stride is {self.stride}; it must be at least 1")
         if not 0 <= self.small_instance_weight < math.inf:
-            raise InputError(f"small_instance_weight is {self.small_instance_weight}; a finite number, at least 0")
+            raise InputError(f"small_instance_weight is {self.small_instance_weight}; it must be finite and at least 0")
 
     @property
     def num_keypoints(self) -> int:
@@ -66,28 +66,29 @@ class PanopticTargetConfig:
 
 
 def panoptic(example: dict, info, config: PanopticTargetConfig) -> dict:
-    """Targets of semantic segmentation, keypoints and offsets.
+    """Makes the targets of semantic segmentation, keypoints and offsets.
 
-    An instance is what has one class of things and one instance id above 0. Things with instance id 0 are crowd. Memory
-    grows with the crop and with the number of instances times the cells of a disk, not with the product of both.
+    The pixels of one class of things with one instance id above 0 are an instance. Things with instance id 0 are a
+    crowd. Memory grows with the size of the crop plus the number of instances times the cells of a disk, not with the
+    product of crop and instances.
 
     Args:
-      example: {"image": [H, W, 3], "label": [H, W] int32 class ids, "instance": [H, W] int32, 0 is none, "filename"};
-        for the geometry "full" also what `pipeline.augmented_example` says of the source.
+      example: {"image": [H, W, 3], "label": [H, W] int32 class ids, "instance": [H, W] int32, 0 for none, "filename"};
+        for the geometry "full" also the entries about the source from `pipeline.augmented_example`.
       info: DatasetInfo; has thing_ids and ignore_label.
-      config: see there. P is its number of keypoints, E that of its edges, h = ceil(H / stride), w likewise.
+      config: the options. P is the number of keypoints, E that of edges, h = ceil(H / stride), w = ceil(W / stride).
     Returns:
-      "image", "label" and "filename" as they were, and
-      "label_weight": float32 [H, W], of a pixel in the semantic loss; 0 where the label is ignored.
+      "image", "label" and "filename" unchanged, and
+      "label_weight": float32 [H, W] weight of a pixel in the semantic loss; 0 where the label is ignored.
       "heatmap": float32 [h, w, P], 1 within the radius of a keypoint, else 0.
       "heatmap_weight": float32 [h, w], 0 on crowd and ignored pixels, else 1.
-      "short_offsets", "has_short_offsets": float32 [h, w, 2P] to the nearest keypoint of a kind, the one of the lower
-        class id, then of the lower instance id, if two are equally near; bool [h, w, P], within its radius.
-      "middle_offsets", "has_middle_offsets": float32 [h, w, 2E], from near the first keypoint of an edge to the second
-        one of the same instance; bool [h, w, E].
-      "long_offsets", "has_long_offsets": float32 [h, w, 2P] to the keypoints of the cell's own instance; bool
-        [h, w, 1], on an instance.
-      Offsets are 0 where there are none; there are none on crowd and ignored pixels.
+      "short_offsets": float32 [h, w, 2P] to the nearest keypoint of each kind; if two are equally near, to that of the
+        lower class id, then of the lower instance id. "has_short_offsets": bool [h, w, P], true within the radius.
+      "middle_offsets": float32 [h, w, 2E] from near the first keypoint of an edge to the second keypoint of the same
+        instance. "has_middle_offsets": bool [h, w, E].
+      "long_offsets": float32 [h, w, 2P] to the keypoints of the cell's own instance. "has_long_offsets": bool
+        [h, w, 1], true on an instance.
+      Where there is no offset, its value is 0. Crowd and ignored pixels have no offsets.
     """
     label, instance = example["label"], example["instance"]
     ids, is_thing, is_ignored = _instances(label, instance, info)
@@ -109,7 +110,7 @@ def panoptic(example: dict, info, config: PanopticTargetConfig) -> dict:
 
 
 def _instances(label, instance, info):
-    """([H, W] number of the class and instance of each pixel, or NO_INSTANCE; is_thing; is_ignored)."""
+    """Returns ([H, W] id of each pixel's class and instance, or NO_INSTANCE; is_thing; is_ignored)."""
     is_thing = tf.gather(tf.constant([class_id in info.thing_ids for class_id in range(NUM_LABELS)]), label)
     is_ignored = tf.equal(label, info.ignore_label)
     is_instance = is_thing & ~is_ignored & (instance > 0)
@@ -120,34 +121,34 @@ def _numbered(ids):
     """Numbers the instances 0 to N - 1 in the order of their ids.
 
     Returns:
-      (int32 of the shape of `ids`: the number of each pixel's instance, N where there is none; [N + 1] the ids in
-      order, the last is NO_INSTANCE).
+      (int32 number of each pixel's instance in the shape of `ids`, N for no instance; [N + 1] ids in order, the last of
+      which is NO_INSTANCE).
     """
-    # One more NO_INSTANCE, so that there always is one; it is the largest, so that it always is number N.
-    distinct, position = tf.unique(tf.concat([tf.reshape(ids, [-1]), [NO_INSTANCE]], axis=0))
+    # An appended NO_INSTANCE ensures that there is at least one; it is the largest id, so it gets number N.
+    distinct, position = tf.unique(tf.concat([tf.reshape(ids, [-1]), [NO_INSTANCE]], axis=0))  # [N + 1], [H * W + 1]
     order = tf.argsort(distinct)
     number = tf.math.invert_permutation(order)
     return tf.reshape(tf.gather(number, position)[:-1], tf.shape(ids)), tf.gather(distinct, order)
 
 
 def _full_keypoints(example, distinct, info, num_keypoints):
-    """`_keypoints` of the instances `distinct` in the whole source, in pixels of the crop."""
+    """Returns `_keypoints` of the instances `distinct` as they are in the whole source, in pixels of the crop."""
     ids, _, _ = _instances(example["source_label"], example["source_instance"], info)
     geometry = example["geometry"]
     ids = tf.cond(geometry.is_flipped, lambda: tf.reverse(ids, [1]), lambda: ids)
     num_instances = tf.size(distinct) - 1
-    index = tf.searchsorted(distinct, tf.reshape(ids, [-1]))
+    index = tf.searchsorted(distinct, tf.reshape(ids, [-1]))  # [source height * source width]
     index = tf.where(tf.equal(tf.gather(distinct, index), tf.reshape(ids, [-1])), index, num_instances)
     points = on_crop(_keypoints(tf.reshape(index, tf.shape(ids)), num_instances, num_keypoints), geometry)
     return tf.concat([points[:-1], tf.zeros([1, num_keypoints, 2], tf.float64)], axis=0)
 
 
 def _keypoints(index, num_instances, num_keypoints):
-    """[N + 1, P, 2] float64 (y, x) of the instances of an index map; the last row, for no instance, is 0."""
+    """Returns [N + 1, P, 2] float64 (y, x) keypoints of the instances in an index map; the last row (none) is 0."""
     size = tf.shape(index)
     num_segments = num_instances + 1
     lowest, highest, mean = [], [], []
-    # Sums of coordinates exceed what float32 and int32 hold.
+    # float64, because sums of coordinates exceed the range of int32 and the precision of float32.
     for line in (tf.range(size[0], dtype=tf.int32)[:, tf.newaxis], tf.range(size[1], dtype=tf.int32)):
         coordinate = tf.cast(tf.broadcast_to(line, size), tf.float64)
         lowest.append(tf.math.unsorted_segment_min(coordinate, index, num_segments))
@@ -155,31 +156,32 @@ def _keypoints(index, num_instances, num_keypoints):
         mean.append(tf.math.unsorted_segment_mean(coordinate, index, num_segments))
     (top, left), (bottom, right) = lowest, highest
     kinds = [(top, left), (top, right), (bottom, left), (bottom, right), mean][:num_keypoints]
-    keypoints = tf.stack([tf.stack(kind, axis=-1) for kind in kinds], axis=1)
+    keypoints = tf.stack([tf.stack(kind, axis=-1) for kind in kinds], axis=1)  # [N + 1, P, 2]
     return tf.concat([keypoints[:-1], tf.zeros([1, num_keypoints, 2], tf.float64)], axis=0)
 
 
 def _instance_maps(keypoints, index, is_trained, config):
-    """Heatmap, offsets and where they hold, from [N + 1, P, 2] keypoints and [h, w] maps."""
+    """Makes the heatmap, the offsets and where they exist from [N + 1, P, 2] keypoints and [h, w] maps."""
     grid = tf.shape(index)
     none = tf.shape(keypoints)[0] - 1
     lines = tf.meshgrid(*(config.stride * tf.range(grid[axis]) for axis in (0, 1)), indexing="ij")
-    positions = tf.cast(tf.stack(lines, axis=-1), tf.float64)
+    positions = tf.cast(tf.stack(lines, axis=-1), tf.float64)  # [h, w, 2]
 
     def offsets(owners, targets):
-        """[h, w, 2K] from [h, w, K] numbers of instances and the [K] keypoints of them that are pointed to."""
+        """Returns [h, w, 2K] offsets to [K] `targets`, kinds of keypoints, of the [h, w, K] instances `owners`."""
+        # [h, w, K, 2]
         points = tf.stack([tf.gather(keypoints[:, k], owners[..., i]) for i, k in enumerate(targets)], axis=2)
         has_offset = (owners < none) & is_trained[..., tf.newaxis]
         vectors = tf.where(has_offset[..., tf.newaxis], points - positions[:, :, tf.newaxis], 0.0)
-        vectors = tf.reshape(vectors, tf.concat([grid, [2 * len(targets)]], axis=0))
+        vectors = tf.reshape(vectors, tf.concat([grid, [2 * len(targets)]], axis=0))  # [h, w, 2K]
         return tf.cast(vectors, tf.float32), has_offset
 
     all_keypoints = range(config.num_keypoints)
-    near = tf.stack([_owners(keypoints[:-1, k], grid, config) for k in all_keypoints], axis=-1)
+    near = tf.stack([_owners(keypoints[:-1, k], grid, config) for k in all_keypoints], axis=-1)  # [h, w, P]
     short, has_short = offsets(near, all_keypoints)
     starts, ends = zip(*config.edges, strict=True)
     middle, has_middle = offsets(tf.gather(near, starts, axis=-1), ends)
-    own = tf.repeat(index[..., tf.newaxis], config.num_keypoints, axis=-1)
+    own = tf.repeat(index[..., tf.newaxis], config.num_keypoints, axis=-1)  # [h, w, P]
     long, has_long = offsets(own, all_keypoints)
     return {
         "heatmap": tf.cast(near < none, tf.float32),
@@ -194,17 +196,17 @@ def _instance_maps(keypoints, index, is_trained, config):
 
 
 def _owners(points, grid, config):
-    """[h, w] number of the nearest of [N, 2] points within the radius, the lowest of equally near ones; N for none."""
+    """Returns [h, w] numbers of the nearest of [N, 2] points within the radius; the lowest of equals, N for none."""
     num_points, stride = tf.shape(points)[0], config.stride
     reach = tf.range(int(2 * config.radius // stride) + 1, dtype=tf.float64)
-    # [N, 2, reach]: the rows and the columns of the cells that a disk can reach.
+    # [N, 2, reach]: rows and columns of the cells that a disk can reach.
     lines = tf.math.ceil((points - config.radius) / stride)[..., tf.newaxis] + reach
     squares = (stride * lines - points[..., tf.newaxis]) ** 2
     is_on_grid = (lines >= 0) & (lines < tf.cast(grid, tf.float64)[:, tf.newaxis])
     distances = squares[:, 0, :, tf.newaxis] + squares[:, 1, tf.newaxis]  # [N, reach, reach], squared
     is_near = is_on_grid[:, 0, :, tf.newaxis] & is_on_grid[:, 1, tf.newaxis] & (distances <= config.radius**2)
     cells = tf.cast(lines[:, 0, :, tf.newaxis] * tf.cast(grid[1], tf.float64) + lines[:, 1, tf.newaxis], tf.int32)
-    cells = tf.where(is_near, cells, -1)  # dropped
+    cells = tf.where(is_near, cells, -1)  # [N, reach, reach]; segment -1 is dropped
     num_cells = grid[0] * grid[1]
     nearest = tf.gather(tf.math.unsorted_segment_min(distances, cells, num_cells), tf.maximum(cells, 0))
     numbers = tf.range(num_points)[:, tf.newaxis, tf.newaxis]

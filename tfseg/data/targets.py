@@ -1,12 +1,12 @@
-"""From an augmented example to what a loss reads."""
+"""Turns an augmented example into the targets that a loss reads."""
 
 
 def semantic(example: dict) -> dict:
-    """Targets of semantic segmentation.
+    """Returns the targets of semantic segmentation.
 
     Args:
       example: {"image": [h, w, 3], "label": [h, w] int32 class ids, 255 = ignore, "filename": string, ...}.
     Returns:
-      The same three, and nothing else.
+      Only these three entries.
     """
     return {key: example[key] for key in ("image", "label", "filename")}

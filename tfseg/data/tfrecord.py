@@ -1,4 +1,4 @@
-"""TFRecords: their schema, the sharded writer, and where one is damaged."""
+"""TFRecords: their schema, a sharded writer, and a search for damage."""
 
 import contextlib
 import dataclasses
@@ -40,8 +40,8 @@ __all__ = [
 
 IMAGES_PER_SHARD = 128
 NO_FRAME = -1
-# The field's common keys. Images are JPEG or PNG; class ids are 8 bit PNG; panoptic PNGs hold (class, instance // 256,
-# instance % 256). What is absent is "" or -1.
+# The keys are those of other projects. Images are JPEG or PNG; class ids are 8 bit PNG; panoptic PNGs hold (class,
+# instance // 256, instance % 256). Absent values are "" or -1.
 FEATURES = {
     "image/encoded": tf.io.FixedLenFeature([], tf.string),
     "image/format": tf.io.FixedLenFeature([], tf.string, "jpeg"),
@@ -68,15 +68,16 @@ def to_example(
     frame_id: int | None = None,
     image_format: str = "jpeg",
 ) -> tf.train.Example:
-    """One record; `parse_example` is its inverse.
+    """Makes one record; `parse_example` is the inverse.
 
     Args:
-      image_jpeg: encoded RGB image, in `image_format` "jpeg" or "png".
+      image_jpeg: encoded RGB image.
       label_png: encoded class ids, 8 bit; None if there are none.
-      height, width: of all pictures, pixels.
+      height, width: size of all pictures, in pixels.
       filename: the user's name for the image, for messages.
-      panoptic_png: encoded RGB of (class, instance // 256, instance % 256).
-      sequence_id, frame_id: of a video frame.
+      panoptic_png: encoded RGB picture of (class, instance // 256, instance % 256).
+      sequence_id, frame_id: video and frame number of a video frame.
+      image_format: format of the image, "jpeg" or "png".
     """
     values = {
         "image/encoded": image_jpeg,
@@ -102,19 +103,19 @@ def _feature(value):
 
 
 def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-    """Scalar tensors of one record by the keys of `FEATURES`; absent ones are "" (strings) or -1 (frame)."""
+    """Parses one record to scalar tensors by the keys of `FEATURES`; absent ones are "" (strings) or -1 (frame)."""
     return tf.io.parse_single_example(serialized, FEATURES)
 
 
 @dataclasses.dataclass
 class WrittenSplit:
-    """What `write_split` did.
+    """What `write_split` has written.
 
     Attributes:
       shards: the files.
-      pixel_counts, image_counts: [256] class id -> pixels, and images that contain it.
+      pixel_counts, image_counts: [256] number of pixels of each class id, and number of images that contain it.
       problems: one line per item that could not be encoded.
-      num_rotated: images whose EXIF rotation was carried out.
+      num_rotated: number of images whose EXIF rotation was applied.
     """
 
     shards: list[Shard]
@@ -128,7 +129,7 @@ class WrittenSplit:
         return sum(shard.num_examples for shard in self.shards)
 
     def split(self, num_classes: int) -> Split:
-        """Its entry in the manifest."""
+        """Returns the split's entry in the manifest."""
         return Split(
             self.num_examples,
             self.pixel_counts[:num_classes].tolist(),
@@ -144,12 +145,12 @@ def write_split(data_dir, split: str, items: list, encode, *, num_workers=None, 
     Args:
       data_dir: existing folder.
       split: name of the split.
-      items: what `encode` takes, in the order of the records.
-      encode: picklable function item -> EncodedExample that raises InputError for a bad item.
-      num_workers: processes; None is one per core.
-      num_shards: files; None is one per 128 items.
+      items: arguments of `encode`, in the order of the records.
+      encode: picklable function from an item to an EncodedExample; raises InputError for a bad item.
+      num_workers: number of processes; None starts one per core.
+      num_shards: number of files; None makes one per 128 items.
     Raises:
-      RunError: disk full, or a worker died.
+      RunError: the disk is full, or a worker died.
     """
     num_shards = num_shards or max(1, -(-len(items) // IMAGES_PER_SHARD))
     written = WrittenSplit([], np.zeros(256, np.int64), np.zeros(256, np.int64), [])
@@ -162,12 +163,12 @@ def write_split(data_dir, split: str, items: list, encode, *, num_workers=None, 
             except (OSError, tf.errors.OpError) as error:
                 raise RunError(f"records cannot be written: {error}") from error
             written.shards.append(Shard(path.name, num_examples, path.stat().st_size, file_sha256(path)))
-        next(results, None)  # past the end: the progress bar closes
+        next(results, None)  # reaches the end, so that the progress bar closes
     return written
 
 
 def _write_shard(path, results, written):
-    """Writes one shard, adds to the counts in `written`, and returns how many records it has."""
+    """Writes one shard, adds to the counts in `written`, and returns the shard's number of records."""
     num_examples = 0
     with tf.io.TFRecordWriter(str(path)) as writer:
         for result in results:
@@ -196,7 +197,7 @@ def _serialized(encoded):
 
 
 def locate_damage(files: list[str]) -> tuple[str, int, str] | None:
-    """(shard, index of the record in it, what is wrong) of the first record that cannot be read; None if all can."""
+    """Returns (shard, index in it, what is wrong) of the first record that cannot be read; None if all can be read."""
     for file in files:
         index = 0
         try:

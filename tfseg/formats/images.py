@@ -1,7 +1,7 @@
-"""Raw image and label files, read with PIL once, at conversion: class ids stay exact, whatever the file's mode.
+"""Reads raw image and label files with PIL, once, at conversion. Class ids stay exact, whatever the file's mode.
 
-An image becomes RGB. Its EXIF rotation is carried out, on the label too if that has the size of the unrotated image;
-transparency is dropped; grey, palette and CMYK files are converted; of a GIF only a single frame is accepted.
+An image becomes RGB. Its EXIF rotation is applied, also to the label if that has the size of the unrotated image.
+Transparency is dropped. Grey, palette and CMYK files are converted. A GIF is accepted only if it has a single frame.
 """
 
 import contextlib
@@ -21,7 +21,7 @@ JPEG_QUALITY = 95
 EXIF_ORIENTATION = 0x0112
 RGB_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}
 WHOLE_NUMBER_MODES = {"1", "L", "P", "I", "I;16", "I;16B", "I;16L"}
-# PIL spreads 2 and 4 bit grey over 0 to 255; the class ids are what they were before.
+# PIL scales 2 and 4 bit grey to 0 to 255 by these factors; class ids are the values before scaling.
 GREY_SPREAD = {"L;2": 85, "L;4": 17}
 SIXTEEN_BITS = ("16B", "16L", "16N")
 MAX_LISTED = 3
@@ -32,9 +32,9 @@ class LabelRule:
     """What the values of a label file mean.
 
     Attributes:
-      num_classes: class ids are 0 to num_classes - 1; None: whatever is found, up to 254.
-      value_map: label value -> class id; other values are class ids already. 255 is ignored unless mapped.
-      palette: (red, green, blue) -> class id for colour-coded labels, None for labels of ids.
+      num_classes: number of classes, so that class ids are 0 to num_classes - 1; None allows all ids up to 254.
+      value_map: {label value: class id}; other values are class ids already. 255 is ignored unless mapped.
+      palette: {(red, green, blue): class id} for colour-coded labels, None for labels of ids.
     """
 
     num_classes: int | None
@@ -73,38 +73,40 @@ def turned(values, orientation: int) -> np.ndarray:
 
 
 def encode_jpeg(pixels) -> bytes:
-    """JPEG of [height, width, 3] uint8 RGB, with colours at full resolution."""
+    """Encodes [height, width, 3] uint8 RGB as a JPEG with colours at full resolution."""
     buffer = io.BytesIO()
     Image.fromarray(pixels).save(buffer, "JPEG", quality=JPEG_QUALITY, subsampling=0)
     return buffer.getvalue()
 
 
 def encode_png(values) -> bytes:
-    """PNG of uint8 [height, width] or [height, width, 3]."""
+    """Encodes uint8 [height, width] or [height, width, 3] as a PNG."""
     buffer = io.BytesIO()
     Image.fromarray(values).save(buffer, "PNG")
     return buffer.getvalue()
 
 
 def encode_panoptic(class_ids, instance_ids) -> bytes:
-    """PNG of (class, instance // 256, instance % 256) from [height, width] ids; those of instances are below 65536."""
+    """Encodes [height, width] ids, instances below 65536, as a PNG of (class, instance // 256, instance % 256)."""
     return encode_png(np.stack([class_ids, instance_ids // 256, instance_ids % 256], -1).astype(np.uint8))
 
 
 def read_image(path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """[height, width, 3] uint8 RGB of an image file, upright. Raises InputError naming the file."""
+    """Reads an image file to [height, width, 3] uint8 RGB, upright. Raises InputError that names the file."""
     with opened(path, max_pixels) as image:
         return _rgb(image, path)
 
 
 def read_label(source, rule: LabelRule, max_pixels: int = MAX_PIXELS, name: str | None = None) -> np.ndarray:
-    """[height, width] uint8 class ids of a label file, as stored (not rotated).
+    """Reads a label file to [height, width] uint8 class ids, as stored (not rotated).
 
     Args:
       source: path or binary file.
-      name: what messages call it; None: the path.
+      rule: what the file's values mean.
+      max_pixels: number of pixels above which files are refused.
+      name: the file's name in messages; None for the path.
     Raises:
-      InputError: naming the file.
+      InputError: the file cannot be used; the message names it.
     """
     path = name or source
     with opened(source, max_pixels, path) as image:
@@ -116,21 +118,22 @@ def read_label(source, rule: LabelRule, max_pixels: int = MAX_PIXELS, name: str 
 
 
 def read_values(path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
-    """[height, width] int32 whole numbers, 0 to 65535, of a file that is no picture. Raises InputError naming it."""
+    """Reads [height, width] int32 integers, 0 to 65535, from an image file of ids. Raises InputError that names it."""
     with opened(path, max_pixels) as image:
         return _in_16_bits(_label_values(image, path), path).astype(np.int32)
 
 
 @contextlib.contextmanager
 def opened(source, max_pixels: int, path=None):
-    """The PIL image of a file, header checked; every way it can fail to decode is an InputError naming the file.
+    """Yields the PIL image of a file, header checked; any failure to decode is an InputError that names the file.
 
     Args:
       source: path or binary file.
-      path: what messages call it; None: the source.
+      max_pixels: number of pixels above which the file is refused.
+      path: the file's name in messages; None for the source.
     """
     path = path or source
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours is checked below, before anything is allocated
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # our limit is checked below, before any allocation
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # PIL's remarks on odd metadata
@@ -142,7 +145,7 @@ def opened(source, max_pixels: int, path=None):
                         f"--max_pixels allows {max_pixels / 1e6:g} million"
                     )
                 if getattr(image, "n_frames", 1) > 1 and image.format != "MPO":
-                    raise InputError(f"{path}: has {image.n_frames} frames; give each as a file of its own")
+                    raise InputError(f"{path}: has {image.n_frames} frames; store each in a file of its own")
                 yield image
     except (InputError, MemoryError):
         raise
@@ -168,7 +171,7 @@ def _orientation(image):
 
 
 def _rotated(image, orientation):
-    """`image` turned as the EXIF orientation of another says."""
+    """Rotates `image` by the EXIF orientation of another image."""
     image.getexif()[EXIF_ORIENTATION] = orientation
     return ImageOps.exif_transpose(image)
 
@@ -176,53 +179,53 @@ def _rotated(image, orientation):
 def _rgb(image, path):
     if image.mode not in RGB_MODES:
         raise InputError(
-            f"{path}: {image.mode} pixels do not fit 8 bits; convert the image to 8 bits a channel, scaled as it needs"
+            f"{path}: {image.mode} pixels do not fit 8 bits; convert the image to 8 bits per channel, suitably scaled"
         )
     return np.array(ImageOps.exif_transpose(image).convert("RGB"))
 
 
 def _plain_jpeg(image, path):
-    """The file's bytes if they are an RGB JPEG that any decoder reads alike, else None."""
+    """Returns the file's bytes if they are an RGB JPEG that every decoder reads in the same way, else None."""
     if image.format != "JPEG":
         return None
     with open(path, "rb") as file:
         content = file.read()
-    # After the start of the last scan, FF D9 can only be the end marker; PIL forgives its absence, TensorFlow does not.
+    # After the start of the last scan, FF D9 can only be the end marker. PIL accepts its absence, TensorFlow does not.
     if content.rfind(b"\xff\xd9") < content.rfind(b"\xff\xda"):
         raise InputError(f"{path}: cannot be decoded (the end of the JPEG is missing)")
     return content if image.mode == "RGB" else None
 
 
 def _label_values(image, path):
-    """[height, width] whole numbers of a label file: grey values or palette indices, never scaled."""
+    """Returns the [height, width] integers of a label file: grey values or palette indices, never scaled."""
     raw_mode = _raw_mode(image)
     if image.mode in WHOLE_NUMBER_MODES:
         values = np.array(image)
         return values.astype(np.uint8) if values.dtype == bool else values // GREY_SPREAD.get(raw_mode, 1)
     if image.mode not in ("LA", "RGB", "RGBA") or raw_mode.endswith(SIXTEEN_BITS):
-        raise InputError(f"{path}: labels are grey or palette images; this one has {image.mode} pixels ({raw_mode})")
+        raise InputError(f"{path}: labels must be grey or palette images; this has {image.mode} pixels ({raw_mode})")
     channels = np.array(image)[..., : 1 if image.mode == "LA" else 3]
     if (channels != channels[..., :1]).any():
-        raise InputError(f"{path}: a colour-coded label; --palette names a file with one class a line: name r g b")
+        raise InputError(f"{path}: a colour-coded label; --palette names a file with one class per line: name r g b")
     return channels[..., 0]
 
 
 def _colors(image, path):
-    """[height, width, 3] uint8 of a colour-coded label, exact, not rotated."""
+    """Returns the exact [height, width, 3] uint8 colours of a colour-coded label, not rotated."""
     if image.mode not in RGB_MODES or _raw_mode(image).endswith(SIXTEEN_BITS):
-        raise InputError(f"{path}: a colour-coded label has 8 bits a channel; this one has {_raw_mode(image)} pixels")
+        raise InputError(f"{path}: a colour-coded label needs 8 bits per channel; this has {_raw_mode(image)} pixels")
     return np.array(image.convert("RGB"))
 
 
 def _raw_mode(image):
-    """How the file stores pixels, which PIL's mode does not tell; before they are loaded."""
+    """Returns how the file stores pixels, which PIL's mode does not tell. Call it before the pixels are loaded."""
     arguments = image.tile[0][3] if image.tile else image.mode
     return str(arguments[0] if isinstance(arguments, tuple) else arguments)
 
 
 def _in_16_bits(values, path):
     if values.min() < 0 or values.max() > 65535:
-        raise InputError(f"{path}: label value {values.min() if values.min() < 0 else values.max()} is no class id")
+        raise InputError(f"{path}: label value {values.min() if values.min() < 0 else values.max()} is not a class id")
     return values
 
 

@@ -1,4 +1,4 @@
-"""Convolution, batch normalisation and their usual combination."""
+"""Convolutions, batch normalisation, and layers that combine the two."""
 
 import contextlib
 import contextvars
@@ -11,9 +11,10 @@ _dilates_by_space_to_batch = contextvars.ContextVar("dilates_by_space_to_batch",
 
 @contextlib.contextmanager
 def dilation_by_space_to_batch():
-    """Inside, dilated convolutions are traced as graphs of 2017 had them: SpaceToBatchND, convolution, BatchToSpaceND.
+    """Traces dilated convolutions as graphs of 2017 had them: SpaceToBatchND, convolution, BatchToSpaceND.
 
-    The result is the same. What is computed, and counted, is the map padded to a multiple of the dilation.
+    The results are the same, but the operations compute, and profilers count, a map padded to a multiple of the
+    dilation.
     """
     token = _dilates_by_space_to_batch.set(True)
     try:
@@ -23,18 +24,19 @@ def dilation_by_space_to_batch():
 
 
 class Conv2D(keras.layers.Layer):
-    """2-D convolution whose dilation is one native operation.
+    """2-D convolution that dilates in one native operation.
 
-    Keras' own layer runs a dilated convolution between SpaceToBatchND and BatchToSpaceND, which computes (and counts)
-    padded positions. `tf.nn.conv2d(dilations=)` does not.
+    Keras' own layer runs a dilated convolution between SpaceToBatchND and BatchToSpaceND, which also computes (and
+    counts) padded positions. `tf.nn.conv2d(dilations=)` does not.
 
     Args:
       filters: output channels.
       kernel_size: side of the square kernel.
-      stride, dilation: in pixels of the input map.
-      padding: "same" (TensorFlow's: extra pixel at the bottom right) or "symmetric" (k_eff // 2 on both sides, then
-        VALID: TF-Slim's `conv2d_same`).
-      use_bias: adds a bias per channel.
+      stride, dilation: stride and dilation, in pixels of the input map.
+      padding: "same" (TensorFlow's: an extra pixel goes to the bottom right) or "symmetric" (k_eff // 2 on both sides,
+        then VALID, as TF-Slim's `conv2d_same`).
+      use_bias: whether to add a bias per channel.
+      initializer, bias_initializer: Keras initialisers of kernel and bias.
     Input [batch, h, w, c] -> [batch, ceil(h / stride), ceil(w / stride), filters].
     """
 
@@ -52,7 +54,7 @@ class Conv2D(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         if padding not in ("same", "symmetric"):
-            raise ValueError(f"padding is 'same' or 'symmetric', not {padding!r}")
+            raise ValueError(f"padding must be 'same' or 'symmetric', not {padding!r}")
         self.filters, self.kernel_size, self.stride, self.dilation = filters, kernel_size, stride, dilation
         self.padding, self.use_bias, self.initializer = padding, use_bias, initializer
         self.bias_initializer = bias_initializer
@@ -68,18 +70,21 @@ class Conv2D(keras.layers.Layer):
         stride = self.stride
         if self.kernel_size == 1 and stride > 1:
             # oneDNN's gradient of a strided 1x1 kernel writes past its memory at even sizes and channels like 5 or 13.
-            inputs, stride = inputs[:, ::stride, ::stride], 1
+            inputs, stride = inputs[:, ::stride, ::stride], 1  # [batch, ceil(h / stride), ceil(w / stride), c]
         inputs = pad_symmetric(inputs, self.kernel_size, self.dilation) if self.padding == "symmetric" else inputs
         padding = "VALID" if self.padding == "symmetric" else "SAME"
         kernel = tf.cast(self.kernel, inputs.dtype)
-        # tf.nn.convolution takes the way over SpaceToBatchND.
+        # tf.nn.convolution dilates through SpaceToBatchND.
         convolution = tf.nn.convolution if _dilates_by_space_to_batch.get() and self.dilation > 1 else tf.nn.conv2d
         outputs = convolution(inputs, kernel, stride, padding, dilations=self.dilation)
         return tf.nn.bias_add(outputs, tf.cast(self.bias, outputs.dtype)) if self.use_bias else outputs
 
 
 class DepthwiseConv2D(keras.layers.Layer):
-    """Depthwise convolution, one kernel a channel; arguments as `Conv2D`."""
+    """Depthwise convolution with one kernel per channel; same arguments as `Conv2D`, without filters and initialisers.
+
+    Input [batch, h, w, c] -> [batch, ceil(h / stride), ceil(w / stride), c].
+    """
 
     def __init__(self, kernel_size=3, stride=1, dilation=1, padding="same", use_bias=False, **kwargs):
         super().__init__(**kwargs)
@@ -88,7 +93,7 @@ class DepthwiseConv2D(keras.layers.Layer):
 
     def build(self, input_shape):
         shape = [self.kernel_size, self.kernel_size, input_shape[-1], 1]
-        # Fan-in of one kernel is its area; Keras would multiply it by the channels.
+        # The fan-in of one kernel is its area; Keras would multiply it by the channels.
         initializer = keras.initializers.RandomNormal(stddev=(2 / self.kernel_size**2) ** 0.5)
         self.depthwise_kernel = self.add_weight("depthwise_kernel", shape, initializer=initializer)
         if self.use_bias:
@@ -105,7 +110,7 @@ class DepthwiseConv2D(keras.layers.Layer):
 
 
 def pad_symmetric(inputs, kernel_size, dilation):
-    """Zeros of half the dilated kernel on every side (TF-Slim's `conv2d_same`)."""
+    """Pads every side with zeros by half the dilated kernel, as TF-Slim's `conv2d_same`."""
     before = dilation * (kernel_size - 1) // 2
     after = dilation * (kernel_size - 1) - before
     if before == after == 0:
@@ -114,11 +119,11 @@ def pad_symmetric(inputs, kernel_size, dilation):
 
 
 class BatchNorm(keras.layers.Layer):
-    """Batch normalisation over all replicas, statistics in float32.
+    """Batch normalisation over all replicas, with statistics in float32.
 
-    One replica runs TensorFlow's fused kernel, several sum their moments; both keep the biased variance, so that the
-    number of replicas does not change what is learned (the fused kernel alone reports the unbiased one).
-    With `trainable = False` it normalises with the moving statistics and leaves them alone.
+    One replica runs TensorFlow's fused kernel; several sum their moments. Both keep the biased variance, so that the
+    number of replicas does not change what is learned (the fused kernel by itself reports the unbiased variance).
+    With `trainable = False` the layer normalises with the moving statistics and does not change them.
     """
 
     def __init__(self, momentum=0.99, epsilon=1e-3, **kwargs):
@@ -129,7 +134,7 @@ class BatchNorm(keras.layers.Layer):
         channels = [input_shape[-1]]
         statistics = {"trainable": False, "dtype": tf.float32, "synchronization": tf.VariableSynchronization.ON_READ}
         statistics.update(aggregation=tf.VariableAggregation.MEAN, experimental_autocast=False)
-        # A mixed precision policy would otherwise hand them to `call` in the half type, which the kernel refuses.
+        # Otherwise a mixed precision policy would pass gamma and beta to `call` in 16 bits, which the kernel refuses.
         affine = {"dtype": tf.float32, "experimental_autocast": False}
         self.gamma = self.add_weight("gamma", channels, initializer="ones", **affine)
         self.beta = self.add_weight("beta", channels, initializer="zeros", **affine)
@@ -161,7 +166,7 @@ class BatchNorm(keras.layers.Layer):
         count = tf.cast(tf.size(values) // tf.shape(values)[-1], tf.float32)
         total, count = context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.reduce_sum(values, [0, 1, 2]), count])
         mean = total / count
-        # Around the common mean: the difference of two large sums of squares would lose digits.
+        # Squares are taken around the common mean: the difference of two large sums of squares would lose digits.
         squares = tf.reduce_sum(tf.math.squared_difference(values, mean), [0, 1, 2])
         variance = context.all_reduce(tf.distribute.ReduceOp.SUM, squares) / count
         self._update(mean, variance)
@@ -174,7 +179,7 @@ class BatchNorm(keras.layers.Layer):
 
 
 class ConvBatchNorm(keras.layers.Layer):
-    """Convolution (or depthwise convolution, when `filters` is None), batch normalisation, activation.
+    """Convolution (depthwise if `filters` is None), then batch normalisation, then the activation.
 
     Weights are `<name>/conv/kernel` (`depthwise_kernel`) and `<name>/bn/{gamma, beta, moving_mean, moving_variance}`.
     """
@@ -204,10 +209,10 @@ class ConvBatchNorm(keras.layers.Layer):
 
 
 class SeparableConvBatchNorm(keras.layers.Layer):
-    """Depthwise and 1x1 convolution, each with batch normalisation and the activation.
+    """Depthwise and then 1x1 convolution, each followed by batch normalisation and the activation.
 
-    Arguments as `ConvBatchNorm`; kernel size, stride and dilation are the depthwise convolution's. Weights are
-    `<name>/depthwise/...` and `<name>/pointwise/...`.
+    Arguments are those of `ConvBatchNorm`; kernel size, stride and dilation apply to the depthwise convolution. Weights
+    are `<name>/depthwise/...` and `<name>/pointwise/...`.
     """
 
     def __init__(

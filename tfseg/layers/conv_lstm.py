@@ -11,22 +11,23 @@ FORGET_BIAS = 1.0
 class ConvLSTMCell(keras.layers.Layer):
     """One convolutional LSTM layer without peepholes (Shi et al. 2015, arXiv:1506.04214, Sec. 3.1).
 
-    i, f, o = sigmoid, g = tanh of W.[x, h] + b in the order i, f, g, o; 1.0 is added to f;
-    c' = f * c + i * g; h' = o * tanh(c').
+    The gates W.[x, h] + b are in the order i, f, g, o, and 1.0 is added to f. Then i, f and o go through a sigmoid, and
+    g through tanh: c' = f * c + i * g; h' = o * tanh(c').
 
-    The products with x and with h are one convolution over their concatenation. Each gate has its own: what follows
-    it then reads a tensor that is still in the cache, and no product has to be cut in four. Whatever does not change
-    between steps is not multiplied here: its product with its own kernel (`FeatureProjection`) is added as `invariant`.
+    For each gate, one convolution over the concatenation of x and h computes the products with both. With a convolution
+    per gate, the operation after it reads a tensor that is still in the cache, and no product has to be split in four.
+    Inputs that do not change between steps are not multiplied here: their product with a kernel of their own
+    (`FeatureProjection`) is added as `invariant`.
 
     Args:
-      filters: maps of c and h.
+      filters: channels of c and h.
       input_channels: channels of x, the changing part of the input.
-      invariant_channels: channels behind `invariant`; only the initialiser asks.
+      invariant_channels: channels of the inputs that `invariant` was computed from; only the initialiser uses it.
       kernel_size: side of the kernel.
 
     Attributes:
-      as_matrix_products: whether a 1x1 kernel multiplies positions as a matrix, which is TensorFlow's faster way. Other
-        programs are better served with convolutions.
+      as_matrix_products: whether a 1x1 kernel is applied as one matrix product over all positions, which is faster in
+        TensorFlow. Exports switch it off: other programs handle convolutions better.
     """
 
     def __init__(self, filters, input_channels, invariant_channels=0, kernel_size=1, **kwargs):
@@ -40,29 +41,30 @@ class ConvLSTMCell(keras.layers.Layer):
         self.bias = self.add_weight("bias", [4, filters], initializer="zeros", experimental_autocast=False)
 
     def gate_bias(self):
-        """[4, filters] bias of the gates, with the forget gate's offset."""
+        """Returns the [4, filters] biases of the gates, the forget gate's offset included."""
         return self.bias + tf.constant([[0.0], [FORGET_BIAS], [0.0], [0.0]])
 
     def call(self, inputs, state, invariant=None):
-        """One step.
+        """Runs one step.
 
         Args:
           inputs: [batch, h, w, input_channels], or None for zeros (the product is skipped).
           state: (h, c), each [batch, h, w, filters] float32, or None for zeros (the products are skipped).
-          invariant: for each gate the [batch, h, w, filters] float32 product with the unchanging input, `gate_bias`
-            included; or None.
+          invariant: four [batch, h, w, filters] float32 products with the unchanging input, one per gate, with
+            `gate_bias` included; or None.
         Returns:
           The new (h, c), float32.
         """
         if not self.as_matrix_products or (inputs is None and state is None):
             return self._step(inputs, state, invariant)
-        # With a matrix product of positions TensorFlow fuses bias and sigmoid, with a convolution the bias alone.
+        # TensorFlow fuses bias and sigmoid into a matrix product, but only the bias into a convolution.
         shape = _shape(inputs if state is None else state[0])[:3]
-        flat = tf.nest.map_structure(_positions, (inputs, state, invariant))
+        flat = tf.nest.map_structure(_positions, (inputs, state, invariant))  # each [batch * h * w, channels]
+        # Two of [batch, h, w, filters]
         return tuple(tf.reshape(part, [*shape, self.filters]) for part in self._step(*flat))
 
     def _step(self, inputs, state, invariant):
-        """`call`, on maps or on positions."""
+        """Computes `call` on maps [batch, h, w, channels] or on positions [batch * h * w, channels]."""
         gate_i, gate_f, gate_g, gate_o = self._gates(inputs, state, invariant)
         cell = tf.sigmoid(gate_i) * tf.tanh(gate_g)
         if state is not None:
@@ -70,8 +72,8 @@ class ConvLSTMCell(keras.layers.Layer):
         return tf.sigmoid(gate_o) * tf.tanh(cell), cell
 
     def _gates(self, inputs, state, invariant):
-        """Four tensors, before their sigmoids and tanh."""
-        biases = tf.unstack(self.gate_bias()) if invariant is None else invariant
+        """Returns the four gates [..., filters], before their sigmoids and tanh."""
+        biases = tf.unstack(self.gate_bias()) if invariant is None else invariant  # four of [filters] or [..., filters]
         if inputs is None and state is None:
             return biases
         kernel = tf.cast(self.kernel, self.compute_dtype)
@@ -80,18 +82,19 @@ class ConvLSTMCell(keras.layers.Layer):
         elif inputs is None:
             kernel, values = kernel[:, :, :, self.input_channels :], state[0]
         else:
-            values = tf.concat([inputs, state[0]], axis=-1)
+            values = tf.concat([inputs, state[0]], axis=-1)  # [..., input_channels + filters]
         values = tf.cast(values, self.compute_dtype)
+        # tf.unstack gives each gate's kernel, [kernel_size, kernel_size, channels of values, filters].
         products = (tf.cast(_product(values, gate), tf.float32) for gate in tf.unstack(kernel))
-        # What TensorFlow fuses is bias_add, not an addition.
+        # TensorFlow fuses bias_add, but not a plain addition.
         add = tf.nn.bias_add if invariant is None else tf.add
         return [add(product, bias) for product, bias in zip(products, biases, strict=True)]
 
 
 def _product(values, kernel):
-    """A convolution of maps; of positions [count, channels] the matrix product with a 1x1 kernel."""
+    """Convolves maps, or multiplies positions [count, channels] by a 1x1 kernel as a matrix."""
     if values.shape.rank == 2:
-        return tf.matmul(values, tf.reshape(kernel, kernel.shape[2:]))
+        return tf.matmul(values, tf.reshape(kernel, kernel.shape[2:]))  # [count, filters]
     return tf.nn.conv2d(values, kernel, 1, "SAME")
 
 

@@ -1,4 +1,4 @@
-"""Features of several strides, projected onto one grid."""
+"""Projection of feature maps of several strides onto one grid."""
 
 import tensorflow as tf
 from tensorflow import keras
@@ -7,24 +7,25 @@ from tfseg.layers.resize import upsample
 
 
 def glorot_normal(fan_in, fan_out):
-    """Glorot-normal initialiser for a kernel that is one part of a wider product (Keras would see only the part)."""
-    # 0.8796 is the deviation of a standard normal cut at two deviations, which Keras divides out as well.
+    """Glorot-normal initialiser for a kernel that is part of a wider product (Keras would count only the part)."""
+    # A standard normal cut off at two deviations has a deviation of 0.8796; Keras divides by it as well.
     return keras.initializers.TruncatedNormal(stddev=(2 / (fan_in + fan_out)) ** 0.5 / 0.87962566103423978)
 
 
 class FeatureProjection(keras.layers.Layer):
     """Sum of linear projections of feature maps, on the grid of one stride.
 
-    A map coarser than the grid is projected, then enlarged (projection and bilinear resizing commute, and the small map
-    is cheaper); a finer one is projected by a convolution as large as its stride ratio. With symmetric padding that
-    convolution lies around the positions of the grid, whatever the size.
+    A map coarser than the grid is projected, then enlarged (projection and bilinear resizing commute, and projecting
+    the small map is cheaper). A finer map is projected by a convolution whose kernel side and stride are the ratio of
+    the two strides. With symmetric padding that convolution is centred on the positions of the grid at every size.
 
     Args:
       filters: output channels.
       strides: stride of each feature map, a multiple or a divisor of `grid_stride`.
       grid_stride: stride of the result.
-      padding: of the strided convolutions behind the features, see `upsample`.
-      fan_in_extra: channels of the inputs that are added to the result elsewhere; only the initialiser asks.
+      padding: padding mode of the strided convolutions that computed the features, see `upsample`.
+      fan_in_extra: channels of further inputs whose products are added to the result elsewhere; only the initialiser
+        uses it.
     Call:
       features: list of [batch, ceil(H / stride), ceil(W / stride), channels].
       size: (height, width) of the result, ceil(H / grid_stride) and ceil(W / grid_stride).
@@ -55,7 +56,7 @@ class FeatureProjection(keras.layers.Layer):
             if ratio > 1 and self.padding == "symmetric":
                 margin = [(ratio - 1) // 2, ratio - 1]
                 values = tf.pad(values, [[0, 0], margin, margin, [0, 0]])
-                projected = tf.nn.conv2d(values, kernel, ratio, "VALID")[:, : size[0], : size[1]]
+                projected = tf.nn.conv2d(values, kernel, ratio, "VALID")[:, : size[0], : size[1]]  # [b, *size, filters]
             else:
                 projected = tf.nn.conv2d(values, kernel, ratio, "SAME")
             projected = tf.cast(projected, tf.float32)

@@ -4,7 +4,7 @@ import tensorflow as tf
 
 
 def resize_bilinear(inputs, size):
-    """[batch, h, w, c] -> [batch, *size, c], float32, half-pixel centres, no antialiasing."""
+    """Resizes [batch, h, w, c] to [batch, *size, c], float32, with half-pixel centres and without antialiasing."""
     return tf.image.resize(tf.cast(inputs, tf.float32), size, method="bilinear")
 
 
@@ -13,14 +13,15 @@ def upsample(inputs, size, stride, padding):
 
     Where a position of the map sits on that grid depends on how the strided convolutions were padded:
 
-    - "same": position i covers `stride` positions, as TensorFlow's resizing with half-pixel centres has it;
-    - "symmetric": position i sits on `stride` * i. At sizes n * stride + 1 that is resizing with aligned corners; at
-      others the last position is repeated to the end.
+    - "same": position i covers `stride` positions, as in TensorFlow's resizing with half-pixel centres;
+    - "symmetric": position i sits on `stride` * i. At sizes n * stride + 1 this is resizing with aligned corners; at
+      other sizes the last position is repeated to the end.
 
     Args:
       inputs: [batch, ceil(H / stride), ceil(W / stride), channels].
       size: (H, W), numbers or a tensor.
-      stride: of the map, in positions of the result.
+      stride: the map's stride, in positions of the result.
+      padding: "same" or "symmetric".
     Returns:
       [batch, H, W, channels] float32.
     """
@@ -29,7 +30,7 @@ def upsample(inputs, size, stride, padding):
     inputs = tf.cast(inputs, tf.float32)
     static, dynamic = inputs.shape[1:3], tf.shape(inputs)[1:3]
     reached = [(dynamic[axis] if static[axis] is None else static[axis]) * stride + 1 for axis in range(2)]
-    inputs = tf.concat([inputs, inputs[:, -1:]], 1)
-    inputs = tf.concat([inputs, inputs[:, :, -1:]], 2)
-    outputs = tf.compat.v1.image.resize_bilinear(inputs, reached, align_corners=True)
+    inputs = tf.concat([inputs, inputs[:, -1:]], 1)  # [batch, h + 1, w, channels]
+    inputs = tf.concat([inputs, inputs[:, :, -1:]], 2)  # [batch, h + 1, w + 1, channels]
+    outputs = tf.compat.v1.image.resize_bilinear(inputs, reached, align_corners=True)  # [batch, *reached, channels]
     return outputs[:, : size[0], : size[1]]

@@ -1,8 +1,8 @@
 """Losses of DeeperLab (Yang et al. 2019, arXiv:1902.05093, Sec. 3): hard pixels, keypoints, offsets.
 
-Each returns (sum, total), so that replicas divide by the global total; the sum is 0 where nothing is labelled. The
-paper gives neither the weights of the five losses nor the unit of offset errors: the defaults follow PersonLab
-(Papandreou et al. 2018, arXiv:1803.08225), whose errors are in radii of the keypoints' disks.
+Each loss returns (sum, total), so that replicas can divide by the global total; the sum is 0 if nothing is labelled.
+The paper gives neither the weights of the five losses nor the unit of offset errors: the defaults follow PersonLab
+(Papandreou et al. 2018, arXiv:1803.08225), which measures errors in radii of the keypoints' disks.
 """
 
 import dataclasses
@@ -15,7 +15,7 @@ from tfseg.errors import InputError
 
 @dataclasses.dataclass
 class PanopticLossConfig:
-    """How the five losses are taken and added.
+    """How the five losses are computed and added.
 
     Attributes:
       semantic_weight, heatmap_weight, short_weight, middle_weight, long_weight: factors of the losses in their sum.
@@ -37,7 +37,7 @@ class PanopticLossConfig:
             raise InputError(f"hard_pixel_fraction is {self.hard_pixel_fraction}; 0 (off) to 1")
         for field in dataclasses.fields(self):
             if field.name.endswith("_weight") and not 0 <= getattr(self, field.name) < math.inf:
-                raise InputError(f"{field.name} is {getattr(self, field.name)}; a finite number, at least 0")
+                raise InputError(f"{field.name} is {getattr(self, field.name)}; it must be a finite number, at least 0")
 
 
 def panoptic_losses(
@@ -50,8 +50,8 @@ def panoptic_losses(
         targets [batch, h, w, ...], h = ceil(H / target_stride).
       outputs: "semantic_logits", "heatmap_logits", "short_offsets", "middle_offsets" and "long_offsets", all
         [batch, h', w', channels] at one stride, offsets in pixels of the crop.
-      upsample: (maps, (H, W)) -> [batch, H, W, channels], see `tfseg.layers.resize`; must put cell (i, j) on pixel
-        (stride * i, stride * j) if the stride of the outputs is not that of the instance targets.
+      upsample: (maps, (H, W)) -> [batch, H, W, channels], see `tfseg.layers.resize`. If the outputs and the instance
+        targets differ in stride, it must put cell (i, j) on pixel (stride * i, stride * j).
       ignore_label: class id of pixels without a label.
       config: a PanopticLossConfig.
       radius: input pixels in which an offset error is counted: the radius of the targets' disks.
@@ -81,71 +81,74 @@ def panoptic_losses(
 def weighted_cross_entropy(label, label_weight, logits, ignore_label, config, class_weights=None):
     """Weighted cross-entropy of the hardest pixels of each image (arXiv:1902.05093, Sec. 3).
 
-    With hard pixels: the sum over the K hardest pixels of each image, over K, where K is the fraction of *all* pixels.
-    Pixels without a label count as perfectly classified ones. Without: the sum over all labelled pixels, over their
-    number. Pixel weights are in the sum only, so that pixels of small instances count more; class weights are in both
-    without hard pixels.
+    With hard pixels (`hard_pixel_fraction` above 0), the sum runs over the K hardest pixels of each image and the total
+    is K per image, where K is that fraction of *all* pixels. Pixels without a label count as perfectly classified.
+    Without hard pixels, the sum runs over all labelled pixels and the total is their number. Pixel weights enter only
+    the sum, so that pixels of small instances count more. Class weights enter the sum and, without hard pixels, also
+    the total.
 
     Args:
       label: [batch, H, W] int32 class ids or `ignore_label`.
       label_weight: [batch, H, W] float32.
       logits: [batch, H, W, num_classes].
+      ignore_label: class id of pixels without a label.
       config: has hard_pixel_fraction and is_weight_in_hardness.
       class_weights: [num_classes] float, or None for 1.
     Returns:
       (sum in nats, total).
     """
-    flat = [tf.shape(label)[0], label.shape[1] * label.shape[2]]
+    flat = [tf.shape(label)[0], label.shape[1] * label.shape[2]]  # (batch, H * W)
     has_label = tf.not_equal(label, ignore_label)
     class_ids = tf.where(has_label, label, 0)
     entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(class_ids, tf.cast(logits, tf.float32))
     # An ignored pixel must not count even where its logits are not finite: 0 * inf is NaN.
-    entropy = tf.reshape(tf.where(has_label, entropy, 0.0), flat)
+    entropy = tf.reshape(tf.where(has_label, entropy, 0.0), flat)  # [batch, H * W]
     class_weight = tf.cast(has_label, tf.float32)
     if class_weights is not None:
-        class_weight *= tf.gather(tf.constant(class_weights, tf.float32), class_ids)
-    weight = tf.reshape(label_weight * class_weight, flat)
+        class_weight *= tf.gather(tf.constant(class_weights, tf.float32), class_ids)  # [batch, H, W]
+    weight = tf.reshape(label_weight * class_weight, flat)  # [batch, H * W]
     if not config.hard_pixel_fraction:
         return tf.reduce_sum(weight * entropy), tf.reduce_sum(class_weight)
     num_hard = num_hard_pixels(flat[1], config.hard_pixel_fraction)
     hardness = weight * entropy if config.is_weight_in_hardness else entropy
-    _, hardest = tf.math.top_k(tf.stop_gradient(hardness), num_hard, sorted=False)
-    kept = tf.gather(weight * entropy, hardest, batch_dims=1)
+    _, hardest = tf.math.top_k(tf.stop_gradient(hardness), num_hard, sorted=False)  # [batch, num_hard] indices
+    kept = tf.gather(weight * entropy, hardest, batch_dims=1)  # [batch, num_hard]
     return tf.reduce_sum(kept), tf.cast(tf.shape(label)[0] * num_hard, tf.float32)
 
 
 def num_hard_pixels(num_pixels, fraction):
-    """K, the number of pixels of an image that are mined: the nearest whole number, and at least 1."""
+    """Returns K, the number of hard pixels taken from an image: the nearest whole number, and at least 1."""
     return max(round(fraction * num_pixels), 1)
 
 
 def heatmap_cross_entropy(heatmap, weight, logits):
-    """Binary cross-entropy of the keypoints' disks, over weighted pixels and kinds of keypoints.
+    """Binary cross-entropy of the keypoints' disks, summed over weighted cells and kinds of keypoints.
 
     Args:
-      heatmap: [batch, h, w, P] float32, 0 or 1.
+      heatmap: [batch, h, w, P] float32, 0 or 1, for P kinds of keypoints.
       weight: [batch, h, w] float32.
       logits: [batch, h, w, P] float32.
     Returns:
       (sum in nats, total weight times P).
     """
-    weight = weight[..., tf.newaxis]
+    weight = weight[..., tf.newaxis]  # [batch, h, w, 1]
     entropy = tf.nn.sigmoid_cross_entropy_with_logits(labels=heatmap, logits=logits)
     total = tf.reduce_sum(weight) * heatmap.shape[-1]
     return tf.reduce_sum(tf.where(weight > 0, weight * entropy, 0.0)), total
 
 
 def offset_error(label, has_label, offsets, radius):
-    """Mean of the absolute errors in y and x, in radii.
+    """Absolute offset errors, averaged over y and x, in units of `radius`.
 
     Args:
       label: [batch, h, w, 2K] float32 (dy, dx) of K offsets.
       has_label: [batch, h, w, K] bool, or [batch, h, w, 1] for all offsets of a cell.
       offsets: [batch, h, w, 2K] float32.
+      radius: the unit of the errors, in the unit of the offsets.
     Returns:
       (sum of (|error in y| + |error in x|) / (2 * radius), number of labelled offsets).
     """
-    pairs = tf.concat([tf.shape(label)[:-1], [label.shape[-1] // 2, 2]], axis=0)
-    has_label = tf.broadcast_to(has_label, pairs[:-1])
-    errors = tf.where(has_label[..., tf.newaxis], tf.reshape(offsets - label, pairs), 0.0)
+    pairs = tf.concat([tf.shape(label)[:-1], [label.shape[-1] // 2, 2]], axis=0)  # (batch, h, w, K, 2)
+    has_label = tf.broadcast_to(has_label, pairs[:-1])  # [batch, h, w, K]
+    errors = tf.where(has_label[..., tf.newaxis], tf.reshape(offsets - label, pairs), 0.0)  # [batch, h, w, K, 2]
     return tf.reduce_sum(tf.abs(errors)) / (2 * radius), tf.reduce_sum(tf.cast(has_label, tf.float32))

@@ -1,20 +1,21 @@
-"""Losses: functions of labels and outputs. Each returns (sum, weight), so that replicas divide by the global weight."""
+"""Losses of semantic networks. Each returns (sum, weight), so that replicas can divide by the global weight."""
 
 import tensorflow as tf
 
 
 def semantic_cross_entropy(label, logits, *, upsample, ignore_label, class_weights=None):
-    """Cross-entropy summed over the labelled pixels, after upsampling of the logits.
+    """Upsamples the logits and sums the cross-entropy over the labelled pixels.
 
     Args:
       label: [batch, height, width] int32 class ids or `ignore_label`.
       logits: [batch, h, w, num_classes] at any stride.
       upsample: (logits, (height, width)) -> [batch, height, width, num_classes], see `tfseg.layers.resize`.
+      ignore_label: class id of pixels without a label.
       class_weights: [num_classes] float, or None for 1.
     Returns:
-      (sum in nats, total weight of the labelled pixels): both 0 when all pixels are ignored.
+      (sum in nats, total weight of the labelled pixels): both 0 if all pixels are ignored.
     """
-    logits = upsample(logits, tf.shape(label)[1:3])
+    logits = upsample(logits, tf.shape(label)[1:3])  # [batch, height, width, num_classes]
     valid = tf.not_equal(label, ignore_label)
     class_ids = tf.where(valid, label, 0)
     per_pixel = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=class_ids, logits=logits)
@@ -29,10 +30,10 @@ def semantic_losses(batch, outputs, *, upsample, ignore_label, class_weights=Non
     """Loss terms of a semantic network: {name: (weight, sum, total)}.
 
     Args:
-      batch: "label" [batch, height, width].
-      outputs: "semantic_logits", and "canvases" when `loss_at` names iterations.
-      upsample, ignore_label, class_weights: as `semantic_cross_entropy`.
-      loss_at: ((iteration, weight), ...), counted from 1; empty is the last canvas alone.
+      batch: {"label": [batch, height, width]}.
+      outputs: "semantic_logits", and "canvases" if `loss_at` names iterations.
+      upsample, ignore_label, class_weights: see `semantic_cross_entropy`.
+      loss_at: ((iteration, weight), ...) with iterations counted from 1; if empty, only the last canvas has a loss.
     """
     arguments = {"upsample": upsample, "ignore_label": ignore_label, "class_weights": class_weights}
     if not loss_at:
@@ -49,10 +50,10 @@ def semantic_losses(batch, outputs, *, upsample, ignore_label, class_weights=Non
 
 
 def median_frequency_weights(pixel_counts):
-    """Median frequency balancing (Eigen and Fergus 2015, arXiv:1411.4734, Sec. 6.3.2), over all images together.
+    """Median frequency balancing (Eigen and Fergus 2015, arXiv:1411.4734, Sec. 6.3.2), with counts over all images.
 
     Args:
-      pixel_counts: labelled training pixels per class.
+      pixel_counts: number of labelled training pixels of each class.
     Returns:
       Weight per class: median frequency / frequency; 0 for a class that does not occur.
     """

@@ -1,7 +1,7 @@
-"""The confusion matrix of class ids, and what is read from it.
+"""The confusion matrix of class ids, and the scores computed from it.
 
-Rows are labels, columns predictions: entry [i, j] counts the pixels of class i that were called j. Matrices of parts of
-a data set add up to that of the whole. Where a formula divides by nothing the result is NaN.
+Rows are labels, columns predictions: entry [i, j] counts the pixels of class i that were predicted as j. The matrices
+of parts of a data set add up to the matrix of the whole. A formula that would divide by 0 gives NaN.
 """
 
 import numpy as np
@@ -11,16 +11,18 @@ from tfseg.labels import IGNORE_LABEL
 
 
 def confusion_matrix(label, prediction, num_classes: int, ignore_label: int = IGNORE_LABEL) -> np.ndarray:
-    """Counts pixels.
+    """Counts pixels by label and prediction.
 
     Args:
-      label: integer class ids of any shape; `ignore_label` is left out.
-      prediction: class ids 0 to num_classes - 1, integers of the same shape.
+      label: integer class ids of any shape; pixels with `ignore_label` are not counted.
+      prediction: integer class ids, 0 to num_classes - 1, of the same shape.
+      num_classes: number of classes.
+      ignore_label: class id of pixels without a label.
     Returns:
       [num_classes, num_classes] int64.
     Raises:
-      InputError: a label that is neither a class id nor `ignore_label`.
-      ValueError: shapes that differ, or a prediction that is no class id.
+      InputError: a label is neither a class id nor `ignore_label`.
+      ValueError: the shapes differ, or a prediction is not a class id.
     """
     if np.shape(label) != np.shape(prediction):
         raise ValueError(f"label has shape {np.shape(label)}, prediction {np.shape(prediction)}")
@@ -28,14 +30,14 @@ def confusion_matrix(label, prediction, num_classes: int, ignore_label: int = IG
 
 
 def label_rows(label, num_classes: int, ignore_label: int = IGNORE_LABEL) -> np.ndarray:
-    """Where each pixel's row begins in the flattened matrix; several predictions of one label share this work.
+    """Returns where each pixel's row begins in the flattened matrix; several predictions can share this work.
 
     Returns:
-      [number of pixels] int64, multiples of num_classes. Ignored pixels have an extra row, the last.
+      [number of pixels] int64, multiples of num_classes. Ignored pixels have an extra row, the last one.
     Raises:
-      InputError: as `confusion_matrix`.
+      InputError: see `confusion_matrix`.
     """
-    label = np.asarray(label).reshape(-1).astype(np.int64)
+    label = np.asarray(label).reshape(-1).astype(np.int64)  # [number of pixels]
     is_ignored = label == ignore_label
     is_bad = ~is_ignored & ((label < 0) | (label >= num_classes))
     if is_bad.any():
@@ -48,18 +50,20 @@ def label_rows(label, num_classes: int, ignore_label: int = IGNORE_LABEL) -> np.
 
 
 def count_pairs(rows, prediction, num_classes: int) -> np.ndarray:
-    """The confusion matrix from `label_rows` and the prediction for the same pixels."""
-    prediction = np.asarray(prediction).reshape(-1)
+    """Returns the confusion matrix from `label_rows` and a prediction of the same pixels."""
+    prediction = np.asarray(prediction).reshape(-1)  # [number of pixels]
     if prediction.size and not 0 <= prediction.min() <= prediction.max() < num_classes:
         raise ValueError(f"predictions from {prediction.min()} to {prediction.max()} for {num_classes} classes")
     counts = np.bincount(rows + prediction, minlength=(num_classes + 1) * num_classes)
+    # The last of num_classes + 1 rows counts ignored pixels and is dropped.
     return counts.reshape(num_classes + 1, num_classes)[:-1].astype(np.int64)
 
 
 def grouped(confusion, group_ids) -> np.ndarray:
-    """The confusion matrix of groups of classes: a class that is called another of its group is right.
+    """Returns the confusion matrix of groups of classes: any class of the right group counts as right.
 
     Args:
+      confusion: [num_classes, num_classes].
       group_ids: [num_classes] group of each class, 0 to num_groups - 1.
     Returns:
       [num_groups, num_groups] int64.
@@ -69,43 +73,43 @@ def grouped(confusion, group_ids) -> np.ndarray:
 
 
 def iou_per_class(confusion) -> np.ndarray:
-    """[num_classes] TP / (TP + FP + FN); NaN for a class that is in neither map."""
+    """Returns [num_classes] TP / (TP + FP + FN); NaN for a class in neither labels nor predictions."""
     true_positives = np.diag(confusion)
     return ratio(true_positives, confusion.sum(0) + confusion.sum(1) - true_positives)
 
 
 def mean_iou(confusion) -> tuple[float, int]:
-    """(mean IoU of the classes that occur in label or prediction, number of classes left out of the mean)."""
+    """Returns (mean IoU of the classes in labels or predictions, number of classes left out of the mean)."""
     ious = iou_per_class(confusion)
     present = ious[~np.isnan(ious)]
     return (float(present.mean()) if present.size else float("nan")), ious.size - present.size
 
 
 def frequency_weighted_iou(confusion) -> float:
-    """IoU averaged with each class' share of the labelled pixels as its weight."""
+    """Returns the mean IoU, weighted by each class' share of the labelled pixels."""
     frequencies = confusion.sum(1)
     weighted = np.nansum(iou_per_class(confusion) * frequencies)
     return float(ratio(weighted, frequencies.sum()))
 
 
 def pixel_accuracy(confusion) -> float:
-    """Share of the labelled pixels whose prediction is right."""
+    """Returns the share of labelled pixels that are predicted right."""
     return float(ratio(np.trace(confusion), confusion.sum()))
 
 
 def accuracy_per_class(confusion) -> np.ndarray:
-    """[num_classes] share of a class' labelled pixels that were found (recall); NaN without any."""
+    """Returns [num_classes] shares of each class' labelled pixels that were found (recall); NaN for an absent class."""
     return ratio(np.diag(confusion), confusion.sum(1))
 
 
 def mean_class_accuracy(confusion) -> float:
-    """Mean of `accuracy_per_class` over the classes that are labelled."""
+    """Returns the mean of `accuracy_per_class` over the classes that have labelled pixels."""
     accuracies = accuracy_per_class(confusion)
     labelled = accuracies[~np.isnan(accuracies)]
     return float(labelled.mean()) if labelled.size else float("nan")
 
 
 def ratio(numerator, denominator) -> np.ndarray:
-    """The quotients; NaN where a denominator is 0."""
+    """Returns the quotients; NaN where a denominator is 0."""
     numerator = np.asarray(numerator, float)
     return np.divide(numerator, denominator, out=np.full_like(numerator, np.nan), where=np.asarray(denominator) > 0)

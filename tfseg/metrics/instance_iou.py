@@ -1,9 +1,10 @@
 """Instance-level IoU (iIoU): IoU in which every instance of a class weighs the same, however large it is.
 
 Cordts et al. 2016 (arXiv:1604.01685), section 4.1: iIoU = iTP / (iTP + FP + iFN), where a labelled pixel of an instance
-counts (average instance size of its class / size of its instance) times. False positives count once, as they belong to
-no instance. Labelled pixels of a thing that are in no instance, such as groups, are neither iTP nor iFN; called another
-class they are its false positives. In the iIoU of a category, any class of the category is right.
+counts (average instance size of its class / size of its instance) times. False positives count once, because they
+belong to no instance. Labelled pixels of a thing that belong to no instance, such as groups, are neither iTP nor iFN;
+if another class is predicted there, they are that class' false positives. In the iIoU of a category, any class of the
+category is right.
 """
 
 from typing import ClassVar
@@ -15,22 +16,22 @@ from tfseg.metrics import confusion as formulas
 from tfseg.metrics.instances import Instances
 from tfseg.metrics.metric import Metric, with_mean
 
-# What is found of an instance, 0 to 1, is added up in whole 2^-36: such sums do not depend on the order of the images.
+# Found shares of instances, 0 to 1, are summed in whole units of 2^-36: the images' order does not change such sums.
 SHARE_UNIT = 2**36
 
 
 class InstanceCounts:
-    """Accumulates what instance-level IoU is computed from, image by image, in any order.
+    """Accumulates the counts for instance-level IoU, image by image, in any order.
 
     Args:
-      info: the labels; its things have instances.
-      num_iterations: predictions an image.
+      info: what the labels mean; its things have instances.
+      num_iterations: number of predictions per image.
 
     Attributes:
-      num_instances, num_pixels: [num_classes] int64 labelled instances, and the pixels of all of them.
-      found: [num_iterations, num_classes] int64, the share of every instance that is called its class, added up over
-        the instances of a class, in units of 1 / SHARE_UNIT.
-      found_category: the same of what is called any class of its category.
+      num_instances, num_pixels: [num_classes] int64 number of labelled instances, and number of their pixels together.
+      found: [num_iterations, num_classes] int64: for every instance the share of its pixels predicted as its class,
+        summed over the instances of a class, in units of 1 / SHARE_UNIT.
+      found_category: the same sum for pixels predicted as any class of the instance's category.
     """
 
     def __init__(self, info: DatasetInfo, num_iterations: int):
@@ -46,9 +47,10 @@ class InstanceCounts:
         np.add.at(self.num_pixels, instances.class_ids, instances.sizes)
 
     def add_prediction(self, index: int, instances: Instances, prediction):
-        """Adds what iteration `index`, from 0, calls the pixels of one image: [height, width] class ids."""
+        """Adds the prediction of one image by iteration `index`, counted from 0: [height, width] class ids."""
         class_ids, shape = instances.class_ids, (len(instances.sizes), self.info.num_classes)
         called = np.asarray(prediction).reshape(-1)[instances.pixels]
+        # [num_instances, num_classes]
         counts = np.bincount(instances.rows + called, minlength=shape[0] * shape[1]).reshape(shape)
         right = counts[np.arange(len(class_ids)), class_ids]
         right_category = (counts * self._is_same_category[class_ids]).sum(1)
@@ -57,7 +59,7 @@ class InstanceCounts:
             np.add.at(found[index], class_ids, shares)
 
     def merge(self, other: "InstanceCounts"):
-        """Adds what others of the same labels have counted."""
+        """Adds other counts of the same labels. Raises ValueError for other labels or iterations."""
         if _meaning(other.info) != _meaning(self.info) or other.found.shape != self.found.shape:
             raise ValueError("only counts of the same things, categories and iterations add up")
         self.num_instances += other.num_instances
@@ -66,23 +68,23 @@ class InstanceCounts:
         self.found_category += other.found_category
 
     def average_sizes(self) -> np.ndarray:
-        """[num_classes] pixels of an average instance: the benchmark's figure or that of all images; 0 without any."""
+        """Returns [num_classes] average sizes of instances in pixels: the benchmark's, or those seen; 0 for none."""
         fixed = self.info.average_instance_sizes
         if fixed:
             return np.array([fixed.get(name, 0.0) for name in self.info.class_names])
         return self.num_pixels / np.maximum(self.num_instances, 1)
 
     def iou_per_class(self, index: int, confusion) -> np.ndarray:
-        """[num_classes] iIoU after iteration `index`, whose confusion matrix is given.
+        """Returns [num_classes] iIoU after iteration `index`, given its confusion matrix.
 
-        NaN for stuff and for a thing that has neither instances nor false positives.
+        The iIoU is NaN for stuff and for a thing that has neither instances nor false positives.
         """
         sizes = self.average_sizes()
         ious = _iou(sizes * self.found[index] / SHARE_UNIT, sizes * self.num_instances, confusion)
         return np.where(np.isin(np.arange(self.info.num_classes), list(self.info.thing_ids)), ious, np.nan)
 
     def iou_per_category(self, index: int, confusion) -> np.ndarray:
-        """[num_categories] iIoU of `info.category_names`, like `iou_per_class`; NaN for one that has stuff in it."""
+        """Returns [num_categories] iIoU, like `iou_per_class`; NaN for a category that contains stuff."""
         sizes, category_ids = self.average_sizes(), self.info.category_ids
         found = np.bincount(category_ids, sizes * self.found_category[index] / SHARE_UNIT)
         labelled = np.bincount(category_ids, sizes * self.num_instances)

@@ -22,17 +22,18 @@ class ImagePair:
 
 
 def score_folders(labels: Annotations, predictions: Annotations, num_workers=None, panopticapi_compat=False) -> dict:
-    """Panoptic quality and parsing covering of all labelled images.
+    """Computes panoptic quality and parsing covering over all labelled images.
 
     Args:
-      predictions: their class ids are those of the labels.
-      num_workers: processes; None is one per core.
-      panopticapi_compat: see PanopticQuality.
+      labels: the labelled images.
+      predictions: the predicted images; they use the class ids of the labels.
+      num_workers: number of processes; None starts one per core.
+      panopticapi_compat: see `PanopticQuality`.
     Returns:
-      {"num_images", "panoptic_quality", "parsing_covering"}, results of these two classes.
+      {"num_images", "panoptic_quality", "parsing_covering"}: the results of these two classes.
     Raises:
-      InputError: a label without prediction, or a PNG that is missing, damaged, of another size, or does not fit its
-        JSON file.
+      InputError: a label has no prediction, or a PNG is missing, is damaged, has another size or does not fit its JSON
+        file.
     """
     check_images(labels, predictions)
     pairs = [ImagePair(label, predictions.images[image_id]) for image_id, label in labels.images.items()]
@@ -49,7 +50,7 @@ def score_folders(labels: Annotations, predictions: Annotations, num_workers=Non
 
 
 def check_images(labels: Annotations, predictions: Annotations):
-    """Raises InputError unless every labelled image is predicted."""
+    """Raises InputError unless every labelled image has a prediction."""
     without = [image_id for image_id in labels.images if image_id not in predictions.images]
     if not without:
         return
@@ -66,7 +67,7 @@ def check_images(labels: Annotations, predictions: Annotations):
 
 
 def score_pair(pair: ImagePair, info: DatasetInfo, panopticapi_compat: bool) -> tuple[PanopticQuality, ParsingCovering]:
-    """The counts of one image. Raises InputError naming its file."""
+    """Returns the counts of one image. Raises InputError that names the wrong file."""
     overlaps = pair_overlaps(pair)
     quality, covering = PanopticQuality(info, panopticapi_compat), ParsingCovering(info)
     quality.add(overlaps)
@@ -75,7 +76,7 @@ def score_pair(pair: ImagePair, info: DatasetInfo, panopticapi_compat: bool) -> 
 
 
 def pair_overlaps(pair: ImagePair) -> Overlaps:
-    """Reads the two PNGs. Raises InputError naming the file that is wrong."""
+    """Reads the two PNGs and counts overlaps. Raises InputError that names the wrong file."""
     label, prediction = read_ids(pair.label.path), read_ids(pair.prediction.path)
     if label.shape != prediction.shape:
         raise InputError(

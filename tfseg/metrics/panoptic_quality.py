@@ -1,12 +1,13 @@
 """Panoptic quality: which segments are found, and how well.
 
 Kirillov et al. 2019 (arXiv:1801.00868), section 4. A labelled and a predicted segment of one class match if their IoU
-is above one half, so each matches at most one. For a class, PQ = sum of the IoUs of matches / (TP + FP / 2 + FN / 2) =
-SQ * RQ: segmentation quality is the mean IoU of matches, recognition quality is TP / (TP + FP / 2 + FN / 2).
+is above one half, so each segment has at most one match. For a class, PQ = sum of the IoUs of matches /
+(TP + FP / 2 + FN / 2) = SQ * RQ: segmentation quality SQ is the mean IoU of matches, recognition quality RQ is
+TP / (TP + FP / 2 + FN / 2).
 
 As in the published evaluation (panopticapi), predicted pixels on void are not part of a union; a crowd is neither
-matched nor missed; an unmatched prediction is no false positive if more than half of it lies on void and on crowds of
-its class.
+matched nor missed; an unmatched prediction is not a false positive if more than half of it lies on void and on crowds
+of its class.
 """
 
 import numpy as np
@@ -20,14 +21,14 @@ class PanopticQuality:
     """Accumulates counts image by image, in any order and in any process.
 
     Args:
-      info: the labels.
-      panopticapi_compat: of several crowds of a class in an image, as COCO does not have them, only the last one
-        excuses false positives, as in panopticapi; else all do.
+      info: what the labels mean.
+      panopticapi_compat: whether, if an image has several crowds of a class, only the last one excuses false positives,
+        as in panopticapi; otherwise all do. COCO has no such images.
 
     Attributes:
-      true_positives, false_positives, false_negatives: [num_classes] int64 segments.
-      matched_iou: [num_classes] int64 sum of the IoUs of matches in units of 1 / SHARE_UNIT.
-      num_images: seen so far.
+      true_positives, false_positives, false_negatives: [num_classes] int64 numbers of segments.
+      matched_iou: [num_classes] int64 sums of the IoUs of matches, in units of 1 / SHARE_UNIT.
+      num_images: number of images added so far.
     """
 
     def __init__(self, info: DatasetInfo, panopticapi_compat: bool = False):
@@ -41,13 +42,13 @@ class PanopticQuality:
         Args:
           label, prediction: [height, width] panoptic ids; in the label, instance 0 of a thing is a crowd.
         Raises:
-          InputError: an id of no class.
-          ValueError: shapes that differ.
+          InputError: an id belongs to no class.
+          ValueError: the shapes differ.
         """
         self.add(panoptic_overlaps(label, prediction, self.info))
 
     def add(self, overlaps: Overlaps):
-        """Adds an image of which overlaps are counted already."""
+        """Adds an image whose overlaps are already counted."""
         label, prediction, pairs = overlaps.label, overlaps.prediction, overlaps.pairs
         areas, predicted_areas = overlaps.label_areas(), overlaps.prediction_areas()
         void_areas = overlaps.prediction_areas(label.class_ids[pairs.rows] == VOID)
@@ -70,7 +71,7 @@ class PanopticQuality:
         self.num_images += 1
 
     def merge(self, other: "PanopticQuality"):
-        """Adds what another of the same labels has counted. Raises ValueError for other labels or another mode."""
+        """Adds other counts of the same labels. Raises ValueError for other labels or another mode."""
         if _meaning(other) != _meaning(self):
             raise ValueError("only counts of the same classes, things and mode add up")
         self.true_positives += other.true_positives
@@ -80,13 +81,14 @@ class PanopticQuality:
         self.num_images += other.num_images
 
     def result(self) -> dict:
-        """Plain JSON types; all scores are shares, 0 to 1.
+        """Returns the scores in plain JSON types; all scores are shares, 0 to 1.
 
         Returns:
           {"num_images", "all", "things", "stuff", "classes"}. Each of the three groups is {"pq", "sq", "rq",
-          "num_classes"}, means over the classes that are counted at all; without any they are 0. As they are means of
-          three scores, mean PQ is not mean SQ * mean RQ. "classes" -> name -> {"pq", "sq", "rq", "true_positives",
-          "false_positives", "false_negatives"}; the scores of a class that is not counted are None.
+          "num_classes"}: means over the classes that have a match, a false positive or a false negative; 0 if there are
+          none. Each score is averaged separately, so mean PQ is not mean SQ * mean RQ. "classes" maps a class name to
+          {"pq", "sq", "rq", "true_positives", "false_positives", "false_negatives"}; the scores of a class without any
+          of the three are None.
         """
         scores = self.scores_per_class()
         counts = {
@@ -100,9 +102,10 @@ class PanopticQuality:
         return {"num_images": self.num_images} | group_means(self.info, scores) | {"classes": classes}
 
     def scores_per_class(self) -> dict[str, np.ndarray]:
-        """{"pq", "sq", "rq"} -> [num_classes]; NaN for a class with no match, false positive or false negative.
+        """Returns {"pq", "sq", "rq"}, each [num_classes].
 
-        SQ of a class without a match is 0.
+        The scores of a class with no match, false positive or false negative are NaN. The SQ of a class with false
+        positives or negatives but no match is 0.
         """
         weight = self.true_positives + (self.false_positives + self.false_negatives) / 2
         weight = np.where(weight > 0, weight, np.nan)
@@ -115,7 +118,7 @@ class PanopticQuality:
         }
 
     def _crowd_areas(self, overlaps):
-        """[num_prediction_ids] pixels that lie on crowds of the prediction's class."""
+        """Returns [num_prediction_ids] numbers of pixels that lie on crowds of the prediction's class."""
         numbers, class_ids = overlaps.label.crowd_numbers, overlaps.label.class_ids
         if self.panopticapi_compat:
             last = np.zeros(self.info.num_classes, np.int64)

@@ -1,9 +1,9 @@
 """Parsing covering: how much of the labelled area is covered by the best predicted segment of its class.
 
-Yang et al. 2019 (DeeperLab, arXiv:1902.05093), section 4. For a class, the sum over its labelled segments R of |R| *
-(highest IoU of R with a predicted segment of the class), over the sum of |R|; both sums go over the whole data set.
-Nothing is matched: a predicted segment may cover several labelled ones. Void and crowds are taken out of the image
-first, so predicted segments lose the pixels they have there.
+Yang et al. 2019 (DeeperLab, arXiv:1902.05093), section 4. For a class, PC is the sum over its labelled segments R of
+|R| * (highest IoU of R with a predicted segment of the class), divided by the sum of |R|; both sums run over the whole
+data set. Segments are not matched: a predicted segment may cover several labelled ones. Void and crowds are removed
+from the image first, so predicted segments lose the pixels they have there.
 """
 
 import numpy as np
@@ -11,9 +11,9 @@ import numpy as np
 from tfseg.labels import DatasetInfo
 from tfseg.metrics.segments import VOID, Overlaps, group_means, panoptic_overlaps, scores_by_name
 
-# Areas and shares are added up as whole numbers in these units: such sums do not depend on the order of the images.
+# Areas and shares are summed as whole numbers in these units, so that sums do not depend on the order of the images.
 # A sum of 5e11 pixels of one class, 250,000 images of 2 megapixels, is 5e11 * 2**24 = 8.4e18, below 2**63 = 9.2e18.
-# Rounding takes or adds 2**-25 pixels of a segment at most.
+# Rounding changes a segment's area by at most 2**-25 pixels.
 PIXEL_UNIT = 2**24
 SHARE_UNIT = 2**42
 
@@ -22,13 +22,13 @@ class ParsingCovering:
     """Accumulates sums image by image, in any order and in any process.
 
     Args:
-      info: the labels.
+      info: what the labels mean.
 
     Attributes:
-      covered_pixels: [num_classes] int64 sum of |R| * IoU in units of 1 / PIXEL_UNIT.
-      label_pixels: [num_classes] int64 sum of |R|.
-      covered_shares, label_shares: the same two sums of |R| as share of its image, in units of 1 / SHARE_UNIT.
-      num_images: seen so far.
+      covered_pixels: [num_classes] int64 sums of |R| * IoU, in units of 1 / PIXEL_UNIT.
+      label_pixels: [num_classes] int64 sums of |R|.
+      covered_shares, label_shares: the same two sums with |R| as a share of its image, in units of 1 / SHARE_UNIT.
+      num_images: number of images added so far.
     """
 
     def __init__(self, info: DatasetInfo):
@@ -42,13 +42,13 @@ class ParsingCovering:
         Args:
           label, prediction: [height, width] panoptic ids; in the label, instance 0 of a thing is a crowd.
         Raises:
-          InputError: an id of no class.
-          ValueError: shapes that differ.
+          InputError: an id belongs to no class.
+          ValueError: the shapes differ.
         """
         self.add(panoptic_overlaps(label, prediction, self.info))
 
     def add(self, overlaps: Overlaps):
-        """Adds an image of which overlaps are counted already."""
+        """Adds an image whose overlaps are already counted."""
         label, prediction, pairs = overlaps.label, overlaps.prediction, overlaps.pairs
         is_scored = (label.class_ids != VOID) & (label.crowd_numbers == 0)
         areas, predicted_areas = overlaps.label_areas(), overlaps.prediction_areas(is_scored[pairs.rows])
@@ -67,7 +67,7 @@ class ParsingCovering:
         self.num_images += 1
 
     def merge(self, other: "ParsingCovering"):
-        """Adds what another of the same labels has summed up. Raises ValueError for other labels."""
+        """Adds other sums of the same labels. Raises ValueError for other labels."""
         if (other.info.label_hash(), other.info.thing_ids) != (self.info.label_hash(), self.info.thing_ids):
             raise ValueError("only sums of the same classes and things add up")
         self.covered_pixels += other.covered_pixels
@@ -77,20 +77,20 @@ class ParsingCovering:
         self.num_images += other.num_images
 
     def result(self) -> dict:
-        """Plain JSON types; all scores are shares, 0 to 1.
+        """Returns the scores in plain JSON types; all scores are shares, 0 to 1.
 
         Returns:
           {"num_images", "all", "things", "stuff", "classes"}. Each of the three groups is {"pc", "pc_normalized",
-          "num_classes"}, means over the classes with labelled pixels; without any they are 0. "classes" -> name ->
-          {"pc", "pc_normalized"}, None for a class without. In the normalized score every image weighs the same,
-          whatever its size.
+          "num_classes"}: means over the classes with labelled pixels; 0 if there are none. "classes" maps a class name
+          to {"pc", "pc_normalized"}; they are None for a class without labelled pixels. In the normalized score every
+          image weighs the same, whatever its size.
         """
         scores = self.scores_per_class()
         classes = scores_by_name(self.info, scores)
         return {"num_images": self.num_images} | group_means(self.info, scores) | {"classes": classes}
 
     def scores_per_class(self) -> dict[str, np.ndarray]:
-        """{"pc", "pc_normalized"} -> [num_classes]; NaN for a class without labelled pixels."""
+        """Returns {"pc", "pc_normalized"}, each [num_classes]; NaN for a class without labelled pixels."""
         label_pixels = np.where(self.label_pixels > 0, self.label_pixels, np.nan)
         label_shares = np.where(self.label_pixels > 0, self.label_shares, np.nan)
         return {

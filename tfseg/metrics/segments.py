@@ -1,6 +1,6 @@
-"""Which segments of a labelled and a predicted panoptic map overlap, and in how many pixels.
+"""Counts which segments of a labelled and a predicted panoptic map overlap, and in how many pixels.
 
-Everything is counted once here; panoptic quality and parsing covering are formulas on these counts.
+Panoptic quality and parsing covering are formulas on these counts.
 """
 
 import dataclasses
@@ -11,20 +11,20 @@ from tfseg.errors import InputError
 from tfseg.labels import DatasetInfo
 
 VOID = -1
-# Ids up to this many times the number of values are numbered through a table, larger ones by sorting.
+# Ids up to this many times the number of values are numbered with a table, larger ids by sorting.
 TABLE_RATIO = 8
-# Where more than one pixel in this many differs from the one before it, pixels are counted one by one.
+# If more than one pixel in this many differs from the pixel before it, pixels are counted one by one.
 NOISY_RATIO = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class Pairs:
-    """The ids of two maps of one size, and how often each two of them meet.
+    """The ids in two maps of the same size, and how often each pair of ids meets in a pixel.
 
     Attributes:
-      label_ids, prediction_ids: ascending, each once; only ids that occur.
-      rows, columns: [num_pairs] indices in `label_ids` and `prediction_ids`; only pairs that occur, each once.
-      pixels: [num_pairs] int64.
+      label_ids, prediction_ids: [num_label_ids], [num_prediction_ids] ids that occur, ascending, each once.
+      rows, columns: [num_pairs] indices into `label_ids` and `prediction_ids` of the pairs that occur, each once.
+      pixels: [num_pairs] int64 number of pixels of each pair.
     """
 
     label_ids: np.ndarray
@@ -39,8 +39,8 @@ class Segments:
     """What the ids of one map mean.
 
     Attributes:
-      class_ids: [num_ids]; VOID for an id that stands for pixels of no segment.
-      crowd_numbers: [num_ids] 0, or for a crowd its place among the crowds of the image, from 1.
+      class_ids: [num_ids] class of each id; VOID for pixels that belong to no segment.
+      crowd_numbers: [num_ids] 0, or for a crowd its number among the crowds of the image, counted from 1.
     """
 
     class_ids: np.ndarray
@@ -49,7 +49,13 @@ class Segments:
 
 @dataclasses.dataclass(frozen=True)
 class Overlaps:
-    """Pairs of an image, and what their ids mean: `label` goes with `pairs.label_ids`, `prediction` with the others."""
+    """The pairs of ids in an image, and what the ids mean.
+
+    Attributes:
+      pairs: which ids meet, and how often.
+      label: what `pairs.label_ids` mean.
+      prediction: what `pairs.prediction_ids` mean.
+    """
 
     pairs: Pairs
     label: Segments
@@ -57,36 +63,36 @@ class Overlaps:
 
     @property
     def num_pixels(self) -> int:
-        """Of the image."""
+        """Number of pixels of the image."""
         return int(self.pairs.pixels.sum())
 
     def label_areas(self) -> np.ndarray:
-        """[num_label_ids] int64 pixels."""
+        """Returns [num_label_ids] int64 numbers of pixels."""
         return summed(self.pairs.rows, self.pairs.pixels, len(self.pairs.label_ids))
 
     def prediction_areas(self, is_counted=True) -> np.ndarray:
-        """[num_prediction_ids] int64 pixels of all pairs, or of those where `is_counted`, [num_pairs] bool, is true."""
+        """Returns [num_prediction_ids] int64 numbers of pixels, over all pairs or where [num_pairs] `is_counted`."""
         return summed(self.pairs.columns, self.pairs.pixels * is_counted, len(self.pairs.prediction_ids))
 
 
 def summed(indices, values, length) -> np.ndarray:
-    """[length] int64: at every index the sum of its values, which are integers and add up to less than 2**53."""
+    """Returns [length] int64: the sum of the values at every index. Values are integers; sums must be below 2**53."""
     return np.bincount(indices, values, length).astype(np.int64)
 
 
 def count_pairs(label, prediction) -> Pairs:
     """Counts how often the ids of two maps meet.
 
-    Neighbours that agree in both maps are counted together, so the cost is that of the outlines.
+    Runs of pixels that are equal in both maps are counted together, so the cost grows with the outlines' length.
 
     Args:
-      label, prediction: [height, width] integers from 0.
+      label, prediction: [height, width] integers, at least 0.
     Raises:
-      ValueError: shapes that differ.
+      ValueError: the shapes differ.
     """
     if np.shape(label) != np.shape(prediction):
         raise ValueError(f"label has shape {np.shape(label)}, prediction {np.shape(prediction)}")
-    label, prediction = np.asarray(label).reshape(-1), np.asarray(prediction).reshape(-1)
+    label, prediction = np.asarray(label).reshape(-1), np.asarray(prediction).reshape(-1)  # [height * width]
     is_start = np.ones(label.size, bool)
     np.not_equal(label[1:], label[:-1], out=is_start[1:])
     is_start[1:] |= prediction[1:] != prediction[:-1]
@@ -105,19 +111,20 @@ def count_pairs(label, prediction) -> Pairs:
 
 
 def panoptic_overlaps(label, prediction, info: DatasetInfo) -> Overlaps:
-    """Overlaps of maps of panoptic ids, class id * label_divisor + instance id.
+    """Counts the overlaps of maps of panoptic ids, class id * label_divisor + instance id.
 
-    Ids of the ignored class are void, whatever their instance. In the label, instance 0 of a thing is a crowd.
+    Ids of the ignored class are void, whatever their instance id. In the label, instance 0 of a thing is a crowd.
 
     Args:
       label, prediction: [height, width] integers.
+      info: what the labels mean.
     Raises:
-      InputError: an id of no class.
-      ValueError: shapes that differ.
+      InputError: an id is negative or belongs to no class.
+      ValueError: the shapes differ.
     """
     for name, values in (("label", label), ("prediction", prediction)):
         if np.min(values, initial=0) < 0:
-            raise InputError(f"the {name} has the panoptic id {np.min(values)}: they are not negative")
+            raise InputError(f"the {name} has the panoptic id {np.min(values)}; ids must not be negative")
     pairs = count_pairs(label, prediction)
     label_classes = _class_ids(pairs.label_ids, info, "label")
     is_thing = np.isin(label_classes, list(info.thing_ids))
@@ -131,12 +138,14 @@ def panoptic_overlaps(label, prediction, info: DatasetInfo) -> Overlaps:
 
 
 def group_means(info: DatasetInfo, values: dict) -> dict:
-    """{"all", "things", "stuff"} -> the mean of every entry of `values` over the classes of the group that have one.
+    """Averages scores over all classes, over things and over stuff.
 
     Args:
-      values: name -> [num_classes] floats, NaN for a class that is not counted; all are NaN at the same classes.
+      info: what the labels mean.
+      values: {name: [num_classes] floats}, NaN for a class that is not counted; all are NaN at the same classes.
     Returns:
-      Plain JSON types; a group also has its "num_classes". Without any class the means are 0.
+      {"all", "things", "stuff"}, each {name: mean over the group's counted classes} and "num_classes", the number of
+      these classes, in plain JSON types. The means are 0 if no class is counted.
     """
     is_thing = np.isin(np.arange(info.num_classes), list(info.thing_ids))
     is_counted = ~np.isnan(next(iter(values.values())))
@@ -149,12 +158,12 @@ def group_means(info: DatasetInfo, values: dict) -> dict:
 
 
 def _numbered(values):
-    """(distinct values, ascending; index of every value among them). Values are integers from 0."""
+    """Returns (distinct values, ascending; index of every value among them). Values are integers, at least 0."""
     num_codes = int(values.max()) + 1 if values.size else 0
     if num_codes > TABLE_RATIO * values.size:
         return np.unique(values, return_inverse=True)
     if values.dtype == np.uint64:
-        values = values.astype(np.int64)  # NumPy does not take by uint64
+        values = values.astype(np.int64)  # NumPy's take does not accept uint64 indices
     is_present = np.zeros(num_codes, bool)
     is_present[values] = True
     present = np.flatnonzero(is_present)
@@ -164,7 +173,7 @@ def _numbered(values):
 
 
 def _counted(codes, lengths, num_codes):
-    """(distinct codes, ascending; int64 sum of the lengths of each, or their number without lengths)."""
+    """Returns (distinct codes, ascending; int64 sum of each code's lengths, or its count if `lengths` is None)."""
     if num_codes <= TABLE_RATIO * codes.size:
         counts = np.bincount(codes, lengths, num_codes)
         present = np.flatnonzero(counts)
@@ -186,7 +195,7 @@ def _class_ids(panoptic_ids, info, name):
 
 
 def scores_by_name(info: DatasetInfo, scores: dict) -> dict:
-    """{class name: {score: share, or None for NaN}} of {score: [num_classes] floats}, plain JSON types."""
+    """Turns {score: [num_classes] floats} into {class name: {score: share, or None for NaN}}, plain JSON types."""
     classes = {}
     for class_id, name in enumerate(info.class_names):
         entry = {key: float(values[class_id]) for key, values in scores.items()}

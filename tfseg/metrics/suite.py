@@ -14,7 +14,7 @@ METRICS = (ClassIoU, CategoryIoU, InstanceIoU, Accuracy)
 
 
 class SegmentationSuite:
-    """Accumulates counts image by image; what it knows does not depend on their order.
+    """Accumulates counts image by image; the order of the images does not matter.
 
     Example:
       suite = SegmentationSuite(info, num_iterations=1)
@@ -42,10 +42,11 @@ class SegmentationSuite:
 
         Args:
           label: [height, width] class ids or the ignore label.
-          predictions: [height, width] class ids after each iteration; any iterable, read once.
-          instance_ids: [height, width] integers, 0 is none; None if they are not known.
+          predictions: [height, width] class ids after each iteration, as any iterable; it is read once.
+          instance_ids: [height, width] integers, 0 for no instance; None if the instances are not known.
         Raises:
-          InputError: a label value that is no class.
+          InputError: a label value is not a class.
+          ValueError: shapes differ, or the number of predictions is not `num_iterations`.
         """
         rows = formulas.label_rows(label, self.info.num_classes, self.info.ignore_label)
         instances = None if instance_ids is None else instances_of(label, instance_ids, self.info)
@@ -72,7 +73,7 @@ class SegmentationSuite:
         self.num_images_with_instances += other.num_images_with_instances
 
     def result(self) -> dict:
-        """Plain JSON types; undefined values are None.
+        """Returns the scores in plain JSON types; undefined values are None.
 
         Returns:
           "num_images", "num_images_with_instances" and "iterations", a list of {"iteration", "confusion" (rows: label),

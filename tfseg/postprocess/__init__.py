@@ -1,1 +1,1 @@
-"""What a network emits -> what a user reads. NumPy and OpenCV only, so that it runs beside any model format."""
+"""Turns a network's outputs into what a user reads, with NumPy and OpenCV only, so that any model format can use it."""

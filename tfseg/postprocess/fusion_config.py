@@ -1,4 +1,4 @@
-"""The thresholds of the fusion, in one place."""
+"""The thresholds of the fusion."""
 
 import dataclasses
 
@@ -7,7 +7,7 @@ from tfseg.postprocess.keypoint_graphs import GRAPHS, KeypointGraph
 
 LONG_VOTES = ("thing", "all")
 DISTANCES = ("squared_l2", "sum_l2")
-# Seeds so near each other, in radii of the keypoints' disks, are one instance: 10 pixels at the paper's radius of 25.
+# Seeds within this distance, in radii of the keypoints' disks, are one instance: 10 pixels at the paper's radius of 25.
 PROXIMITY = 0.4
 # What a network knows about the fusion of its maps: how it was trained, and thresholds chosen on a validation split.
 NETWORK_FIELDS = ("graph", "radius", "peak_threshold", "instance_score_min")
@@ -29,29 +29,31 @@ class FusionThresholds:
 
 @dataclasses.dataclass(frozen=True)
 class FusionConfig:
-    """How instance maps become instances. Only `radius` is fixed by the paper (arXiv:1902.05093).
+    """How instance maps become instances. The paper (arXiv:1902.05093) fixes only `radius`.
 
     Attributes:
       graph: "star" (corners and centre of mass) or "rectangle" (corners).
-      radius: of the disks round keypoints in which the network was trained, input pixels.
-      refine_steps: times an offset is corrected by the short-range offset where it points.
+      radius: radius of the disks around keypoints that the network was trained with, in input pixels.
+      refine_steps: how often an offset is corrected by the short-range offset at the place it points to.
       refine_min_probability: heatmap probability below which short-range offsets correct nothing.
-      refine_long_by_long: correct long-range offsets once by the long-range offset where they point, before that.
+      refine_long_by_long: whether long-range offsets are first corrected once by the long-range offset at the place
+        they point to.
       vote_min_probability: heatmap probability above which a cell votes by its short-range offset.
-      long_votes: whose long-range offsets vote: cells of a "thing", or "all".
-      short_weight, long_weight: of the two kinds of votes in the score.
-      smooth_sigma: of the Gaussian over the score, cells; 0 for none.
-      peak_window: a keypoint is the largest score of a square of so many cells; odd.
-      peak_threshold: and above this.
-      oks_sigma: of the Gaussian that weighs the votes round a keypoint, as a share of `radius`.
-      keypoint_score_min: keypoints below it are not seeds.
-      max_keypoints: seeds of each kind of keypoint, the best ones.
-      proximity: a seed so near the same keypoint of an instance is that instance, input pixels.
-      instance_score_min: instances below it are dropped.
-      nms_iou: of two instances whose boxes overlap more, the better one stays.
-      distance: between the keypoints a pixel points to and those of an instance: "squared_l2" of all coordinates
-        together or "sum_l2", the sum over keypoints of their distances.
-      normalize_by_scale: divide that distance by the side of the instance's box (its area for "squared_l2").
+      long_votes: which cells vote by their long-range offsets: those of a "thing", or "all".
+      short_weight, long_weight: weights of the two kinds of votes in the score.
+      smooth_sigma: standard deviation of the Gaussian that smooths the score, in cells; 0 for none.
+      peak_window: side of the square, in cells, in which a keypoint must have the largest score; odd.
+      peak_threshold: score that a keypoint must exceed.
+      oks_sigma: standard deviation of the Gaussian that weighs the votes around a keypoint, as a share of `radius`.
+      keypoint_score_min: keypoints with a lower score are not seeds.
+      max_keypoints: largest number of seeds of each kind of keypoint; the best ones are taken.
+      proximity: a seed belongs to an instance if it is within this distance of the instance's keypoint of the same
+        kind, in input pixels.
+      instance_score_min: instances with a lower score are dropped.
+      nms_iou: if the boxes of two instances overlap by more than this IoU, only the better instance is kept.
+      distance: how the keypoints that a pixel points to are compared with those of an instance: "squared_l2", the
+        squared distance over all coordinates together, or "sum_l2", the sum of the keypoints' distances.
+      normalize_by_scale: whether to divide that distance by the side of the instance's box (its area for "squared_l2").
     """
 
     graph: str = "star"
@@ -81,19 +83,21 @@ class FusionConfig:
                 raise InputError(f"fusion {field} is {getattr(self, field)!r}; one of {', '.join(choices)}")
         for field in ("radius", "oks_sigma", "max_keypoints"):
             if not getattr(self, field) > 0:
-                raise InputError(f"fusion {field} is {getattr(self, field)}; it has to be above 0")
+                raise InputError(f"fusion {field} is {getattr(self, field)}; it must be above 0")
         for field in ("refine_steps", "short_weight", "long_weight", "smooth_sigma", "peak_threshold", "proximity"):
             if not getattr(self, field) >= 0:
-                raise InputError(f"fusion {field} is {getattr(self, field)}; it has to be 0 or more")
+                raise InputError(f"fusion {field} is {getattr(self, field)}; it must be 0 or more")
         if self.peak_window < 3 or self.peak_window % 2 == 0:
-            raise InputError(f"fusion peak_window is {self.peak_window}; an odd number of cells from 3")
+            raise InputError(f"fusion peak_window is {self.peak_window}; it must be an odd number of cells, at least 3")
 
     @classmethod
     def of_network(cls, graph: str, radius: float, **thresholds: float) -> "FusionConfig":
-        """The thresholds for a network that was trained with this graph and radius, in input pixels.
+        """Returns the thresholds for a network that was trained with this graph and radius.
 
         Args:
-          thresholds: further fields, those of NETWORK_FIELDS.
+          graph: see `FusionConfig`.
+          radius: see `FusionConfig`, in input pixels.
+          thresholds: the other fields in NETWORK_FIELDS.
         """
         return cls(graph=graph, radius=radius, proximity=PROXIMITY * radius, **thresholds)
 

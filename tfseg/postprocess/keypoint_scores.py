@@ -1,20 +1,22 @@
-"""Hough voting: where the offsets of all cells meet, there is a keypoint (arXiv:1902.05093, section 3.3)."""
+"""Hough voting: a keypoint lies where the offsets of many cells meet (arXiv:1902.05093, section 3.3)."""
 
 import cv2
 import numpy as np
 
 
 def scatter(points, weights, grid) -> np.ndarray:
-    """Adds weights up where points fall, shared bilinearly among the four cells round each; none outside the grid.
+    """Adds up the weights of points. A weight is shared bilinearly among the four cells around its point.
+
+    Weight that falls outside the grid is lost.
 
     Args:
-      points: [n, 2] (y, x), cells.
+      points: [n, 2] (y, x), in cells.
       weights: [n], or one number for all.
       grid: (h, w).
     Returns:
       [h, w] float64.
     """
-    # One cell more before the grid and two behind it take what falls outside.
+    # One extra cell before the grid and two after it take the weight that falls outside.
     height, width = grid[0] + 3, grid[1] + 3
     y = np.minimum(np.maximum(points[:, 0], -1), grid[0]) + 1
     x = np.minimum(np.maximum(points[:, 1], -1), grid[1]) + 1
@@ -27,41 +29,42 @@ def scatter(points, weights, grid) -> np.ndarray:
         on_right = vertical * x
         sums += np.bincount(index + shift, vertical - on_right, len(sums))
         sums += np.bincount(index + (shift + 1), on_right, len(sums))
-    return sums.reshape(height, width)[1:-2, 1:-2]
+    return sums.reshape(height, width)[1:-2, 1:-2]  # [h + 3, w + 3] -> [h, w]
 
 
 def short_votes(probabilities, short_field, min_probability) -> np.ndarray:
-    """[P, h, w] votes of the cells near keypoints, each with its probability, float32.
+    """Returns [P, h, w] float32 votes of the cells near keypoints, each weighted by the cell's probability.
 
     Args:
-      probabilities: [P, h, w] that a keypoint is near.
-      short_field: [h, w, P, 2] offsets to it, in cells.
-      min_probability: cells above it vote.
+      probabilities: [P, h, w] probabilities that a keypoint is near.
+      short_field: [h, w, P, 2] offsets to that keypoint, in cells.
+      min_probability: cells with a probability above it vote.
     """
     votes = np.empty_like(probabilities)
     num_keypoints, *grid = probabilities.shape
     for keypoint, probability in enumerate(probabilities):
         voters = np.flatnonzero(probability > min_probability)
-        points = short_field.reshape(-1, 2).take(voters * num_keypoints + keypoint, axis=0)
+        points = short_field.reshape(-1, 2).take(voters * num_keypoints + keypoint, axis=0)  # [number of voters, 2]
         points += np.stack(np.divmod(voters, grid[1]), axis=1)
         votes[keypoint] = scatter(points, probability.reshape(-1).take(voters), grid)
     return votes
 
 
 def long_votes(targets, grid) -> np.ndarray:
-    """[P, h, w] votes of cells for all keypoints of their instance, one each, float32.
+    """Returns [P, h, w] float32 votes of cells for all keypoints of their instance, one vote per cell and keypoint.
 
     Args:
-      targets: [P, n, 2] where the cells see the keypoints, (y, x) in cells.
+      targets: [P, n, 2] the places (y, x), in cells, that n cells point to.
+      grid: (h, w).
     """
     return np.stack([scatter(points, np.float32(1), grid) for points in targets]).astype(np.float32)
 
 
 def fused_scores(short, long, radius, config) -> np.ndarray:
-    """[P, h, w] weighted sum of both votes, smoothed.
+    """Returns the [P, h, w] smoothed, weighted sum of short-range and long-range votes.
 
-    Both are in disks of votes: 1 is as many as a disk of `radius` cells has. Long-range votes are cut off there, as an
-    instance has as many of them as it has cells.
+    Votes are counted in disks: 1 is one vote from every cell of a disk of `radius` cells. Long-range votes are limited
+    to 1, because an instance casts as many of them as it has cells.
     """
     disk = np.pi * radius**2
     scores = np.minimum(long / disk, 1) * config.long_weight

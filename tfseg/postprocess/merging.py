@@ -1,4 +1,4 @@
-"""Class ids and instances -> panoptic ids, by majority (arXiv:1902.05093, section 3.4)."""
+"""Merges class ids and instances into panoptic ids by majority vote (arXiv:1902.05093, section 3.4)."""
 
 import dataclasses
 
@@ -7,15 +7,15 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Merged:
-    """Instances that have pixels.
+    """The panoptic ids of an image, and its instances that have pixels.
 
     Attributes:
-      panoptic_ids: [height, width] int32, class id * label_divisor + instance id; instance ids run from 1 for each
+      panoptic_ids: [height, width] int32, class id * label_divisor + instance id; instance ids count from 1 in each
         class of things, and are 0 for stuff.
-      ranks: [n] which of the instances given each one is.
-      class_ids: [n].
-      instance_ids: [n] panoptic ids.
-      areas: [n] pixels.
+      ranks: [n] index of each instance among the instances passed in.
+      class_ids: [n] class of each instance.
+      instance_ids: [n] panoptic id of each instance.
+      areas: [n] number of pixels of each instance.
     """
 
     panoptic_ids: np.ndarray
@@ -26,19 +26,19 @@ class Merged:
 
 
 def merge(class_ids, thing_pixels, ranks, label_divisor) -> Merged:
-    """Gives every instance the class that most of its pixels have; of equally many the lowest.
+    """Gives every instance the class of most of its pixels; if several classes have equally many, the lowest.
 
     Args:
       class_ids: [height, width] uint8.
       thing_pixels: [n] indices of the pixels of things in the flattened image.
-      ranks: [n] the instance each of them belongs to, from 0; the order in which instances are numbered.
-      label_divisor: more than there are instances.
+      ranks: [n] index, from 0, of the instance that each of these pixels belongs to. Instance ids follow this order.
+      label_divisor: a number above the number of instances.
     """
     num_classes = 256
     num_ranks = int(ranks.max(initial=-1)) + 1
     called = class_ids.reshape(-1).take(thing_pixels)
     votes = np.bincount(ranks * num_classes + called, minlength=num_ranks * num_classes)
-    votes = votes.reshape(num_ranks, num_classes)
+    votes = votes.reshape(num_ranks, num_classes)  # [num_ranks, num_classes]
     areas = votes.sum(axis=1)
     present = np.flatnonzero(areas)
     majority = votes[present].argmax(axis=1)
@@ -52,7 +52,7 @@ def merge(class_ids, thing_pixels, ranks, label_divisor) -> Merged:
 
 
 def _number_within(class_ids):
-    """[n] how many of the first ones, itself included, are of each one's class."""
+    """Numbers the [n] instances within their class, from 1: the first of a class is 1, the second 2, and so on."""
     order = np.argsort(class_ids, kind="stable")
     ordered = class_ids[order]
     numbers = np.empty(len(class_ids), np.int64)

@@ -1,4 +1,4 @@
-"""Panoptic predictions in another size."""
+"""Resizes panoptic predictions."""
 
 import dataclasses
 
@@ -6,11 +6,11 @@ import numpy as np
 
 
 def resized(prediction, image_size):
-    """A `fusion.PanopticPrediction` in the size of the image.
+    """Resizes a `fusion.PanopticPrediction` to the image's size.
 
     Args:
-      prediction: in the size that the network saw the image in.
-      image_size: (height, width), pixels; a pixel of the result is the nearest one of the prediction.
+      prediction: the prediction, in the size in which the network saw the image.
+      image_size: (height, width) of the result, in pixels; each of its pixels takes the nearest one of the prediction.
     """
     size = prediction.panoptic_ids.shape
     if size == tuple(image_size):

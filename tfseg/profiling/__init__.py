@@ -1,1 +1,1 @@
-"""What models cost: counts, memory, time."""
+"""What models cost in operations, memory and time."""

@@ -1,4 +1,4 @@
-"""What an exported model costs: a SavedModel or a .tflite file, by signature and number of iterations."""
+"""What an exported model (a SavedModel or a .tflite file) costs, by signature and number of iterations."""
 
 import dataclasses
 import functools
@@ -14,28 +14,29 @@ COLUMNS = {"signature": "signature", "size": "size"} | {
     name: title for name, title in profile.COLUMNS.items() if name != "published_gmacs"
 }
 LEGEND = (
-    "TensorFlow GFLOPs: 10^9 FLOPs as its profiler counts the SavedModel's graph: 2 for a multiply-accumulate, and",
-    "  those of additions, products and pooling. A .tflite file has none.",
-    "executed: 10^9 multiply-accumulates of one call with one image, from shapes; GFLOPs are 2 for each.",
-    "parameters: of a SavedModel its trainable weights, of a .tflite file its kernels and biases, in whatever type.",
-    "activations: largest sum of tensors live at one moment, analytic; resident: growth of the process at the first",
-    "  run, with what kernels need for themselves.",
-    "ms: from the inputs in memory to the outputs. The matrix product is TensorFlow's, for a .tflite file NumPy's.",
+    "TensorFlow GFLOPs: 10^9 FLOPs as TensorFlow's profiler counts the SavedModel's graph: 2 per multiply-accumulate,",
+    "  plus additions, products and pooling. Empty for a .tflite file.",
+    "executed: 10^9 multiply-accumulates of one call with one image, counted from shapes; a multiply-accumulate is 2",
+    "  FLOPs.",
+    "parameters: the trainable weights of a SavedModel; the kernels and biases, of any type, of a .tflite file.",
+    "activations: largest total size of the tensors that are live at one moment, computed from the graph; resident:",
+    "  growth of the process' memory in the first run, which includes the kernels' own buffers.",
+    "ms: from the inputs in memory to the outputs. The matrix product is TensorFlow's, or NumPy's for a .tflite file.",
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class ExportedCost:
-    """One row: a signature, run a number of iterations. None stands for what does not apply or was not measured.
+    """One row: a signature, run with a number of iterations. None means that a value does not apply or is not measured.
 
     Attributes:
-      signature: its name in the file.
-      size: HEIGHTxWIDTH of the image; None for a signature that takes none.
-      iterations: that its loop runs; None without one.
+      signature: the signature's name in the file.
+      size: HEIGHTxWIDTH of the image; None for a signature that takes no image.
+      iterations: number of iterations that its loop runs; None without a loop.
       tensorflow_gflops: 10^9 FLOPs as TensorFlow counts them; None for a .tflite file.
-      executed_gmacs, executed_gflops: what runs; GFLOPs are 2 per multiply-accumulate.
+      executed_gmacs, executed_gflops: cost of the operations that run; GFLOPs are 2 per multiply-accumulate.
       parameters: see LEGEND.
-      activation_mib: 2^20 bytes, see `flops.peak_activation_bytes`.
+      activation_mib: peak of the activations in 2^20 bytes, see `flops.peak_activation_bytes`.
       resident_mib, milliseconds, milliseconds_p95, gflops_per_second, share_of_matrix_product: see `profile.Cost`.
     """
 
@@ -55,18 +56,18 @@ class ExportedCost:
 
 
 def profile_saved_model(path, size=None, iterations=None, rounds=20) -> list[ExportedCost]:
-    """Costs of one image through a SavedModel, traced anew with static shapes.
+    """Returns the costs of one image in a SavedModel, whose signature is traced anew with static shapes.
 
-    Of its signature for images, see `saved_model.load`.
+    The signature is the one for images, see `saved_model.load`.
 
     Args:
       path: folder with saved_model.pb.
-      size: (height, width); None for a signature with a size of its own.
-      iterations: numbers of iterations, rising; None for a signature without.
-      rounds: of timing, interleaved; 0 is no timing.
+      size: (height, width) of the image; None if the signature has a fixed size.
+      iterations: numbers of iterations, ascending; None for a signature without iterations.
+      rounds: number of timing rounds, in which all calls take turns; 0 for no timing.
     Raises:
-      InputError: not a SavedModel, a damaged one, no such signature, a size or iterations that it does not take, or a
-        graph whose cost would be missed.
+      InputError: the folder is not a SavedModel, is damaged or has no such signature; the signature does not take the
+        size or the iterations; or some of the graph's cost cannot be counted.
     """
     signature, size, traced = _traced(path, size, iterations)
     with saved_model.refusing(signature, size):
@@ -83,7 +84,7 @@ def profile_saved_model(path, size=None, iterations=None, rounds=20) -> list[Exp
             tensorflow_gflops=flops.gflops(operations[n]),
             executed_gmacs=gmacs[n],
             executed_gflops=2 * gmacs[n],
-            # A graph that was frozen before it was saved does not say which of its constants were trained.
+            # A graph that was frozen before it was saved does not tell which of its constants were trained.
             parameters=sum(int(np.prod(variable.shape)) for variable in weights) if weights else None,
             activation_mib=frozen_graph.peak_activation_bytes(frozen[n]) / profile.MIB,
             **measured.get(n, {}),
@@ -93,14 +94,14 @@ def profile_saved_model(path, size=None, iterations=None, rounds=20) -> list[Exp
 
 
 def saved_model_layers(path, size=None, iterations=None) -> list[dict]:
-    """Every convolution and matrix product at the last number of iterations; arguments as `profile_saved_model`."""
+    """Returns every convolution and matrix product for the last number of iterations; see `profile_saved_model`."""
     signature, size, traced = _traced(path, size, iterations and iterations[-1:])
     with saved_model.refusing(signature, size):
         return profile.shares(flops.count(frozen_graph.freeze(*traced.values())))
 
 
 def _traced(path, size, iterations):
-    """The signature, the size, and {iterations: ConcreteFunction}; checks that the signature takes both."""
+    """Returns the signature, the size and {iterations: ConcreteFunction}; refuses a size or iterations not taken."""
     signature = saved_model.load(path)
     own = signature.image.shape[1:3]
     if size is None and not own.is_fully_defined():
@@ -123,18 +124,18 @@ def _measured(signature, size, traced, gmacs, rounds):
 
 
 def profile_tflite(path, iterations=None, rounds=20, threads=1) -> list[ExportedCost]:
-    """Costs of every signature in a .tflite file, counted from the file and timed in a process of its own.
+    """Returns the costs of every signature in a .tflite file, counted from the file and timed in a separate process.
 
     Args:
-      path: of the file.
-      iterations: how often the body of a loop runs and what an int32 input "iterations" gets, numbers, rising; None for
-        a file without either.
-      rounds: of timing, interleaved; 0 is no timing. A loop in a signature without the input "iterations" is not timed:
-        nothing tells it how often to run.
-      threads: of the interpreter.
+      path: the file's path.
+      iterations: numbers, ascending: how often a loop's body runs, and the value of an int32 input "iterations"; None
+        for a file with neither.
+      rounds: number of timing rounds, in which all calls take turns; 0 for no timing. A loop in a signature without the
+        input "iterations" is not timed, because nothing tells it how often to run.
+      threads: number of threads of the interpreter.
     Raises:
-      InputError: a damaged file, a cost that would be missed (see `tflite_cost.operations`), iterations that it does
-        not take, or an interpreter that cannot run it.
+      InputError: the file is damaged or does not take iterations, a cost cannot be counted (see
+        `tflite_cost.operations`), or the interpreter cannot run the file.
     """
     model = tflite_file.read(path)
     counted = _counted(path, model, iterations)
@@ -166,7 +167,7 @@ def profile_tflite(path, iterations=None, rounds=20, threads=1) -> list[Exported
 
 
 def tflite_layers(path, iterations=None) -> list[dict]:
-    """Every convolution and matrix product of every signature; arguments as `profile_tflite`."""
+    """Returns every convolution and matrix product of every signature; arguments as in `profile_tflite`."""
     counted = _counted(path, tflite_file.read(path), iterations and iterations[-1:])
     return [
         {"signature": name} | row for (name, _), operations in counted.items() for row in profile.shares(operations)
@@ -174,7 +175,7 @@ def tflite_layers(path, iterations=None) -> list[dict]:
 
 
 def _counted(path, model, iterations):
-    """{(signature, iterations): operations}."""
+    """Returns {(signature, iterations): operations}."""
     counted = {}
     for name, subgraph in tflite_file.signatures(model).items():
         is_repeated = tflite_cost.has_loop(model, subgraph) or _takes_iterations(model, name)
@@ -196,7 +197,7 @@ def _takes_iterations(model, signature):
 
 
 def _obeys(model, signature):
-    """Whether a run does what is counted."""
+    """Whether a timed run executes the same operations that were counted."""
     has_loop = tflite_cost.has_loop(model, tflite_file.signatures(model)[signature])
     return not has_loop or (model.signatureDefs and _takes_iterations(model, signature))
 

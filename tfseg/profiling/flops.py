@@ -1,8 +1,8 @@
 """What a network costs, counted by TensorFlow's own statistics on the graph that runs.
 
-Two units, never mixed: GMACs are 10^9 multiply-accumulates of convolutions and matrix products. GFLOPs are 10^9
-floating point operations as TensorFlow's profiler counts them: 2 for a multiply-accumulate, and those of every other
-operation it knows (additions, products, pooling, but neither sigmoid nor resizing).
+Two units are used and never mixed: GMACs are 10^9 multiply-accumulates of convolutions and matrix products. GFLOPs are
+10^9 floating point operations as TensorFlow's profiler counts them: 2 for a multiply-accumulate, plus those of every
+other operation that it knows (additions, products, pooling, but neither sigmoid nor resizing).
 """
 
 import dataclasses
@@ -13,11 +13,11 @@ from tensorflow.python.framework.function_def_to_graph import function_def_to_gr
 
 from tfseg.layers.conv import dilation_by_space_to_batch
 
-# Operations whose FLOPs are pairs of a multiplication and an addition.
+# Operations whose FLOPs come in pairs of a multiplication and an addition.
 MAC_OPERATIONS = frozenset(
     ("Conv2D", "Conv2DBackpropInput", "Conv3D", "DepthwiseConv2dNative", "MatMul", "BatchMatMul", "BatchMatMulV2")
 )
-# Products that TensorFlow has no statistic for: they would count as nothing.
+# Products for which TensorFlow has no statistic: they would count as 0.
 UNCOUNTED = frozenset(
     ("Einsum", "BatchMatMulV3", "XlaCallModule", "XlaLaunch", "_FusedConv2D", "_FusedMatMul", "SparseTensorDenseMatMul")
 )
@@ -26,9 +26,9 @@ CALLS, LOOPS, BRANCHES = (
     ("While", "StatelessWhile"),
     ("If", "StatelessIf", "Case", "StatelessCase"),
 )
-# Their result is their input's memory.
+# Operations whose result shares their input's memory.
 ALIASES = ("Identity", "Reshape", "Squeeze", "ExpandDims", "ReadVariableOp", "StopGradient")
-# Loops are followed this far, and whole numbers in tensors up to this size.
+# Loops are followed for at most this many trips, and integer tensors up to this many elements.
 MAX_TRIPS, MAX_ELEMENTS = 10_000, 1024
 
 
@@ -37,10 +37,10 @@ class Operation:
     """One operation of the graph.
 
     Attributes:
-      name: in the graph; operations of a called function or a loop's body stand behind the caller's name.
-      kind: TensorFlow's name for it, e.g. "Conv2D".
-      flops: as TensorFlow counts them, over all executions.
-      executions: how often it runs: the trips of the loops around it.
+      name: name in the graph; inside a called function or a loop's body it begins with the caller's name.
+      kind: TensorFlow's name for the operation, e.g. "Conv2D".
+      flops: FLOPs as TensorFlow counts them, over all executions.
+      executions: how often the operation runs: the trips of the loops around it.
     """
 
     name: str
@@ -50,44 +50,44 @@ class Operation:
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates over all executions; 0 for what is no convolution or matrix product."""
+        """Multiply-accumulates over all executions; 0 unless the operation is a convolution or matrix product."""
         return self.flops // 2 if self.kind in MAC_OPERATIONS else 0
 
 
 def count(function) -> list[Operation]:
-    """The operations of a concrete function that cost something by TensorFlow's statistics.
+    """Returns the operations of a concrete function that cost something in TensorFlow's statistics.
 
-    Functions it calls are followed. Of a loop, the body counts as often as it runs, which has to follow from constants.
-    Of branches the dearest counts.
+    Called functions are included. A loop's body counts as often as it runs; the number of trips must follow from
+    constants. If there are several branches, the most expensive one counts.
 
     Args:
       function: tf.ConcreteFunction with static shapes.
     Raises:
-      ValueError: an operation whose cost would be missed: a product of unknown shape, one without a statistic, or a
-        loop whose trips cannot be told.
+      ValueError: the cost of an operation cannot be counted: a product of unknown shape or without a statistic, or a
+        loop whose number of trips is not known.
     """
     return _count_graph(function.graph, {}, "", 1)
 
 
 def gmacs(operations) -> float:
-    """10^9 multiply-accumulates of all operations together."""
+    """Returns the sum of the operations' multiply-accumulates, in 10^9."""
     return sum(operation.macs for operation in operations) / 1e9
 
 
 def gflops(operations) -> float:
-    """10^9 floating point operations, as TensorFlow counts them, of all operations together."""
+    """Returns the sum of the operations' FLOPs as TensorFlow counts them, in 10^9."""
     return sum(operation.flops for operation in operations) / 1e9
 
 
 def trace(network, size, iterations, from_zeros=False):
-    """The concrete function from one image to the last canvas, unrolled, with static shapes.
+    """Returns the concrete function from one image to the last canvas, unrolled, with static shapes.
 
     Args:
       network: has `encode` and `refine`.
       size: (height, width) of the image.
-      iterations: of a recurrent network; 1 for others.
-      from_zeros: start from tensors of zeros, as published counts do, not from the state None, whose products are
-        skipped.
+      iterations: number of iterations of a recurrent network; 1 for other networks.
+      from_zeros: whether to start from tensors of zeros, as published counts do, instead of from the state None, whose
+        products are skipped.
     """
 
     def run(image):
@@ -101,38 +101,39 @@ def trace(network, size, iterations, from_zeros=False):
 
 
 def executed_gmacs(network, size, iterations) -> list[float]:
-    """10^9 multiply-accumulates of one image after 1, 2, ..., `iterations` iterations, as executed.
+    """Returns the executed 10^9 multiply-accumulates of one image after 1, 2, ..., `iterations` iterations.
 
-    That is with the features' products hoisted and with the products of the zero state skipped in the first iteration.
+    The features' products are hoisted, and the first iteration skips the products of the zero state.
 
     Args:
       network: has `encode` and `refine`; a feed-forward network has one entry.
       size: (height, width) of the image.
+      iterations: largest number of iterations.
     """
     return _by_iteration(network, iterations, lambda n: gmacs(count(trace(network, size, n))))
 
 
 def tensorflow_gflops(network, size, iterations) -> list[float]:
-    """10^9 FLOPs as TensorFlow's profiler counts them, all operations it knows; arguments as `executed_gmacs`.
+    """Returns 10^9 FLOPs as TensorFlow's profiler counts all operations it knows; arguments as in `executed_gmacs`.
 
-    Of the function as it is written down: give a network with `hoist=False`. Its zero state is multiplied like any
-    other.
+    Pass a network with `hoist=False`, so that the function is counted as the papers write it down. The zero state is
+    multiplied like any other state.
     """
     return _by_iteration(network, iterations, lambda n: gflops(count(trace(network, size, n, from_zeros=True))))
 
 
 def published_gmacs(network, size, iterations) -> list[float]:
-    """10^9 multiply-accumulates in the convention of the papers' tables; arguments as `executed_gmacs`.
+    """Returns 10^9 multiply-accumulates in the convention of the papers' tables; arguments as in `executed_gmacs`.
 
-    Half of TensorFlow's count on a graph whose dilated convolutions run between SpaceToBatchND and BatchToSpaceND, on
-    maps padded to a multiple of the dilation. Give a network with `hoist=False`.
+    They are half of TensorFlow's count on a graph whose dilated convolutions run between SpaceToBatchND and
+    BatchToSpaceND, on maps padded to a multiple of the dilation. Pass a network with `hoist=False`.
     """
     with dilation_by_space_to_batch():
         return [value / 2 for value in tensorflow_gflops(network, size, iterations)]
 
 
 def _by_iteration(network, iterations, cost):
-    """[cost(1), ..., cost(iterations)], of which two are counted: from the second iteration on all cost the same."""
+    """Returns [cost(1), ..., cost(iterations)]; counts only two, as all iterations from the second on cost the same."""
     if not network.is_recurrent:
         return [cost(1)]
     counts = [cost(number) for number in range(1, min(iterations, 2) + 1)]
@@ -140,11 +141,11 @@ def _by_iteration(network, iterations, cost):
 
 
 def peak_activation_bytes(function) -> int:
-    """Largest sum of the sizes of tensors that are live at one moment, weights not counted.
+    """Returns the largest total size of tensors that are live at one moment, without weights.
 
-    Analytic: operations run in the graph's order, a tensor lives from its making to its last use, and one that is
-    another's memory under a new shape costs nothing. What kernels need for themselves comes on top.
-    Operations inside called functions and loops are not looked into.
+    It is computed, not measured: operations run in the graph's order, a tensor lives from its creation to its last use,
+    and a tensor that shares another one's memory under a new shape costs nothing. Buffers inside kernels are not
+    counted. Operations inside called functions and loops are not examined.
     """
     operations = [op for op in function.graph.get_operations() if op.type != "Const"]
     owner, last_use = {}, {}
@@ -173,7 +174,7 @@ def _bytes(tensor):
 
 
 def _count_graph(graph, known, prefix, executions):
-    """Operations of a graph whose placeholders `known` ({name: value}) are constants."""
+    """Returns the operations of a graph; placeholders in `known` ({name: value}) are treated as constants."""
     found = []
     for op in graph.get_operations():
         name = prefix + op.name
@@ -193,7 +194,7 @@ def _count_graph(graph, known, prefix, executions):
 
 
 def _flops(graph, op, name):
-    """TensorFlow's count for one execution; 0 for what it does not count."""
+    """Returns TensorFlow's count for one execution; 0 for an operation that it does not count."""
     if op.type in UNCOUNTED:
         raise ValueError(f"{name}: TensorFlow cannot count {op.type}; its cost would be missed")
     if op.type in MAC_OPERATIONS and not all(tensor.shape.is_fully_defined() for tensor in (*op.inputs, *op.outputs)):
@@ -206,7 +207,7 @@ def _flops(graph, op, name):
 def _count_called(graph, op, function_name, known, name, executions, skipped_inputs=0):
     inputs = list(op.inputs)[skipped_inputs:]
     called = _called_graph(graph, function_name, inputs)
-    # What enters a loop's first trip need not enter the others.
+    # Values that enter a loop's first trip may differ in the other trips.
     inner = {} if op.type in LOOPS else _known_inputs(called, _evaluate(graph, inputs, known))
     return _count_graph(called, inner, f"{name}/", executions)
 
@@ -220,7 +221,7 @@ def _count_branches(graph, op, known, name, executions):
 
 
 def _called_graph(graph, name, inputs):
-    """The graph of a function, with the shapes that its caller gives it."""
+    """Returns the graph of a function, with the shapes that its caller passes in."""
     function = graph._get_function(name)
     with graph.as_default():
         return function_def_to_graph(
@@ -231,7 +232,7 @@ def _called_graph(graph, name, inputs):
 
 
 def _trips(graph, op, known, name):
-    """How often a loop runs: its condition is computed, trip by trip, from the loop's small whole numbers alone."""
+    """Returns how often a loop runs; evaluates its condition trip by trip, from the loop's small integers alone."""
     inputs = list(op.inputs)
     condition = _called_graph(graph, op.get_attr("cond").name, inputs)
     body = _called_graph(graph, op.get_attr("body").name, inputs)
@@ -251,7 +252,7 @@ def _known_inputs(graph, values):
 
 
 def _evaluate(graph, tensors, known):
-    """Values of the small integer tensors that follow from constants and `known` placeholders; None for the others."""
+    """Returns values of small integer tensors that follow from constants and `known` placeholders, None for others."""
     constants = {tensor.name for tensor in tensors if _follows(tensor, known)}
     with tf.compat.v1.Session(graph=graph) as session:
         return [session.run(tensor.name, known) if tensor.name in constants else None for tensor in tensors]

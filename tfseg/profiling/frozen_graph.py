@@ -1,7 +1,7 @@
-"""A traced function as a graph whose every shape is known, so that `flops` can count it.
+"""Turns a traced function into a graph in which every shape is known, so that `flops` can count it.
 
-A function from a SavedModel calls others whose variables are handles without a shape, and its loops keep the sizes that
-were open when it was exported.
+A function from a SavedModel calls other functions, whose variables are handles without a shape. Its loops keep sizes
+that were unknown when it was exported.
 """
 
 import types
@@ -13,19 +13,19 @@ from tensorflow.python.framework.importer import import_graph_def
 
 from tfseg.profiling import flops
 
-# Functions of the process are known by their names: those that are changed need others.
+# A process knows functions by their names, so changed functions need new names.
 RENAMED = "_counted"
 
 
 def freeze(function):
-    """The function with calls put in their places and variables as constants, to be counted, not run.
+    """Inlines a function's calls and turns its variables into constants. The result can be counted, but not run.
 
     Args:
       function: tf.ConcreteFunction with static shapes.
     Returns:
       An object with a `graph`, as `flops.count` takes it.
     Raises:
-      ValueError: a loop that changes the shape of what it carries: what it costs does not follow from one trip.
+      ValueError: a loop changes the shape of a tensor that it carries, so its cost does not follow from one trip.
     """
     frozen, graph_def = convert_variables_to_constants_v2_as_graph(
         function, lower_control_flow=False, aggressive_inlining=True
@@ -45,10 +45,10 @@ def freeze(function):
 
 
 def _open(nodes):
-    """Takes from nodes, in place, what keeps shapes and numbers of trips from following from their inputs."""
+    """Removes from nodes, in place, what would keep shapes and numbers of trips from being derived from the inputs."""
     for node in nodes:
         node.attr.pop("_output_shapes", None)
-        # An order that values do not need would tie the number of trips to the rest of a loop's body.
+        # Control inputs would make the number of trips depend on the rest of a loop's body.
         values = [name for name in node.input if not name.startswith("^")]
         del node.input[:]
         node.input.extend(values)
@@ -56,13 +56,13 @@ def _open(nodes):
             for called in (*([value.func] if value.HasField("func") else ()), *value.list.func):
                 called.name += RENAMED
         if node.op in flops.LOOPS:
-            # A loop without shapes of its own gives those that enter it.
+            # A loop without shapes of its own takes those of its inputs.
             node.attr["output_shapes"].list.Clear()
             node.attr["output_shapes"].list.SetInParent()
 
 
 def peak_activation_bytes(function) -> int:
-    """As `flops.peak_activation_bytes`, for what `freeze` returned; the peak inside a loop counts if it is higher."""
+    """`flops.peak_activation_bytes` for the result of `freeze`; the peak inside a loop counts if it is higher."""
     peak = flops.peak_activation_bytes(function)
     for op in _loops(function.graph):
         body = _body(op)
@@ -89,7 +89,7 @@ def _loops(graph):
 
 
 def _body(op):
-    """The graph of one trip of a loop, with the shapes that enter it."""
+    """Returns the graph of one trip of a loop, with the shapes that enter it."""
     function = op.graph._get_function(op.get_attr("body").name)
     with op.graph.as_default():
         return function_def_to_graph(

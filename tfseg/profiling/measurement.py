@@ -1,4 +1,4 @@
-"""Time and memory of calls, and their speed beside that of a matrix product on the same machine."""
+"""Measures time and memory of calls, and their speed relative to a matrix product on the same machine."""
 
 import re
 from pathlib import Path
@@ -10,23 +10,25 @@ MATRIX_PRODUCT = "matrix product"
 
 
 def measure(calls, product, rounds):
-    """Runs calls in turn with a product of two matrices.
+    """Times calls in turn with a product of two matrices.
 
     Args:
       calls: {key: callable without arguments that returns when its work is done}.
-      product: multiplies two matrices of MATRIX_SIDE x MATRIX_SIDE float32.
-      rounds: of timing, at least 1.
+      product: callable that multiplies two matrices of MATRIX_SIDE x MATRIX_SIDE float32.
+      rounds: number of timing rounds, at least 1.
     Returns:
-      {key: milliseconds of each run}, the product's as MATRIX_PRODUCT, and {key: `resident_growth` of the first run}.
+      {key: milliseconds of each run}, with the product's under MATRIX_PRODUCT, and {key: `resident_growth` of the first
+      run}.
     """
     grown = {key: resident_growth(call) for key, call in calls.items()}
     return timing.interleaved(calls | {MATRIX_PRODUCT: product}, rounds), grown
 
 
 def speeds(taken, grown, gmacs) -> dict:
-    """{key: the measured fields of `profile.Cost`} from what `measure` returned.
+    """Returns {key: the measured fields of `profile.Cost`}.
 
     Args:
+      taken, grown: the result of `measure`.
       gmacs: {key: 10^9 multiply-accumulates of a run}.
     """
     reachable = 2 * MATRIX_SIDE**3 / 1e6 / timing.median(taken[MATRIX_PRODUCT])
@@ -44,9 +46,9 @@ def speeds(taken, grown, gmacs) -> dict:
 
 
 def resident_growth(call) -> float | None:
-    """2^20 bytes by which the process' peak memory rises above what it holds, during a call; None where unknown."""
+    """Returns by how many 2^20 bytes the process' peak memory exceeds, during a call, its memory before; or None."""
     try:
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
         before = _status("VmRSS")
         call()
         return max(_status("VmHWM") - before, 0) / 1024

@@ -1,7 +1,7 @@
-"""The cost table of the recurrent paper (McIntosh et al., Table 3, and its video example) beside our counts.
+"""Compares the cost table of the recurrent paper (McIntosh et al., Table 3, and its video example) with our counts.
 
-What stands here of the paper is what it prints. Our figures are counted on models that are built for it; the models
-behind the paper's figures were found by working backwards from all of them at once.
+The paper's figures are given here as printed. Our figures are counted on models built for this comparison. The
+configurations behind the paper's figures were inferred from all of its figures together.
 """
 
 import dataclasses
@@ -18,8 +18,8 @@ from tfseg.profiling import flops
 
 NUM_CLASSES, SIZE = 21, (513, 513)
 VIDEO_SIZE, VIDEO_ITERATIONS = (180, 270), 2
-GRID = 32  # inputs are padded to a multiple of it, plus 1
-HEAD_SIZE = (60, 60)  # of PSPNet's 3x3 convolution, at every input
+GRID = 32  # inputs are padded to a multiple of this, plus 1
+HEAD_SIZE = (60, 60)  # map size of PSPNet's 3x3 convolution, at every input
 COLUMNS = {
     "system": "system",
     "iterations": "iterations",
@@ -32,13 +32,13 @@ COLUMNS = {
 
 @dataclasses.dataclass(frozen=True)
 class Published:
-    """Printed figures of one model, in 10^9 multiply-accumulates.
+    """The printed figures of one model, in 10^9 multiply-accumulates.
 
     Attributes:
       system: name and output stride.
-      model: config of the model behind them.
-      single, multi: by iteration, as printed; multi-scale is six scales with their mirror images.
-      video: of one frame of 180x270, or None.
+      model: config of the model behind the figures.
+      single, multi: figures as printed, one per iteration: at one scale, and at six scales with their mirror images.
+      video: figure for one frame of 180x270, or None.
     """
 
     system: str
@@ -49,7 +49,7 @@ class Published:
 
 
 def published_table() -> list[Published]:
-    """The paper's table with the models behind it."""
+    """Returns the paper's table, with the models behind its figures."""
     return [
         Published(
             "RNN, stride 16",
@@ -58,7 +58,7 @@ def published_table() -> list[Published]:
             ("1040", "1160", "1269", "1380", "1500", "1610"),
             "15.4",
         ),
-        # Rates 12, 24 and 36 at both strides; ours are given for stride 16 and double at 8.
+        # The paper has rates 12, 24 and 36 at both strides; our config gives rates for stride 16 and doubles them at 8.
         Published(
             "DeepLabV3, stride 16",
             DeepLabV3Config(BackboneConfig("resnet101_v1_beta"), (12, 24, 36)),
@@ -85,11 +85,13 @@ def published_table() -> list[Published]:
 
 
 def compute(table, say=lambda line: None) -> list[dict]:
-    """Rows {system, iterations, input, paper_gmacs (as printed), our_gmacs, rounds_to_it}, in the paper's convention.
+    """Returns rows {system, iterations, input, paper_gmacs (as printed), our_gmacs, rounds_to_it}.
+
+    Our figures follow the paper's convention.
 
     Args:
-      table: of `published_table`.
-      say: called with a line for each model, for those who wait.
+      table: the result of `published_table`.
+      say: called with one line of progress per model.
     """
     rows = []
     for published in table:
@@ -116,7 +118,7 @@ def compute(table, say=lambda line: None) -> list[dict]:
 
 
 def padded_size(size):
-    """(height, width), each the next multiple of 32, plus 1: there a strided grid meets both edges."""
+    """Returns (height, width), each the next multiple of 32 plus 1: at such sizes a strided grid meets both edges."""
     return tuple(-(-(side - 1) // GRID) * GRID + 1 for side in size)
 
 
@@ -132,7 +134,7 @@ def _row(system, iterations, image, printed, ours):
 
 
 def rounds_to(value, printed) -> bool:
-    """Whether a figure is the printed one at its digits, three at least: 1041 is "1040", 61.055 is "61.1"."""
+    """Whether a figure rounds to the printed digits, at least three: 1041 rounds to "1040", 61.055 to "61.1"."""
     if "." in printed:
         return f"{value:.{len(printed.partition('.')[2])}f}" == printed
     digits = max(len(printed.rstrip("0")), 3)

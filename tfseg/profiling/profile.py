@@ -37,33 +37,34 @@ COLUMNS = {
     "share_of_matrix_product": "of a matrix product",
 }
 LEGEND = (
-    "paper GMACs: 10^9 multiply-accumulates in the convention of the papers' tables: half of TensorFlow's FLOPs,",
-    "  features multiplied in every iteration, dilated convolutions on padded maps.",
-    "TensorFlow GFLOPs: 10^9 FLOPs as its profiler counts the same function with native dilation: 2 for a",
-    "  multiply-accumulate, and those of additions, products and pooling.",
-    "executed: what runs. Features are multiplied once, products with the zero state are skipped. GFLOPs are 2 for a",
-    "  multiply-accumulate.",
-    "activations: largest sum of tensors live at one moment, float32, analytic; resident: growth of the process at the",
-    "  first run, with what kernels need for themselves.",
+    "paper GMACs: 10^9 multiply-accumulates in the convention of the papers' tables: half of TensorFlow's FLOPs, with",
+    "  features multiplied in every iteration and dilated convolutions on padded maps.",
+    "TensorFlow GFLOPs: 10^9 FLOPs as TensorFlow's profiler counts the same function with native dilation: 2 for a",
+    "  multiply-accumulate, plus additions, products and pooling.",
+    "executed: the operations that run. Features are multiplied once, and products with the zero state are skipped.",
+    "  A multiply-accumulate is 2 FLOPs.",
+    "activations: largest total size of the float32 tensors that are live at one moment, computed from the graph;",
+    "  resident: growth of the process' memory in the first run, which includes the kernels' own buffers.",
     "ms: from the image in memory to the logits, at the model's stride.",
 )
 
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """One row: a number of iterations. None stands for what was not measured.
+    """One row: the cost for one number of iterations. None means that a value was not measured.
 
     Attributes:
-      iterations: from an image to the result; 1 for a feed-forward model.
+      iterations: number of iterations from an image to the result; 1 for a feed-forward model.
       published_gmacs: 10^9 multiply-accumulates in the papers' convention, see `flops.published_gmacs`.
       tensorflow_gflops: 10^9 FLOPs as TensorFlow counts them, see `flops.tensorflow_gflops`.
-      executed_gmacs, executed_gflops: what runs; GFLOPs are 2 per multiply-accumulate.
-      parameters: trainable weights.
-      activation_mib: 2^20 bytes, see `flops.peak_activation_bytes`; of the largest view.
-      resident_mib: 2^20 bytes by which the process grew when it first ran.
+      executed_gmacs, executed_gflops: cost of the operations that run; GFLOPs are 2 per multiply-accumulate.
+      parameters: number of trainable weights.
+      activation_mib: peak of the largest view's activations in 2^20 bytes, see `flops.peak_activation_bytes`.
+      resident_mib: growth of the process' memory in the first run, in 2^20 bytes.
       milliseconds, milliseconds_p95: median and 95th percentile of the wall time.
-      gflops_per_second: executed GFLOPs by median time.
-      share_of_matrix_product: of what a product of two 1024x1024 matrices reaches in the same rounds, 0 to 1.
+      gflops_per_second: executed GFLOPs divided by the median time.
+      share_of_matrix_product: that speed as a share, 0 to 1, of the speed of a product of two 1024x1024 matrices in the
+        same rounds.
     """
 
     iterations: int
@@ -81,17 +82,18 @@ class Cost:
 
 
 def profile(model_config, num_classes, size, iterations, views=SINGLE_VIEW, rounds=20, from_zeros=False) -> list[Cost]:
-    """Costs of one image after each number of iterations.
+    """Returns the costs of one image after each number of iterations.
 
     Args:
-      model_config: of `tfseg.config`; the model is built with random weights, which do not change its cost.
+      model_config: a model's config; the model is built with random weights, which do not change its cost.
+      num_classes: number of classes.
       size: (height, width) of the image.
-      iterations: numbers of iterations, rising; a feed-forward model has one row.
-      views: the image's forms that are run, whose costs add up.
-      rounds: of timing, interleaved; 0 is no timing.
-      from_zeros: no product is skipped in the first iteration, as for a frame whose canvas is seeded.
+      iterations: numbers of iterations, ascending; a feed-forward model has one row.
+      views: the views of the image that are run; their costs add up.
+      rounds: number of timing rounds, in which all calls take turns; 0 for no timing.
+      from_zeros: whether the first iteration skips no product, as for a frame whose canvas is seeded.
     Raises:
-      InputError: a config that no model can have.
+      InputError: the config is not possible.
     """
     network = architectures.build(model_config, num_classes)
     written = architectures.build(model_config.published(), num_classes)
@@ -138,24 +140,26 @@ def _measure(traced, sizes, executed, rounds):
 
 
 def matrix_product():
-    """A call that multiplies two matrices with TensorFlow, for `measurement.measure`."""
+    """Returns a callable that multiplies two matrices with TensorFlow, for `measurement.measure`."""
     matrix = tf.random.stateless_normal([MATRIX_SIDE, MATRIX_SIDE], [0, 0])
     return functools.partial(tf.function(tf.matmul), matrix, matrix)
 
 
 def recurrence(model_config, num_classes, size, rounds=30) -> list[dict]:
-    """One iteration of the recurrent model, beside the same one un-hoisted and beside its bare matrix products.
+    """Compares an iteration of the recurrent model with the same one un-hoisted and with its bare matrix products.
 
-    All are timed in turn in one process. The first iteration starts from the zero state, whose products it skips.
+    All are timed in turn in one process. The first iteration starts from the zero state and skips its products.
 
     Args:
-      model_config: an RNNConfig with kernels of 1x1.
+      model_config: an RNNConfig with 1x1 kernels.
+      num_classes: number of classes.
       size: (height, width) of the image.
+      rounds: number of timing rounds.
     Returns:
-      Rows {"what", "gmacs" (10^9 multiply-accumulates), "milliseconds" (median), "of_unhoisted" and "of_products": the
-      time as a share of the un-hoisted iteration's and of all products'}.
+      Rows {"what", "gmacs" (10^9 multiply-accumulates), "milliseconds" (median), "of_unhoisted", "of_products"}. The
+      last two are the time divided by the un-hoisted iteration's and by that of all products together.
     Raises:
-      InputError: not a recurrent model with 1x1 kernels.
+      InputError: the model is not a recurrent one with 1x1 kernels.
     """
     if not isinstance(model_config, RNNConfig) or model_config.kernel_size != 1:
         raise InputError("--recurrence needs the recurrent model with 1x1 kernels: its products are matrix products")
@@ -174,7 +178,7 @@ def recurrence(model_config, num_classes, size, rounds=30) -> list[dict]:
         _, _, _, rows, filters = cell.kernel.shape
         pair = tf.random.normal([positions, rows]), tf.random.normal([rows, 4 * filters])
         products[f"matrix product {index}"] = functools.partial(tf.matmul, *pair)
-    # What a function closes over is its input, not a constant that could be folded.
+    # Tensors that a function closes over become its inputs, not constants that could be folded.
     calls = {name: tf.function(run).get_concrete_function() for name, run in (runs | products).items()}
     taken = {name: timing.median(times) for name, times in timing.interleaved(calls, rounds).items()}
     counted = {name: flops.gmacs(flops.count(call)) for name, call in calls.items()}
@@ -193,13 +197,13 @@ def recurrence(model_config, num_classes, size, rounds=30) -> list[dict]:
 
 
 def layers(model_config, num_classes, size, iterations) -> list[dict]:
-    """Every convolution and matrix product that is executed: name, kind, GMACs and share of the total, in order."""
+    """Returns every executed convolution and matrix product, in order: name, kind, executions, GMACs and share."""
     network = architectures.build(model_config, num_classes)
     return shares(flops.count(flops.trace(network, size, iterations)))
 
 
 def shares(operations) -> list[dict]:
-    """Rows of `layers` from counted operations; those without multiply-accumulates are left out."""
+    """Makes the rows of `layers` from counted operations; operations without multiply-accumulates are left out."""
     found = [op for op in operations if op.macs]
     total = sum(op.macs for op in found)
     return [
@@ -215,7 +219,7 @@ def shares(operations) -> list[dict]:
 
 
 def device() -> dict:
-    """Where times were taken: device, threads, TensorFlow's version."""
+    """Returns what the times were measured on: device, threads, TensorFlow's version."""
     gpus = [
         tf.config.experimental.get_device_details(gpu).get("device_name")
         for gpu in tf.config.list_physical_devices("GPU")
@@ -228,7 +232,7 @@ def device() -> dict:
 
 
 def processor() -> str:
-    """The CPU of this machine and the cores that this process may use."""
+    """Returns the name of this machine's CPU and the number of cores that this process may use."""
     try:
         name = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())[1]
     except (OSError, TypeError):
@@ -237,7 +241,7 @@ def processor() -> str:
 
 
 def as_markdown(rows, columns=None) -> str:
-    """A table of rows (dicts); numbers to four digits, empty where nothing was measured."""
+    """Formats rows (dicts) as a Markdown table; numbers have four digits, cells without a value are empty."""
     columns = columns or {name: name for name in rows[0]}
     cells = [[_cell(name, row[name]) for name in columns] for row in rows]
     is_number = [
@@ -264,7 +268,7 @@ def _cell(name, value):
 
 
 def as_csv(rows) -> str:
-    """The rows with their field names, at full precision."""
+    """Formats the rows as CSV, with a header of field names and at full precision."""
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -273,7 +277,7 @@ def as_csv(rows) -> str:
 
 
 def write(folder, name, rows, columns, context):
-    """Writes a table as <name>.md, <name>.csv and <name>.json, the last with what it was measured on."""
+    """Writes a table as <name>.md, <name>.csv and <name>.json; the JSON file also holds `context`."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / f"{name}.md").write_text(as_markdown(rows, columns) + "\n")

@@ -17,7 +17,7 @@ from tfseg.formats.tflite_file import (
     text,
 )
 
-# Products and the positions of their operands, image and kernel; a bias follows both.
+# Products, and the positions of their operands (image, kernel); a bias comes after both.
 PRODUCTS = {
     "CONV_2D": (0, 1),
     "DEPTHWISE_CONV_2D": (0, 1),
@@ -27,7 +27,7 @@ PRODUCTS = {
     "FULLY_CONNECTED": (0, 1),
     "BATCH_MATMUL": (0, 1),
 }
-# Operators with products inside that no shape tells, or that are of a form this count does not know.
+# Operators whose products cannot be counted from shapes, or whose form this count does not know.
 UNCOUNTED = frozenset(
     (
         *("LSTM", "UNIDIRECTIONAL_SEQUENCE_LSTM", "BIDIRECTIONAL_SEQUENCE_LSTM", "SVDF"),
@@ -37,21 +37,21 @@ UNCOUNTED = frozenset(
         *("STABLEHLO_REDUCE", "STABLEHLO_REDUCE_WINDOW", "STABLEHLO_SCATTER", "STABLEHLO_SORT"),
     )
 )
-# Their result holds the elements of their input, so that sizes that do not agree are not the real ones.
+# Operators whose result holds the elements of their input: if the two sizes disagree, they are not the real ones.
 REARRANGING = frozenset(("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SPACE_TO_BATCH_ND"))
-# Their result is their input's memory under another shape.
+# Operators whose result shares their input's memory under another shape.
 ALIASES = frozenset(("RESHAPE", "SQUEEZE", "EXPAND_DIMS"))
-# What a kernel may pass on its way from the file into a product.
+# Operators that a kernel may pass through on its way from the file into a product.
 PASSES = frozenset(("DEQUANTIZE", "QUANTIZE", "CAST", "DENSIFY", "RESHAPE", "TRANSPOSE"))
 
 
 @dataclasses.dataclass(frozen=True)
 class Product:
-    """One convolution or matrix product, as `flops.Operation`.
+    """One convolution or matrix product, like `flops.Operation`.
 
     Attributes:
-      name: of its result; products inside a loop or a branch stand behind its name.
-      kind: TFLite's name for it, e.g. "CONV_2D".
+      name: name of its result; inside a loop or a branch it begins with the name of the loop or branch.
+      kind: TFLite's name for the operator, e.g. "CONV_2D".
       macs: multiply-accumulates over all executions.
       executions: how often it runs: the trips of the loop around it.
     """
@@ -63,16 +63,18 @@ class Product:
 
 
 def operations(model, iterations=None, subgraph=0) -> list[Product]:
-    """The convolutions and matrix products of a subgraph, from static shapes; a batch of any size counts as one.
+    """Returns the convolutions and matrix products of a subgraph, from static shapes; a batch of any size counts as 1.
+
+    A loop's condition runs once more often than its body. If there are several branches, the most expensive one counts.
+    Operators that run once, before the first image, do not count.
 
     Args:
-      model: from `tflite_file.read`.
-      iterations: what each loop counts to from where its counter starts, unless the file says what it counts to. Its
-        condition runs once more than its body. Of branches the dearest counts, and what runs once before the first
-        image does not.
+      model: the result of `tflite_file.read`.
+      iterations: the number up to which each loop counts, from the start of its counter, unless the file fixes it.
+      subgraph: index of the subgraph.
     Raises:
-      InputError: a cost that would be missed: a size that is not fixed, a loop whose trips cannot be told or that is
-        inside another, a custom operator, or one that hides its products. It does not name the file.
+      InputError: a cost cannot be counted: a size is not fixed, the trips of a loop are not known, a loop is inside
+        another, or an operator is custom or hides its products. The message does not name the file.
     """
     graph = model.subgraphs[subgraph]
     for index in graph.inputs:
@@ -87,19 +89,19 @@ def has_loop(model, subgraph) -> bool:
 
 
 def parameters(model, subgraph=0) -> int:
-    """Elements of the constants that are kernels and biases of a subgraph's products, whatever type they are stored in.
+    """Returns the number of elements in the kernels and biases of a subgraph's products, whatever their stored type.
 
-    One that several share counts once; the converter stores equal constants once.
+    A constant that several products share counts once; the converter stores equal constants once.
     """
     return sum(_weights(model, subgraph, {}).values())
 
 
 def peak_activation_bytes(model, subgraph=0) -> int:
-    """Largest sum of the sizes of tensors that are live at one moment, constants not counted.
+    """Returns the largest total size of tensors that are live at one moment, without constants.
 
-    Analytic, as `flops.peak_activation_bytes`: operators run in the file's order, a tensor lives from its making to its
-    last use, inputs from the start and outputs to the end; of subgraphs inside, the one with the highest peak counts if
-    that is higher.
+    It is computed, like `flops.peak_activation_bytes`: operators run in the file's order, and a tensor lives from its
+    creation to its last use, inputs from the start and outputs to the end. The peak of an inner subgraph counts if it
+    is higher.
     """
     return max(_peak(model, model.subgraphs[index]) for index in subgraphs_of(model, subgraph))
 
@@ -129,7 +131,7 @@ def _count(model, subgraph, iterations, prefix, executions):
 
 
 def _trips(model, graph, operator, iterations, name):
-    """How often the body of a loop runs: its condition compares a counter, which starts at a constant, with a limit."""
+    """Returns how often a loop's body runs; its condition compares a counter that starts at a constant with a limit."""
     condition = model.subgraphs[called(model, operator)[0]]
     outside = dict(zip(condition.inputs.tolist(), operator.inputs.tolist(), strict=True))
     tests = [one for one in condition.operators if kind(model, one) == "LESS" and one.inputs[0] in outside]
@@ -139,14 +141,14 @@ def _trips(model, graph, operator, iterations, name):
     start = _number(model, graph.tensors[outside[counter]])
     known = _number(model, graph.tensors[outside[limit]] if limit in outside else condition.tensors[limit])
     if start is None:
-        raise InputError(f"{name}: where the counter of this loop starts is not in the file")
+        raise InputError(f"{name}: the start of this loop's counter is not in the file")
     if known is None and iterations is None:
         raise InputError(f"{name}: how often this loop runs is not in the file; give it, e.g. --iters=6")
     return max((iterations if known is None else known) - start, 0)
 
 
 def _number(model, tensor):
-    """The value of a constant int32 scalar; None for any other tensor."""
+    """Returns the value of a constant int32 scalar; None for any other tensor."""
     if not is_constant(model, tensor) or num_bytes(tensor) != 4:
         return None
     return int.from_bytes(bytes(model.buffers[tensor.buffer].data), "little", signed=True)
@@ -163,7 +165,7 @@ def _count_loop(model, operator, trips, name, executions):
 
 
 def _macs(what, operator, graph, name):
-    """Multiply-accumulates of one execution; InputError for shapes that do not fit each other."""
+    """Returns the multiply-accumulates of one execution. Raises InputError if shapes do not fit each other."""
     first, second = PRODUCTS[what]
     image, kernel, result = (
         _fixed_shape(graph.tensors[index])
@@ -180,7 +182,7 @@ def _macs(what, operator, graph, name):
 
 
 def _product(what, image, kernel, result):
-    """Multiply-accumulates; None for shapes that do not fit. A convolution's channels are those of one group."""
+    """Returns multiply-accumulates; None if shapes do not fit. A convolution's channels are those of one group."""
     fits = min(kernel, default=0) > 0 and len(image) > 1 < len(result) and image[0] == result[0]
     match what, kernel:
         case "CONV_2D", (filters, height, width, channels):
@@ -218,14 +220,14 @@ def _fixed_shape(tensor):
 
 
 def _check_rearranged(what, operator, graph, name):
-    """The converter writes 1 for a size that it does not know, also for a batch that others were folded into."""
+    """Refuses sizes that disagree: the converter writes 1 for an unknown size, even for a batch with axes folded in."""
     before, after = (math.prod(shape_of(graph.tensors[i])) for i in (operator.inputs[0], operator.outputs[0]))
     if before > after or (before < after and what != "SPACE_TO_BATCH_ND"):
         raise InputError(f"{name}: the size of this {what} is not fixed; export the model at a fixed size and batch")
 
 
 def _weights(model, subgraph, given):
-    """{buffer: elements} of the kernels and biases; `given` are those of {tensor: (buffer, elements)} from outside."""
+    """Returns {buffer: elements} of the kernels and biases; `given` {tensor: (buffer, elements)} come from outside."""
     graph = model.subgraphs[subgraph]
     known = dict(given)
     known |= {
@@ -239,7 +241,7 @@ def _weights(model, subgraph, given):
         if what in PASSES and inputs[0] in known:
             known[int(operator.outputs[0])] = known[inputs[0]]
         elif what in PRODUCTS:
-            # Before a transposed convolution's operands stands the shape of its result.
+            # The first input of a transposed convolution is the shape of its result.
             others = inputs if what == "BATCH_MATMUL" else inputs[1:]
             image = None if what == "BATCH_MATMUL" else inputs[PRODUCTS[what][0]]
             found |= dict(known[index] for index in others if index in known and index != image)
@@ -251,7 +253,7 @@ def _weights(model, subgraph, given):
 
 
 def _entering(model, subgraph, passed, known, what):
-    """{tensor: (buffer, elements)} of the constants that enter a subgraph; of a loop's, those that it leaves alone."""
+    """Returns {tensor: (buffer, elements)} of constants that enter a subgraph and that, in a loop, never change."""
     graph = model.subgraphs[subgraph]
     return {
         int(inside): known[outside]

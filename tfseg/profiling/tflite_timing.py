@@ -1,4 +1,4 @@
-"""Times the signatures of a .tflite file in a process of its own, which a broken file may take down."""
+"""Times the signatures of a .tflite file in a separate process, so that a broken file crashes only that process."""
 
 import functools
 
@@ -9,22 +9,23 @@ from tfseg.inference.engines import tflite_runtime
 from tfseg.profiling.measurement import MATRIX_SIDE, measure
 from tfseg.system import child_process
 
-TIMEOUT = 900  # seconds, of a measurement that ends by itself soon after a minute
+TIMEOUT = 900  # seconds; a measurement normally ends by itself soon after a minute
 
 
 def run(path, calls, rounds, threads):
-    """Milliseconds and memory of calls, in turn with a product of two matrices on as many threads.
+    """Measures time and memory of calls, in turn with a product of two matrices on as many threads.
 
     Args:
-      path: of the .tflite file.
-      calls: {key: (signature, iterations)}; key and signature are strings, the signature is None in a file without any,
-        iterations are what the input of that name gets, None where it has none. Other inputs are random.
-      rounds: of timing, at least 1.
-      threads: of the interpreter and of the matrix product.
+      path: the .tflite file's path.
+      calls: {key: (signature, iterations)}; keys are strings. The signature is its name, or None in a file without
+        signatures. Iterations is the value of the input "iterations", or None if there is no such input. Other inputs
+        are random.
+      rounds: number of timing rounds, at least 1.
+      threads: number of threads of the interpreter and of the matrix product.
     Returns:
-      As `measurement.measure`, whose product is NumPy's here.
+      The same as `measurement.measure`; the product is NumPy's.
     Raises:
-      InputError: the interpreter refuses the file, breaks, or takes longer than TIMEOUT.
+      InputError: the interpreter refuses the file, crashes, or takes longer than TIMEOUT.
     """
     job = {"path": str(path), "calls": calls, "rounds": rounds, "threads": threads}
     environment = {"OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
@@ -70,7 +71,7 @@ def _subgraph(interpreter, generator):
 
 
 def _values(detail, generator):
-    """Random numbers from 0 to 255 for images, floats among them; other whole numbers are 0, and so index anything."""
+    """Returns random values, 0 to 255, for images (bytes or floats); other integers are 0, a valid index anywhere."""
     dtype = np.dtype(detail["dtype"])
     is_image = dtype.kind == "f" or dtype.itemsize == 1
     return (generator.random(detail["shape"]) * 255 * is_image).astype(dtype)

@@ -25,7 +25,7 @@ def record(class_ids, instance_ids=None, image=None):
 
 
 def test_labels_of_a_smaller_record_are_those_nearest_to_its_pixels_centres(panoptic_of):
-    # 6 columns to 3: centres at 1, 3 and 5 of the old ones, whose pixel to the right is taken.
+    # 6 columns to 3: the new centres lie at 1, 3 and 5, between two old pixels; the one to the right is taken.
     encoded = record([[0, 1, 0, 1, 0, 1], [1, 1, 1, 1, 255, 1]], [[0, 300, 0, 2, 0, 3], [4, 5, 6, 7, 0, 0]])
     small = shrunk(encoded, 3)
     assert (small.height, small.width) == (1, 3)

@@ -8,7 +8,7 @@ from tfseg.errors import InputError
 
 @pytest.fixture
 def text(tmp_path):
-    """text(content) -> path of a file with it."""
+    """text(content) writes a file with this content and returns its path."""
 
     def write(content):
         path = tmp_path / "classes.txt"
@@ -32,7 +32,7 @@ def test_a_palette_line_without_name_and_colour_is_named(text, line):
 
 
 def test_a_colour_twice_and_an_empty_palette_are_refused(text):
-    with pytest.raises(InputError, match=r"line 2: colour \(1, 2, 3\) is there twice"):
+    with pytest.raises(InputError, match=r"line 2: colour \(1, 2, 3\) occurs twice"):
         read_palette(text("road 1 2 3\nsky 1 2 3\n"))
     with pytest.raises(InputError, match="no class"):
         read_palette(text("void 0 0 0\n"))
@@ -46,7 +46,7 @@ def test_names_are_lines(text):
 def test_bad_names_are_refused_by_line(text):
     with pytest.raises(InputError, match=r"classes\.txt, line 2: empty"):
         read_names(text("sky\n\nroad\n"))
-    with pytest.raises(InputError, match=r"classes\.txt, line 2: 'sky' is there twice"):
+    with pytest.raises(InputError, match=r"classes\.txt, line 2: 'sky' occurs twice"):
         read_names(text("sky\nsky\n"))
     with pytest.raises(InputError, match=r"classes\.txt: no names"):
         read_names(text("\n"))

@@ -13,7 +13,7 @@ from tfseg.errors import InputError
 
 
 def write_split(root, split, names, save, value=0, prefix=""):
-    """Frames, labels and the list file of one split."""
+    """Writes frames, labels and the list file of one split."""
     lines = []
     for name in names:
         save(root / split / f"{name}.png", np.zeros([3, 4, 3], np.uint8))

@@ -16,7 +16,7 @@ FRAME = "aachen_000003_000019"
 
 @pytest.fixture
 def write(tmp_path, save):
-    """write(kind, folder): an image and its label with the ids 0 to 33."""
+    """write(kind, folder) writes an image and its label with the ids 0 to 33."""
 
     def write_frame(kind, folder, frame=FRAME):
         save(tmp_path / "leftImg8bit" / folder / "aachen" / f"{frame}_leftImg8bit.png", np.zeros([1, 34, 3], np.uint8))
@@ -28,7 +28,7 @@ def write(tmp_path, save):
 
 @pytest.fixture
 def write_instances(write, save):
-    """write_instances(ids, label_ids, kind, folder): an image, its label and instance ids, of one row."""
+    """write_instances(ids, label_ids, kind, folder) writes an image, its label and its instance ids, of one row."""
 
     def write_frame(ids, label_ids=None, kind="gtFine", folder="val"):
         label = write(kind, folder)
@@ -88,7 +88,7 @@ def test_coarse_labels_of_extra_and_train_images_are_one_split(write, tmp_path):
 
 
 def test_instances_of_things_are_counted_from_one_and_all_else_is_none(write_instances, tmp_path):
-    # Road, two persons, a group of persons, a car, number 299 of bicycles; a caravan and a trailer, both ignored.
+    # Road, two persons, a group of persons, a car, bicycle number 299; a caravan and a trailer, both ignored.
     write_instances([7, 24000, 24017, 24, 26003, 33299, 29001, 30])
     panoptic = np.asarray(Image.open(io.BytesIO(encoded(tmp_path).panoptic_png))).astype(int)
     np.testing.assert_array_equal(panoptic[0, :, 0], [0, 11, 11, 11, 13, 18, 255, 255])
@@ -114,7 +114,7 @@ def test_records_have_the_panoptic_map_and_are_made_again_when_it_changes(write_
 
 def test_instance_ids_that_do_not_fit_their_label_are_a_bad_file(write_instances, tmp_path):
     write_instances([7, 24000, 26001], label_ids=[7, 24, 27])
-    with pytest.raises(InputError, match=r"_instanceIds\.png: 1 pixels are of other classes than in .*_labelIds\.png$"):
+    with pytest.raises(InputError, match=r"_instanceIds\.png: 1 pixels have other classes than in .*_labelIds\.png$"):
         encoded(tmp_path)
     path = write_instances([7, 24000, 26001], label_ids=[7, 24])
     with pytest.raises(InputError, match=r"_instanceIds\.png: instance ids of 3x1 pixels for an image of 2x1 \(width"):
@@ -145,7 +145,7 @@ def test_the_official_panoptic_files_take_the_place_of_instance_ids(
 
 @pytest.fixture
 def write_panoptic(save, save_segments, tmp_path):
-    """write_panoptic(segment_ids, segments, split, ending): an image, and of labels nothing but the panoptic files."""
+    """write_panoptic(segment_ids, segments, split, ending) writes an image, and only panoptic files as its label."""
 
     def write_frame(segment_ids, segments, split="val", ending="_trainId.json"):
         image = tmp_path / "leftImg8bit" / split / "aachen" / f"{FRAME}_leftImg8bit.png"
@@ -194,7 +194,7 @@ def test_a_panoptic_file_must_have_the_image_its_classes_and_known_categories(wr
     path = tmp_path / "gtFine" / "cityscapes_panoptic_val_trainId.json"
     name = f"{FRAME}_gtFine_panoptic.png"
     save_segments(path, [(0, "road", 0)], {name: ([[7, 7]], [(7, 0, 0)])})
-    with pytest.raises(InputError, match=rf"{name}: 1 pixels are of other classes than in .*_labelIds\.png$"):
+    with pytest.raises(InputError, match=rf"{name}: 1 pixels have other classes than in .*_labelIds\.png$"):
         encoded(tmp_path)
     save_segments(path, [(0, "road", 0)], {name: ([[7, 8]], [(7, 19, 0)])})
     with pytest.raises(InputError, match=rf"{name}: segment 7 of image .* has the unknown category_id 19"):

@@ -1,4 +1,4 @@
-"""COCO panoptic: JSON and PNGs to contiguous classes and instances."""
+"""COCO panoptic: JSON and PNGs become contiguous classes and instances."""
 
 import shutil
 
@@ -15,7 +15,7 @@ CATEGORIES = [(1, "person", 1), (3, "car", 1), (92, "banner", 0)]
 
 @pytest.fixture
 def coco(tmp_path, save, save_segments):
-    """coco(segment ids, segments, split, categories): one image of `split` and its annotation; returns the root."""
+    """coco(segment ids, segments, split, categories) writes an image and its annotation, and returns the root."""
 
     def write(segment_ids, segments, split="val", categories=CATEGORIES):
         height, width = np.shape(segment_ids)

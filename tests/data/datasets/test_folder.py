@@ -1,4 +1,4 @@
-"""People's own images and masks: layouts, pairing, splits, names, and the mistakes that are made with them."""
+"""People's own images and masks: layouts, pairing, splits, names, and common mistakes."""
 
 import numpy as np
 import pytest
@@ -108,7 +108,7 @@ def test_two_images_are_one_for_train_and_one_for_val_and_one_image_is_both(toy_
     (toy_folder([]) / "images" / "b.png").unlink()
     one = listing(toy_folder(["a"]))
     assert names(one.splits["train"]) == names(one.splits["val"]) == ["images/a.png"]
-    assert any("one image only" in note for note in one.notes)
+    assert any("only one image" in note for note in one.notes)
 
 
 def test_a_share_outside_0_to_1_is_refused(toy_folder):
@@ -160,7 +160,7 @@ def test_colour_coded_masks_need_a_palette(toy_folder, save, photo, tmp_path):
 def test_names_and_palette_must_agree(toy_folder, tmp_path):
     palette = tmp_path / "colours.txt"
     palette.write_text("road 255 0 0\nsky 0 0 255\n")
-    with pytest.raises(InputError, match="another order"):
+    with pytest.raises(InputError, match="differ in classes or in their order"):
         listing(toy_folder(names="sky\nroad\n"), palette=str(palette))
 
 
@@ -170,7 +170,7 @@ def test_a_class_in_val_but_not_in_train_is_a_warning(toy_folder, save, capsys):
     for path in (root / "masks").iterdir():
         save(path, np.full([4, 6], str(path) == example.label_path, np.uint8))
     prepare(root)
-    assert "in val but not in train, so it cannot be learned: road" in capsys.readouterr().err
+    assert "classes in val but not in train, which cannot be learned: road" in capsys.readouterr().err
 
 
 def test_hidden_files_and_other_endings_are_no_images(toy_folder):
@@ -188,7 +188,7 @@ def test_rotated_photos_are_counted(toy_folder, save, photo, capsys):
     (root / "images" / "a.png").unlink()
     save(root / "images" / "a.jpg", photo, exif=tags)
     prepare(root)
-    assert "1 images carry an EXIF rotation" in capsys.readouterr().err
+    assert "1 images have an EXIF rotation" in capsys.readouterr().err
 
 
 def test_more_than_255_names_are_refused(toy_folder):

@@ -10,7 +10,7 @@ from tfseg.data.conversion.raw import ConvertOptions
 from tfseg.data.datasets import mapillary
 from tfseg.errors import InputError
 
-# (name, is thing, is evaluated); label 2 is not evaluated, so that later labels move down by one.
+# (name, is thing, is evaluated); label 2 is not evaluated, so later labels move down by one.
 LABELS = [
     ("bird", True, True),
     ("road", False, True),
@@ -37,9 +37,9 @@ def root(tmp_path):
 
 @pytest.fixture
 def write(root, save, save_segments):
-    """write(kinds, inside, split): image a.jpg of 1x5 pixels, and its labels in the folders of those kinds.
+    """write(kinds, inside, split) writes the image a.jpg of 1x5 pixels, and its labels in the folders of those kinds.
 
-    Bird 1, bird 2, road, car (a crowd in the panoptic form), a label that is not evaluated.
+    The pixels are bird 1, bird 2, road, car (a crowd in the panoptic form), and a label that is not evaluated.
     """
 
     def write_split(kinds, inside="", split="training", json_name="panoptic_2018.json"):
@@ -150,7 +150,7 @@ BAD_COLORS = ([1], [999, 0, 0], [0, -1, 0], [0, 0, 0.5], [1, 2, 3, 4], "red", ["
 
 
 def label_of(color):
-    """An entry of a config file."""
+    """Returns an entry of a config file."""
     return {"name": "a", "color": color, "evaluate": True, "instances": False}
 
 

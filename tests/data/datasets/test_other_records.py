@@ -1,4 +1,4 @@
-"""TFRecords of DeepLab, DeepLab2 and Model Garden become ours."""
+"""TFRecords of DeepLab, DeepLab2 and Model Garden become our records."""
 
 import json
 
@@ -20,7 +20,7 @@ IMAGE = encode_jpeg(np.full([1, 5, 3], 90, np.uint8))
 
 
 def example(image=IMAGE, **label):
-    """A tf.train.Example; "__" in a name stands for "/"."""
+    """Makes a tf.train.Example; "__" in a name stands for "/"."""
     values = {"image/encoded": image, "image/filename": b"a.jpg"}
     values |= {name.replace("__", "/"): value for name, value in label.items()}
     feature = {key: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value])) for key, value in values.items()}
@@ -98,7 +98,7 @@ def coco_meaning(tmp_path):
 
 
 def test_the_pair_of_masks_of_model_garden_holds_categories(tmp_path, coco_meaning, panoptic_of):
-    # There, numbers of instances run through the whole image, and stuff has number 0.
+    # In these records, instance numbers count through the whole image, and stuff has number 0.
     folder = write(tmp_path / "records", example(**masks([[1, 1, 3, 92, 0]], [[1, 2, 3, 0, 0]])))
     label, classes, instances = panoptic_of(encoded(folder, coco_meaning))
     assert label == classes == [[0, 0, 1, 2, 255]]
@@ -131,7 +131,7 @@ def test_they_are_converted_like_any_raw_data_and_read_for_training(tmp_path):
 
 
 BAD = {
-    "a class too many": (raw([[19000] * 5]), r"its label has the class 19, which is none of the data set's"),
+    "a class too many": (raw([[19000] * 5]), r"its label has the class 19, which the data set does not have"),
     "too few bytes": (raw([[0] * 4]), r"16 bytes of panoptic ids for 5x1 pixels, 4 each"),
     "another size": (png([[0] * 4]), r"label of 4x1 pixels for an image of 5x1"),
     "a number too many": (png(np.full([1, 5, 3], (13, 3, 232))), r"instance 1000 does not fit the label divisor 1000"),
@@ -164,7 +164,7 @@ def test_a_file_that_is_cut_short_is_named(tmp_path):
     folder = write(tmp_path / "records", example(**LABELS["raw"]), example(**LABELS["raw"]))
     (path,) = folder.iterdir()
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(InputError, match=r"tfrecord: record 1 is cut short, or this is no plain TFRecord file"):
+    with pytest.raises(InputError, match=r"tfrecord: record 1 is cut short, or this is not a plain TFRecord file"):
         other_records.record_places(path)
 
 

@@ -13,7 +13,7 @@ from tfseg.labels import default_colors
 
 @pytest.fixture
 def voc(tmp_path, save):
-    """voc(train, val, aug): VOCdevkit/VOC2012 with 1x3 images; label 0, 15, 255 in palette mode."""
+    """voc(train, val, aug) writes VOCdevkit/VOC2012 with 1x3 images and the label 0, 15, 255 in palette mode."""
 
     def write(train=("a",), val=("b",), aug=()):
         root = tmp_path / "VOCdevkit" / "VOC2012"
@@ -102,7 +102,7 @@ def test_objects_become_instances_of_their_class(add_objects, panoptic_of):
 
 
 def test_an_object_has_the_class_of_most_of_its_labelled_pixels(add_objects, panoptic_of):
-    # Object 1: 2 persons, 1 car, 3 borders; object 2: background only; object 4: a border only.
+    # Object 1: 2 pixels of person, 1 of car, 3 of borders; object 2: only background; object 4: only a border.
     _, classes, instances = panoptic_of(
         encoded(add_objects([1, 1, 1, 1, 1, 1, 2, 4], [15, 15, 7, 255, 255, 255, 0, 255]))
     )

@@ -1,4 +1,4 @@
-"""Generated crowded streets: that they are what panoptic models need."""
+"""Generated crowded streets have what panoptic models need."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from tfseg.labels import IGNORE_LABEL
 
 @pytest.fixture(scope="module")
 def samples():
-    """split -> 16 frames."""
+    """{split: 16 frames}."""
     return {split: [crowds.generate(split, index) for index in range(16)] for split in crowds.SPLIT_SIZES}
 
 

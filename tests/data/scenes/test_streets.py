@@ -13,19 +13,19 @@ from tfseg.data.scenes.world import CAR, PERSON, POLE, ROAD, SKY, VOID, Camera, 
 from tfseg.labels import IGNORE_LABEL, to_panoptic
 
 GREY = np.full((4, 3), 0.5)
-# Looks along the street from 2 m above the middle of the road; 100 pixels at a depth of 1 m; the horizon is row 50.
+# Looks along the street from 2 m above the middle of the road. 1 m at a depth of 1 m is 100 pixels. Horizon: row 50.
 CAMERA = Camera(x=0.0, y=2.0, z=0.0, yaw=0.0, focal=100.0, horizon=50.0)
 
 
 def world_of(*things: Thing, camera=CAMERA, speed=0.0, hood=0.0) -> World:
-    """An open street with nothing but the given things."""
+    """An empty street with only the given things."""
     world = sample_world(np.random.default_rng(0))
     motion = CameraMotion(speed=speed, yaw_rate=0.0, bobbing=0.0)
     return dataclasses.replace(world, camera=camera, motion=motion, walls=(), things=things, hood=hood)
 
 
 def post(instance_id, x, z, velocity=(0.0, 0.0)) -> Thing:
-    """1 m high."""
+    """A post 1 m high."""
     return Thing("post", POLE, instance_id, (x, z), (0.4, 1.0), GREY, velocity)
 
 
@@ -34,13 +34,13 @@ def instances(world, frame_id=0):
 
 
 def centroid(mask):
-    """(row, column)."""
+    """Returns the mean (row, column)."""
     return np.argwhere(mask).mean(0)
 
 
 @pytest.fixture(scope="module")
 def samples():
-    """split -> 24 scenes."""
+    """{split: 24 scenes}."""
     return {split: [streets.generate(split, index) for index in range(24)] for split in streets.SPLIT_SIZES}
 
 
@@ -124,7 +124,7 @@ def test_a_clip_changes_from_frame_to_frame_but_not_much(samples):
 def test_a_point_is_projected_by_focal_length_over_depth():
     canvas = Canvas(CAMERA, world_of().light, np.random.default_rng(0))
     points, depth = canvas.project([(1, 0, 10), (0, 2, 10), (-1, 0, 20)])
-    # 1 m at a depth of 10 m: 100 / 10 = 10 pixels, and the canvas has twice the resolution.
+    # 1 m at a depth of 10 m is 100 / 10 = 10 pixels, and the canvas has twice the resolution.
     np.testing.assert_allclose(points, np.array([(96 + 10, 50 + 20), (96, 50), (96 - 5, 50 + 10)]) * SCALE)
     np.testing.assert_allclose(depth, [10, 10, 20])
     np.testing.assert_allclose(canvas.to_world(*canvas.to_camera(3.0, 7.0)), (3, 7))
@@ -160,7 +160,7 @@ def test_a_post_at_half_the_distance_is_twice_as_high_and_stands_lower():
 def test_a_thing_moves_by_its_own_speed():
     world = world_of(post(1, -1.0, 10.0, velocity=(0.5, 0.0)), post(2, 3.0, 10.0))
     shifts = [centroid(instances(world, 4) == i) - centroid(instances(world, 0) == i) for i in (1, 2)]
-    # 4 frames of 0.5 m at 10 pixels a metre.
+    # 4 frames of 0.5 m at 10 pixels per metre.
     np.testing.assert_allclose(shifts, [(0, 20), (0, 0)], atol=0.6)
 
 
@@ -202,7 +202,7 @@ def test_the_sun_casts_shadows_on_the_road():
     bright, shaded = (
         streets.render(dataclasses.replace(world, light=values), 0, (0,))[0].astype(float) for values in (dull, light)
     )
-    # Its 1.2 m make a shadow of 1.8 m at 12.5 pixels a metre, to the right of its foot in row 50 + 200 / 8.
+    # A height of 1.2 m casts a shadow of 1.8 m at 12.5 pixels per metre, to the right of its foot in row 50 + 200 / 8.
     assert shaded[75, 96 + 15].mean() < 0.8 * bright[75, 96 + 15].mean()
     np.testing.assert_array_equal(shaded[75, 96 - 15], bright[75, 96 - 15])
 

@@ -1,4 +1,4 @@
-"""What conversion options do to the records of any data set: smaller images, ignored crowds."""
+"""Applies conversion options to the records of any data set: smaller images, ignored crowds."""
 
 import dataclasses
 import functools
@@ -14,15 +14,15 @@ from tfseg.labels import IGNORE_LABEL, DatasetInfo
 
 
 def adapted(listing: Listing, options: ConvertOptions) -> Listing:
-    """The listing whose records are as `longest_side` and `crowd_as_ignore` say.
+    """Returns the listing with `longest_side` and `crowd_as_ignore` applied to its records.
 
     Raises:
-      InputError: crowds are to be ignored in a data set without things.
+      InputError: `crowd_as_ignore` is set for a data set without things.
     """
     encode = listing.encode
     if options.crowd_as_ignore:
         if not isinstance(listing.info, DatasetInfo) or not listing.info.thing_ids:
-            raise InputError("--crowd_as_ignore: this data set has no instances, hence no crowds; leave the flag out")
+            raise InputError("--crowd_as_ignore: this data set has no instances, hence no crowds; omit the flag")
         encode = functools.partial(_encode_without_crowds, encode=encode, thing_ids=listing.info.thing_ids)
     if options.longest_side is not None:
         encode = functools.partial(_encode_shrunk, encode=encode, longest_side=options.longest_side)
@@ -30,10 +30,10 @@ def adapted(listing: Listing, options: ConvertOptions) -> Listing:
 
 
 def shrunk(encoded: EncodedExample, longest_side: int) -> EncodedExample:
-    """The record with its longest side at most `longest_side` pixels, the other in proportion (rounded, at least 1).
+    """Shrinks a record so that its longest side is at most `longest_side` pixels.
 
-    The image is averaged over what a smaller pixel covers (triangle filter); of labels, the source pixel nearest to the
-    centre of the smaller one is taken.
+    The other side shrinks in proportion (rounded, at least 1 pixel). Each pixel of the new image averages the pixels it
+    covers (triangle filter). Each pixel of the new label takes the source pixel nearest to its centre.
     """
     scale = longest_side / max(encoded.height, encoded.width)
     if scale >= 1:
@@ -47,7 +47,7 @@ def shrunk(encoded: EncodedExample, longest_side: int) -> EncodedExample:
 
 
 def without_crowds(encoded: EncodedExample, thing_ids: frozenset[int]) -> EncodedExample:
-    """The record with the pixels ignored that are of a thing but of no instance; unchanged without a panoptic map."""
+    """Returns the record with pixels of things without an instance ignored; unchanged if it has no panoptic map."""
     class_ids, instance_ids = _labels(encoded)
     if instance_ids is None:
         return encoded
@@ -64,7 +64,7 @@ def _encode_without_crowds(item, encode, thing_ids):
 
 
 def _labels(encoded):
-    """(class ids uint8, instance ids int32 or None), [height, width] each."""
+    """Returns (class ids uint8, instance ids int32 or None), each [height, width]."""
     class_ids = np.asarray(Image.open(io.BytesIO(encoded.label_png)))
     if encoded.panoptic_png is None:
         return class_ids, None

@@ -1,4 +1,4 @@
-"""Raw examples -> a folder of records that is there whole or not at all."""
+"""Converts raw examples to a folder of records, which is either complete or not there at all."""
 
 from pathlib import Path
 
@@ -15,13 +15,16 @@ MAX_BAD_SHARE = 0.01
 
 
 def convert(listing: Listing, data_dir: Path, options: ConvertOptions, source: str) -> Manifest:
-    """Writes the records of all splits into a folder beside `data_dir`, which then takes its place.
+    """Writes the records of all splits into a folder beside `data_dir`; when complete, it replaces `data_dir`.
 
     Args:
+      listing: the raw examples.
+      data_dir: folder of the records.
+      options: the user's choices.
       source: fingerprint of the raw data, for the manifest.
     Raises:
-      InputError: bad files. All are listed: up to three in the message, more in <data_dir>.problems.txt.
-      RunError: disk full, or a worker died.
+      InputError: there are bad files. All are listed: up to three in the message, more in <data_dir>.problems.txt.
+      RunError: the disk is full, or a worker died.
     """
     with whole_folder(data_dir, may_replace=True) as partial:
         manifest = _convert(listing, partial, options, source, report=Path(f"{data_dir}.problems.txt"))
@@ -57,7 +60,7 @@ def _convert(listing, target, options, source, report):
 
 
 def _check_problems(problems, num_examples, skip_bad, report):
-    """Raises InputError for bad files, unless they are to be skipped and at most 1 % of all."""
+    """Raises InputError for bad files, unless `skip_bad` is set and they are at most 1 % of all files."""
     report.unlink(missing_ok=True)
     if not problems or (skip_bad and len(problems) <= MAX_BAD_SHARE * num_examples):
         return
@@ -80,11 +83,11 @@ def _warnings(info, splits, num_rotated):
         if split in splits and splits[split].num_examples != size:
             lines.append(f"note: {split} has {splits[split].num_examples} images; the complete {info.name} has {size}")
     if num_rotated:
-        lines.append(f"note: {num_rotated} images carry an EXIF rotation; it was carried out, on their labels too")
+        lines.append(f"note: {num_rotated} images have an EXIF rotation; it was applied to them and to their labels")
     train, val = splits.get("train"), splits.get("val")
     if train and val:
         pairs = zip(info.class_names, train.label_histogram, val.label_histogram, strict=True)
         unseen = [name for name, in_train, in_val in pairs if in_val and not in_train]
         if unseen:
-            lines.append(f"warning: in val but not in train, so it cannot be learned: {', '.join(unseen)}")
+            lines.append(f"warning: classes in val but not in train, which cannot be learned: {', '.join(unseen)}")
     return lines

@@ -1,4 +1,4 @@
-"""Text people describe their classes with: names, palettes of colour-coded labels, maps of label values."""
+"""Reads text that describes classes: names, palettes of colour-coded labels, maps of label values."""
 
 import dataclasses
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 from tfseg.errors import InputError
 from tfseg.labels import IGNORE_LABEL
 
-# Entries of a palette with these names are not classes: their pixels are ignored.
+# Palette entries with these names are not classes: their pixels are ignored.
 IGNORED_NAMES = {"ignore", "ignored", "void", "unlabeled", "unlabelled"}
 
 
@@ -16,9 +16,9 @@ class Palette:
     """What colours mean.
 
     Attributes:
-      class_names: class id -> name, in the order of the file.
-      colors: class id -> its first (red, green, blue).
-      class_ids: (red, green, blue) -> class id, 255 for the ignored.
+      class_names: names of the classes, in the order of the file.
+      colors: first (red, green, blue) of each class.
+      class_ids: {(red, green, blue): class id}; 255 for ignored colours.
     """
 
     class_names: tuple[str, ...]
@@ -29,11 +29,11 @@ class Palette:
 def read_palette(path) -> Palette:
     """Reads lines `name red green blue` or `red green blue name`.
 
-    Blanks, tabs or commas separate; `#` begins a comment line. A name may come with several colours. Pixels of an entry
-    named void, ignore or unlabelled are ignored.
+    Words are separated by blanks, tabs or commas; `#` begins a comment line. A name may have several colours. Pixels of
+    an entry named void, ignore or unlabelled are ignored.
 
     Raises:
-      InputError: naming file and line.
+      InputError: the file is not a palette; the message names file and line.
     """
     names, colors, class_ids = [], [], {}
     for number, line in enumerate(_lines(path), 1):
@@ -44,7 +44,7 @@ def read_palette(path) -> Palette:
         if color is None:
             raise InputError(f"{path}, line {number}: {line!r} is not 'name red green blue' (or 'red green blue name')")
         if color in class_ids:
-            raise InputError(f"{path}, line {number}: colour {color} is there twice")
+            raise InputError(f"{path}, line {number}: colour {color} occurs twice")
         if name.lower() in IGNORED_NAMES:
             class_ids[color] = IGNORE_LABEL
             continue
@@ -53,12 +53,12 @@ def read_palette(path) -> Palette:
             colors.append(color)
         class_ids[color] = names.index(name)
     if not names:
-        raise InputError(f"{path}: no class; one a line: name red green blue")
+        raise InputError(f"{path}: no class; write one per line: name red green blue")
     return Palette(tuple(names), tuple(colors), class_ids)
 
 
 def read_names(path) -> tuple[str, ...]:
-    """Class names, one a line: line k names class id k, from 0. Raises InputError naming file and line."""
+    """Reads class names, one per line; line k + 1 names class id k. Raises InputError that names file and line."""
     names = [line.strip() for line in _lines(path)]
     while names and not names[-1]:
         names.pop()
@@ -66,14 +66,14 @@ def read_names(path) -> tuple[str, ...]:
         if not name:
             raise InputError(f"{path}, line {number}: empty; line k names class id k - 1")
         if names.index(name) != number - 1:
-            raise InputError(f"{path}, line {number}: {name!r} is there twice")
+            raise InputError(f"{path}, line {number}: {name!r} occurs twice")
     if not names:
-        raise InputError(f"{path}: no names; one a line")
+        raise InputError(f"{path}: no names; write one per line")
     return tuple(names)
 
 
 def parse_value_map(text: str) -> dict[int, int]:
-    """The dictionary {255: 1, 7: 3} of "255:1,7:3": label value -> class id. Raises InputError."""
+    """Parses "255:1,7:3" to {255: 1, 7: 3}, {label value: class id}. Raises InputError for other text."""
     pairs = [re.fullmatch(r"(\d{1,5}):(\d{1,3})", part.strip()) for part in text.split(",")] if text else []
     if not all(pair and int(pair[2]) <= IGNORE_LABEL for pair in pairs):
         raise InputError(f"--map={text}: give mask value:class id, e.g. 255:1 or 10:0,20:1; class ids are 0 to 255")

@@ -1,4 +1,4 @@
-"""Files of instances and of segments, as data sets publish them -> class and instance ids."""
+"""Reads files of instances and segments, as data sets publish them, into class and instance ids."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,13 +16,14 @@ def annotations_by_stem(path: Path, info: DatasetInfo, category_ids: Iterable[in
     """Reads a JSON file in COCO's panoptic format whose categories are known.
 
     Args:
-      path: of the JSON file.
-      info: classes; category_ids: class id -> id of the category in the file.
-      suffix: what the names of the PNGs have behind the names of their images.
+      path: the JSON file's path.
+      info: the classes.
+      category_ids: the file's category id of each class id.
+      suffix: what the names of the PNGs add to the names of their images.
     Returns:
-      Name of an image without ending -> AnnotatedImage. Their PNGs need not be there.
+      {name of an image without ending: AnnotatedImage}. The PNGs need not exist.
     Raises:
-      InputError: no folder of PNGs beside the file, or as `read_annotations`.
+      InputError: there is no folder of PNGs beside the file, or `read_annotations` refuses the file.
     """
     check_png_folder(path)
     images = read_annotations(path, Annotations(str(path), info, tuple(category_ids), {})).images.values()
@@ -30,32 +31,32 @@ def annotations_by_stem(path: Path, info: DatasetInfo, category_ids: Iterable[in
 
 
 def check_png_folder(path: Path):
-    """Raises InputError unless the folder of a JSON file's PNGs is there: beside it and called like it, or its own."""
+    """Raises InputError unless a JSON file's PNGs exist, in a folder beside it with its name or in its own folder."""
     if not path.with_suffix("").is_dir() and not any(path.parent.glob("*.png")):
         raise InputError(f"{path}: its PNGs are missing; unpack them into {path.with_suffix('')}")
 
 
 def missing_files(example: RawExample) -> list[str]:
-    """The first of its files that is not there, as a list of at most one line."""
+    """Returns a list with one line for the first of the example's files that is missing, or an empty list."""
     paths = dict.fromkeys((example.image_path, example.label_path, example.instance_path))
     return [f"{path}: no such file" for path in paths if path and not Path(path).is_file()][:1]
 
 
 def annotated_labels(annotation: AnnotatedImage, info: DatasetInfo) -> tuple[np.ndarray, np.ndarray]:
-    """(class ids uint8, instance ids int32), [height, width] each, of an annotated PNG.
+    """Reads (class ids uint8, instance ids int32), each [height, width], from an annotated PNG.
 
-    Things count from 1 in every class; stuff, crowds and void have instance 0, void the ignore label.
+    In every class, things count from 1. Stuff, crowds and void have instance 0; void has the ignore label as its class.
 
     Raises:
-      InputError: naming the PNG: it cannot be read, its ids are not those of the JSON file, or there are more instances
-        than the label divisor has room for.
+      InputError: the PNG cannot be read, its ids are not those of the JSON file, or it has more instances than the
+        label divisor allows. The message names the PNG.
     """
     class_ids, instance_ids = from_panoptic(panoptic_ids(annotation, info), info.label_divisor)
     return class_ids.astype(np.uint8), instance_ids
 
 
 def encode_annotated(example: RawExample, info: DatasetInfo, max_pixels: int) -> EncodedExample:
-    """The record of an image whose only label is an annotated PNG. Raises InputError naming the file."""
+    """Returns the record of an image whose only label is an annotated PNG. Raises InputError that names the file."""
     return encode_labelled(example, lambda: annotated_labels(example.annotation, info), max_pixels)
 
 
@@ -64,10 +65,10 @@ def numbered_instances(values, first_id: int, num_per_class: int) -> tuple[np.nd
 
     Args:
       values: [height, width] integers.
-      first_id: the least value that is an instance; a smaller one is a label id itself.
+      first_id: smallest value that is an instance; a smaller value is itself a label id.
       num_per_class: numbers run from 0 to num_per_class - 1.
     Returns:
-      (label ids, instance ids from 1, 0 for none), [height, width] each.
+      (label ids, instance ids from 1, 0 for none), each [height, width].
     """
     has_number = values >= first_id
     label_ids = np.where(has_number, values // num_per_class, values)

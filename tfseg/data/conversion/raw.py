@@ -1,4 +1,4 @@
-"""What a data set's module hands over: which raw files there are, and how one of them becomes a record."""
+"""What a data set's module returns: which raw files there are, and how to turn one into a record."""
 
 import dataclasses
 from collections.abc import Callable
@@ -16,13 +16,15 @@ class ConvertOptions:
 
     Attributes:
       palette: file that gives colour-coded labels their classes (data set "folder"); see `palette.read_palette`.
-      value_map: label value -> class id, on top of the data set's own (data set "folder").
-      skip_bad: leave bad files out, list them in skipped.txt, and fail only above 1 % of them.
-      max_pixels: larger images are refused before they are decoded.
-      num_workers: processes; None is one per core.
-      val_share, seed: of the train/val split of a folder that has none.
-      longest_side: pixels; larger images are shrunk to it. None: they keep their size.
-      crowd_as_ignore: pixels of things that belong to no single instance are ignored; else they keep their class.
+      value_map: {label value: class id}, in addition to the data set's own (data set "folder").
+      skip_bad: whether to omit bad files, list them in skipped.txt, and fail only if they are more than 1 %.
+      max_pixels: number of pixels above which images are refused before they are decoded.
+      num_workers: number of processes; None starts one per core.
+      val_share: share of images that go to val if a folder has no val split.
+      seed: seed for that split.
+      longest_side: side in pixels to which larger images are shrunk; None keeps their size.
+      crowd_as_ignore: whether pixels of things that belong to no single instance are ignored; otherwise they keep their
+        class.
     """
 
     palette: str | None = None
@@ -41,12 +43,12 @@ class RawExample:
     """An image file and its label file.
 
     Attributes:
-      image_path: the image.
-      label_path: its class ids.
-      filename: what the record calls it: the path inside the raw folder, with forward slashes.
-      sequence_id, frame_id: video it belongs to and number of the frame; None for single images.
-      instance_path: its instances, if they have a file of their own.
-      annotation: what the segments of that file are, if it is in COCO's panoptic format.
+      image_path: file with the image.
+      label_path: file with its class ids.
+      filename: the image's name in the record: the path inside the raw folder, with forward slashes.
+      sequence_id, frame_id: the video it belongs to, and the number of the frame; None for single images.
+      instance_path: file with its instances, if they have their own file.
+      annotation: meaning of the segments, if there is a file in COCO's panoptic format.
     """
 
     image_path: str
@@ -64,9 +66,10 @@ class EncodedExample:
 
     Attributes:
       image_jpeg, label_png, panoptic_png: encoded files; see `tfrecord.FEATURES`.
-      height, width: of all of them, pixels.
-      class_counts: [256] int64 pixels of every class id; 255 is ignored.
-      is_rotated: an EXIF rotation has been carried out.
+      height, width: size of all of these, in pixels.
+      filename, sequence_id, frame_id: see `RawExample`.
+      class_counts: [256] int64 number of pixels of every class id; 255 is ignored.
+      is_rotated: whether an EXIF rotation was applied.
     """
 
     image_jpeg: bytes
@@ -86,14 +89,15 @@ class Listing:
     """All raw examples of a data set.
 
     Attributes:
-      info: the DatasetInfo, or when only the labels tell a function from the [256] pixels of every class id to
-        (DatasetInfo, notes).
-      encode: one item -> EncodedExample; InputError for a bad file. It runs in worker processes: picklable.
-      splits: split -> items.
-      unions: split -> splits whose records it shares, e.g. {"train": ("train_fit", "dev")}.
+      info: the DatasetInfo; or, if it depends on the labels, a function from the [256] numbers of pixels of every class
+        id to (DatasetInfo, notes).
+      encode: function from one item to an EncodedExample; raises InputError for a bad file. It must be picklable,
+        because it runs in worker processes.
+      splits: {split: items}.
+      unions: {split: splits whose records it shares}, e.g. {"train": ("train_fit", "dev")}.
       problems: files that cannot be used, one line each.
       notes: what the user should know, one line each.
-      version: changes when the same items would give other records.
+      version: text that changes when the same items would give other records.
     """
 
     info: DatasetInfo | Callable[[np.ndarray], tuple[DatasetInfo, list[str]]]

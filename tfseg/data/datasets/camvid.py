@@ -1,10 +1,10 @@
 """CamVid (Brostow et al. 2009) in the form of the SegNet tutorial: 480x360 pixels, 11 classes, street video.
 
 Layout: train/ trainannot/ val/ valannot/ [test/ testannot/], and train.txt, val.txt, test.txt with one line "image
-label" per frame. Without its text file a split is all images of its folder. Files are named <sequence>_<frame>.
+label" per frame. A split without a text file has all images of its folder. Files are named <sequence>_<frame>.
 
-Besides train, val and test there are `dev`, the last 20 % of every sequence of train, and `train_fit`, the frames
-before them: tune on these two, so that val stays unseen.
+Besides train, val and test, there are two splits for tuning that leave val unseen: `dev` has the last 20 % of every
+sequence of train, and `train_fit` has the frames before them.
 """
 
 import functools
@@ -53,7 +53,7 @@ DEV_SHARE = 0.2
 
 
 def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
-    """The frames in `raw_dir`. Raises InputError if there is no train split."""
+    """Lists the frames in `raw_dir`. Raises InputError if there is no train split."""
     splits, problems = {}, []
     for split in INFO.split_sizes:
         pairs = _pairs(raw_dir, split)
@@ -73,10 +73,10 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
 
 
 def _pairs(raw_dir, split):
-    """(image, label) paths of a split, empty if it is not there."""
+    """Returns (image, label) paths of a split; empty if the split is missing."""
     text = raw_dir / f"{split}.txt"
     if text.is_file():
-        # The tutorial's own lists begin with /SegNet/CamVid/: folder and name are what counts.
+        # Paths in the tutorial's lists begin with /SegNet/CamVid/; only folder and name are used.
         words = [line.split() for line in text.read_text().splitlines() if line.strip()]
         if any(len(line) != 2 for line in words):
             raise InputError(f"{text}: every line must hold two paths, image and label")
@@ -96,7 +96,7 @@ def _example(raw_dir, image, label):
 
 
 def _last_of_each_sequence(examples):
-    """The last 20 % of the frames of every sequence."""
+    """Returns the last 20 % of the frames of every sequence."""
     sequences = {}
     for example in examples:
         sequences.setdefault(example.sequence_id, []).append(example)

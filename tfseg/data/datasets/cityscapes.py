@@ -1,15 +1,17 @@
 """Cityscapes (Cordts et al. 2016): 2048x1024 street scenes of 50 cities, 19 classes that are evaluated.
 
 Layout: leftImg8bit/{train,val}/<city>/*_leftImg8bit.png and gtFine/{train,val}/<city>/*_gtFine_labelIds.png, in the
-folder itself. The 34 label ids become the 19 train ids of the official scripts, all others 255. `test` has no labels
-and is left out. Where *_gtFine_instanceIds.png is beside a label, the record has a panoptic map, too; or where the
-official script csCreatePanopticImgs has written gtFine/cityscapes_panoptic_<split>_trainId.json (or, without train ids,
-cityscapes_panoptic_<split>.json) and its folder of PNGs, which then takes the place of the instance ids. An image
-without *_gtFine_labelIds.png has its classes from there, too; with both, they must agree.
+folder itself. Of the 34 label ids, 19 become the train ids of the official scripts, and all others become 255. `test`
+has no labels and is omitted.
 
-Where gtCoarse/ is there too, the split `train_coarse` holds the coarse labels of leftImg8bit/train_extra (19,998
-images) and of leftImg8bit/train (2,975): each of these also has a fine label in `train`. The splits of one folder are
-written together; whoever wants only the 19,998 leaves gtCoarse/train away.
+A record also has a panoptic map if *_gtFine_instanceIds.png is beside the label, or if the official script
+csCreatePanopticImgs has written gtFine/cityscapes_panoptic_<split>_trainId.json (or, without train ids,
+cityscapes_panoptic_<split>.json) and its folder of PNGs, which then replace the instance ids. If an image has no
+*_gtFine_labelIds.png, its classes come from these PNGs, too; if it has both, they must agree.
+
+If there is a folder gtCoarse/, the split `train_coarse` holds the coarse labels of leftImg8bit/train_extra (19,998
+images) and of leftImg8bit/train (2,975 images, which also have fine labels in `train`). All splits of a folder are
+written together; to get only the 19,998, omit gtCoarse/train.
 """
 
 import functools
@@ -86,7 +88,7 @@ INFO = DatasetInfo(
         *("human",) * 2,
         *("vehicle",) * 6,
     ),
-    # Pixels, as the official evaluation has them; those of caravans and trailers, which it ignores, are left out.
+    # In pixels, from the official evaluation, without those of caravans and trailers, which it ignores.
     average_instance_sizes={
         "person": 3462.4756337644,
         "rider": 3930.4788056518,
@@ -104,9 +106,9 @@ EVALUATED_LABEL_IDS = (7, 8, 11, 12, 13, 17, 19, 20, 21, 22, 23, 24, 25, 26, 27,
 TRAIN_IDS = dict.fromkeys(range(NUM_LABEL_IDS), IGNORE_LABEL) | {
     label_id: train_id for train_id, label_id in enumerate(EVALUATED_LABEL_IDS)
 }
-# In *_instanceIds.png, instance n (from 0) of a label id is 1000 * label id + n; a pixel of no instance its label id.
+# In *_instanceIds.png, instance n (from 0) of a label id is 1000 * label id + n; other pixels have their label id.
 INSTANCES_PER_LABEL = 1000
-# split -> (kind of label, image folders)
+# {split: (kind of label, image folders)}
 SPLITS = {
     "train": ("gtFine", ("train",)),
     "val": ("gtFine", ("val",)),
@@ -114,18 +116,18 @@ SPLITS = {
 }
 
 
-# End of the name of a file of csCreatePanopticImgs -> category id of every class in it.
+# {how the name of a file of csCreatePanopticImgs ends: category ids of all classes in it}
 PANOPTIC_FILES = {"_trainId.json": range(INFO.num_classes), ".json": EVALUATED_LABEL_IDS}
 
 
 def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
-    """The labelled images in `raw_dir`. Raises InputError if there are none, or for a bad JSON file."""
+    """Lists the labelled images in `raw_dir`. Raises InputError if there are none, or for a bad JSON file."""
     splits, problems = {}, []
     for split, (kind, folders) in SPLITS.items():
         examples = []
         annotations = _annotations(raw_dir / kind, split)
         for folder in folders:
-            # An image folder without this kind of label is no fault: fine and coarse labels are downloaded apart.
+            # An image folder may lack this kind of label: fine and coarse labels are downloaded separately.
             if annotations is None and not (raw_dir / kind / folder).is_dir():
                 continue
             for image in sorted((raw_dir / "leftImg8bit" / folder).glob("*/*_leftImg8bit.png")):
@@ -146,7 +148,7 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
 
 
 def _annotations(folder, split):
-    """Frame -> its annotation, of a file of csCreatePanopticImgs; None if there is no such file."""
+    """Reads {frame: annotation} from a file of csCreatePanopticImgs; returns None if there is no such file."""
     for ending, category_ids in PANOPTIC_FILES.items():
         path = folder / f"cityscapes_panoptic_{split}{ending}"
         if path.is_file():
@@ -155,7 +157,7 @@ def _annotations(folder, split):
 
 
 def _example(raw_dir, image, kind, annotations):
-    """(RawExample, its problems)."""
+    """Returns (RawExample or None, its problems)."""
     frame = image.name.removesuffix("_leftImg8bit.png")
     name = re.fullmatch(r"(.+)_(\d+)", frame)  # <city>_<sequence>_<frame>
     label = raw_dir / kind / image.parents[1].name / image.parent.name / f"{frame}_{kind}_labelIds.png"
@@ -182,7 +184,7 @@ def _example(raw_dir, image, kind, annotations):
 
 
 def encode_example(example: RawExample, rule: LabelRule, max_pixels: int) -> EncodedExample:
-    """The record of an image, its label and its instances. Raises InputError naming the file."""
+    """Returns the record of an image, its label and its instances. Raises InputError that names the file."""
     return encode_labelled(example, lambda: _read_labels(example, rule, max_pixels), max_pixels)
 
 
@@ -204,13 +206,13 @@ def _read_labels(example, rule, max_pixels):
     num_others = np.count_nonzero(classes != class_ids)
     if num_others:
         raise InputError(
-            f"{example.instance_path}: {num_others} pixels are of other classes than in {example.label_path}"
+            f"{example.instance_path}: {num_others} pixels have other classes than in {example.label_path}"
         )
     return class_ids, instance_ids
 
 
 def _read_instances(example, max_pixels):
-    """(class ids, instance ids of things from 1, else 0) of an *_instanceIds.png."""
+    """Reads (class ids, instance ids from 1 for things, 0 elsewhere) from an *_instanceIds.png."""
     values = read_values(example.instance_path, max_pixels)
     label_ids, instance_ids = numbered_instances(values, INSTANCES_PER_LABEL, INSTANCES_PER_LABEL)
     classes = np.full(65536, IGNORE_LABEL, np.uint8)

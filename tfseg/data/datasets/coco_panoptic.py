@@ -1,13 +1,13 @@
 """COCO panoptic 2017 (Lin et al. 2014; Kirillov et al. 2019): 133 classes, 80 of them things.
 
 Layout: train2017/*.jpg and val2017/*.jpg; annotations/panoptic_train2017.json and panoptic_val2017.json with their
-folders of PNGs beside them (panoptic_train2017.zip and panoptic_val2017.zip, inside the archive of annotations,
-unpacked). A split without its JSON file is left out.
+folders of PNGs beside them (from panoptic_train2017.zip and panoptic_val2017.zip, which are inside the archive of
+annotations). A split without its JSON file is omitted.
 
-Names, colours and things come from the JSON files. Class ids count their categories from 0, in their order; void is
+Names, colours and things come from the JSON files. Class ids number the categories from 0, in the files' order; void is
 255. Crowds keep their class and have no instance.
 
-TFRecords of other projects can be given, too (see `other_records`), with one of the JSON files beside them.
+TFRecords of other projects also work (see `other_records`), with one of the JSON files beside them.
 """
 
 import functools
@@ -27,7 +27,7 @@ DEEPLAB2_DIVISOR = 256
 
 
 def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
-    """The annotated images in `raw_dir`. Raises InputError if there are none, or for a bad JSON file."""
+    """Lists the annotated images in `raw_dir`. Raises InputError if there are none, or for a bad JSON file."""
     paths = {split: raw_dir / "annotations" / f"panoptic_{split}2017.json" for split in SPLIT_SIZES}
     files = {split: path for split, path in paths.items() if path.is_file()}
     if not files:
@@ -51,10 +51,12 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
 
 
 def record_meaning(raw_dir: Path) -> RecordMeaning:
-    """Ids in records of DeepLab2 (contiguous from 1) and of Model Garden (categories); 0 is void in both.
+    """Returns the meaning of ids in DeepLab2's records (contiguous from 1) and Model Garden's (categories).
+
+    The id 0 is void in both.
 
     Raises:
-      InputError: no JSON file in `raw_dir` says what the categories are, or a bad one.
+      InputError: `raw_dir` has no JSON file that names the categories, or a bad one.
     """
     paths = sorted(raw_dir.glob("panoptic_*.json"))
     if not paths:

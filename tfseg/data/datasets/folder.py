@@ -1,11 +1,11 @@
 """People's own data: a folder of images and a folder of labels with the same names.
 
-Layout: images/ and masks/ (or labels/, annotations/), which is divided into train and val; or one such pair per split,
-<split>/images and <split>/masks, or images/<split> and masks/<split>. `photo.jpg` belongs to `photo.png`,
+Layout: images/ and masks/ (or labels/, annotations/), which are divided into train and val; or one such pair per split,
+as <split>/images and <split>/masks or as images/<split> and masks/<split>. `photo.jpg` belongs to `photo.png`,
 `photo_mask.png` or `photo_label.png`.
 
-Labels are images of class ids (grey or palette, 255 = ignored), or of colours, which a palette file explains. A file
-classes.txt or names.txt in the folder names the classes, one a line; else they are class_0, class_1, ...
+Labels are images of class ids (grey or palette, 255 = ignored), or of colours that a palette file explains. A file
+classes.txt or names.txt in the folder names the classes, one per line; without it they are class_0, class_1, ...
 """
 
 import functools
@@ -30,9 +30,9 @@ SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testin
 
 
 def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
-    """The pairs in `raw_dir`. Raises InputError for another layout or bad names and palette files."""
+    """Lists the pairs in `raw_dir`. Raises InputError for another layout, or a bad file of names or palette."""
     if not 0 < options.val_share < 1:
-        raise InputError(f"--val_share={options.val_share}: it must lie between 0 and 1")
+        raise InputError(f"--val_share={options.val_share}: it must be between 0 and 1")
     names, palette = _names(raw_dir, options)
     splits, problems, notes = {}, [], []
     for split, folders in _layout(raw_dir).items():
@@ -56,17 +56,17 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
 
 
 def _names(raw_dir, options):
-    """(class names or None, Palette or None) of the text files."""
+    """Reads (class names or None, Palette or None) from the text files."""
     file = next((raw_dir / name for name in NAMES_FILES if (raw_dir / name).is_file()), None)
     names = read_names(file) if file else None
     palette = read_palette(options.palette) if options.palette else None
     if names and palette and names != palette.class_names:
-        raise InputError(f"{file} and {options.palette}: other classes, or another order; remove one of the two")
+        raise InputError(f"{file} and {options.palette} differ in classes or in their order; remove one of the two")
     return names or (palette.class_names if palette else None), palette
 
 
 def _layout(raw_dir):
-    """split -> (image folder, label folder)."""
+    """Returns {split: (image folder, label folder)}."""
     layout = {}
     labels = _label_folder(raw_dir)
     if labels and (raw_dir / "images").is_dir():
@@ -95,7 +95,7 @@ def _is_image(path):
 
 
 def _by_stem(paths, suffixes=()):
-    """stem without suffix -> the files that have it."""
+    """Returns {stem without suffix: the files that have it}."""
     files = {}
     for path in paths:
         stem = path.stem
@@ -106,13 +106,13 @@ def _by_stem(paths, suffixes=()):
 
 
 def _pairs(raw_dir, image_folder, label_folder):
-    """(RawExamples, problems, notes) of one split."""
+    """Returns (RawExamples, problems, notes) of one split."""
     images = _by_stem(path for path in sorted(image_folder.iterdir()) if _is_image(path))
     label_files = [path for path in sorted(label_folder.iterdir()) if _is_image(path)]
     exact, with_suffix = _by_stem(label_files), _by_stem(label_files, LABEL_SUFFIXES)
     examples, problems, used = [], [], set()
     for stem, candidates in images.items():
-        # The full name goes first: an image may itself be called x_mask.
+        # A label with the full name comes first: an image may itself be named x_mask.
         labels = exact.get(stem) or with_suffix.get(stem, [])
         used |= set(labels)
         clash = next((paths for paths in (candidates, labels) if len(paths) > 1), None)
@@ -129,9 +129,9 @@ def _pairs(raw_dir, image_folder, label_folder):
 
 
 def _divided(examples, options):
-    """(train, val, notes): who goes to val hangs on seed and stem alone, so more files do not reshuffle the others."""
+    """Returns (train, val, notes). The choice depends only on seed and stem: new files do not reshuffle the others."""
     if len(examples) == 1:
-        return examples, examples, ["warning: one image only; it is train and val at once"]
+        return examples, examples, ["warning: there is only one image; it is both train and val"]
 
     def position(example):
         stem = Path(example.filename).stem
@@ -142,17 +142,17 @@ def _divided(examples, options):
     num_val = sum(position(example) < options.val_share for example in examples)
     val = set(ordered[: min(max(num_val, 1), len(examples) - 1)])
     train = [example for example in examples if example not in val]
-    note = f"note: no val split given; {len(val)} of {len(examples)} images are drawn for it with seed {options.seed}"
+    note = f"note: no val split found; {len(val)} of {len(examples)} images are drawn for it with seed {options.seed}"
     return train, [example for example in examples if example in val], [note]
 
 
 def _info(counts, names, palette, value_map, raw_dir):
-    """(DatasetInfo, notes) from the pixels of every class id."""
+    """Returns (DatasetInfo, notes) from the numbers of pixels of every class id."""
     labelled = np.flatnonzero(counts[:IGNORE_LABEL])
     is_binary = list(labelled) in ([], [0]) and counts[IGNORE_LABEL] > 0
     if is_binary and palette is None and IGNORE_LABEL not in value_map:
         raise InputError(
-            f"{raw_dir}: the labels hold 0 and 255 only, and 255 means ignored; if 255 is a class give --map 255:1, "
+            f"{raw_dir}: the labels hold only 0 and 255, and 255 means ignored; if 255 is a class, give --map 255:1; "
             "if not, --map 255:255"
         )
     notes = []
@@ -161,7 +161,7 @@ def _info(counts, names, palette, value_map, raw_dir):
         notes.append(f"note: no {NAMES_FILES[0]}; {len(names)} classes from the labels: {', '.join(names)}")
     unseen = [name for class_id, name in enumerate(names) if not counts[class_id]]
     if unseen:
-        notes.append(f"warning: in no label: {', '.join(unseen)}")
+        notes.append(f"warning: classes that are in no label: {', '.join(unseen)}")
     try:
         return DatasetInfo(NAME, names, palette.colors if palette else default_colors(len(names))), notes
     except ValueError as error:

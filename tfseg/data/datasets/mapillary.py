@@ -2,12 +2,12 @@
 
 Layout: the archive of v1.2 has config.json and, in training/ and validation/, images/*.jpg, labels/*.png,
 instances/*.png and panoptic/*.png with panoptic/panoptic_2018.json. The archive of v2.0 has config_v1.2.json and
-config_v2.0.json; in training/ and validation/ it has images/*.jpg and, below v1.2/ and v2.0/, those label folders
+config_v2.0.json; in training/ and validation/ it has images/*.jpg and, inside v1.2/ and v2.0/, those label folders
 (panoptic/panoptic_2020.json in v2.0). `mapillary` is v1.2 from either archive, `mapillary_v2` is v2.0.
 
-Names, colours and things come from the config file: they are licensed with the data. Classes that it does not evaluate
-are ignored, the others keep their order. Of the label folders one is read per split, the first of these: panoptic
-(segments), instances (16 bit: 256 * label + number of the instance), labels (no instances).
+Names, colours and things come from the config file, because they are licensed with the data. Classes that it does not
+evaluate are ignored; the others keep their order. In each split only one label folder is read, the first that exists:
+panoptic (segments), instances (16 bit: 256 * label + number of the instance), labels (no instances).
 """
 
 import functools
@@ -35,12 +35,12 @@ INSTANCES_PER_LABEL = 256
 
 
 def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
-    """The images in `raw_dir` with their labels of v1.2. Raises InputError if there are none, or for a bad config."""
+    """Lists images in `raw_dir` with their v1.2 labels. Raises InputError if there are none, or for a bad config."""
     return _listing(raw_dir, "mapillary", "v1.2", options)
 
 
 def list_v2_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
-    """The images in `raw_dir` with their labels of v2.0. Raises InputError if there are none, or for a bad config."""
+    """Lists images in `raw_dir` with their v2.0 labels. Raises InputError if there are none, or for a bad config."""
     return _listing(raw_dir, "mapillary_v2", "v2.0", options)
 
 
@@ -70,12 +70,12 @@ def _listing(raw_dir, name, version, options):
 
 
 def read_config(path: Path) -> tuple[DatasetInfo, np.ndarray]:
-    """The labels of a config file.
+    """Reads the labels of a config file.
 
     Returns:
-      (all labels in their order, [256] uint8 label id -> class id, the ignore label for those that are not evaluated).
+      (all labels in their order, [256] uint8 class id of each label id; the ignore label if it is not evaluated).
     Raises:
-      InputError: naming the file.
+      InputError: the file is not a config; the message names it.
     """
     try:
         entries = json.loads(path.read_bytes())["labels"]
@@ -110,10 +110,10 @@ def _evaluated(labels, class_ids, name):
 
 
 def _examples(raw_dir, images, folder, labels):
-    """(RawExamples, problems) of one split whose label folders are in `folder`."""
+    """Returns (RawExamples, problems) of one split whose label folders are in `folder`."""
     annotations, json_path = None, next(iter(sorted((folder / "panoptic").glob("panoptic_*.json"))), None)
     if json_path:
-        # Category ids in these files count the labels from 1.
+        # Category ids in these files number the labels from 1.
         annotations = annotations_by_stem(json_path, labels, range(1, labels.num_classes + 1))
     has_instances = (folder / "instances").is_dir()
     examples, problems = [], []
@@ -137,11 +137,13 @@ def _examples(raw_dir, images, folder, labels):
 
 
 def encode_example(example: RawExample, labels: DatasetInfo, class_ids, thing_ids, max_pixels: int) -> EncodedExample:
-    """The record of an image and its labels. Raises InputError naming the file.
+    """Returns the record of an image and its labels. Raises InputError that names the file.
 
     Args:
-      labels, class_ids: from `read_config`.
+      example: the image's files.
+      labels, class_ids: the result of `read_config`.
       thing_ids: class ids that have instances.
+      max_pixels: number of pixels above which images are refused.
     """
     if example.annotation is None and example.instance_path is None:
         rule = LabelRule(labels.num_classes, dict(enumerate(class_ids[: labels.num_classes].tolist())))
@@ -156,7 +158,7 @@ def encode_example(example: RawExample, labels: DatasetInfo, class_ids, thing_id
 
 
 def _read_segments(example, labels, max_pixels):
-    """(label ids, instance ids), [height, width] each; instance ids of stuff mean nothing."""
+    """Reads (label ids, instance ids), each [height, width]; instance ids of stuff have no meaning."""
     if example.annotation:
         return annotated_labels(example.annotation, labels)
     values = read_values(example.instance_path, max_pixels)

@@ -1,11 +1,11 @@
-"""TFRecords that other projects have written, as raw data: they are read once, and converted into ours.
+"""TFRecords of other projects as raw data: they are read once and converted into our records.
 
 Layout: a folder of <split>-00000-of-00010.tfrecord. The image is in image/encoded (JPEG or PNG). Its label is one of
   - TF-Slim's DeepLab: image/segmentation/class/encoded, a grey PNG of class ids;
   - DeepLab2, panoptic: the same key, image/segmentation/class/format "raw": int32 panoptic ids, little endian;
   - DeepLab2, panoptic PNG: the same key, an RGB PNG of (class, instance // 256, instance % 256);
-  - Model Garden: image/panoptic/category_mask and image/panoptic/instance_mask, two grey PNGs. Crowds are not marked in
-    it and come out as instances.
+  - Model Garden: image/panoptic/category_mask and image/panoptic/instance_mask, two grey PNGs. They do not mark crowds,
+    which become instances.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ from tfseg.labels import IGNORE_LABEL, DatasetInfo, from_panoptic
 
 PATTERN = "*.tfrecord*"
 SPLIT_NAMES = {"train_fine": "train", "val_fine": "val", "trainval_fine": "trainval", "validation": "val"}
-# Around the content of a record: its length (uint64), the length's checksum, and behind it its own (uint32 each).
+# Before a record's content: its length (uint64) and the length's checksum (uint32); after it: its checksum (uint32).
 HEADER_BYTES, FOOTER_BYTES = 12, 4
 LABEL, LABEL_FORMAT = "image/segmentation/class/encoded", "image/segmentation/class/format"
 CATEGORIES, INSTANCES = "image/panoptic/category_mask", "image/panoptic/instance_mask"
@@ -35,12 +35,12 @@ UNKNOWN = -1
 
 @dataclasses.dataclass(frozen=True)
 class RecordMeaning:
-    """What the ids in another project's records are.
+    """What the ids in another project's records mean.
 
     Attributes:
       info: our classes.
-      label_divisor: of raw panoptic ids.
-      class_ids: id of a class there -> class id; 255 is ignored there, too, unless it is in here.
+      label_divisor: label divisor of raw panoptic ids.
+      class_ids: {their class id: our class id}; their 255 is ignored, too, unless it is in here.
       category_ids: the same for category masks.
     """
 
@@ -51,14 +51,21 @@ class RecordMeaning:
 
     @classmethod
     def same(cls, info: DatasetInfo) -> "RecordMeaning":
-        """Their ids are ours."""
+        """Returns the meaning of ids that are the same as ours."""
         identity = {class_id: class_id for class_id in range(info.num_classes)}
         return cls(info, info.label_divisor, identity, identity)
 
 
 @dataclasses.dataclass(frozen=True)
 class RecordPlace:
-    """Where a record is: the file, its number in it from 0, the offset of its content and how long that is, bytes."""
+    """Where a record is.
+
+    Attributes:
+      path: its file.
+      index: its number in the file, from 0.
+      offset: where its content begins, in bytes.
+      num_bytes: length of its content.
+    """
 
     path: str
     index: int
@@ -67,7 +74,7 @@ class RecordPlace:
 
 
 def list_examples(raw_dir: Path, options: ConvertOptions, meaning: RecordMeaning) -> Listing:
-    """The records in `raw_dir`. Raises InputError for a file that is cut short or no TFRecord file."""
+    """Lists the records in `raw_dir`. Raises InputError for a file that is cut short or is not a TFRecord file."""
     splits, stats = {}, []
     for path in sorted(raw_dir.glob(PATTERN)):
         name = re.sub(r"-\d+-of-\d+$", "", path.name.partition(".")[0])
@@ -79,7 +86,7 @@ def list_examples(raw_dir: Path, options: ConvertOptions, meaning: RecordMeaning
 
 
 def record_places(path: Path) -> list[RecordPlace]:
-    """All records of a TFRecord file, of which only the lengths are read. Raises InputError if they do not add up."""
+    """Finds all records of a TFRecord file; reads only their lengths. Raises InputError if they do not add up."""
     places, offset, size = [], 0, os.path.getsize(path)
     with open(path, "rb") as file:
         while offset < size:
@@ -88,14 +95,14 @@ def record_places(path: Path) -> list[RecordPlace]:
             num_bytes = struct.unpack("<Q", header[:8])[0] if len(header) == HEADER_BYTES else size
             end = offset + HEADER_BYTES + num_bytes + FOOTER_BYTES
             if end > size:
-                raise InputError(f"{path}: record {len(places)} is cut short, or this is no plain TFRecord file")
+                raise InputError(f"{path}: record {len(places)} is cut short, or this is not a plain TFRecord file")
             places.append(RecordPlace(str(path), len(places), offset + HEADER_BYTES, num_bytes))
             offset = end
     return places
 
 
 def encode_record(place: RecordPlace, meaning: RecordMeaning, max_pixels: int) -> EncodedExample:
-    """Our record of another project's. Raises InputError naming file and record."""
+    """Converts another project's record into ours. Raises InputError that names file and record."""
     values = _read(place)
     name = f"{place.path}: record {place.index} ({os.fsdecode(values.get('image/filename', b''))})"
     content = values.get("image/encoded", b"")
@@ -115,7 +122,7 @@ def encode_record(place: RecordPlace, meaning: RecordMeaning, max_pixels: int) -
 
 
 def _read(place):
-    """Key -> bytes of the features that are strings."""
+    """Reads {key: bytes} of the features that are strings."""
     import tensorflow as tf  # slow to import, and not needed by workers that convert anything else
 
     with open(place.path, "rb") as file:
@@ -123,13 +130,13 @@ def _read(place):
         content = file.read(place.num_bytes)
     try:
         features = tf.train.Example.FromString(content).features.feature
-    except Exception as error:  # protobuf's DecodeError, which has another home in every version
+    except Exception as error:  # protobuf's DecodeError, which is in a different module in every version
         raise InputError(f"{place.path}: record {place.index} is damaged ({error})") from error
     return {key: feature.bytes_list.value[0] for key, feature in features.items() if feature.bytes_list.value}
 
 
 def _labels(values, meaning, size, max_pixels, name):
-    """(class ids uint8, instance ids of things int32 or None), [height, width] each."""
+    """Returns (class ids uint8, instance ids of things int32 or None), each [height, width]."""
     theirs, instance_ids = _their_labels(values, meaning, size, max_pixels, name)
     for ids in (theirs, instance_ids):
         if ids is not None and ids.shape != tuple(size):
@@ -148,11 +155,11 @@ def _labels(values, meaning, size, max_pixels, name):
 
 
 def _their_labels(values, meaning, size, max_pixels, name):
-    """(ids of their classes, instance ids or None), as the record has them."""
+    """Returns (ids of their classes, instance ids or None), as in the record."""
     if CATEGORIES in values:
         masks = [_picture(values.get(key, b""), max_pixels, f"{name}: {key}") for key in (CATEGORIES, INSTANCES)]
         if any(mask.ndim != 2 for mask in masks):
-            raise InputError(f"{name}: its masks are no grey PNGs")
+            raise InputError(f"{name}: its masks are not grey PNGs")
         return masks
     content = values.get(LABEL, b"")
     if not content:
@@ -168,12 +175,12 @@ def _their_labels(values, meaning, size, max_pixels, name):
 
 
 def _picture(content, max_pixels, name):
-    """[height, width] of a grey or palette PNG, [height, width, 3] of an RGB one, int32."""
+    """Decodes a grey or palette PNG to [height, width] int32, an RGB one to [height, width, 3] int32."""
     if not content:
         raise InputError(f"{name} is missing")
     with opened(io.BytesIO(content), max_pixels, name) as image:
         if image.mode not in ("L", "P", "I", "I;16", "RGB"):
-            raise InputError(f"{name}: a label has grey or RGB pixels; these are {image.mode}")
+            raise InputError(f"{name}: a label must have grey or RGB pixels; these are {image.mode}")
         return np.array(image).astype(np.int32)
 
 
@@ -183,6 +190,6 @@ def _class_ids(theirs, class_ids, name):
     ids = np.array([known.get(int(value), UNKNOWN) for value in present])
     if (ids == UNKNOWN).any():
         raise InputError(
-            f"{name}: its label has the class {present[ids == UNKNOWN][0]}, which is none of the data set's"
+            f"{name}: its label has the class {present[ids == UNKNOWN][0]}, which the data set does not have"
         )
     return ids.astype(np.uint8)[places].reshape(theirs.shape)

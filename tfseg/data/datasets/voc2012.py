@@ -1,11 +1,12 @@
 """PASCAL VOC 2012 segmentation (Everingham et al. 2010), with the augmented labels (Hariharan et al. 2011) if present.
 
-Layout: the folder that holds VOCdevkit/, VOCdevkit itself or VOCdevkit/VOC2012, with JPEGImages/, SegmentationClass/
-(palette PNG, object borders 255) and ImageSets/Segmentation/{train,val}.txt. `trainval` is both together. Where
-SegmentationObject/ (the same with a number for every object) is there, records of train and val have a panoptic map.
+Layout: the folder that holds VOCdevkit/, or VOCdevkit itself, or VOCdevkit/VOC2012, with JPEGImages/,
+SegmentationClass/ (palette PNG, object borders 255) and ImageSets/Segmentation/{train,val}.txt. `trainval` is both
+together. If there is a folder SegmentationObject/ (the same, with a number for every object), records of train and val
+have a panoptic map.
 
-With SegmentationClassAug/ (grey PNG, 12,031 files) there is also the split `train_aug`: the images that
-ImageSets/Segmentation/trainaug.txt names or, without that file, every augmented label whose image is not in val.
+If there is a folder SegmentationClassAug/ (grey PNG, 12,031 files), there is also the split `train_aug`: the images in
+ImageSets/Segmentation/trainaug.txt or, without that file, all augmented labels whose image is not in val.
 """
 
 import functools
@@ -53,11 +54,11 @@ INFO = DatasetInfo(
 )
 ROOTS = ("VOCdevkit/VOC2012", "VOC2012", "")
 IMAGE_SETS = Path("ImageSets", "Segmentation")
-BORDER = 255  # in a file of objects
+BORDER = 255  # value of borders in a file of objects
 
 
 def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
-    """The images in `raw_dir`. Raises InputError if this is not VOC 2012."""
+    """Lists the images in `raw_dir`. Raises InputError if this is not VOC 2012."""
     root = next((raw_dir / folder for folder in ROOTS if _is_voc(raw_dir / folder)), None)
     if root is None:
         raise InputError(
@@ -78,7 +79,7 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
         for stem in names:
             image, label = root / "JPEGImages" / f"{stem}.jpg", root / folders[split] / f"{stem}.png"
             objects = root / "SegmentationObject" / label.name
-            # The objects are those of the original labels, which the augmented ones need not match.
+            # Objects belong to the original labels; augmented labels need not match them.
             has_objects = folders[split] == "SegmentationClass" and objects.parent.is_dir()
             objects = str(objects) if has_objects else None
             example = RawExample(str(image), str(label), filename=image.name, instance_path=objects)
@@ -92,7 +93,7 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
 
 
 def encode_example(example: RawExample, max_pixels: int) -> EncodedExample:
-    """The record of an image, its label and its objects. Raises InputError naming the file."""
+    """Returns the record of an image, its label and its objects. Raises InputError that names the file."""
     return encode_labelled(example, lambda: _read_labels(example, max_pixels), max_pixels)
 
 
@@ -107,16 +108,20 @@ def _read_labels(example, max_pixels):
             f"{class_ids.shape[1]}x{class_ids.shape[0]} (width x height)"
         )
     if objects.max() > BORDER:
-        raise InputError(f"{path}: object {objects.max()}; objects are 1 to {BORDER - 1}, 255 their borders")
+        raise InputError(f"{path}: object {objects.max()}; objects must be 1 to {BORDER - 1}, and 255 is their border")
     return class_ids, object_instances(objects, class_ids)
 
 
 def object_instances(objects, class_ids) -> np.ndarray:
-    """[height, width] int32 instance ids: the number of its object where a pixel has the class of most of its object.
+    """Returns [height, width] int32 instance ids.
+
+    A pixel has the number of its object if its class is the one that most of the object's pixels have, else 0.
 
     Args:
-      objects: [height, width] integers, 0 background, 255 border; class_ids: [height, width] uint8.
+      objects: [height, width] integers, 0 for background, 255 for borders.
+      class_ids: [height, width] uint8.
     """
+    # [256 objects, 256 classes]
     votes = np.bincount((256 * objects + class_ids).ravel(), minlength=256 * 256).reshape(256, 256)
     votes[:, IGNORE_LABEL] = 0
     is_thing = np.isin(class_ids, list(INFO.thing_ids))
@@ -129,7 +134,7 @@ def _is_voc(root):
 
 
 def _stems(root, image_set):
-    """Names of images in one list file; none if the file is missing."""
+    """Reads the names of images in one list file; none if the file is missing."""
     path = root / IMAGE_SETS / f"{image_set}.txt"
     lines = path.read_text().splitlines() if path.is_file() else []
     # Some distributions of trainaug.txt hold "/JPEGImages/x.jpg /SegmentationClassAug/x.png".

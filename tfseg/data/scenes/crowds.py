@@ -1,10 +1,11 @@
-"""Generated crowded streets: sample data for panoptic models, where most things stand before others of their class.
+"""Generated crowded streets: sample data for panoptic models, in which most things overlap others of their class.
 
-They are streets of `streets.py` at a higher resolution, full of groups of people, cyclists side by side and rows
-of cars, most of them 3 to 15 m away: from the full height of the frame down to a tenth of it. Three classes of things,
-two of stuff. Not labelled (255) are bins, the hood of the camera's own car, and things that are hardly seen.
+They are the streets of `streets.py` at a higher resolution, full of groups of people, cyclists side by side and rows of
+cars. Most things are 3 to 15 m away, so from the full height of the frame down to a tenth of it. There are three
+classes of things and two of stuff. Bins, the hood of the camera's own car and hardly visible things are not labelled
+(255).
 
-Splits: `train`, `val` and `test` are single frames of different streets. A frame depends on (split, index) alone.
+The splits `train`, `val` and `test` are single frames of different streets. A frame depends only on (split, index).
 """
 
 import dataclasses
@@ -21,7 +22,7 @@ from tfseg.labels import DatasetInfo
 HEIGHT, WIDTH = 193, 257
 SPLIT_SIZES = {"train": 2000, "val": 100, "test": 200}
 SPLIT_SEEDS = {"train": 5, "val": 6, "test": 7}
-MIN_VISIBLE = 80  # pixels; less of a thing is not labelled
+MIN_VISIBLE = 80  # pixels; a thing that shows fewer is not labelled
 NEAREST, FARTHEST = 3.5, 13.0
 CLASS_IDS = {ROAD: 0, PAVEMENT: 0, PERSON: 2, CYCLIST: 3, CAR: 4, VOID: VOID}
 BACKGROUND = 1
@@ -38,10 +39,10 @@ _CLASS_ID = np.array([CLASS_IDS.get(class_id, BACKGROUND) for class_id in range(
 
 
 def generate(split: str, index: int) -> streets.Scene:
-    """Frame `index` of a split, 0 to SPLIT_SIZES[split] - 1; 193x257 pixels.
+    """Generates frame `index` of a split, 0 to SPLIT_SIZES[split] - 1, in 193x257 pixels.
 
     Raises:
-      ValueError: no such split or frame.
+      ValueError: there is no such split or frame.
     """
     if split not in SPLIT_SIZES or not 0 <= index < SPLIT_SIZES[split]:
         raise ValueError(f"crowds have no frame {index} in split {split}; there are {SPLIT_SIZES}")
@@ -58,7 +59,7 @@ def generate(split: str, index: int) -> streets.Scene:
 
 
 def sample_crowd(rng: np.random.Generator) -> World:
-    """A street of the scenes with crowds in place of its traffic."""
+    """Samples a street as in `streets.py`, with crowds in place of its traffic."""
     world = sample_world(rng)
     street = world.street
     things = [thing for thing in world.things if thing.class_id not in (CAR, CYCLIST, PERSON)]
@@ -75,12 +76,12 @@ def sample_crowd(rng: np.random.Generator) -> World:
 
 
 def _depths(rng, count):
-    """[count] z, as many near as far on a logarithmic scale."""
+    """Samples [count] depths z, uniform on a logarithmic scale."""
     return np.exp(rng.uniform(math.log(NEAREST), math.log(FARTHEST), count))
 
 
 def _sample_parked_cars(rng, street, side):
-    """Bumper to bumper on half of the sides."""
+    """Samples parked cars, bumper to bumper, on half of the sides."""
     if rng.random() < 0.5:
         return []
     x, heading = side * (street.half_width - 1.0), 0.0 if side == RIGHT else math.pi
@@ -89,7 +90,7 @@ def _sample_parked_cars(rng, street, side):
 
 
 def _sample_traffic(rng, street):
-    """Up to two cars in each lane, and one across in every third street."""
+    """Samples up to two cars in each lane, and a car driving across in every third street."""
     cars = []
     for side, heading in ((RIGHT, 0.0), (LEFT, math.pi)):
         for z in rng.uniform(6, 11) + 6 * np.arange(rng.integers(0, 3)):
@@ -100,7 +101,7 @@ def _sample_traffic(rng, street):
 
 
 def _sample_cyclists(rng, street):
-    """Groups of one to three who ride the same way, next to or behind each other."""
+    """Samples groups of one to three cyclists who ride the same way, next to or behind each other."""
     cyclists = []
     for z in _depths(rng, rng.integers(0, 4)):
         x, across = rng.uniform(-1, 1) * street.half_width, rng.random() < 0.5
@@ -113,7 +114,7 @@ def _sample_cyclists(rng, street):
 
 
 def _sample_people(rng, street):
-    """Two to five groups of one to four, shoulder to shoulder."""
+    """Samples two to five groups of one to four people, shoulder to shoulder."""
     people = []
     for z in _depths(rng, rng.integers(2, 6)):
         x = rng.uniform(-1, 1) * max(street.edges)

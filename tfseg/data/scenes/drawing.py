@@ -1,7 +1,7 @@
-"""What scenes are drawn on: colours and labels side by side, seen through a pinhole camera.
+"""The canvas that scenes are drawn on: colours and labels side by side, seen through a pinhole camera.
 
-Every shape is drawn into both with the same pixels, so that labels and colours cannot disagree. The canvas has SCALE
-times the final resolution; `finish` filters the colours and takes every SCALE-th label, on the same pixel centres.
+Every shape fills the same pixels in both, so that labels and colours cannot disagree. The canvas has SCALE times the
+final resolution; `finish` filters the colours and takes every SCALE-th label, at the same pixel centres.
 """
 
 import math
@@ -25,7 +25,7 @@ class Canvas:
     Attributes:
       rgb: [SCALE * height, SCALE * width, 3] uint8.
       labels: [SCALE * height, SCALE * width] int32, class id + 256 * instance id.
-      focal, horizon: in pixels of the canvas.
+      focal, horizon: focal length and row of the horizon, in pixels of the canvas.
     """
 
     def __init__(self, camera: Camera, light: Light, rng: np.random.Generator, size: tuple[int, int] = (HEIGHT, WIDTH)):
@@ -40,7 +40,7 @@ class Canvas:
         )
 
     def to_camera(self, x, z):
-        """World x and z -> (metres to the right of the optical axis, depth)."""
+        """Maps world x and z to (metres to the right of the optical axis, depth)."""
         dx, dz = np.asarray(x) - self.camera.x, np.asarray(z) - self.camera.z
         return dx * self._cos - dz * self._sin, dx * self._sin + dz * self._cos
 
@@ -50,49 +50,49 @@ class Canvas:
         return x, self.camera.z - right * self._sin + depth * self._cos
 
     def project(self, points):
-        """[n, 3] world (x, y, z) -> ([n, 2] canvas (column, row), [n] depth). Depths below NEAR count as NEAR."""
+        """Maps [n, 3] world (x, y, z) to ([n, 2] canvas (column, row), [n] depth). Depths below NEAR count as NEAR."""
         points = np.asarray(points, np.float64)
         right, depth = self.to_camera(points[:, 0], points[:, 2])
         scale = self.focal / np.maximum(depth, NEAR)
         columns = self.rgb.shape[1] / 2 + right * scale
-        return np.stack([columns, self.horizon + (self.camera.y - points[:, 1]) * scale], 1), depth
+        return np.stack([columns, self.horizon + (self.camera.y - points[:, 1]) * scale], 1), depth  # [n, 2], [n]
 
     def noise(self, along, up, per_metre):
-        """Noise of mean 0 and standard deviation about 1 fixed to a surface; coordinates in m, broadcast together."""
+        """Returns noise fixed to a surface, with mean 0 and deviation about 1; coordinates in m broadcast together."""
         along, up = np.broadcast_arrays(along, up)
         maps = [np.ascontiguousarray(values * per_metre, np.float32) for values in (along, up)]
         return cv2.remap(self._noise, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
 
     def haze(self, depth):
-        """Share of a colour that is left at a depth, m."""
+        """Returns the share of a colour that is left at a depth in m."""
         return np.exp(-self.light.haze * np.asarray(depth, np.float32))
 
     def color(self, color, depth, brightness=1.0):
-        """[3] 0..1 -> (red, green, blue) 0..255 as seen at a depth."""
+        """Turns a [3] colour, 0 to 1, into (red, green, blue), 0 to 255, as seen at a depth."""
         left = self.haze(depth)
         seen = np.asarray(color) * brightness * left + self.light.sky_colors[0] * (1 - left)
         return tuple(np.minimum(seen * 255, 255).tolist())
 
     def polygon(self, points, color, label):
-        """Fills [n, 2] canvas points."""
+        """Fills the polygon of [n, 2] canvas points."""
         points = [_fixed(points)]
         cv2.fillPoly(self.rgb, points, color, cv2.LINE_8, SUBPIXEL_BITS)
         cv2.fillPoly(self.labels, points, int(label), cv2.LINE_8, SUBPIXEL_BITS)
 
     def stroke(self, points, width, color, label):
-        """A line with round ends through [n, 2] canvas points, `width` pixels but at least one."""
+        """Draws a line with round ends through [n, 2] canvas points, `width` pixels wide but at least one."""
         points, width = [_fixed(points)], max(1, round(width))
         cv2.polylines(self.rgb, points, False, color, width, cv2.LINE_8, SUBPIXEL_BITS)
         cv2.polylines(self.labels, points, False, int(label), width, cv2.LINE_8, SUBPIXEL_BITS)
 
     def paint(self, rows: slice, columns: slice, colors, labels, mask):
-        """A textured rectangle: colors [h, w, 3] 0..1, labels [h, w] or a number, where mask [h, w]."""
+        """Paints a textured rectangle where mask [h, w] is true: colors [h, w, 3], 0 to 1; labels [h, w] or one."""
         colors = cv2.convertScaleAbs(colors, alpha=255)
         np.copyto(self.rgb[rows, columns], colors, where=mask[..., None])
         np.copyto(self.labels[rows, columns], np.int32(labels), where=mask)
 
     def finish(self):
-        """([height, width, 3] float32 0..1, class ids [height, width] uint8, instance ids [height, width] int32)."""
+        """Returns ([height, width, 3] float32 colours, 0 to 1; [height, width] uint8 class ids, int32 instance ids)."""
         kernel = np.array([1, 2, 1], np.float32) / 4  # centred on the pixels whose labels are kept
         smooth = cv2.sepFilter2D(self.rgb, cv2.CV_32F, kernel, kernel)[::SCALE, ::SCALE] / 255
         labels = self.labels[::SCALE, ::SCALE]
@@ -100,4 +100,4 @@ class Canvas:
 
 
 def _fixed(points):
-    return np.round(np.asarray(points) * (1 << SUBPIXEL_BITS)).astype(np.int32).reshape(-1, 1, 2)
+    return np.round(np.asarray(points) * (1 << SUBPIXEL_BITS)).astype(np.int32).reshape(-1, 1, 2)  # [n, 1, 2]

@@ -1,4 +1,4 @@
-"""Random street worlds: where streets, facades, trees and things are put."""
+"""Random street worlds: places streets, facades, trees and things."""
 
 import dataclasses
 import itertools
@@ -33,7 +33,7 @@ PARK_DEPTH = 14.0
 
 
 def sample_world(rng: np.random.Generator) -> World:
-    """A street with everything in it; instance ids count from 1 in the order of placing."""
+    """Samples a street with everything in it; instance ids count from 1 in the order in which things are placed."""
     street = _sample_street(rng)
     walls = [*_sample_backdrop(rng)]
     things = []
@@ -54,7 +54,7 @@ def sample_world(rng: np.random.Generator) -> World:
 
 
 def numbered(things):
-    """Iterates over the things with their instance ids; what is no labelled thing has 0."""
+    """Iterates over the things with their instance ids; stuff and things without a label get 0."""
     last = 0
     for thing in things:
         is_stuff = thing.class_id in (VEGETATION, VOID)
@@ -83,7 +83,7 @@ def _sample_street(rng):
 
 
 def _sample_facade(rng, start, end, height):
-    """A building's face; one in six is a blank wall."""
+    """Samples a building's face; one in six is a blank wall."""
     wall = pick_color(rng, MUTED)
     glass = pick_color(rng, MUTED[[2, 3, 9]]) * 0.7
     floor = pick_color(rng, MUTED if rng.random() < 0.6 else BRIGHT)
@@ -106,7 +106,7 @@ def _sample_leaves(rng, start, end, height, bump):
 
 
 def _sample_backdrop(rng):
-    """What closes the street at its far end."""
+    """Samples the walls that close the street at its far end."""
     cuts = np.cumsum(rng.uniform(8, 30, 14)) - 130
     for left, right in itertools.pairwise(cuts):
         z = STREET_END + rng.uniform(0, 10)
@@ -117,11 +117,11 @@ def _sample_backdrop(rng):
 
 
 def _sample_row(rng, street, side):
-    """Buildings along a side, farthest first: of each the face towards the camera and the face on the street."""
+    """Samples the buildings on a side, farthest first: each has a face towards the camera and one on the street."""
     walls, z = [], STREET_START
     before = None  # the building before this one, if there is no gap
     while z < STREET_END:
-        length = rng.uniform(7, 20) + 0.1 * max(z, 0)  # far away, fewer facades will do
+        length = rng.uniform(7, 20) + 0.1 * max(z, 0)  # facades are longer, so fewer, far away
         if street.crossing and z < street.crossing[1] and z + length > street.crossing[0]:
             length = street.crossing[0] - z if street.crossing[0] - z > 3 else 0.0
         if length:
@@ -138,7 +138,7 @@ def _sample_row(rng, street, side):
 
 
 def _sample_park(rng, street, side):
-    """Far trees or houses behind grass, and a hedge on half of the sides."""
+    """Samples far trees or houses behind grass, and a hedge on half of the sides."""
     edge = street.edges[SIDES.index(side)]
     far, near = side * (edge + PARK_DEPTH), side * (edge + 0.4)
     middle = rng.uniform(15, 60)
@@ -155,7 +155,7 @@ def _sample_park(rng, street, side):
 
 
 def _sample_trees(rng, street, side):
-    """A row at the kerb on every third side; trees and bushes all over the grass."""
+    """Samples a row of trees at the kerb on every third side, and trees and bushes all over the grass."""
     index = SIDES.index(side)
     trees = []
     if rng.random() < 0.33:
@@ -169,14 +169,14 @@ def _sample_trees(rng, street, side):
 
 
 def _tree(rng, position, trunk):
-    """`trunk` is the height of the crown's lower edge, m; 0 makes a bush."""
+    """Samples a tree; `trunk` is the height of the crown's lower edge in m, 0 for a bush."""
     crown = rng.uniform(1.2, 2.2) if trunk else rng.uniform(0.6, 1.3)
     colors = np.stack([pick_color(rng, LEAVES), pick_color(rng, MUTED[[2, 3, 5]])])
     return Thing("tree", VEGETATION, 0, position, (crown, trunk + 1.6 * crown), colors, variant=int(rng.integers(64)))
 
 
 def _sample_street_furniture(rng, street, side):
-    """Lamp posts, signs on posts, bollards, and bins, which have no class."""
+    """Samples lamp posts, signs on posts, bollards, and bins, which have no class."""
     kerb = side * (street.half_width + 0.35)
     things = []
     for z in np.arange(rng.uniform(5, 14), 55, rng.uniform(10, 18)):
@@ -197,7 +197,7 @@ def _sample_street_furniture(rng, street, side):
 
 
 def _sign(rng, position):
-    """A post and a plate, two instances. One plate in five shows its grey back."""
+    """Samples a post and a plate, which are two instances. One plate in five shows its grey back."""
     height = rng.uniform(2.0, 3.2)
     post = Thing("post", POLE, 0, position, (rng.uniform(0.12, 0.18), height), pick_color(rng, MUTED[[0, 1, 2]])[None])
     face = pick_color(rng, MUTED[[0, 1]]) if rng.random() < 0.2 else pick_color(rng, BRIGHT)

@@ -11,20 +11,20 @@ from tfseg.errors import InputError
 
 
 def list_scenes(raw_dir: Path | None, options: ConvertOptions) -> Listing:
-    """All frames of `tfseg.data.scenes.streets`, as (split, index). Raises InputError if raw data are given."""
+    """Lists all frames of `tfseg.data.scenes.streets` as (split, index). Raises InputError if raw data are given."""
     return _list_frames(streets, raw_dir)
 
 
 def list_crowds(raw_dir: Path | None, options: ConvertOptions) -> Listing:
-    """All frames of `tfseg.data.scenes.crowds`, as (split, index). Raises InputError if raw data are given."""
+    """Lists all frames of `tfseg.data.scenes.crowds` as (split, index). Raises InputError if raw data are given."""
     return _list_frames(crowds, raw_dir)
 
 
 def _list_frames(generator, raw_dir):
     if raw_dir is not None:
         name = generator.INFO.name
-        raise InputError(f"{raw_dir}: {name} are generated, not read; leave that flag out, or give a folder of records")
-    # The generator is the raw data: when it changes, records that were made before are out of date.
+        raise InputError(f"{raw_dir}: {name} are generated, not read; omit that flag, or give a folder of records")
+    # The generator stands for raw data: when its code changes, earlier records are out of date.
     sources = Path(__file__).parent.glob("*.py")
     version = hashlib.sha256(b"".join(path.read_bytes() for path in sorted(sources))).hexdigest()
     splits = {split: [(split, index) for index in range(size)] for split, size in generator.SPLIT_SIZES.items()}
@@ -32,7 +32,7 @@ def _list_frames(generator, raw_dir):
 
 
 def encode_frame(generate, frame: tuple[str, int]) -> EncodedExample:
-    """The record of frame (split, index) of a generator."""
+    """Returns the record of a generator's frame (split, index)."""
     split, index = frame
     scene = generate(split, index)
     return encode_arrays(

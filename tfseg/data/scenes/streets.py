@@ -1,16 +1,16 @@
-"""Generated street scenes: sample data that is there without a download, and the data set that is used by default.
+"""Generated street scenes: sample data that needs no download, and the default data set.
 
-A seen street has a road, pavements, facades or a park on each side, trees, and cars, people, cyclists, poles and signs
+A street has a road, pavements, facades or a park on each side, trees, and cars, people, cyclists, poles and signs
 between 2 and 50 m away, so from the full height of the frame down to a few pixels. Near things cover far ones. The sun
 casts shadows of buildings and things; exposure, gamma, colour cast, haze, lens blur and sensor noise differ from scene
-to scene. Colours tell the classes apart only in part; see `world.py`. Not labelled (255) are bins and, in some
-scenes, the hood of the camera's own car.
+to scene. Colours alone do not tell the classes apart; see `world.py`. Bins and, in some scenes, the hood of the
+camera's own car have no label (255).
 
-Splits: `train`, `val` and `test` are single frames of different streets; models are chosen on `val` and reported on
-`test`. `clips` are short videos: the camera drives and turns, cars, people and cyclists move at their own speed, and
+The splits `train`, `val` and `test` are single frames of different streets; models are chosen on `val` and reported on
+`test`. `clips` are short videos: the camera drives and turns, cars, people and cyclists move at their own speeds, and
 every thing keeps its instance id.
 
-A frame depends on (split, index) alone: the same in every process and in any order.
+A frame depends only on (split, index): it is the same in every process and in any order.
 """
 
 import dataclasses
@@ -27,11 +27,11 @@ from tfseg.labels import DatasetInfo
 
 CLIP_FRAMES = 8
 SPLIT_SIZES = {"train": 1200, "val": 100, "test": 100, "clips": 12 * CLIP_FRAMES}
-# The first words of every seed: the data set's version, then the split. Splits can never share a street.
+# The first words of every seed are the data set's version and the split, so splits never share a street.
 SEED = 20180618
 SPLIT_SEEDS = {"train": 1, "val": 2, "clips": 3, "test": 4}
 LAYOUT_SEED, TEXTURE_SEED, SENSOR_SEED = 0, 1, 2
-SHADED_THING = 0.8  # of the ground's shadow depth falls on things
+SHADED_THING = 0.8  # depth of a building's shadow on things, as a share of its depth on the ground
 HOOD_COLOR = (38, 40, 44)
 
 INFO = DatasetInfo(
@@ -60,11 +60,11 @@ class Scene:
     """One frame and its labels.
 
     Attributes:
-      image: [128, 192, 3] uint8 RGB.
-      class_ids: [128, 192] uint8, 0 to 9, or 255 for ignored pixels.
-      instance_ids: [128, 192] int32: from 1, one per thing of the sequence; 0 for stuff and ignored pixels.
-      sequence_id: the street; frames of a clip share it.
-      frame_id: from 0.
+      image: [height, width, 3] uint8 RGB; 128x192 pixels in these scenes.
+      class_ids: [height, width] uint8 class ids, or 255 for ignored pixels.
+      instance_ids: [height, width] int32: one id, from 1, per thing of the sequence; 0 for stuff and ignored pixels.
+      sequence_id: name of the street; all frames of a clip share it.
+      frame_id: number of the frame in its sequence, from 0.
     """
 
     image: np.ndarray
@@ -75,10 +75,10 @@ class Scene:
 
 
 def generate(split: str, index: int) -> Scene:
-    """Frame `index` of a split, 0 to SPLIT_SIZES[split] - 1.
+    """Generates frame `index` of a split, 0 to SPLIT_SIZES[split] - 1.
 
     Raises:
-      ValueError: no such split or frame.
+      ValueError: there is no such split or frame.
     """
     if split not in SPLIT_SIZES or not 0 <= index < SPLIT_SIZES[split]:
         raise ValueError(f"scenes have no frame {index} in split {split}; there are {SPLIT_SIZES}")
@@ -91,11 +91,14 @@ def generate(split: str, index: int) -> Scene:
 def render(
     world: World, frame_id: int, seed: tuple[int, ...], size: tuple[int, int] = (HEIGHT, WIDTH)
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """A frame of a world.
+    """Renders a frame of a world.
 
     Args:
-      seed: of its textures, the same for all frames of a sequence, and of the sensor's noise, which `frame_id` joins.
-      size: (height, width) of the frame, pixels.
+      world: the world.
+      frame_id: number of the frame, from 0.
+      seed: seed for the textures, which are the same in all frames of a sequence; together with `frame_id`, also the
+        seed for the sensor's noise.
+      size: (height, width) of the frame, in pixels.
     Returns:
       (image [height, width, 3] uint8, class ids [height, width] uint8, instance ids [height, width] int32).
     """
@@ -111,12 +114,12 @@ def render(
 
 
 def rng_of(*seed: int) -> np.random.Generator:
-    """The random numbers of a seed of several words."""
+    """Returns a generator of random numbers for a seed of several words."""
     return np.random.default_rng(np.random.SeedSequence(seed))
 
 
 def _draw_things(canvas, world, frame_id):
-    """All things, the farthest first."""
+    """Draws all things, the farthest first."""
     if not world.things:
         return
     x, z = np.array([thing.at(frame_id) for thing in world.things]).T
@@ -127,7 +130,7 @@ def _draw_things(canvas, world, frame_id):
 
 
 def _draw_hood(canvas, share):
-    """The bonnet of the camera's own car, a flat arc at the lower edge."""
+    """Draws the bonnet of the camera's own car, a flat arc at the lower edge."""
     if share:
         height, width = canvas.labels.shape
         angles = np.linspace(np.pi, 2 * np.pi, 40)
@@ -137,7 +140,7 @@ def _draw_hood(canvas, share):
 
 
 def _expose(picture, light: Light, rng):
-    """Light [h, w, 3], 0 to 1 -> the camera's uint8 picture: blur, exposure, colour cast, gamma, noise."""
+    """Turns light [h, w, 3], 0 to 1, into the camera's uint8 picture: blur, exposure, colour cast, gamma, noise."""
     if light.blur > 0.2:
         picture = cv2.GaussianBlur(picture, (0, 0), light.blur)
     picture = np.clip(picture * (light.gain * light.cast).astype(np.float32), 0, 1) ** np.float32(light.gamma)

@@ -1,4 +1,4 @@
-"""Draws what a street consists of: sky, ground with shadows, and walls with their textures."""
+"""Draws the surfaces of a street: sky, ground with shadows, and walls with their textures."""
 
 import cv2
 import numpy as np
@@ -7,21 +7,21 @@ from tfseg.data.scenes.drawing import NEAR, Canvas
 from tfseg.data.scenes.world import PAVEMENT, ROAD, STREET_END, STREET_START, VEGETATION, Street, Thing, Wall, World
 
 FARTHEST = 300.0  # m; the ground ends here
-FARTHEST_SHADOW = 60.0  # m; shadows of things farther away are left out
-SKY_STEP = 4  # pixels of the canvas; clouds are soft
-# Surfaces of the ground, rows of Street.colors.
+FARTHEST_SHADOW = 60.0  # m; things farther away cast no shadows
+SKY_STEP = 4  # pixels of the canvas per computed sky pixel; clouds are soft
+# Surfaces of the ground; they are also the rows of Street.colors.
 ON_ROAD, ON_PAVEMENT, ON_KERB, ON_GRASS, ON_MARKING = range(5)
 GROUND_CLASSES = np.array([ROAD, PAVEMENT, PAVEMENT, VEGETATION, ROAD], np.int32)
 GROUND_CONTRAST = np.array([0.06, 0.06, 0.04, 0.2, 0.08], np.float32)
 SUN_SHADOW, CONTACT_SHADOW = 1, 2
-SHADOW_DEPTH = 0.55  # of a clear sun
+SHADOW_DEPTH = 0.55  # share of brightness lost in the shadow of a clear sun
 CONTACT_BRIGHTNESS = 0.5
-SHADED_WALL = 0.4  # how much darker a wall is that a clear sun does not reach
+SHADED_WALL = 0.4  # share of brightness that a wall lacks if a clear sun does not reach it
 SHADOW_STEP = 0.5  # m
 
 
 def draw_sky(canvas: Canvas):
-    """A gradient with clouds that stay where they are while the camera turns."""
+    """Draws a gradient with clouds that stay in place while the camera turns."""
     rows, columns = int(canvas.horizon) + 2, canvas.rgb.shape[1]
     height = np.linspace(1, 0, rows // SKY_STEP, dtype=np.float32)[:, None]
     angles = np.arange(0, columns, SKY_STEP, dtype=np.float32)[None] / canvas.focal + canvas.camera.yaw
@@ -33,7 +33,7 @@ def draw_sky(canvas: Canvas):
 
 
 def is_in_building_shadow(world: World, x, z):
-    """Which points of the ground [...] the walls along the street keep the sun from."""
+    """Returns which points of the ground [...] lie in the shadow of the walls along the street."""
     shadow_x, shadow_z = world.light.shadow
     towards = np.sign(shadow_x)
     reach = np.full(int((STREET_END - STREET_START) / SHADOW_STEP) + 1, -np.inf)
@@ -48,7 +48,7 @@ def is_in_building_shadow(world: World, x, z):
 
 
 def draw_ground(canvas: Canvas, world: World, frame_id: int):
-    """Road, pavements and grass from the horizon down, with the shadows of buildings and things."""
+    """Draws road, pavements and grass from the horizon down, with the shadows of buildings and things."""
     top = max(int(np.ceil(canvas.horizon)) + 1, 0)
     rows, columns = slice(top, canvas.rgb.shape[0]), slice(0, canvas.rgb.shape[1])
     depth = canvas.focal * canvas.camera.y / (np.arange(rows.start, rows.stop, dtype=np.float32) - canvas.horizon)
@@ -69,7 +69,7 @@ def draw_ground(canvas: Canvas, world: World, frame_id: int):
 
 
 def _surfaces(street: Street, x, z):
-    """[h, w] row of Street.colors at world x, z [h, w]."""
+    """Returns the [h, w] rows of Street.colors at world x, z [h, w]."""
     away = np.abs(x)
     is_left = x < 0
     edge = np.where(is_left, *(np.float32(value) for value in street.edges))
@@ -89,7 +89,7 @@ def _surfaces(street: Street, x, z):
 
 
 def _joints(street: Street, surface, x, z):
-    """[h, w] bool: the gaps between slabs and between cobbles."""
+    """Returns [h, w] bool: true in the gaps between slabs and between cobbles."""
     size = np.where(surface == ON_PAVEMENT, np.float32(street.slab), np.float32(street.cobble or 1))
     has_joints = surface == ON_PAVEMENT
     if street.cobble:
@@ -98,7 +98,7 @@ def _joints(street: Street, surface, x, z):
 
 
 def _is_joint(along, up, gap):
-    """Where the bond of bricks of size 1, every other row moved by half, has a gap of that width."""
+    """Returns where bricks of size 1, with every other row shifted by half, have a gap of this width between them."""
     course = np.floor(up)
     return (up - course < gap) | (_fraction(along + 0.5 * course) < gap)
 
@@ -108,7 +108,7 @@ def _fraction(values):
 
 
 def _shadows(canvas, world, frame_id, x, z, rows):
-    """[h, w] brightness of the ground."""
+    """Returns the [h, w] brightness of the ground in and out of shadows."""
     mask = np.zeros(canvas.labels.shape, np.uint8)
     places = np.array([thing.at(frame_id) for thing in world.things]).reshape(-1, 2)
     depth = canvas.to_camera(*places.T)[1]
@@ -125,7 +125,7 @@ def _shadows(canvas, world, frame_id, x, z, rows):
 
 
 def _footprint(thing: Thing, frame_id, scale):
-    """[n, 2] corners (x, z) of what a thing covers of the ground."""
+    """Returns the [n, 2] corners (x, z) of the ground that a thing covers."""
     half_length, half_width = {"car": (2.1, 0.9), "cyclist": (0.8, 0.15)}.get(thing.kind, (0.3, 0.3))
     if thing.kind in ("lamp", "post"):
         half_length = half_width = thing.size[0] / 2
@@ -137,7 +137,7 @@ def _footprint(thing: Thing, frame_id, scale):
 
 
 def _cast(canvas, thing, frame_id, mask):
-    """Draws the shadow that the sun makes of a thing."""
+    """Draws the shadow that a thing casts in the sun."""
     heights = {"car": 1.4, "cyclist": 1.7, "bin": 1.2}
     height = heights.get(thing.kind, thing.size[1])
     tip = height * np.array(canvas.light.shadow)
@@ -158,7 +158,7 @@ def _cast(canvas, thing, frame_id, mask):
 
 
 def _fill_hull(canvas, mask, ground, value):
-    """Fills the convex hull of [n, 2] ground points (x, z), if the camera has all of them in front."""
+    """Fills the convex hull of [n, 2] ground points (x, z), if all of them are in front of the camera."""
     points, depth = canvas.project(np.insert(ground, 1, 0, axis=1))
     if depth.min() > NEAR:
         hull = cv2.convexHull(np.round(points).astype(np.int32))
@@ -166,7 +166,7 @@ def _fill_hull(canvas, mask, ground, value):
 
 
 def draw_wall(canvas: Canvas, wall: Wall):
-    """A vertical face; nothing if it is behind the camera or beside the frame."""
+    """Draws a vertical face, unless it is behind the camera or beside the frame."""
     columns, depth, along = _columns(canvas, wall)
     if columns is None:
         return
@@ -191,13 +191,13 @@ def draw_wall(canvas: Canvas, wall: Wall):
 
 
 def _columns(canvas, wall):
-    """(slice of columns, their depth [w], their distance from the wall's start [w]), (None, None, None) if none."""
+    """Returns (slice of columns, their depths [w], their distances from the wall's start [w]), or three None."""
     nothing = None, None, None
     x, z = np.array([wall.start, wall.end]).T
     right, depth = canvas.to_camera(x, z)
     if depth.max() <= NEAR:
         return nothing
-    if depth.min() < NEAR:  # cut off what is behind
+    if depth.min() < NEAR:  # cut off the part behind the camera
         behind = int(np.argmin(depth))
         share = (NEAR - depth[behind]) / (depth[1 - behind] - depth[behind])
         cut = right[behind] + share * (right[1 - behind] - right[behind])
@@ -216,7 +216,7 @@ def _columns(canvas, wall):
 
 
 def _wall_light(canvas, wall):
-    """Brightness: full if sun and camera are on the same side of the wall."""
+    """Returns the wall's brightness: full if sun and camera are on the same side of the wall."""
     (x, z), (end_x, end_z) = wall.start, wall.end
     normal = np.array([-(end_z - z), end_x - x]) / np.hypot(end_x - x, end_z - z)
     normal *= np.sign(normal @ np.array([canvas.camera.x - x, canvas.camera.z - z]))
@@ -225,14 +225,14 @@ def _wall_light(canvas, wall):
 
 
 def _leaves(canvas, wall, along, up, scale):
-    """[h, w, 3] of a hedge or far trees."""
+    """Returns the [h, w, 3] colours of a hedge or of far trees."""
     noise = canvas.noise(along + wall.seed, up, 6.0) * np.clip(scale / 12, 0.5, 1)
     noise = noise + 0.6 * canvas.noise(along + wall.seed, up, 1.2)
     return wall.colors[0].astype(np.float32) * (0.9 + 0.16 * noise)[..., None]
 
 
 def _facade(canvas, wall, along, up, scale):
-    """[h, w, 3] of a building: plaster or brick, windows, and another ground floor."""
+    """Returns the [h, w, 3] colours of a building: plaster or brick, windows, and a different ground floor."""
     part = np.zeros(up.shape, np.int8)
     if wall.windows:
         spacing, storey, width, height = wall.windows

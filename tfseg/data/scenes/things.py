@@ -1,6 +1,6 @@
-"""Draws single things: cars as extruded side views, cyclists and people of strokes, trees, posts and plates.
+"""Draws single things: cars as extruded side views, cyclists and people as strokes, trees, posts and plates.
 
-Measures are metres. Local coordinates are (forward, right, up) from the middle of the thing's footprint.
+Lengths are in metres. Local coordinates are (forward, right, up) from the middle of the thing's footprint.
 """
 
 import numpy as np
@@ -9,9 +9,9 @@ from tfseg.data.scenes.drawing import INSTANCE_UNIT, NEAR, SCALE, Canvas
 from tfseg.data.scenes.world import VEGETATION, Thing
 
 CLOSEST = 2.2  # depth of the nearest thing that is drawn
-REACH = 3.0  # no thing is wider on either side of its middle
-# Side views (forward, up) of sedan, hatchback, off-roader and van: from the rear bumper over the roof to the front one;
-# then the edges that are glass, and the side windows.
+REACH = 3.0  # no thing extends farther to either side of its middle
+# Side views (forward, up) of sedan, hatchback, off-roader and van: the outline from the rear bumper over the roof to
+# the front bumper, the edges that are glass, and the side windows.
 PROFILES = (
     (
         [
@@ -70,7 +70,7 @@ WHEEL, AXLES = 0.33, (-1.3, 1.3)
 GLASS, TYRE = np.array((0.14, 0.17, 0.20)), np.array((0.09, 0.09, 0.10))
 TAIL_LIGHT, HEAD_LIGHT = np.array((0.75, 0.08, 0.06)), np.array((0.95, 0.93, 0.85))
 CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 20, endpoint=False)) for f in (np.cos, np.sin)], 1)
-# Plates in units of their width, centred, upwards: disc, triangle, square, diamond, wide board.
+# Plates as centred outlines (right, up) in units of their width: disc, triangle, square, diamond, wide board.
 PLATES = (
     CIRCLE / 2,
     np.array([(-0.55, -0.45), (0.55, -0.45), (0, 0.5)]),
@@ -93,20 +93,20 @@ class Brush:
         self.stride = thing.variant + frame_id
 
     def camera(self):
-        """The camera's (forward, right, up)."""
+        """Returns the camera's position as (forward, right, up)."""
         dx, dz = self.canvas.camera.x - self.x, self.canvas.camera.z - self.z
         cos, sin = np.cos(self.thing.heading), np.sin(self.thing.heading)
         return dx * sin + dz * cos, dx * cos - dz * sin, self.canvas.camera.y
 
     def place(self, points):
-        """[n, 3] (forward, right, up) -> [n, 2] canvas."""
+        """Maps [n, 3] (forward, right, up) to [n, 2] canvas points."""
         forward, right, up = np.asarray(points, np.float64).T
         cos, sin = np.cos(self.thing.heading), np.sin(self.thing.heading)
         world = np.stack([self.x + forward * sin + right * cos, up, self.z + forward * cos - right * sin], 1)
         return self.canvas.project(world)[0]
 
     def flat(self, points):
-        """[n, 2] (right, up) on a board that faces the camera -> [n, 2] canvas."""
+        """Maps [n, 2] (right, up) on a board that faces the camera to [n, 2] canvas points."""
         return self.foot + np.asarray(points) * (self.scale, -self.scale)
 
     def color(self, color, brightness=1.0):
@@ -117,15 +117,18 @@ class Brush:
         self.canvas.polygon(points, self.color(color, brightness), self.label)
 
     def stroke(self, points, width, color):
-        """A line through canvas points, `width` in m."""
+        """Draws a line through canvas points; `width` is in m."""
         self.canvas.stroke(points, width * self.scale, self.color(color), self.label)
 
 
 def draw_thing(canvas: Canvas, thing: Thing, frame_id: int, brightness: float):
-    """Draws a thing over what is there; nothing if it is behind the camera or too close to it.
+    """Draws a thing over what is there, unless it is behind the camera or too close to it.
 
     Args:
-      brightness: of the light where it stands.
+      canvas: the frame.
+      thing: the thing.
+      frame_id: number of the frame.
+      brightness: brightness of the light where the thing stands.
     """
     brush = Brush(canvas, thing, frame_id, brightness)
     if abs(brush.foot[0] - canvas.rgb.shape[1] / 2) > canvas.rgb.shape[1] / 2 + REACH * brush.scale:
@@ -165,7 +168,7 @@ def _car(brush):
 
 
 def _car_end(brush, end, forward, scale_height):
-    """Bumper, wheels and lights of the end that is seen; `end` -1 is the rear."""
+    """Draws bumper, wheels and lights of the end that is seen; `end` is -1 for the rear."""
     parts = [(-0.88, 0.88, 0.28, 0.45, brush.thing.colors[0] * 0.55)]
     parts += [(side * 0.85, side * 0.62, 0.02, 0.3, TYRE) for side in (-1, 1)]
     light = TAIL_LIGHT if end < 0 else HEAD_LIGHT
@@ -178,7 +181,7 @@ def _car_end(brush, end, forward, scale_height):
 def _person(brush):
     skin, coat, trousers, hair = brush.thing.colors
     width, height = brush.thing.size
-    unit = np.array([width * height / 1.75, height])  # right in m of an adult, up in shares of the height
+    unit = np.array([width * height / 1.75, height])  # below, right is in m of an adult and up is a share of the height
     swing = 0.16 * np.sin(brush.stride * np.pi / 4)
     for side in (-1, 1):
         leg = [(side * 0.08, 0.48), (side * (0.09 + swing), 0.25), (side * 0.09 + swing * side * 1.6, 0.03)]

@@ -1,4 +1,4 @@
-"""The things of a street that move, or could: cars, cyclists and people, and where a street has them."""
+"""The things of a street that can move (cars, cyclists and people) and their places in a street."""
 
 import math
 
@@ -10,11 +10,11 @@ from tfseg.data.scenes.world import BRIGHT, CAR, CYCLIST, MUTED, PERSON, SKIN, S
 LEFT, RIGHT = -1, 1
 SIDES = (LEFT, RIGHT)
 NEAREST, FARTHEST = 4.0, 38.0  # z of things at frame 0
-WALK, RIDE, DRIVE = 0.14, 0.4, 0.8  # m a frame, at ten frames a second
+WALK, RIDE, DRIVE = 0.14, 0.4, 0.8  # m per frame, at ten frames per second
 
 
 def make_car(rng, position, heading, speed=0.0) -> Thing:
-    """A car at (x, z) of one of four shapes; `speed` in m a frame."""
+    """Samples a car at (x, z) with one of four shapes; `speed` is in m per frame."""
     body = pick_color(rng, MUTED if rng.random() < 0.65 else BRIGHT)
     variant = int(rng.choice(4, p=[0.35, 0.3, 0.2, 0.15]))
     size = (rng.uniform(0.92, 1.08), rng.uniform(0.95, 1.08))
@@ -23,21 +23,21 @@ def make_car(rng, position, heading, speed=0.0) -> Thing:
 
 
 def make_cyclist(rng, position, heading, speed) -> Thing:
-    """A cyclist at (x, z); `speed` in m a frame."""
+    """Samples a cyclist at (x, z); `speed` is in m per frame."""
     velocity = (speed * math.sin(heading), speed * math.cos(heading))
     colors = np.stack([*_clothes(rng), pick_color(rng, np.concatenate([MUTED[[2, 3]], BRIGHT]))])
     return Thing("cyclist", CYCLIST, 0, position, (1, rng.uniform(0.95, 1.1)), colors, velocity, heading)
 
 
 def make_person(rng, position, velocity=(0.0, 0.0)) -> Thing:
-    """A person at (x, z), one in eight a child; `velocity` (x, z) in m a frame."""
+    """Samples a person at (x, z), one in eight a child; `velocity` (x, z) is in m per frame."""
     height = rng.uniform(1.05, 1.4) if rng.random() < 0.12 else rng.uniform(1.55, 1.95)
     size, phase = (rng.uniform(0.9, 1.2), height), int(rng.integers(8))
     return Thing("person", PERSON, 0, position, size, np.stack(_clothes(rng)), velocity, 0.0, phase)
 
 
 def _clothes(rng):
-    """Skin, coat, trousers, hair."""
+    """Samples colours of skin, coat, trousers and hair."""
     cloth = MUTED if rng.random() < 0.6 else BRIGHT
     return (
         pick_color(rng, SKIN),
@@ -48,7 +48,7 @@ def _clothes(rng):
 
 
 def sample_parked_cars(rng, street: Street, side: int) -> list[Thing]:
-    """A row at the kerb on half of the sides."""
+    """Samples a row of cars at the kerb, on half of the sides."""
     if rng.random() < 0.5:
         return []
     places = np.arange(rng.uniform(5, 16), 50, rng.uniform(5, 6.5))[: rng.integers(2, 7)]
@@ -59,7 +59,7 @@ def sample_parked_cars(rng, street: Street, side: int) -> list[Thing]:
 
 
 def sample_traffic(rng, street: Street) -> list[Thing]:
-    """Cars ahead, cars that come, and one in the side street."""
+    """Samples cars ahead, oncoming cars, and one in the side street."""
     lane = street.half_width * 0.42
     cars = []
     for side, heading in ((RIGHT, 0.0), (LEFT, math.pi)):
@@ -73,12 +73,12 @@ def sample_traffic(rng, street: Street) -> list[Thing]:
 
 
 def _near_first(rng, count):
-    """[count] z, as many between 4 and 12 m as between 12 and 38."""
+    """Samples [count] depths z, as many between 4 and 12 m as between 12 and 38 m."""
     return np.exp(rng.uniform(math.log(NEAREST), math.log(FARTHEST), count))
 
 
 def sample_cyclists(rng, street: Street) -> list[Thing]:
-    """Most ride along the kerb, one in three crosses the road."""
+    """Samples cyclists: most ride along the kerb, one in three crosses the road."""
     cyclists = []
     for z in _near_first(rng, rng.choice(4, p=[0.15, 0.35, 0.3, 0.2])) * 0.8 + 1:
         if rng.random() < 0.35:
@@ -93,7 +93,7 @@ def sample_cyclists(rng, street: Street) -> list[Thing]:
 
 
 def sample_people(rng, street: Street) -> list[Thing]:
-    """Groups of one to three on the pavements; every fourth group crosses the road."""
+    """Samples groups of one to three people on the pavements; every fourth group crosses the road."""
     people = []
     for z in _near_first(rng, rng.integers(2, 7)):
         side = rng.choice(SIDES)

@@ -1,11 +1,11 @@
-"""The world of a generated street scene: what stands where, which colour it has and how it moves.
+"""The world of a generated street scene: what stands where, its colours and how it moves.
 
-Coordinates are metres: x to the right, y up, z along the street, origin on the ground under the camera of frame 0, with
-the middle of the road at x = 0. Velocities are metres a frame, headings radians from +z towards +x.
+Coordinates are in metres: x to the right, y up, z along the street. The middle of the road is at x = 0, the ground at
+y = 0, and the camera of frame 0 at z = 0. Velocities are in metres per frame, headings in radians from +z towards +x.
 
-The difficulty is meant: roads, pavements, facades, cars and clothes draw from the same muted colours, signs and cars
-from the same bright ones, leaves and facades share greens and browns, tree trunks look like poles. What tells them
-apart is shape, texture and what is around.
+The scenes are difficult on purpose: roads, pavements, facades, cars and clothes draw from the same muted colours, signs
+and cars from the same bright ones; leaves and facades share greens and browns; tree trunks look like poles. Shape,
+texture and surroundings tell them apart.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ CLASS_NAMES = ("road", "pavement", "building", "vegetation", "sky", "pole", "sig
 ROAD, PAVEMENT, BUILDING, VEGETATION, SKY, POLE, SIGN, PERSON, CYCLIST, CAR = range(10)
 VOID = 255
 
-# Red, green, blue, 0 to 1. Lit by an overcast sky of brightness 1.
+# Red, green, blue, 0 to 1, under an overcast sky of brightness 1.
 MUTED = np.array(
     [
         (0.72, 0.71, 0.69),  # light concrete
@@ -37,12 +37,19 @@ LEAVES = np.array([(0.24, 0.38, 0.15), (0.33, 0.42, 0.20), (0.16, 0.28, 0.14), (
 SKIN = np.array([(0.86, 0.68, 0.56), (0.62, 0.44, 0.33), (0.36, 0.25, 0.19)])
 COLOR_JITTER = 0.05
 
-STREET_START, STREET_END = -12.0, 115.0  # z range that is built up
+STREET_START, STREET_END = -12.0, 115.0  # range of z with buildings
 
 
 @dataclasses.dataclass(frozen=True)
 class Camera:
-    """A pinhole camera. `horizon` is a row and `focal` a length in pixels of the final image; `yaw` is a heading."""
+    """A pinhole camera.
+
+    Attributes:
+      x, y, z: position, m.
+      yaw: heading, radians.
+      focal: focal length, in pixels of the final image.
+      horizon: row of the horizon in the final image.
+    """
 
     x: float
     y: float
@@ -54,7 +61,13 @@ class Camera:
 
 @dataclasses.dataclass(frozen=True)
 class CameraMotion:
-    """Change of the camera from frame to frame: forward m, yaw radians, and the amplitude of the bobbing, rows."""
+    """The camera's motion.
+
+    Attributes:
+      speed: distance along the street, m per frame.
+      yaw_rate: change of the yaw, radians per frame.
+      bobbing: amplitude of the horizon's up and down, in rows.
+    """
 
     speed: float
     yaw_rate: float
@@ -63,10 +76,18 @@ class CameraMotion:
 
 @dataclasses.dataclass(frozen=True)
 class Street:
-    """The ground. Distances from x = 0: road to `half_width`, pavement to `edges[side]`, then grass or more pavement.
+    """The ground. With distance from x = 0: road, then pavement, then grass or more pavement.
 
-    `crossing` is the (near, far) z range of a side street, or None. `colors` are of road, pavement, kerb, grass and
-    marking; `slab` is the pavement's joint distance, m; `cobble` that of the road, 0 for asphalt.
+    Attributes:
+      half_width: distance at which the road ends, m.
+      edges: distances at which the left and the right pavement end, m.
+      has_grass: whether there is grass beyond the left and the right pavement, instead of more pavement.
+      crossing: (near, far) z range of a side street, or None.
+      colors: [5, 3] colours of road, pavement, kerb, grass and marking.
+      slab: distance between the pavement's joints, m.
+      cobble: distance between the road's joints, m; 0 for asphalt.
+      has_marking: whether the road has a broken line in the middle.
+      zebra: z where a zebra crossing begins, or None.
     """
 
     half_width: float
@@ -82,10 +103,17 @@ class Street:
 
 @dataclasses.dataclass(frozen=True)
 class Wall:
-    """A vertical face on the line from `start` to `end` (x, z): facade, hedge, or a row of far trees.
+    """A vertical face: a facade, a hedge, or a row of far trees.
 
-    `bump` is how far its upper edge varies, m. `windows` is (spacing, storey height, share of width, share of height)
-    or None. `colors` are of wall, window, lit window and ground floor. `seed` picks its windows.
+    Attributes:
+      start, end: ends (x, z) of the line on which it stands.
+      height: height, m.
+      class_id: BUILDING or VEGETATION.
+      colors: [4, 3] colours of wall, window, lit window and ground floor.
+      bump: how much the height of the upper edge varies, m.
+      brick: height of a brick, m; 0 for plaster.
+      windows: (spacing, storey height, share of the width, share of the height), or None.
+      seed: number that selects the windows and shifts the textures.
     """
 
     start: tuple[float, float]
@@ -101,17 +129,18 @@ class Wall:
 
 @dataclasses.dataclass(frozen=True)
 class Thing:
-    """Anything that stands on the ground and is drawn from far to near.
+    """Anything that stands on the ground. Things are drawn from far to near.
 
     Attributes:
       kind: key of `things.PAINTERS`.
-      class_id: 255 is not labelled.
-      instance_id: from 1, unique in the world; 0 for stuff.
+      class_id: class of the thing; 255 if it has no label.
+      instance_id: number from 1, unique in the world; 0 for stuff.
       position: (x, z) at frame 0.
-      velocity: (x, z) m a frame.
-      size: (width or length, height) m.
-      colors: [n, 3]; their meaning is the painter's.
-      variant: which of the painter's shapes.
+      size: (width or length, height), in m or as factors on the painter's size.
+      colors: [n, 3] colours; the painter defines what they mean.
+      velocity: (x, z), m per frame.
+      heading: direction it faces, radians; the side of the arm for a lamp.
+      variant: which of the painter's shapes, or the phase of its steps.
     """
 
     kind: str
@@ -125,7 +154,7 @@ class Thing:
     variant: int = 0
 
     def at(self, frame_id: int) -> tuple[float, float]:
-        """(x, z) at a frame."""
+        """Returns (x, z) at a frame."""
         return tuple(start + speed * frame_id for start, speed in zip(self.position, self.velocity, strict=True))
 
 
@@ -134,14 +163,14 @@ class Light:
     """Light and lens.
 
     Attributes:
-      sun: 0 overcast to 1 clear.
-      shadow: (x, z) of the shadow's tip of a stick 1 m high.
-      sky_colors: [2, 3] at the horizon and overhead; far things fade into the first.
-      clouds: 0 to 1.
-      haze: 1 / m.
-      gain, gamma, cast: of the picture; cast [3] multiplies red, green, blue.
-      noise: standard deviation, 0 to 1.
-      blur: of the lens, pixels.
+      sun: strength of the sun, from 0 (overcast) to 1 (clear).
+      shadow: (x, z) from a stick 1 m high to the tip of its shadow.
+      sky_colors: [2, 3] colours at the horizon and overhead; far things fade into the first.
+      clouds: strength of the clouds, 0 to 1.
+      haze: fading with depth, 1 / m: a colour keeps exp(-haze * depth) of itself.
+      gain, gamma, cast: exposure, gamma and colour cast of the picture; cast [3] multiplies red, green, blue.
+      noise: standard deviation of the sensor's noise at half brightness, where white is 1.
+      blur: standard deviation of the lens' blur, pixels.
     """
 
     sun: float
@@ -158,7 +187,17 @@ class Light:
 
 @dataclasses.dataclass(frozen=True)
 class World:
-    """A whole scene. `hood` is the share of the frame's height that the camera's own car hides, unlabelled."""
+    """A whole scene.
+
+    Attributes:
+      camera: the camera at frame 0.
+      motion: how the camera moves.
+      street: the ground.
+      walls: vertical faces, in the order in which they are drawn.
+      things: all things, in any order.
+      light: light and lens.
+      hood: share of the frame's height that the camera's own car hides; these pixels have no label.
+    """
 
     camera: Camera
     motion: CameraMotion
@@ -169,7 +208,7 @@ class World:
     hood: float
 
     def camera_at(self, frame_id: int) -> Camera:
-        """The camera at a frame. It drives along the street, whatever it looks at."""
+        """Returns the camera at a frame. It drives along the street, wherever it looks."""
         return dataclasses.replace(
             self.camera,
             z=self.camera.z + self.motion.speed * frame_id,
@@ -179,13 +218,13 @@ class World:
 
 
 def pick_color(rng, palette: np.ndarray) -> np.ndarray:
-    """[3] one of the palette's colours, a little off."""
+    """Returns one of the palette's colours [3], slightly changed."""
     color = palette[rng.integers(len(palette))] * rng.uniform(0.8, 1.15) + rng.normal(0, COLOR_JITTER / 2, 3)
     return np.clip(color, 0.04, 0.98)
 
 
 def sample_camera(rng, half_width: float) -> Camera:
-    """A camera on the road, mostly in its right half."""
+    """Samples a camera on the road, mostly in its right half."""
     return Camera(
         x=half_width * rng.uniform(-0.4, 0.75),
         y=rng.uniform(1.3, 2.3),
@@ -197,13 +236,13 @@ def sample_camera(rng, half_width: float) -> Camera:
 
 
 def sample_motion(rng) -> CameraMotion:
-    """One camera in five stands still and only turns."""
+    """Samples the camera's motion; one camera in five stands still and only turns."""
     speed = 0.0 if rng.random() < 0.2 else rng.uniform(0.25, 0.8)
     return CameraMotion(speed, rng.choice([-1, 1]) * rng.uniform(0.004, 0.015), rng.uniform(0, 0.8))
 
 
 def sample_light(rng) -> Light:
-    """From clear to overcast, from noon to dusk."""
+    """Samples light from clear to overcast, from noon to dusk."""
     sun = rng.choice([0.0, rng.uniform(0.3, 1)], p=[0.35, 0.65])
     grey, blue = np.array([0.80, 0.82, 0.84]), np.array([0.40, 0.58, 0.85])
     warm = np.array([0.92, 0.80, 0.66])
