@@ -212,6 +212,12 @@ def test_the_model_card_does_not_speak_of_a_backbone(run, tmp_path):
     assert Predictor.load(folder).info.class_names == ("bright", "dark", "green")
 
 
+def test_without_a_recipe_the_model_is_known_but_needs_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(experiment_flags, "RECIPES", tmp_path)
+    with pytest.raises(InputError, match="--model=enet has no recipe for --dataset=folder; give one: --config=FILE"):
+        experiment_flags.with_default_recipe(["train.py", "--model=enet", "--dataset=folder"])
+
+
 def test_no_other_output_stride_is_loaded(run):
     with pytest.raises(InputError, match="--output_stride=16: .*enet has no backbone with an output stride"):
         load_run(run, output_stride=16)
