@@ -61,8 +61,9 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
     Writes config.json, checkpoints/, weights/{last,best}.npz, metrics.csv and tensorboard/. If it is called again after
     a kill, it continues from the last checkpoint as if nothing had happened.
 
-    Example, from the root of the repository:
-      from model_zoo.scenes.rnn_mobilenet_v2 import get_config
+    Example:
+      from model_zoo.scenes.rnn_mobilenet_v2 import get_config  # in the root of the repository
+
       train(get_config(), "runs/scenes_rnn")
       predictor = tfseg.load("runs/scenes_rnn")
 
