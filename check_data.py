@@ -1,11 +1,11 @@
 """Checks a data set and shows what is in it.
 
 python check_data.py records/camvid
-    Records: compares checksums, reads every label and panoptic map, prints how often every class occurs in each
+    Checks records: compares checksums, reads every label and panoptic map, prints how often every class occurs in each
     split, and draws four labels over their images into records/camvid/check.
 python check_data.py CamVid --dataset=camvid
-    Raw data, a folder or archive: converted into the cache, where the converter refuses bad labels. The flags are
-    those of prepare_data.py.
+    Checks raw data (a folder or archive): first converts them into the cache, and the converter refuses bad labels. The
+    flags are those of prepare_data.py.
 """
 
 import os

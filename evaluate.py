@@ -4,12 +4,12 @@ python evaluate.py --model=runs/scenes_rnn --iters=10
     The last weights of a run on its validation split, after 1 to 10 iterations; the report is in
     runs/scenes_rnn/report.
 python evaluate.py --model=runs/voc2012_rnn --multi_scale --flip --report_dir=runs/voc2012_rnn/multi_scale
-    Six scales and their mirror images, logits averaged.
+    Averages the logits of six scales and their mirror images.
 python evaluate.py --model=runs/camvid_rnn --iters=10 --compare=runs/camvid_deeplabv3,runs/camvid_deeplabv3@8
-    One chart of several models, evaluated on the same images and timed in turn; @8 is an output stride.
+    Puts several models into one chart; they are evaluated on the same images and timed in turn. @8 is an output stride.
 python evaluate.py --model=deeplabv3_mnv2_pascal/model.ckpt-30000.index --dataset=camvid --data_dir=CamVid \\
     --match=car:car,person:pedestrian
-    Single classes of a model on a data set of other classes: IoU, recall, precision.
+    IoU, recall and precision of single classes on a data set whose classes differ from the model's.
 """
 
 from absl import flags

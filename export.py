@@ -1,18 +1,18 @@
 """Exports a trained model: SavedModel for TensorFlow Serving, TFLite for phones, ONNX; checked against the model.
 
 python export.py --model=runs/demo
-    exports/demo/ gets a SavedModel and two .tflite files of float16 weights: one with the iterations of training, and
-    one that is run step by step. Every file is compared with the model on held-out images.
+    Writes a SavedModel and two .tflite files with float16 weights into exports/demo/: one runs the iterations of
+    training, the other is run step by step. Every file is compared with the model on held-out images.
 python export.py --model=model_zoo/camvid_rnn_mobilenet_v2 --data_dir=CamVid --format=tflite_int8 --iters=1,3,6
-    8-bit files of 1, 3 and 6 iterations, calibrated on training images.
+    Writes 8-bit files that run 1, 3 and 6 iterations, calibrated on training images.
 python export.py --model=runs/demo --format=tflite --kinds=dynamic
-    A .tflite that is told the number of iterations with every image, and may stop earlier.
+    Writes a .tflite file that takes the number of iterations with every image, and may stop earlier.
 python export.py --model=runs/demo --format=savedmodel --size=128x192 --version=2
-    The next version for a server, for images of one size: others are resized.
+    Writes the next version for a server, for images of one size; images of other sizes are resized.
 python export.py --model=runs/demo --format=tflite_int8 --fit_latency=40
-    As many iterations as this machine runs within 40 ms.
+    Writes a file that runs as many iterations as this machine manages within 40 ms.
 python export.py --model=runs/demo --check_only
-    Compares what is in exports/demo with the model once more.
+    Compares the files in exports/demo with the model once more.
 """
 
 from absl import flags
@@ -76,7 +76,7 @@ def main(argv):
     from tfseg.inference.predictor import Predictor
 
     def load(path):
-        # What was written a moment ago, or what a manifest of this folder lists.
+        # Without --check_only these files were written a moment ago; otherwise the folder's manifest must list them.
         return Predictor.load(path, trust=not CHECK_ONLY.value, threads=THREADS.value)
 
     if CHECK_ONLY.value:

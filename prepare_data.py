@@ -1,15 +1,17 @@
 """Converts a data set into TFRecords.
 
 python prepare_data.py --dataset=camvid --raw_dir=CamVid --data_dir=records/camvid
-    Reads the data as downloaded, a folder or archive, and writes shards and manifest.json into a new folder. The other
-    commands take that folder as --data_dir. (They also take raw data, and convert them into the cache by themselves.)
+    Reads the data as downloaded (a folder or archive), and writes shards and manifest.json into a new folder. The other
+    commands take that folder as --data_dir. (They also take raw data, which they convert into the cache themselves.)
 python prepare_data.py --dataset=folder --raw_dir=photos --data_dir=records/photos
-    Your own data: photos/images and photos/masks, files of the same name. A mask is a PNG of class ids, 255 = ignored;
-    photos/classes.txt may name the classes, one a line. Without train and val folders in it, 20 % become val.
+    Your own data: files of the same name in photos/images and photos/masks. A mask is a PNG of class ids, 255 =
+    ignored; photos/classes.txt may name the classes, one per line. Without train and val folders in these two, 20 % of
+    the images become val.
 python prepare_data.py --dataset=folder --raw_dir=photos --data_dir=records/photos --map=255:1
-    Black and white masks. --palette=colours.txt is for colour-coded ones, with one class a line: name red green blue.
+    Black and white masks. For colour-coded masks give --palette=colours.txt, with one class per line: name red green
+    blue.
 
-All files that cannot be used are listed together, and nothing is written.
+If some files cannot be used, all of them are listed together and nothing is written.
 """
 
 from absl import flags

@@ -1,19 +1,22 @@
-"""What a model costs: multiply-accumulates and FLOPs in three conventions, memory, and time on this machine.
+"""Prints what a model costs: multiply-accumulates and FLOPs in three conventions, memory, and time on this machine.
 
 python profile_flops.py --model=rnn --size=513x513 --iters=6
-    After 1 to 6 iterations. The model is built with random weights: they do not change the cost.
+    Costs after 1 to 6 iterations. The model is built with random weights, which do not change the cost.
 python profile_flops.py --config=model_zoo/voc2012/rnn_resnet101.py --size=513x513 --iters=1..6 --multi_scale
-    Six scales and their mirror images.
+    Costs of six scales and their mirror images together.
 python profile_flops.py --model=runs/camvid_rnn --size=360x480 --layers --output_dir=cost
-    A run or a folder of the model zoo, with every layer; the tables also go to cost/, as Markdown, CSV and JSON.
+    Costs of a run or model zoo folder, with every layer; the tables are also written to cost/ as Markdown, CSV and
+    JSON.
 python profile_flops.py --model=exports/camvid_rnn/serving/camvid_rnn --size=360x480 --iters=1..6
-    An exported model, the folder of a SavedModel, as it is; --size and --iters only where it leaves them open.
+    Costs of an exported SavedModel, given by its folder; --size and --iters apply only if the SavedModel leaves them
+    open.
 python profile_flops.py --model=exports/camvid_rnn/camvid_rnn_stream_fp16.tflite --threads=2 --layers
-    A .tflite file, every signature of it. A folder that has the name of an architecture is --model=./rnn.
+    Costs of every signature in a .tflite file. (--model=rnn is always the architecture; a folder of that name is
+    ./rnn.)
 python profile_flops.py --config=model_zoo/voc2012/rnn_resnet101.py --size=513x513 --recurrence
-    One iteration beside its un-hoisted form and beside its bare matrix products.
+    Compares one iteration with its un-hoisted form and with its bare matrix products.
 python profile_flops.py --paper_tables
-    The published cost table beside our count.
+    Prints the published cost table beside our count.
 """
 
 import dataclasses
@@ -63,7 +66,7 @@ def main(argv):
 
 
 def _artifact(path):
-    """The file or SavedModel folder that a folder of exports, or of versions, stands for."""
+    """The .tflite file or SavedModel folder at `path`, or the one that a folder of exports or versions holds."""
     from tfseg.inference.engines.loading import found
 
     if not Path(path).exists():

@@ -2,8 +2,8 @@
 
 python evaluate.py --model=runs/camvid_rnn --iters=10
 python publish.py --model=runs/camvid_rnn --name=camvid_rnn_mobilenet_v2
-    Writes model_zoo/camvid_rnn_mobilenet_v2: config.json without paths of this machine, weights.npz (float16) with its
-    sha256, metrics.json and curve.png of the report, metrics.csv, and a model card made from them, README.md.
+    Writes model_zoo/camvid_rnn_mobilenet_v2 with config.json (without paths of this machine), weights.npz (float16) and
+    its sha256, metrics.json and curve.png from the report, metrics.csv, and README.md, a model card made from them.
 """
 
 from pathlib import Path

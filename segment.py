@@ -1,23 +1,26 @@
-"""Segments photos with a trained model, or with what was exported of one.
+"""Segments photos with a trained model or an exported one.
 
 python segment.py --model=runs/scenes_rnn photo.jpg
     Writes segmented/photo_classes.png (class ids) and segmented/photo_overlay.jpg (with a legend).
 python segment.py --model=model_zoo/camvid_rnn_mobilenet_v2 --iters=3 --output_dir=out holiday/ photo.png
-    Photos of a folder and a single one, at half the usual iterations. Run again, it goes on where it was stopped.
+    Segments the photos in a folder and a single one, at half the usual iterations. The same command continues a job
+    that was stopped.
 python segment.py --model=runs/scenes_rnn --budget_ms=80 photo.jpg
-    As many iterations as this machine runs within 80 ms an image: measured for each size, 95 of 100 stay within.
+    Runs as many iterations as fit into 80 ms per image on this machine, measured for each image size; 95 of 100 images
+    stay within the time.
 python segment.py --model=runs/scenes_rnn --tolerance=0.01 photo.jpg
-    Stops once an iteration changed the class of at most 1 % of the canvas.
+    Stops once an iteration has changed the class of at most 1 % of the canvas.
 python segment.py --model=exports/scenes/scenes_stream_fp16.tflite --threads=2 photo.jpg
-    A .tflite file of export.py. Images are resized to its size, and its answer to theirs.
+    Runs a .tflite file that export.py wrote. Images are resized to the file's size, and the result to theirs.
 python segment.py --model=exports/scenes/serving/scenes photo.jpg
-    The highest version of a SavedModel of export.py. A SavedModel is a program: one whose sha256 is not in the
-    manifest.json of its export runs only with --trust.
+    Runs the highest version of a SavedModel that export.py wrote. A SavedModel is a program: if the manifest.json of
+    its export does not list its sha256, it runs only with --trust.
 python segment.py --model=deeplab_v3.tflite --mean=127.5 --std=127.5 photo.jpg
-    A .tflite segmenter of another program: one image in, logits out. --mean and --std where it does not say how images
-    are normalised, one number or three.
+    Runs a .tflite segmenter of another program, which takes one image and returns logits. --mean and --std, each one
+    number or three, are needed if the file does not say how images are normalised.
 python segment.py --model=deeplabv3_mnv2_pascal/model.ckpt-30000.index photo.jpg
-    A weights file of DeepLab on MobileNetV2 (checkpoint or .npz under its names): the 21 classes of PASCAL VOC.
+    Runs DeepLab on MobileNetV2 with a published weights file (a checkpoint, or an .npz with the same names), for the 21
+    classes of PASCAL VOC.
 """
 
 from absl import flags
@@ -96,7 +99,7 @@ def main(argv):
 
 
 def _numbers(flag):
-    """The numbers of a flag, None if it is not given."""
+    """The numbers that a flag gives; None if it is not given."""
     if flag.value is None:
         return None
     try:

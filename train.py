@@ -3,7 +3,7 @@
 python train.py --model=rnn --iters=6
     The recurrent model on generated street scenes, out of the box.
 python train.py --model=rnn --dataset=camvid --data_dir=CamVid --backbone=mobilenet_v2 --workdir=runs/camvid
-    On CamVid's folder (converted on first use); --dataset=folder takes your own images and masks.
+    On the CamVid folder, which is converted on first use; --dataset=folder takes your own images and masks.
 python train.py --config=model_zoo/voc2012/rnn_resnet101.py --config.training.total_steps=60000
     A recipe, with one field changed.
 

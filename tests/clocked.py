@@ -1,21 +1,24 @@
-"""A model whose time is arithmetic."""
+"""A fake predictor whose running time is computed instead of measured."""
 
 import dataclasses
 
 
 @dataclasses.dataclass
 class Clocked:
-    """A predictor on a clock of its own, which takes the place of time.perf_counter.
+    """A predictor with its own clock, which replaces time.perf_counter.
 
-    The first iteration takes `first` milliseconds, every further one `each`, the class map after them `ending`.
+    The first iteration takes `first` milliseconds, every further one `each`, and the class map after them `ending`.
 
     Attributes:
-      calls: the iterations of every call.
-      ran: those that ran.
-      slow_calls: of them (from 1) each part takes ten times as long.
-      slow_ends: of them the last iteration takes four times as long.
-      factor: of all times.
-      tells: stops at a time, and says when the last iteration began.
+      fewest, most: fewest and most iterations it allows; None where nothing limits them.
+      trained: number of iterations it was trained with, if `most` is None.
+      tells: whether it can stop at a given time, and tells when the last iteration began.
+      seconds: the clock's time.
+      factor: factor on all times.
+      calls: the number of iterations that each call asked for.
+      ran: the number of iterations that each call ran.
+      slow_calls: numbers of the calls, counted from 1, in which everything takes ten times as long.
+      slow_ends: numbers of the calls, counted from 1, in which the last iteration takes four times as long.
     """
 
     first: float
@@ -55,7 +58,7 @@ class Answer:
 
 
 def clocked(monkeypatch, *args, **options):
-    """A `Clocked` whose clock everybody reads."""
+    """A `Clocked` whose clock all code reads as time.perf_counter."""
     predictor = Clocked(*args, **options)
     monkeypatch.setattr("time.perf_counter", lambda: predictor.seconds)
     return predictor

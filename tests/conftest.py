@@ -20,30 +20,30 @@ NUM_TOY_IMAGES = 10
 
 
 def pytest_collection_modifyitems(items):
-    """Tests that train take longest: begun last, they would keep one worker busy when the others are done."""
+    """Runs the tests of training first. They take longest: at the end, one worker would be busy while others idle."""
     items.sort(key=lambda item: item.path.parent.name != "training")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_fixture_setup():
-    """Weights that a fixture draws depend on nothing that ran before it."""
+    """Seeds the random weights that a fixture draws, so that they do not depend on what ran before."""
     _seed()
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_call():
-    """Weights that a test draws depend on nothing that ran before it."""
+    """Seeds the random weights that a test draws, so that they do not depend on what ran before."""
     _seed()
 
 
 def _seed():
-    from tensorflow import keras  # after tfseg
+    from tensorflow import keras  # must be imported after tfseg
 
     keras.utils.set_random_seed(SEED)
 
 
 def write_toy_folder(root):
-    """Images of 48x64 with a bright class on the left of a dark one, a third in a corner, a border to ignore."""
+    """Writes images and masks of 48x64: a bright class left of a dark one, a third in a corner, an ignored border."""
     generator = np.random.default_rng(0)
     for folder in ("images", "masks"):
         (root / folder).mkdir(parents=True)
@@ -60,7 +60,7 @@ def write_toy_folder(root):
 
 @pytest.fixture(scope="session")
 def toy_records(tmp_path_factory):
-    """Folder of TFRecords: a plain folder of 10 images with 3 classes, divided 8 : 2. Read only."""
+    """Folder with the TFRecords of 10 toy images with 3 classes: 8 in train, 2 in val. Tests must not change it."""
     root = tmp_path_factory.mktemp("toy")
     write_toy_folder(root / "raw")
     opening.prepare("folder", root / "raw", root / "records")
@@ -78,7 +78,7 @@ def camvid_dir():
 
 @pytest.fixture(scope="module")
 def command(tmp_path_factory):
-    """command("train.py", "--steps=0") -> {"code", "out", "err"}, run in a scratch folder `command.folder`."""
+    """command("train.py", "--steps=0") -> {"code", "out", "err"}; it runs in the scratch folder `command.folder`."""
     folder = tmp_path_factory.mktemp("commands")
     server = subprocess.Popen(
         [sys.executable, str(COMMAND_SERVER)],
@@ -100,7 +100,7 @@ def command(tmp_path_factory):
 
 @pytest.fixture
 def read_tflite(tmp_path):
-    """Writes bytes to a file and reads that."""
+    """read_tflite(bytes) writes the bytes to a .tflite file and returns the model that is read from it."""
 
     def written_and_read(content):
         (tmp_path / "model.tflite").write_bytes(content)

@@ -1,4 +1,4 @@
-"""A network without a backbone, as somebody else would add it: its config and its network, of public parts alone."""
+"""A network without a backbone, as somebody else would add it: its config and its network use only public parts."""
 
 import dataclasses
 
@@ -9,8 +9,8 @@ from tfseg.errors import InputError
 from tfseg.layers.conv import BatchNorm, Conv2D, ConvBatchNorm
 from tfseg.models.segmenter import Segmenter, SegmenterConfig
 
-REDUCTION = 4  # of the channels inside a bottleneck
-SIDE = 5  # of the asymmetric convolutions
+REDUCTION = 4  # factor by which a bottleneck reduces its channels
+SIDE = 5  # kernel length of the asymmetric convolutions
 
 
 @dataclasses.dataclass
@@ -18,10 +18,11 @@ class ENetConfig(SegmenterConfig):
     """The encoder of ENet (Paszke et al. 2016, arXiv:1606.02147), with class logits at stride 8.
 
     Attributes:
-      widths: channels at strides 2, 4 and 8; the first has 3 channels of the image among them.
-      depth: bottlenecks at stride 4 beside the one that leads there.
-      dilations: at stride 8; before each, a 3x3 and a 5x1 with 1x5 convolution take turns.
-      sections: how often the row of `dilations` is run.
+      widths: channels at strides 2, 4 and 8; the first number includes the 3 channels of the pooled image.
+      depth: number of bottlenecks at stride 4, besides the one that downsamples to it.
+      dilations: dilations of the bottlenecks at stride 8. Before each dilated bottleneck comes one that is not
+        dilated: in turn with a 3x3 convolution, and with a 5x1 and a 1x5 convolution.
+      sections: how often the sequence of `dilations` is repeated.
     """
 
     widths: tuple[int, int, int] = (16, 64, 128)
@@ -30,7 +31,7 @@ class ENetConfig(SegmenterConfig):
     sections: int = 2
 
     def check(self, data):
-        """As `SegmenterConfig.check`."""
+        """See `SegmenterConfig.check`."""
         super().check(data)
         if not REDUCTION <= self.widths[0] <= self.widths[1] <= self.widths[2]:
             raise InputError(f"widths is {self.widths}; at least {REDUCTION}, and each at least the one before")
@@ -43,20 +44,20 @@ def _prelu():
 
 
 class Bottleneck(keras.layers.Layer):
-    """1x1, a convolution, 1x1, beside the input itself (section 3, figure 2b). Without the paper's dropout.
+    """Adds three convolutions (1x1, 3x3, 1x1) to the input itself (section 3, figure 2b), without the paper's dropout.
 
     Args:
-      width: channels of the output.
-      stride: 1, or 2 to halve the map: the input is then max-pooled, and zeros fill up its channels.
-      dilation: of the 3x3 convolution.
-      is_asymmetric: 5x1 and 1x5 in place of 3x3.
+      width: number of output channels.
+      stride: 1, or 2 to halve the map; the input is then max-pooled and padded with channels of zeros.
+      dilation: dilation of the 3x3 convolution.
+      is_asymmetric: whether a 5x1 and a 1x5 convolution replace the 3x3 one.
     """
 
     def __init__(self, width, stride=1, dilation=1, is_asymmetric=False, **kwargs):
         super().__init__(**kwargs)
         self.width, self.stride, inner = width, stride, width // REDUCTION
         self.reduced = ConvBatchNorm(inner, kernel_size=stride, stride=stride, activation=_prelu(), name="reduced")
-        # `Conv2D` of tfseg has square kernels; Keras' own layer does what it does not.
+        # `Conv2D` of tfseg has only square kernels, so these are Keras' own layers.
         self.column = None
         if is_asymmetric:
             self.column = keras.layers.Conv2D(inner, (SIDE, 1), padding="same", use_bias=False, name="column")
@@ -97,13 +98,14 @@ class ENet(Segmenter, keras.Model):
         self.classifier = Conv2D(num_classes, use_bias=True, name="logits", dtype=tf.float32)
 
     def call(self, images, training=False):
-        """Logits as the losses read them."""
+        """Returns the logits under the names that the losses read."""
         logits = self.encode(images, training=training)["canvas"]
         return {"semantic_logits": logits, "canvases": [logits]}
 
     def encode(self, images, training=False):
-        """The whole network: {"canvas": logits}."""
+        """Runs the whole network and returns {"canvas": logits}."""
         images = tf.cast(tf.cast(images, tf.float32) / 127.5 - 1, self.compute_dtype)
+        # [b, h / 2, w / 2, widths[0]]
         outputs = tf.concat([self.initial(images), tf.nn.max_pool2d(images, 2, 2, "SAME")], -1)
         outputs = self.initial_activation(self.initial_bn(outputs, training=training))
         for block in self.blocks:
@@ -111,5 +113,5 @@ class ENet(Segmenter, keras.Model):
         return {"canvas": self.classifier(tf.cast(outputs, tf.float32))}
 
     def refine(self, features, state=None):
-        """Nothing is left to refine: returns `features`."""
+        """Returns `features`: a feed-forward network has nothing left to refine."""
         return features

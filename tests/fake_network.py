@@ -1,4 +1,4 @@
-"""A network whose answers are known by heart, for tests of everything that uses networks."""
+"""A network whose outputs are easy to work out, for tests of everything that uses networks."""
 
 import numpy as np
 import tensorflow as tf
@@ -13,9 +13,9 @@ STRIDE = 4
 
 
 class FakeNetwork(Segmenter, keras.Model):
-    """Calls everything red in the first iteration, and each position by its strongest colour from the second on.
+    """Finds only the class red in the first iteration; from the second on, the class of each position's main colour.
 
-    Canvas: mean RGB of 4x4 pixels, 0 to 255; in the first iteration 1000 is added to red.
+    The canvas is the mean RGB of 4x4 pixels, 0 to 255. In the first iteration 1000 is added to red.
     """
 
     default_iterations = trained_iterations = 3
@@ -42,12 +42,12 @@ class FakeNetwork(Segmenter, keras.Model):
 
 
 def blocks(class_ids):
-    """[4 * h, 4 * w, 3] uint8 image on which the network finds `class_ids` [h, w]."""
+    """[4 * h, 4 * w, 3] uint8 image in which the network finds `class_ids` [h, w]."""
     return np.array(COLORS, np.uint8)[np.asarray(class_ids).repeat(STRIDE, 0).repeat(STRIDE, 1)]
 
 
 def inner_label(class_ids):
-    """Label of `blocks(class_ids)` that the network finds exactly: pixels at the border of a block are ignored."""
+    """[4 * h, 4 * w] uint8 label of `blocks(class_ids)`, all of which the network finds: block borders are ignored."""
     is_inner = np.zeros([STRIDE, STRIDE], bool)
     is_inner[1:3, 1:3] = True
     label = np.asarray(class_ids).repeat(STRIDE, 0).repeat(STRIDE, 1)
@@ -61,7 +61,7 @@ def striped(height, width, side=32):
 
 
 def dataset(examples):
-    """A tf.data.Dataset like `pipeline.eval_examples` of (image, label, filename)."""
+    """A tf.data.Dataset like that of `pipeline.eval_examples`, made from triples (image, label, filename)."""
 
     def generate():
         for image, label, filename in examples:

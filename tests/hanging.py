@@ -1,15 +1,16 @@
-"""Waiting for other processes: a limit ends what hangs, and is out of reach of what is slow.
+"""Waits for other processes. A time limit ends those that hang, and is too long to end those that are only slow.
 
-A machine that others use takes ten times as long as a quiet one, and more. What a test waits for is an event.
+On a machine that others use, a process can take more than ten times as long as on a quiet one. So a test waits for an
+event, not for a time.
 """
 
 import time
 
-HANG_SECONDS = 1500  # below the limit of a whole test (pyproject.toml), which cannot say what did not come
+HANG_SECONDS = 1500  # less than the limit of a whole test (pyproject.toml), which cannot say what a test waited for
 
 
 def finish(process) -> tuple[str, str]:
-    """(stdout, stderr) of a subprocess.Popen once it has ended; one that hangs is killed and is an error."""
+    """(stdout, stderr) of a subprocess.Popen once it has ended. If it hangs, kills it and raises TimeoutExpired."""
     try:
         return process.communicate(timeout=HANG_SECONDS)
     finally:
@@ -17,16 +18,17 @@ def finish(process) -> tuple[str, str]:
 
 
 def wait_for(condition, process=None):
-    """The first true value of `condition()`, which is asked again and again.
+    """Calls `condition()` again and again and returns its first true value.
 
     Args:
-      process: subprocess.Popen that is to bring it about, if one is; killed where it does not.
+      condition: callable without arguments.
+      process: the subprocess.Popen that should make the condition true, if there is one; it is killed on failure.
     Raises:
-      AssertionError: the process ended without it, or something hangs.
+      AssertionError: the process ended and the condition is not true, or nothing happens for HANG_SECONDS.
     """
     hangs_at = time.monotonic() + HANG_SECONDS
     while True:
-        has_ended = process and process.poll() is not None  # asked before: what it did last counts
+        has_ended = process and process.poll() is not None  # polled first, so that what it did last still counts
         if result := condition():
             return result
         if has_ended or time.monotonic() > hangs_at:

@@ -1,10 +1,11 @@
-"""Speed and memory of the fusion on this machine.
+"""Measures speed and memory of the fusion on this machine.
 
     python -m tfseg.benchmarks.fusion [--rounds=20]
 
-Scenes are drawn, their maps those of a network without mistakes at stride 4. Beside each time stands that of OpenCV
-labelling the connected regions of things and measuring the distance to their borders, three times over, in the same
-rounds. Then how much longer many small instances take than a few large ones of the same area, and the peak of memory.
+The scenes are drawn, and their maps are those of a perfect network at stride 4. Each time is printed together with that
+of OpenCV in the same rounds: it labels the connected regions of things and measures the distance to their borders,
+three times over. Then follow how much longer many small instances take than a few large ones of the same area, and the
+peak of memory.
 """
 
 import tracemalloc
@@ -29,7 +30,7 @@ MOST_MEGABYTES = 200
 
 
 def scenes() -> dict[str, np.ndarray]:
-    """Name -> panoptic ids. The squares cover a quarter of the image each time, to 1 %."""
+    """{name: panoptic ids}. In both scenes of squares, these cover a quarter of the image, to within 1 %."""
     return {
         "721x721, 73 instances": synthetic_instances.ellipses((721, 721), 73, (8, 200), seed=0),
         "1441x1441, 73 instances": synthetic_instances.ellipses((1441, 1441), 73, (16, 400), seed=0),
@@ -61,7 +62,7 @@ def main(argv):
 
 
 def merge_of(panoptic_ids, from_logits=False):
-    """The fusion of a scene, as a call without arguments; from class ids unless from logits of 66 classes."""
+    """Returns the fusion of a scene as a callable without arguments; it starts from class ids or from 66 logits."""
     maps = synthetic_instances.perfect_maps(panoptic_ids, DEFAULTS.keypoint_graph, STRIDE)
     semantic = (panoptic_ids // synthetic_instances.LABEL_DIVISOR).astype(np.uint8)
     if from_logits:
@@ -71,7 +72,7 @@ def merge_of(panoptic_ids, from_logits=False):
 
 
 def region_passes(panoptic_ids, num_passes=3):
-    """What OpenCV does with the same image, as a call without arguments."""
+    """Returns OpenCV's work on the same image as a callable without arguments."""
     is_thing = (panoptic_ids % synthetic_instances.LABEL_DIVISOR > 0).astype(np.uint8)
 
     def passes():
@@ -83,7 +84,7 @@ def region_passes(panoptic_ids, num_passes=3):
 
 
 def peak_megabytes(call) -> float:
-    """Of the memory that a call allocates, at any one time."""
+    """Peak of the memory that a call allocates, in 10^6 bytes."""
     tracemalloc.start()
     try:
         call()

@@ -1,9 +1,10 @@
-"""Speed of the training pipeline, in images per CPU-second.
+"""Measures the speed of the training pipeline, in images per CPU-second.
 
     python -m tfseg.benchmarks.input_pipeline [--data_dir=FOLDER] [--crop_size=320x320]
 
-Images over user and system time of the process, which other work on the machine disturbs less than wall time: plain
-(scale, flip, crop) and with colour jitter and rotation, then the milliseconds of each stage.
+A CPU-second is a second of user and system time of the process, which other work on the machine disturbs less than wall
+time. The pipeline runs plain (scale, flip, crop) and with colour jitter and rotation. Then follow the milliseconds of
+each stage.
 """
 
 import dataclasses
@@ -77,7 +78,7 @@ def list_shards(folder) -> list[str]:
 
 
 def write_frames(folder) -> list[str]:
-    """Writes frames of coloured shapes and fine texture, which cost a decoder what photographs of their size do."""
+    """Writes frames of coloured shapes and fine texture, which take as long to decode as photographs of their size."""
     rng = np.random.default_rng(0)
     file = str(folder / "frames.tfrecord")
     with tf.io.TFRecordWriter(file) as writer:
@@ -105,7 +106,7 @@ def _enlarge(values, resample):
 
 
 def images_per_cpu_second(files, data, num_examples) -> float:
-    """Of the whole pipeline, once it runs."""
+    """Images per CPU-second of the whole pipeline, after ten batches of warm-up."""
     batches = pipeline.train_batches(
         files,
         INFO,
@@ -126,7 +127,7 @@ def images_per_cpu_second(files, data, num_examples) -> float:
 
 
 def stage_costs(records, data) -> dict[str, float]:
-    """Stage -> milliseconds of CPU an image, each run by itself on what the stages before it have made."""
+    """{stage: CPU milliseconds per image}. Each stage runs by itself, on the results of the stages before it."""
 
     def parse(state):
         return parse_example(state["record"])
@@ -160,7 +161,7 @@ def stage_costs(records, data) -> dict[str, float]:
     ]
     costs = {}
     for stage in stages:
-        # What it costs to enter a graph with these arguments is no part of the stage.
+        # The cost of entering a graph with these arguments is not part of the stage.
         overhead, _ = _milliseconds(lambda state: {"seed": state["seed"]}, states)
         total, outputs = _milliseconds(stage, states)
         costs[stage.__name__.replace("_", " ")] = max(total - overhead, 0.0)
@@ -169,7 +170,7 @@ def stage_costs(records, data) -> dict[str, float]:
 
 
 def _milliseconds(function, states):
-    """(CPU milliseconds a call, the outputs)."""
+    """(CPU milliseconds per call, outputs)."""
     function = tf.function(function, autograph=False, reduce_retracing=True)
     outputs = [function(state) for state in states]
     start = time.process_time()

@@ -1,7 +1,7 @@
-"""Time of panoptic quality on maps in memory, beside the loop of the published evaluation (panopticapi).
+"""Times panoptic quality on maps in memory, beside the loop of the published evaluation (panopticapi).
 
 python -m tfseg.benchmarks.panoptic_quality
-    CPU time of counting one image of 1024x2048, of both in one run; panopticapi's where it is installed.
+    CPU time that both take in one run to count one image of 1024x2048; panopticapi's only if it is installed.
 """
 
 import contextlib
@@ -32,14 +32,15 @@ INFO = DatasetInfo(
 
 
 def benchmark(size=(1024, 2048), num_runs=NUM_RUNS) -> dict:
-    """CPU seconds an image, the best of `num_runs`, and the counts they end with.
+    """Measures the CPU seconds per image, the best of `num_runs`, and the counts that result.
 
-    Both start from maps in memory; reading files is not part of it.
+    Both programs start from maps in memory; reading files is not timed.
 
     Args:
       size: (height, width) of the maps.
+      num_runs: number of timed runs.
     Returns:
-      {"tfseg": (seconds, counts), "panopticapi": (seconds, counts) or None where that is not installed}; counts are
+      {"tfseg": (seconds, counts), "panopticapi": (seconds, counts), or None if it is not installed}; counts are
       [num_classes, 4]: true positives, false positives, false negatives, sum of the IoUs of matches.
     """
     label, prediction = draw_maps(size, np.random.default_rng(0))
@@ -74,9 +75,10 @@ def main(argv):
 
 
 def draw_maps(size, generator) -> tuple[np.ndarray, np.ndarray]:
-    """(label, prediction): panoptic ids of ellipses on bands of stuff, the predicted ones moved and with rough edges.
+    """Draws (label, prediction): panoptic ids of ellipses on bands of stuff.
 
-    The label has a void border and a crowd. Together they have NUM_SEGMENTS segments.
+    The predicted ellipses are moved and have rough edges. The label has a void border and a crowd. Ellipses and bands
+    are NUM_SEGMENTS segments together.
     """
     height, width = size
     y, x = np.mgrid[:height, :width].astype(np.float32)
@@ -106,7 +108,7 @@ def _own_counts(label, prediction):
 
 
 def _published_loop(evaluation, label, prediction):
-    """A function that runs it on the two maps in place of files, and returns its counts."""
+    """Returns a function that runs the published loop on the two maps in place of files, and returns its counts."""
     overlaps = panoptic_overlaps(label, prediction, INFO)
     maps = {
         os.path.join("label", "map"): _segment_ids(label),
@@ -131,7 +133,7 @@ def _published_loop(evaluation, label, prediction):
 
 
 def _segment_ids(panoptic_ids):
-    """0 is void, as in COCO's format."""
+    """Segment ids as in COCO's format, where 0 is void."""
     is_void = panoptic_ids // INFO.label_divisor == INFO.ignore_label
     return np.where(is_void, 0, panoptic_ids + INFO.label_divisor).astype(np.uint32)
 

@@ -1,7 +1,7 @@
-"""Scenes with known answers: drawn instances, and the maps of a network that makes no mistake.
+"""Scenes with known answers: drawn instances, and the maps that a perfect network would output.
 
-The maps follow the targets of training (arXiv:1902.05093, section 3.2): disks round keypoints, the nearest keypoint
-of a kind owns a cell, long-range offsets inside instances only.
+The maps follow the targets of training (arXiv:1902.05093, section 3.2): disks surround the keypoints, the nearest
+keypoint of a kind owns a cell, and long-range offsets exist only inside instances.
 """
 
 import numpy as np
@@ -12,7 +12,7 @@ from tfseg.postprocess.keypoint_graphs import KeypointGraph
 NUM_STUFF, NUM_THINGS = 2, 3
 THING_IDS = frozenset(range(NUM_STUFF, NUM_STUFF + NUM_THINGS))
 LABEL_DIVISOR = 1000
-# Logits of a network that is sure.
+# Logit of a network that is sure.
 SURE = 10.0
 MIN_CENTER_DISTANCE = 16
 ATTEMPTS, SHRINKAGE = 2000, 0.99
@@ -26,7 +26,7 @@ def background(size) -> np.ndarray:
 
 
 def thing_id(index) -> int:
-    """Panoptic id of the instance drawn as number `index`, from 0; classes of things take turns."""
+    """Panoptic id of the instance with number `index`, counted from 0; the classes of things take turns."""
     return (NUM_STUFF + index % NUM_THINGS) * LABEL_DIVISOR + index // NUM_THINGS + 1
 
 
@@ -45,10 +45,13 @@ def ellipses(size, num_instances, diameters, seed, gap=2) -> np.ndarray:
     """Panoptic ids of ellipses in random places, their centres at least 16 pixels apart.
 
     Args:
-      diameters: (smallest, largest), pixels, of both axes. The largest one shrinks with every place that is taken.
-      gap: pixels between instances, at least; None for later ones over earlier ones.
+      size: (height, width) of the map.
+      num_instances: number of ellipses.
+      diameters: (smallest, largest) diameter of both axes, pixels. The largest shrinks with every failed attempt.
+      seed: seed of the random places and diameters.
+      gap: smallest distance between instances, pixels; None lets later instances cover earlier ones.
     Raises:
-      ValueError: they do not fit.
+      ValueError: the ellipses do not fit.
     """
     generator = np.random.default_rng(seed)
     panoptic_ids = background(size)
@@ -75,7 +78,7 @@ def ellipses(size, num_instances, diameters, seed, gap=2) -> np.ndarray:
 
 
 def _ellipse(size, center, radii):
-    """(rows, columns) of the pixels inside."""
+    """(rows, columns) of the pixels inside an ellipse."""
     low = np.maximum(np.ceil(center - radii), 0).astype(int)
     high = np.minimum(np.floor(center + radii), np.array(size) - 1).astype(int)
     y, x = np.mgrid[low[0] : high[0] + 1, low[1] : high[1] + 1]
@@ -96,16 +99,17 @@ def true_keypoints(panoptic_ids, num_keypoints) -> tuple[np.ndarray, np.ndarray]
     center = (np.bincount(index, y) / areas, np.bincount(index, x) / areas)
     (top, left), (bottom, right) = lowest, highest
     corners = ((top, left), (top, right), (bottom, left), (bottom, right), center)
-    return ids, np.array(corners[:num_keypoints], float).transpose(2, 0, 1)
+    return ids, np.array(corners[:num_keypoints], float).transpose(2, 0, 1)  # [P, 2, N] -> [N, P, 2]
 
 
 def perfect_maps(panoptic_ids, graph: KeypointGraph, stride, radius=25.0) -> InstanceMaps:
-    """The instance maps of a network that makes no mistake; offsets are 0 where it is not trained.
+    """The instance maps of a perfect network; offsets are 0 where a network gets no training.
 
     Args:
-      panoptic_ids: [height, width] with instances of things.
-      stride: input pixels a cell.
-      radius: of the disks round keypoints, input pixels.
+      panoptic_ids: [height, width] panoptic ids with instances of things.
+      graph: the keypoints and the edges between them.
+      stride: input pixels per cell.
+      radius: radius of the disks around keypoints, input pixels.
     """
     ids, keypoints = true_keypoints(panoptic_ids, graph.num_keypoints)
     on_cells = panoptic_ids[::stride, ::stride]
@@ -123,12 +127,12 @@ def perfect_maps(panoptic_ids, graph: KeypointGraph, stride, radius=25.0) -> Ins
     of_thing = on_cells % LABEL_DIVISOR > 0
     own = np.searchsorted(ids, on_cells[of_thing])
     long[of_thing] = keypoints[own] - positions[of_thing][:, np.newaxis]
-    logits = np.where(owners.transpose(1, 2, 0) >= 0, SURE, -SURE).astype(np.float32)
+    logits = np.where(owners.transpose(1, 2, 0) >= 0, SURE, -SURE).astype(np.float32)  # [h, w, keypoints]
     return InstanceMaps(logits, *(field.reshape(*grid, -1) for field in (long, short, middle)), stride)
 
 
 def owners_of(points, grid, stride, radius) -> np.ndarray:
-    """[h, w] index of the nearest of [N, 2] points within the radius, the first of equally near ones; -1 for none."""
+    """[h, w] index of the nearest of [N, 2] points within the radius; the first of equally near ones, -1 for none."""
     owners = np.full(grid, -1)
     nearest = np.full(grid, np.inf)
     for index, point in enumerate(points):

@@ -1,7 +1,8 @@
-"""Times of recurrent and feed-forward models as .tflite files on this machine, with random weights.
+"""Times recurrent and feed-forward models with random weights as .tflite files on this machine.
 
 python -m tfseg.benchmarks.tflite
-    The recurrent model with 2 iterations beside DeepLabV3, on MobileNetV2 at stride 16: 513x513, 21 classes, a thread.
+    The recurrent model with 2 iterations beside DeepLabV3, both on MobileNetV2 at stride 16: 513x513, 21 classes, one
+    thread.
 """
 
 import dataclasses
@@ -32,11 +33,11 @@ ITERS = flags.DEFINE_integer("iters", 2, "Iterations of the recurrent models.", 
 PRECISIONS = flags.DEFINE_list("precisions", ["int8", "fp16", "fp32"], ", ".join(tflite.PRECISIONS))
 ROUNDS = flags.DEFINE_integer("runs", 20, "Timed runs of each file, in turn.", lower_bound=1)
 THREADS = flags.DEFINE_integer("threads", 1, "Of the interpreter.", lower_bound=1)
-NUM_IMAGES = 4  # random ones, on which int8 measures ranges: they do not change its time
+NUM_IMAGES = 4  # random images on which int8 measures ranges, which do not change its time
 
 
 def models(iterations) -> dict:
-    """{name: config}, that which the others are measured against first."""
+    """{name: config}; the others are compared with the first one."""
     backbone = BackboneConfig("mobilenet_v2")
     return {
         "deeplabv3": DeepLabV3Config(backbone),
@@ -48,7 +49,7 @@ def models(iterations) -> dict:
 
 @dataclasses.dataclass(frozen=True)
 class Timed:
-    """A file: precision and model, bytes, 10^9 FLOPs, and milliseconds of each run."""
+    """The figures of one file: precision and model, bytes, 10^9 FLOPs, and milliseconds of each run."""
 
     precision: str
     model: str
@@ -62,7 +63,12 @@ def measure(size, num_classes, iterations, precisions, rounds, threads, configs=
 
     Args:
       size: (height, width) of the image, pixels.
-      configs: {name: config}; None are those of `models`.
+      num_classes: number of classes.
+      iterations: number of iterations of the recurrent models.
+      precisions: precisions, from `tflite.PRECISIONS`.
+      rounds: number of timed runs of each file.
+      threads: number of threads of the interpreter.
+      configs: {name: config}; None means `models(iterations)`.
     """
     images = np.random.default_rng(0).integers(0, 256, [NUM_IMAGES, *size, 3], dtype=np.uint8)
     calls, facts = {}, {}
@@ -91,7 +97,7 @@ def _call(path, threads):
 
 
 def as_markdown(rows) -> str:
-    """A table; ratios are to the first model of the same precision."""
+    """A Markdown table; each ratio compares a median time with that of the first model at the same precision."""
     lines, first = [], {}
     for row in rows:
         median = timing.median(row.milliseconds)

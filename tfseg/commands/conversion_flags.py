@@ -1,4 +1,4 @@
-"""The flags of commands that read raw data; see `raw.ConvertOptions`."""
+"""The flags of the commands that read raw data; see `raw.ConvertOptions`."""
 
 from absl import flags
 
@@ -28,7 +28,7 @@ CROWD_AS_IGNORE = flags.DEFINE_boolean(
 
 
 def conversion_options() -> ConvertOptions:
-    """What the flags say. Raises InputError for a bad value."""
+    """The ConvertOptions that the flags describe. Raises InputError for a bad value."""
     return ConvertOptions(
         palette=PALETTE.value,
         value_map=parse_value_map(MAP.value or ""),

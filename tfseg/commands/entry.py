@@ -1,6 +1,6 @@
-"""What every command does around its main: quiet start, one-line errors, exit codes.
+"""Runs the main function of every command: quiet start, one-line errors, exit codes.
 
-0 done, 1 the run failed, 2 something given was wrong, 130 interrupted by Ctrl-C, 143 stopped by SIGTERM.
+Exit codes: 0 done, 1 the run failed, 2 the user's input was wrong, 130 interrupted by Ctrl-C, 143 stopped by SIGTERM.
 """
 
 import logging
@@ -18,15 +18,16 @@ flags.DEFINE_boolean("debug", False, "Show the whole traceback of an error.")
 
 
 def run(main, prepare=None):
-    """Parses the flags and runs `main(argv)`; maps what goes wrong to one line on stderr and an exit code.
+    """Parses the flags and runs `main(argv)`; turns any error into one line on stderr and an exit code.
 
     Args:
-      prepare: the words of the command line -> the words that are parsed; None for as they are.
+      main: (words of the command line that are not flags) -> None.
+      prepare: (words of the command line) -> words that are parsed; None parses them unchanged.
     """
-    # Of TensorFlow's own lines, only errors: the rest tells a user nothing to act on.
+    # TensorFlow shows only its errors: its other lines tell a user nothing to act on.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     absl.logging.set_verbosity(absl.logging.ERROR)
-    # A key flag of the command: --help lists it.
+    # This makes --debug a key flag of the command, so that --help lists it.
     flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS["debug"])
     try:
         app.run(lambda argv: _guarded(main, argv), flags_parser=lambda argv: _parse_flags(argv, prepare))
@@ -36,7 +37,7 @@ def run(main, prepare=None):
 
 
 def parse_size(flag, text):
-    """(height, width) of HEIGHTxWIDTH. Raises InputError naming the flag."""
+    """Parses HEIGHTxWIDTH into (height, width). Raises an InputError that names the flag."""
     match = re.fullmatch(r"([1-9]\d{0,5})x([1-9]\d{0,5})", text)
     if not match:
         raise InputError(f"--{flag}={text}: HEIGHTxWIDTH in pixels, e.g. 513x513")
@@ -49,7 +50,7 @@ def _parse_flags(argv, prepare):
         sys.argv = prepare(argv) if prepare else argv
         return _parsed(sys.argv)
     except Exception as error:
-        # InputError, absl's errors, and what ml_collections lets through of a --config.x that it cannot parse.
+        # An InputError, an absl error, or whatever ml_collections lets through for a --config.x that it cannot parse.
         if "--debug" in argv:
             traceback.print_exception(error)
         _fail(error, 2)
@@ -59,7 +60,7 @@ def _parsed(argv):
     try:
         return flags.FLAGS(argv, known_only=False)
     except SystemExit:
-        sys.exit(0)  # absl has shown the help, and would call that a failure
+        sys.exit(0)  # absl has shown the help, and would exit with 1
 
 
 def _guarded(main, argv):

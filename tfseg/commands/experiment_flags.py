@@ -44,7 +44,7 @@ WANTED = {
     _loss_at: "ITERATION:WEIGHT pairs, e.g. 3:0.5,6:1, or off",
 }
 
-# flag -> (field, parser, help)
+# {flag: (field of the config, parser, help)}
 SHORT_FLAGS = {
     "dataset": ("data.dataset", str, DATASET_HELP),
     "data_dir": ("data.data_dir", str, "Folder of the raw data, or of records that prepare_data.py made."),
@@ -77,20 +77,20 @@ MODEL = flags.DEFINE_string(
 
 
 def define_short_flags(names=tuple(SHORT_FLAGS)):
-    """Defines `SHORT_FLAGS`, or some; each holds text until `experiment_config` parses it."""
+    """Defines all `SHORT_FLAGS`, or those in `names`. Each flag holds text until `experiment_config` parses it."""
     for name in names:
         field, _, text = SHORT_FLAGS[name]
         _defined[name] = flags.DEFINE_string(name, None, f"{text} (config.{field})")
 
 
 def with_default_recipe(argv):
-    """The command line with `--config=` put in where only `--model` (or nothing) names the recipe.
+    """Adds `--config=` to the command line if it is missing; `--model`, if given, then selects the recipe.
 
-    ml_collections applies `--config.x=` while it parses, so the recipe has to be known before. Recipe and field names
-    are checked here, too: its own messages name neither the file nor the nearest field.
+    ml_collections applies `--config.x=` while it parses, so the recipe must be known before parsing. Recipe and field
+    names are checked here, too, because the messages of ml_collections name neither the file nor the nearest field.
 
     Raises:
-      InputError: no such recipe, a recipe that fails, or `--config.x` of a field that it does not have.
+      InputError: there is no such recipe, the recipe fails, or `--config.x` names a field that it does not have.
     """
     given = model_flag.given(argv)
     if "config" not in given:
@@ -104,19 +104,21 @@ def with_default_recipe(argv):
 
 
 def is_path(model) -> bool:
-    """Whether a value of `--model` is the path of a trained model, not an architecture, whose names come first."""
+    """Whether a value of `--model` is the path of a trained model; the name of an architecture never is."""
     if not model or model in ARCHITECTURES:
         return False
     return "/" in model or model.endswith(".tflite") or Path(model).exists()
 
 
 def is_run(model) -> bool:
-    """Whether such a path is a run directory or a folder of the model zoo, not an exported model."""
+    """Whether a value of `--model` is the path of a run directory or model zoo folder, not of an exported model."""
     return is_path(model) and (Path(model) / "config.json").exists() and not (Path(model) / "saved_model.pb").exists()
 
 
 def for_path_or_recipe(not_for_runs, not_for_exports):
-    """For a command whose `--model` may be a path: a function like `with_default_recipe`, which leaves that path alone.
+    """Returns the `prepare` of a command whose `--model` may be a path.
+
+    The function does the same as `with_default_recipe`, but if `--model` is a path it adds no recipe.
 
     Args:
       not_for_runs, not_for_exports: flags that do not apply to a run directory or to an exported model, besides the
@@ -143,7 +145,7 @@ def _default_recipe(given):
     if model not in ARCHITECTURES:
         known = ", ".join(sorted(ARCHITECTURES))
         raise InputError(f"--model={model} is unknown; one of {known}, or a recipe: --config=FILE")
-    # <model>_<backbone>.py, or <model>.py of a model without a backbone.
+    # Recipes are called <model>_<backbone>.py, or <model>.py if the model has no backbone.
     fitting = [path for path in sorted(RECIPES.glob("*/*.py")) if f"{path.stem}_".startswith(f"{model}_")]
     for folder in (dataset, "folder"):
         here = [path for path in fitting if path.parent.name == folder]
@@ -186,7 +188,7 @@ def _first_field(part, where):
 
 
 def experiment_config() -> ExperimentConfig:
-    """The recipe with its overrides. Raises InputError for a bad value or two flags that disagree."""
+    """The recipe's config with its overrides. Raises InputError for a bad value, or if two flags disagree."""
     config = CONFIG.value
     overridden = config_flags.get_override_values(flags.FLAGS["config"])
     for name, flag in _defined.items():
@@ -203,7 +205,7 @@ def experiment_config() -> ExperimentConfig:
         if name == "backbone" and config.model.backbone is not None and value != config.model.backbone.name:
             _reset_backbone(config.model.backbone, overridden)
         _set(config, field, value, f"--{name}")
-    # Through the plain form and back: every value is checked like that of a file.
+    # Converting to plain values and back checks every value as if it came from a file.
     values = config.to_dict()
     if MODEL.value not in (None, values["model"]["name"]):
         raise InputError(f"--model={MODEL.value} and --config, a recipe of {values['model']['name']}, disagree")
@@ -211,7 +213,10 @@ def experiment_config() -> ExperimentConfig:
 
 
 def _reset_backbone(backbone, overridden):
-    """Another backbone than the recipe's starts from the defaults: stride and padding mean the same for all."""
+    """Resets the fields of another backbone than the recipe's to their defaults.
+
+    Stride and padding are kept, because they mean the same for all backbones.
+    """
     for field in dataclasses.fields(backbone):
         if field.name not in ("output_stride", "padding") and f"model.backbone.{field.name}" not in overridden:
             setattr(backbone, field.name, field.default)

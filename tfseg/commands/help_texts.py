@@ -4,7 +4,7 @@ from tfseg.data.datasets.table import DATASETS
 
 
 def one_of(names) -> str:
-    """`a, b or c`."""
+    """Joins names to text such as `a, b or c`."""
     *others, last = names
     return f"{', '.join(others)} or {last}"
 

@@ -6,12 +6,12 @@ from absl import flags
 
 from tfseg.errors import InputError
 
-# The alias belongs to the command that calls `define_alias`: its --help lists it.
+# The alias belongs to the command that calls `define_alias`, so that command's --help lists it.
 flags.disclaim_key_flags()
 
 
 def define_alias():
-    """Defines `--workdir` as another name of `--model`, which has to be defined before."""
+    """Defines `--workdir` as another name of `--model`, which must be defined first."""
     flags.DEFINE_alias("workdir", "model")
 
 
@@ -25,7 +25,7 @@ def with_model(argv):
 
 
 def given(argv):
-    """Flags of a command line before parsing, name -> value."""
+    """Reads the flags of a command line before it is parsed: {name: value}."""
     values = {}
     for index, word in enumerate(argv[1:], 1):
         if not word.startswith("-"):

@@ -1,8 +1,8 @@
 """Scores panoptic predictions: panoptic quality (PQ = SQ * RQ) and parsing covering (PC).
 
 python -m tfseg.commands.panoptic_scores --gt=panoptic_val2017.json --pred=predictions.json
-    Labels and predictions in COCO's panoptic format, of any data set. Each is a JSON file, with its PNGs in the folder
-    that is called like it without .json or beside it; or a folder with one JSON file.
+    Labels and predictions of any data set in COCO's panoptic format. Each is a JSON file, or a folder with one JSON
+    file. The PNGs are in the folder that has the JSON file's name without .json, or beside the file.
 python -m tfseg.commands.panoptic_scores --gt=labels --pred=predictions --output=scores.json --num_workers=4
 """
 
@@ -26,7 +26,7 @@ REMARK = (
 
 
 def define_flags():
-    """The flags of this program; a function, so that other programs can import this module."""
+    """Defines the flags of this program. It is a function so that other programs can import this module."""
     flags.DEFINE_string("gt", None, "The labels: a JSON file in COCO's panoptic format, or a folder that has one.")
     flags.DEFINE_string("pred", None, "The predictions, likewise; their categories are those of the labels.")
     flags.DEFINE_string("output", None, "JSON file for all scores and counts at full precision.")
@@ -67,7 +67,12 @@ def main(argv):
 
 
 def check_output(path: str, inputs: dict[str, str]):
-    """Raises InputError unless `path` can become a file that is none of `inputs`, flag -> path of the file it names."""
+    """Raises InputError unless scores can be written to `path` without overwriting an input.
+
+    Args:
+      path: the value of `--output`.
+      inputs: {flag: path of the file that it names}.
+    """
     if os.path.isdir(path):
         raise InputError(f"--output={path}: a folder; name a file in it, e.g. {os.path.join(path, 'scores.json')}")
     for flag, other in inputs.items():
@@ -79,10 +84,10 @@ def check_output(path: str, inputs: dict[str, str]):
 
 
 def summary(scores: dict) -> str:
-    """Markdown tables, in per cent: means over all classes, things and stuff, and every class.
+    """Markdown tables of percentages: means over all classes, over things and over stuff, and scores of every class.
 
     Args:
-      scores: from `score_folders`.
+      scores: the result of `score_folders`.
     """
     quality, covering = scores["panoptic_quality"], scores["parsing_covering"]
     means = []

@@ -1,4 +1,4 @@
-"""Segments image files: a class map and a picture for each."""
+"""Segments image files and writes a class map and a picture for each."""
 
 import dataclasses
 import json
@@ -23,16 +23,18 @@ PANOPTIC, INSTANCES = "_panoptic.png", "_instances.json"
 
 @dataclasses.dataclass(frozen=True)
 class PhotoOptions:
-    """What is made of each file.
+    """How files are segmented and which results are written.
 
     Attributes:
-      output_dir: where results go, made if missing.
-      iters: refinements; None is what the model was trained with.
-      budget_ms: instead, as many refinements as this machine runs within so many milliseconds; see `Budget`.
-      tolerance: stop before, once a refinement changed at most this share of the canvas; see `Predictor.predict`.
-      overwrite: make what is there already once more.
-      with_strip: also a picture of every iteration.
-      max_pixels: larger images are refused.
+      output_dir: folder of the results; it is made if missing.
+      iters: number of iterations; None means the number the model was trained with.
+      overwrite: whether to replace results that are there already.
+      with_strip: whether to write a picture with the class map after every iteration, too.
+      max_pixels: largest number of pixels; larger images are refused.
+      budget_ms: milliseconds per image; as many iterations run as fit into them on this machine, in place of `iters`.
+        See `Budget`.
+      tolerance: iterations stop once one of them has changed at most this share of the canvas, 0 to 1; see
+        `Predictor.predict`.
     """
 
     output_dir: str
@@ -46,9 +48,13 @@ class PhotoOptions:
 
 @dataclasses.dataclass
 class Outcome:
-    """How many files were segmented, how many were there already, and a line for each that could not be read.
+    """The outcome of `segment_files`.
 
-    `num_iterations` are those of all that were segmented.
+    Attributes:
+      num_done: number of files that were segmented.
+      num_skipped: number of files whose results were there already.
+      problems: one line for each input that could not be used.
+      num_iterations: sum of the iterations over all segmented files.
     """
 
     num_done: int = 0
@@ -58,20 +64,23 @@ class Outcome:
 
 
 def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
-    """Segments image files of any size, upright as their EXIF says.
+    """Segments image files of any size, turned upright as their EXIF data say.
 
-    `<name>_classes.png` holds class ids (a palette shows their colours), `<name>_overlay.jpg` the image under them with
-    a legend; of a panoptic model also `<name>_panoptic.png`, whose colour is (class id, instance id // 256, instance id
-    % 256), and `<name>_instances.json` with class, score, area and keypoints (y, x) of every instance, best first.
-    `<name>` is the input's without its extension, or with it (`a_jpg`, `a_png`) where two would be one. What is there
-    already is passed over; each result appears when it is whole. One bad file does not stop the others.
+    `<name>_classes.png` holds class ids, with a palette that shows them in colour. `<name>_overlay.jpg` shows the
+    classes over the image, with a legend. A panoptic model also gets `<name>_panoptic.png`, whose colour is (class id,
+    instance id // 256, instance id % 256), and `<name>_instances.json`, with class, score, area and keypoints (y, x) of
+    every instance, best first. `<name>` is the input's name without its extension, or with it (`a_jpg`, `a_png`) if two
+    inputs would get the same name. Files whose results are there already are skipped. Each result appears only when it
+    is whole. A bad file does not stop the others.
 
     Args:
       predictor: a `tfseg.inference.predictor.Predictor`.
-      inputs: image files, and folders whose images (not those in subfolders) are taken.
+      inputs: image files and folders; of a folder, the images directly in it are taken, not those in subfolders.
+      options: a PhotoOptions.
     Raises:
-      InputError: two inputs would have the same results, the model has no such number of iterations or cannot stop
-        when the canvas has settled, `output_dir` cannot be written, or a budget is given that is no time or not alone.
+      InputError: two inputs would get the same results, the model does not allow this number of iterations or cannot
+        stop when the canvas has settled, `output_dir` cannot be written, or the budget is not a time or is combined
+        with `iters` or `tolerance`.
     """
     if options.budget_ms is not None and (options.iters, options.tolerance) != (None, None):
         raise InputError("a budget chooses the iterations: omit it, or their number and the tolerance")
@@ -107,7 +116,7 @@ def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
 
 
 def report_outcome(outcome: Outcome, output_dir):
-    """Prints what was done; raises InputError when something could not be."""
+    """Prints what was done. Raises InputError if some inputs could not be used."""
     skipped = f", {outcome.num_skipped} were there already (--overwrite)" if outcome.num_skipped else ""
     mean = outcome.num_iterations / max(outcome.num_done, 1)
     iterations = f", {mean:.1f} iterations on average" if mean > 1 else ""
@@ -120,7 +129,7 @@ def report_outcome(outcome: Outcome, output_dir):
 
 
 def _segment(predictor, file, options, budget):
-    """Prediction of one file, and its encoded class map, overlay, instances and strip."""
+    """Returns the prediction for one file, and the encoded class map, overlay, instances and strip."""
     image, info = read_image(file, options.max_pixels), predictor.info
     if budget:
         prediction = budget.predict(image)
@@ -145,7 +154,7 @@ def _make_folder(path):
 
 
 def _instances(prediction, info):
-    """JSON of the instances, best first."""
+    """The instances as JSON, best first."""
     listed = []
     for one in prediction.instances:
         corners = None if one.keypoints is None else [[round(float(side), 1) for side in yx] for yx in one.keypoints]
@@ -163,7 +172,7 @@ def _instances(prediction, info):
 
 
 def _listed(inputs, problems):
-    """Image files in order, each once; what is neither file nor folder of images is added to `problems`."""
+    """Lists the image files in order, each once; adds inputs that are no file and hold no images to `problems`."""
     files = {}
     for path in map(Path, inputs):
         if path.is_dir():
@@ -182,7 +191,7 @@ def _listed(inputs, problems):
 
 
 def _output_names(files):
-    """Names of the results, which do not depend on what is there already."""
+    """Names of the results; they do not depend on which results are there already."""
     stems = Counter(file.stem for file in files)
     names = [file.stem if stems[file.stem] == 1 else file.name.replace(".", "_") for file in files]
     for name, count in Counter(names).items():

@@ -1,4 +1,4 @@
-"""Single classes of a model, scored on a data set of other classes."""
+"""Scores single classes of a model on a data set whose classes differ from the model's."""
 
 from tfseg.data.opening import open_split
 from tfseg.errors import InputError
@@ -9,15 +9,17 @@ from tfseg.runs.deeplab_file import load_model
 
 
 def evaluate_matches(path, dataset, options, names) -> str:
-    """Scores single classes of a model on a data set of other classes: a Markdown table.
+    """Scores single classes of a model on a data set whose classes differ from the model's.
 
     Args:
       path: run directory, model zoo folder or weights file, see `load_model`.
       dataset: name of the data set; its split is `options.split`, or "val".
       options: a ReportOptions; no report is written.
-      names: (class name of the model, class name of the data set) of the classes that mean the same.
+      names: pairs (class name of the model, class name of the data set) that mean the same.
+    Returns:
+      A Markdown table with IoU, recall and precision of each pair.
     Raises:
-      InputError: no such model, data or class.
+      InputError: there is no such model, data set or class.
     """
     _, info, network = load_model(path, options.weights, options.output_stride)
     split = open_split(dataset, options.data_dir, options.split or "val")

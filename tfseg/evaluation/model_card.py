@@ -1,4 +1,4 @@
-"""The model card: a Markdown page of figures from the report and the training log, none of them typed by hand."""
+"""Writes the model card, a Markdown page. All its figures come from the report and the training log."""
 
 from tfseg.data.datasets.table import DATASETS
 
@@ -13,14 +13,14 @@ def model_card(name, config, info, metrics, facts, tables, pictures) -> str:
     """The text of a model's README.md.
 
     Args:
-      name: of the model's folder in the zoo.
+      name: name of the model's folder in the zoo.
       config: ExperimentConfig, without paths.
       info: DatasetInfo of the training data.
       metrics: content of the report's metrics.json.
-      facts: of the training: "steps", "images", "hours" (or None); "parameters", "weights_sha256" of the published
-        weights.
+      facts: "steps", "images" and "hours" (or None) of the training; "parameters" and "weights_sha256" of the
+        published weights.
       tables: Markdown tables of the scores.
-      pictures: names of the pictures beside it.
+      pictures: file names of the pictures that lie beside the page.
     """
     protocol = metrics["protocol"]
     entry = metrics["iterations"][metrics["trained_iterations"] - 1]

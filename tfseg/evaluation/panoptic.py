@@ -1,4 +1,4 @@
-"""Panoptic metrics of a network on images whose instances are labelled, beside what its class map alone would score."""
+"""Scores a panoptic network on images with labelled instances, and compares it with what its class map alone scores."""
 
 from pathlib import Path, PurePosixPath
 
@@ -17,7 +17,7 @@ from tfseg.postprocess.fusion import fuse
 from tfseg.system import timing
 from tfseg.system.progress import with_progress
 
-ROUNDS = 10  # of timing
+ROUNDS = 10  # timing rounds
 
 
 LABELS, PREDICTIONS = "labels.json", "predictions.json"
@@ -27,17 +27,17 @@ def evaluate_panoptic(network, examples, info: DatasetInfo, *, num_examples, siz
     """Scores a panoptic network.
 
     Args:
-      network: see `tfseg.inference.panoptic`.
-      examples: batches of one as `pipeline.eval_examples` gives them with instances.
-      info: the labels.
-      num_examples: how many there are, for the progress bar.
-      size: (height, width) the network sees images in; None is their own.
-      output_dir: folder that gets LABELS and PREDICTIONS in COCO's panoptic format, with their PNGs; images have the
-        names of their files. None writes nothing.
+      network: a panoptic network, see `tfseg.inference.panoptic`.
+      examples: batches of one, as `pipeline.eval_examples` gives them with instances.
+      info: what the labels mean.
+      num_examples: number of examples, for the progress bar.
+      size: (height, width) in which the network sees images; None means their own size.
+      output_dir: folder that gets LABELS and PREDICTIONS in COCO's panoptic format, with their PNGs. The names of the
+        images are those of their files. None writes nothing.
     Returns:
-      JSON types: "quality" and "covering", see `PanopticQuality.result` and `ParsingCovering.result`; of the same
-      class maps "one_segment" and "components", the quality where all pixels of a thing class are one instance, and
-      where each connected component is one; "milliseconds_fusion", the median of an image.
+      JSON types. "quality" and "covering": see `PanopticQuality.result` and `ParsingCovering.result`. "one_segment" and
+      "components": the quality of the same class maps if all pixels of a thing class are one instance, and if each
+      connected component is one. "milliseconds_fusion": median time of the fusion for one image, the last.
     Raises:
       InputError: the instances of an image are not known.
     """
@@ -76,18 +76,18 @@ def evaluate_panoptic(network, examples, info: DatasetInfo, *, num_examples, siz
 
 
 def panoptic_label(label, instance_ids, info) -> np.ndarray:
-    """[height, width] panoptic ids of class ids and instance ids; crowds have instance 0, as stuff."""
+    """[height, width] panoptic ids made from class ids and instance ids; crowds get instance 0, like stuff."""
     is_thing = np.isin(label, list(info.thing_ids))
     return label.astype(np.int64) * info.label_divisor + np.where(is_thing, instance_ids, 0)
 
 
 def with_one_segment(class_ids, info) -> np.ndarray:
-    """Panoptic ids of a class map where all pixels of a thing class are one instance."""
+    """Panoptic ids made from a class map: all pixels of a thing class are one instance."""
     return class_ids.astype(np.int64) * info.label_divisor + np.isin(class_ids, list(info.thing_ids))
 
 
 def with_components(class_ids, info) -> np.ndarray:
-    """Panoptic ids of a class map where every connected component (of 8 neighbours) of a thing class is an instance."""
+    """Panoptic ids made from a class map: every 8-connected component of a thing class is an instance."""
     panoptic_ids = class_ids.astype(np.int64) * info.label_divisor
     for class_id in sorted(info.thing_ids):
         is_class = (class_ids == class_id).astype(np.uint8)

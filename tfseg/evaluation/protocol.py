@@ -1,4 +1,4 @@
-"""What the scores of a report depend on beside the model: data, sizes, views, weights, device, commit."""
+"""Records what the scores of a report depend on besides the model: data, sizes, views, weights, device, commit."""
 
 import os
 import subprocess
@@ -14,12 +14,12 @@ GRIDS = {"same": "half-pixel centres", "symmetric": "position i on pixel stride 
 
 
 def cost_size(result):
-    """(height, width) of most images."""
+    """(height, width) that most images have; `result` is that of `semantic.evaluate`."""
     return tuple(int(side) for side in next(iter(result["sizes"])).split("x"))
 
 
 def protocol(workdir, config, padding, split, options, result):
-    """Everything that the scores depend on beside the model itself."""
+    """Everything that the scores depend on besides the model itself, in JSON types."""
     weights = weights_file(workdir, options.weights)
     gpus = len(tf.config.list_physical_devices("GPU"))
     sizes = list(result["sizes"])
@@ -46,14 +46,14 @@ def protocol(workdir, config, padding, split, options, result):
 
 
 def instance_protocol(info, result):
-    """What instance-level IoU depends on, where it is known."""
+    """What instance-level IoU depends on; empty if the result has none."""
     if "iiou" not in result["iterations"][0]:
         return {}
     return {"instance_sizes": info.average_instance_sizes or "averages over the split"}
 
 
 def _commit():
-    """The commit of this repository, with "+" if tracked files differ from it; None outside of one."""
+    """The commit of this repository, with "+" if tracked files differ from it; None outside a repository."""
     folder = Path(__file__).resolve().parents[2]
     if not (folder / ".git").exists():
         return None

@@ -1,4 +1,4 @@
-"""A trained and evaluated run -> a folder of the model zoo: small weights, figures, the curve and a model card."""
+"""Turns a trained and evaluated run into a model zoo folder: small weights, figures, the curve and a model card."""
 
 import csv
 import hashlib
@@ -21,25 +21,30 @@ from tfseg.system.files import file_sha256, whole_folder
 
 WEIGHTS = "weights.npz"
 PICTURES = ("curve.png",)
-# These show images of the data set, which are ours to publish if it is a generated one.
+# These show images of the data set, which we may publish only if the data set is a generated one.
 PICTURES_OF_IMAGES = ("panoptic.png", "strip.png")
-# Fields that may hold a path of the machine the run was made on; the zoo keeps its last part.
+# Config fields that may hold a path on the machine of the run; the zoo keeps only the path's last part.
 PATH_FIELDS = ("data.data_dir", "training.init_from", "training.init_backbone_from", "training.class_weights")
 
 
 def publish(workdir, report_dir, target, summary: Callable[[dict], str], overwrite=False) -> Path:
-    """Writes a model zoo folder, which appears when it is whole and `load_run` reads it.
+    """Writes a model zoo folder, which appears only when it is whole and `load_run` can read it.
+
+    Example:
+      target = publish("runs/scenes_rnn", "runs/scenes_rnn/report", "model_zoo/scenes_rnn", report.summary)
+      predictor = tfseg.load(target)
 
     Args:
-      workdir: run directory.
-      report_dir: its report, as evaluate.py wrote it; the weights it was measured with are those that are published.
-      target: the new folder; its name is the model's.
-      summary: content of metrics.json -> Markdown tables of the scores.
-      overwrite: replace a model of that name.
+      workdir: the run directory.
+      report_dir: the run's report, as evaluate.py wrote it; the weights it was measured with are published.
+      target: the new folder; its name becomes the model's name.
+      summary: content of metrics.json -> Markdown tables of the scores, e.g. `report.summary`.
+      overwrite: whether to replace a model of that name.
     Returns:
-      `target`.
+      The path `target`.
     Raises:
-      InputError: no run, a report that is missing, too short or of other weights, or a folder that exists.
+      InputError: there is no run; the report is missing, covers too few iterations or belongs to other weights; or the
+        folder exists.
     """
     workdir, report_dir, target = Path(workdir), Path(report_dir), Path(target)
     _check_target(target, overwrite)
@@ -65,7 +70,7 @@ def publish(workdir, report_dir, target, summary: Callable[[dict], str], overwri
 
 
 def without_paths(config: ExperimentConfig) -> ExperimentConfig:
-    """The config with paths reduced to their last part, so that it says nothing about the machine of the run."""
+    """The config with every path cut to its last part, so that it says nothing about the machine of the run."""
     values = config.to_dict()
     for field in PATH_FIELDS:
         part, name = field.split(".")
@@ -75,7 +80,7 @@ def without_paths(config: ExperimentConfig) -> ExperimentConfig:
 
 
 def write_half_weights(source, path):
-    """Writes the arrays of `source` as compressed float16, and their sha256 beside them.
+    """Writes the arrays of `source` as compressed float16, and the file's sha256 beside it.
 
     An array with values beyond float16's range (65504) stays float32.
     """
@@ -94,14 +99,16 @@ def write_half_weights(source, path):
 
 
 def training_facts(config, log, weights_name) -> dict:
-    """What the log tells of the training.
+    """Reads facts about the training from its log.
 
     Args:
+      config: the run's ExperimentConfig.
       log: path of metrics.csv.
-      weights_name: "best" are those of the validation with the highest mIoU; others those of the last update.
+      weights_name: "best" for the weights of the validation with the highest mIoU; any other name for those of the
+        last update.
     Returns:
-      "steps", "images" (seen until then), and "hours" of training on the machine of the run, without validation and
-      start-up; None where the log does not tell.
+      "steps" and "images" that the weights have seen, and "hours" of training on the machine of the run, without
+      validation and start-up; "hours" is None if the log does not tell.
     """
     training = config.training
     with open(log, newline="") as file:
@@ -139,7 +146,7 @@ def _check_target(target, overwrite):
 
 
 def _read_metrics(workdir, report_dir):
-    """metrics.json of a whole report. Raises InputError."""
+    """The content of metrics.json. Raises InputError if the report is not whole."""
     again = f"evaluate the run: python evaluate.py --model={workdir} --report_dir={report_dir}"
     for name in ("metrics.json", *PICTURES):
         if not (report_dir / name).exists():

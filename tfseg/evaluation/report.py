@@ -1,4 +1,4 @@
-"""The report of a trained model: scores, cost and pictures on one split, and how they were measured."""
+"""Writes the report of a trained model: scores, cost and pictures on one split, and how they were measured."""
 
 import csv
 import dataclasses
@@ -31,16 +31,17 @@ class ReportOptions:
     """What is evaluated, and how.
 
     Attributes:
-      split: None is the run's validation split.
-      data_dir: None is the run's.
-      iterations: scored from 1 to this; None is what the model was trained with.
+      split: name of the split; None means the run's validation split.
+      data_dir: folder of the data; None means the run's.
+      iterations: the model is scored after 1, 2, ..., this many iterations; None means the number it was trained with.
       weights: "last" or "best" of a run directory.
-      output_stride: of the backbone, another than in training; None is that of training.
+      output_stride: output stride of the backbone, if it differs from training; None means that of training.
       multi_scale, flip, size: views of each image, see `views_of`; `size` is (height, width), None the image's own.
-      report_dir: None is `report` in the run directory.
+      report_dir: folder of the report; None means `report` in the run directory.
       panoptic_output: folder for labels and instances in COCO's panoptic format; None writes none.
-      compare: what is drawn beside. A run directory or model zoo folder, RUN or RUN@OUTPUT_STRIDE, is evaluated on the
-        same images in the same views, and timed in turn with this model; a folder with a report only gives its curve.
+      compare: models that are drawn into the same chart. A run directory or model zoo folder, RUN or RUN@OUTPUT_STRIDE,
+        is evaluated on the same images in the same views, and timed in turn with this model. A folder that holds only a
+        report contributes the report's curve.
     """
 
     split: str | None = None
@@ -60,7 +61,7 @@ class ReportOptions:
         return views_of(self.multi_scale, self.flip, self.size)
 
     def iterations_of(self, network) -> int:
-        """How many are scored. Raises InputError for less than 1."""
+        """How many iterations are scored. Raises InputError if fewer than 1 are asked for."""
         if self.iterations is not None and self.iterations < 1:
             raise InputError(f"{self.iterations} iterations: at least 1")
         return network.default_iterations if self.iterations is None else self.iterations
@@ -69,16 +70,23 @@ class ReportOptions:
 def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
     """Evaluates a trained model and writes its report.
 
-    The folder gets metrics.json, report.md, curve.csv, curve.png, confusion.png and strip.png, and where other models
-    are evaluated beside it comparison.csv and comparison.md, each when it is whole.
+    The report folder gets metrics.json, report.md, curve.csv, curve.png, confusion.png and strip.png; for a panoptic
+    model also panoptic.png; and if other models are evaluated with it, comparison.csv and comparison.md. Each file
+    appears only when it is whole.
+
+    Example:
+      metrics = evaluate_run("runs/scenes_rnn", ReportOptions(iterations=6), flops.executed_gmacs)
+      metrics["iterations"][-1]["miou"]
 
     Args:
       workdir: run directory or model zoo folder.
-      count_gmacs: (network, size, iterations) -> 10^9 multiply-adds executed for 1, 2, ..., iterations.
+      options: a ReportOptions.
+      count_gmacs: (network, size, iterations) -> executed 10^9 multiply-adds after 1, 2, ..., `iterations` iterations,
+        e.g. `tfseg.profiling.flops.executed_gmacs`.
     Returns:
       The content of metrics.json.
     Raises:
-      InputError: no such run, split or data; damaged data; labels of other classes.
+      InputError: there is no such run, split or data; the data are damaged, or their labels have other classes.
     """
     config, info, network = load_run(workdir, options.weights, options.output_stride)
     name = _name(workdir, options.output_stride)
@@ -90,7 +98,7 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
         options.split or config.data.validation_split,
         expected_info=info,
     )
-    # The facts of the records: those that the model was trained with may be from before there were categories.
+    # Take the facts from the records: those stored with the model may predate the categories.
     facts, count = split.info, split.num_examples
     examples = split.examples(with_instances=bool(facts.thing_ids))
     is_panoptic = network.is_panoptic
@@ -135,7 +143,7 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
 
 
 def _write_comparison(folder, measured):
-    """comparison.csv and comparison.md; without anything to compare, those of an evaluation before are removed."""
+    """Writes comparison.csv and comparison.md; if nothing is compared, removes those of an earlier evaluation."""
     if measured:
         write_atomically(folder / "comparison.csv", comparison_csv(measured).encode())
         write_atomically(folder / "comparison.md", comparison(measured).encode())
@@ -145,7 +153,7 @@ def _write_comparison(folder, measured):
 
 
 def _others(options, info, name):
-    """({name: points of a report}, {name: network}) of what is to be compared with the model called `name`."""
+    """Returns ({name: points of a report}, {name: network}) for what is to be compared with the model `name`."""
     curves, networks = {}, {}
     for given in options.compare:
         folder, stride = re.fullmatch(r"(.+?)(?:@(\d+))?", given).groups()
@@ -164,7 +172,7 @@ def _others(options, info, name):
 
 
 def read_curve(folder) -> list[dict]:
-    """The points of a report's curve.csv (in `folder` or in its `report`). Raises InputError."""
+    """The points of a report's curve.csv, in `folder` or in its `report`. Raises InputError if there are none."""
     paths = [Path(folder) / "curve.csv", Path(folder) / "report" / "curve.csv"]
     path = next((path for path in paths if path.exists()), None)
     if path is None:
@@ -185,7 +193,7 @@ def _name(folder, output_stride=None):
 
 
 def _strip(network, examples, num_examples, iterations, info):
-    """Images from all over the split, as the network refines them."""
+    """A picture with images from all over the split, and their class maps iteration by iteration."""
     rows = []
     for example in examples.shard(max(num_examples // STRIP_ROWS, 1), 0).take(STRIP_ROWS):
         image, label = example["image"][0].numpy(), example["label"][0].numpy()
@@ -194,7 +202,7 @@ def _strip(network, examples, num_examples, iterations, info):
 
 
 def _panoptic_strip(network, examples, num_examples, info, size):
-    """Images from all over the split, their instances as found and as labelled."""
+    """A picture with images from all over the split, and their instances as found and as labelled."""
     inference, rows = PanopticInference(network, info, View(base_size=size)), []
     for example in examples.shard(max(num_examples // STRIP_ROWS, 1), 0).take(STRIP_ROWS):
         image = example["image"][0].numpy()
@@ -204,9 +212,9 @@ def _panoptic_strip(network, examples, num_examples, info, size):
 
 
 def _with_costs(networks, results, views, count_gmacs):
-    """The entries of each model with "gmacs", "gflops" (2 per multiply-add) and "milliseconds".
+    """Adds "gmacs", "gflops" (2 per multiply-add) and "milliseconds" to the entries of each model.
 
-    All are those of an image of the usual size.
+    All three are for one image in the size that most images have.
     """
     size = cost_size(next(iter(results.values())))
     counts = {name: len(result["iterations"]) for name, result in results.items()}
@@ -242,7 +250,7 @@ def _write(folder, metrics, pictures):
 
 
 def _json(metrics):
-    """Indented, but lists of numbers (rows of confusion matrices) on one line."""
+    """Indented JSON with each list of numbers (a row of a confusion matrix) on one line."""
     text = json.dumps(metrics, indent=1, allow_nan=False)
     return re.sub(r"\[[\d\s,.]+\]", lambda match: " ".join(match[0].split()), text) + "\n"
 

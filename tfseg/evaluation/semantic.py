@@ -1,4 +1,4 @@
-"""Metrics of a network on labelled images, after every iteration."""
+"""Computes the metrics of a network on labelled images, after every iteration."""
 
 import hashlib
 import itertools
@@ -20,24 +20,26 @@ LATENCY_SECONDS = 30
 def evaluate(network, examples, info, iterations, *, num_examples, views=SINGLE_VIEW, metrics=None) -> dict:
     """Scores a network; every labelled pixel counts once.
 
-    Images are shared by the replicas of the strategy the network was built under; of several workers each evaluates
-    all of them. Only counts and the image at hand are in memory.
+    The replicas of the strategy that the network was built under share the images. If there are several workers, each
+    evaluates all images. Only the counts and the images at hand are in memory.
 
     Args:
       network: see `tfseg.inference.runner.Inference`.
       examples: batches of {"image": uint8 [batch, height, width, 3], "label": int32 [batch, height, width],
-        "filename": string [batch]}, as `pipeline.eval_examples` gives them; with "instance" and "has_instances"
-        instance-level IoU is scored, too.
+        "filename": string [batch]}, as `pipeline.eval_examples` gives them. If they also have "instance" and
+        "has_instances", instance-level IoU is scored, too.
       info: DatasetInfo of the labels.
-      iterations: scored from 1 to this; may exceed what the network was trained for. A feed-forward network has one.
-      num_examples: how many there are, for the progress bar.
-      views: whose logits are averaged.
-      metrics: what is counted, see `SegmentationSuite`; None is all.
+      iterations: the network is scored after 1, 2, ..., this many iterations, which may be more than it was trained
+        for. A feed-forward network is scored once.
+      num_examples: number of examples, for the progress bar.
+      views: the views of each image, whose logits are averaged.
+      metrics: the metrics that are counted, see `SegmentationSuite`; None means all.
     Returns:
-      What `SegmentationSuite.result` describes, "sizes" ({"<height>x<width>": images}) and "filenames_sha256" (of the
-      sorted names, a line each), all plain JSON types.
+      The result of `SegmentationSuite.result`, with "sizes" ({"<height>x<width>": number of images}) and
+      "filenames_sha256" (the sha256 of the sorted names, one per line), all in plain JSON types.
     Raises:
-      InputError: no examples, nothing labelled, another number of classes, or a label value that is no class.
+      InputError: there are no examples, nothing is labelled, the number of classes differs, or a label value is not a
+        class.
     """
     if network.num_classes != info.num_classes:
         raise InputError(f"the model has {network.num_classes} classes, {info.name} has {info.num_classes}")
@@ -62,16 +64,17 @@ def evaluate(network, examples, info, iterations, *, num_examples, views=SINGLE_
 def evaluate_matches(
     network, examples, pairs, *, iterations, num_examples, views=SINGLE_VIEW, ignore_label=255
 ) -> list[dict]:
-    """Scores single classes of a network on a data set of other classes.
+    """Scores single classes of a network on a data set whose classes differ from the network's.
 
-    Pixels of the ignore label are left out. Everything else counts: what the data set has no class for is no match.
+    Pixels with the ignore label do not count. All other pixels count: a class that the data set lacks is never a match.
 
     Args:
-      network, examples, num_examples, views: as `evaluate`.
-      pairs: (class id of the network, class id of the data set) of the classes that mean the same.
-      iterations: after which the prediction is taken.
+      network, examples, num_examples, views: see `evaluate`.
+      pairs: pairs (class id of the network, class id of the data set) that mean the same.
+      iterations: number of iterations after which the prediction is taken.
+      ignore_label: label value of the pixels that do not count.
     Returns:
-      {"iou", "recall", "precision"} of each pair, 0 to 1; None where neither has a pixel of it.
+      {"iou", "recall", "precision"} of each pair, 0 to 1; a score is None if no pixel defines it.
     Raises:
       InputError: nothing is labelled.
     """
@@ -96,16 +99,16 @@ def _share(part, whole):
 
 
 def best_entry(result: dict) -> dict:
-    """The entry of the iteration with the highest mIoU; the earliest of equals."""
+    """The entry of the iteration with the highest mIoU; if several are equal, the earliest."""
     return max(result["iterations"], key=lambda entry: entry["miou"])
 
 
 def remarks(result: dict, train_histogram=None) -> list[str]:
-    """What a reader of the scores should know, a line each.
+    """Lines of text about what a reader of the scores should know.
 
     Args:
-      result: from `evaluate`.
-      train_histogram: training pixels by class id, where known.
+      result: the result of `evaluate`.
+      train_histogram: number of training pixels by class id; None if not known.
     """
     last = result["iterations"][-1]
     confusion, names = np.array(last["confusion"]), list(last["iou"])
@@ -129,17 +132,20 @@ def remarks(result: dict, train_histogram=None) -> list[str]:
 
 
 def class_maps(network, image, iterations) -> list[np.ndarray]:
-    """[height, width] uint8 class ids of one [height, width, 3] image after iteration 1, 2, ..., `iterations`."""
+    """[height, width] uint8 class ids of one [height, width, 3] image after 1, 2, ..., `iterations` iterations."""
     [answer] = inference_of(network).refine([image], iterations)
     return [answer.class_ids(index) for index in range(len(answer))]
 
 
 def latencies(networks, size, views=SINGLE_VIEW) -> dict[str, list[float]]:
-    """Median milliseconds from image to class ids, after 1, 2, ... iterations, all measured in turn.
+    """Measures the median milliseconds from an image to its class ids after 1, 2, ... iterations, all in turn.
 
     Args:
-      networks: name -> (network, iterations); a feed-forward network has one.
+      networks: {name: (network, largest number of iterations)}; a feed-forward network is timed once.
       size: (height, width) of the image.
+      views: the views of the image that are run.
+    Returns:
+      {name: milliseconds by number of iterations}.
     """
     image = np.random.default_rng(0).integers(0, 256, [*size, 3], np.uint8)
 
@@ -157,7 +163,7 @@ def latencies(networks, size, views=SINGLE_VIEW) -> dict[str, list[float]]:
 
 
 def _single(examples):
-    """(image, label, filename, instance ids or None) one by one, whatever the batches."""
+    """Yields (image, label, filename, instance ids or None) one by one, whatever the batch size."""
     for batch in examples:
         names = [name.decode(errors="surrogateescape") for name in np.asarray(batch["filename"])]
         instance_ids = [None] * len(names)

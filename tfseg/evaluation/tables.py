@@ -1,4 +1,4 @@
-"""Scores of a report as Markdown tables."""
+"""Writes the scores of a report as Markdown tables and CSV."""
 
 import csv
 import io
@@ -8,9 +8,9 @@ from tfseg.metrics import suite
 
 
 def summary(metrics: dict) -> str:
-    """Markdown tables: scores and cost of every iteration, and IoU per class after some of them.
+    """Markdown tables: scores and cost after every iteration, and IoU per class after some iterations.
 
-    The columns and tables are those of the metrics in `suite.METRICS` of which the data set has scores.
+    The metrics in `suite.METRICS` define the columns and tables; those without any score are omitted.
 
     Args:
       metrics: content of metrics.json.
@@ -31,7 +31,7 @@ def summary(metrics: dict) -> str:
 
 
 def _panoptic_tables(scores):
-    """Panoptic quality of groups beside what the class maps alone would score, and of every class."""
+    """Tables of panoptic quality: for groups, compared with what the class maps alone score, and for every class."""
     kinds = {
         "instances from the network": scores["quality"],
         "connected components of its classes": scores["components"],
@@ -58,12 +58,12 @@ def _panoptic_tables(scores):
 
 
 def _columns():
-    """{title: key} of all metrics."""
+    """{title of a column: key of a score} for all metrics."""
     return {title: key for metric in suite.METRICS for title, key in metric.columns.items()}
 
 
 def _tables():
-    """{title: (key, key of the mean)} of all metrics."""
+    """{title of a table: (key of the scores, key of their mean)} for all metrics."""
     return {title: keys for metric in suite.METRICS for title, keys in metric.tables.items()}
 
 
@@ -72,7 +72,7 @@ def _is_known(entries, key):
 
 
 def _iou_table(metrics, title, key, mean_key):
-    """IoU by name after the first, the trained, the best and the last iteration."""
+    """A table of IoU by name after the first iteration, the trained number, the best and the last iteration."""
     entries, best = metrics["iterations"], metrics["best_iteration"]
     numbers = sorted({1, min(metrics["trained_iterations"], len(entries)), best, len(entries)})
     header = [title, *(f"iteration {number}" + (" (best)" if number == best else "") for number in numbers)]
@@ -82,7 +82,7 @@ def _iou_table(metrics, title, key, mean_key):
 
 
 def comparison(curves: dict[str, list[dict]]) -> str:
-    """A Markdown table of models' points, an entry of a curve each, in the order given."""
+    """A Markdown table of several models; each row is one point of a model's curve, in the order given."""
     rows = [
         [
             name,
@@ -98,7 +98,7 @@ def comparison(curves: dict[str, list[dict]]) -> str:
 
 
 def comparison_csv(curves: dict[str, list[dict]]) -> str:
-    """The same at full precision, with the points' own names."""
+    """The table of `comparison` as CSV at full precision, with the keys of the points as columns."""
     text = io.StringIO()
     writer = csv.DictWriter(text, ["model", *next(iter(curves.values()))[0]], lineterminator="\n")
     writer.writeheader()
@@ -108,5 +108,5 @@ def comparison_csv(curves: dict[str, list[dict]]) -> str:
 
 
 def percent(share) -> str:
-    """A share of 0 to 1 in per cent; "-" for None."""
+    """A share from 0 to 1 as a percentage with two decimals; "-" for None."""
     return "-" if share is None else f"{100 * share:.2f}"

@@ -1,4 +1,4 @@
-"""Whether exported files say what the model says: agreement of class ids, mIoU and time, on the same images."""
+"""Compares exported files with the model on the same images: agreement of class ids, mIoU and time."""
 
 import dataclasses
 import functools
@@ -13,25 +13,25 @@ from tfseg.metrics.confusion import count_pairs, label_rows, mean_iou
 from tfseg.system import timing
 from tfseg.system.progress import with_progress
 
-# Share of pixels that must have the class that the model gives them.
+# Smallest share of pixels that must get the same class from the file as from the model.
 LEAST_AGREEMENT = {"fp32": 0.999, "fp16": 0.995, "dynamic": 0.99, "int8": 0.98}
 MOST_MIOU_LOST = 0.015
-ROUNDS = 20  # of timing
+ROUNDS = 20  # timing rounds
 
 
 @dataclasses.dataclass(frozen=True)
 class Compared:
-    """A file after a number of iterations, beside the model.
+    """One file after one number of iterations, compared with the model.
 
     Attributes:
-      path: of the file, relative to the export.
+      path: the file's path, relative to the export.
       size: (height, width) in which all images went through the network; None if they had several sizes.
-      precision: key of LEAST_AGREEMENT.
-      iterations: number of them.
-      agreement: share of pixels with the same class, 0 to 1; of images in the file's size, if it has one.
-      miou, model_miou: of the file and of the model, 0 to 1; None where the images have no labels.
-      num_images: they were compared on.
-      milliseconds: median from an image to its class map, all files in turn.
+      precision: a key of LEAST_AGREEMENT.
+      iterations: how many iterations ran.
+      agreement: share of pixels with the same class, 0 to 1, on images in the file's size, if it has one.
+      miou, model_miou: mIoU of the file and of the model, 0 to 1; None if the images have no labels.
+      num_images: number of images they were compared on.
+      milliseconds: median time from an image to its class map; all files are timed in turn.
     """
 
     path: str
@@ -52,7 +52,7 @@ class Compared:
 
 
 class _Counts:
-    """What is counted for one file and one number of iterations."""
+    """The counts for one file and one number of iterations."""
 
     def __init__(self, num_classes):
         self.same = self.pixels = 0
@@ -76,11 +76,11 @@ def compare(network, info, files, examples, num_images) -> list[Compared]:
 
     Args:
       network: the model that was exported.
-      info: its DatasetInfo.
-      files: {path: (predictor, precision)}. Each is run after every number of iterations that it has. Where it has a
-        size, agreement is that on images resized to it, and mIoU that on images as they are.
-      examples: as of `pipeline.eval_examples`.
-      num_images: how many there are.
+      info: the model's DatasetInfo.
+      files: {path: (predictor, precision)}. Each file runs with every number of iterations that it allows. If a file
+        has a size, agreement is measured on images resized to it, and mIoU on the images as they are.
+      examples: the examples, as `pipeline.eval_examples` gives them.
+      num_images: how many examples are used.
     """
     numbers = {path: range(file.min_iterations, file.max_iterations + 1) for path, (file, _) in files.items()}
     counts = {(path, n): _Counts(info.num_classes) for path in files for n in numbers[path]}
@@ -125,7 +125,7 @@ def _is_other(size, image):
 
 
 def _expected(network, image, iterations, size):
-    """The model's class maps of an image that it sees in a size: in the image's own size, and in that size."""
+    """The model's class maps of an image that it sees in `size`: in the image's own size, and in `size`."""
     whole = _class_maps(network, image, iterations, size)
     if not _is_other(size, image):
         return whole, whole
@@ -141,7 +141,7 @@ def _class_maps(network, image, iterations, size):
 def _found(predictor, image, numbers):
     if len(numbers) == 1 and not predictor.is_panoptic:
         return {numbers[0]: predictor.predict(image, numbers[0]).class_ids}
-    # Of a panoptic model these are the classes before instances overrule them, as the model's are.
+    # For a panoptic model these are the classes before instances overrule them; `_class_maps` returns the same.
     maps = predictor.predict_iterations(image, max(numbers))
     return {n: maps[n - 1] for n in numbers}
 

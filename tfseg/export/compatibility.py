@@ -1,7 +1,7 @@
-"""Where a .tflite file can run: its operators, and what keeps it off phones' GPUs.
+"""Tells where a .tflite file can run: lists its operators, and what keeps it off phones' GPUs.
 
-The second is what TensorFlow's analyser says, which needs no GPU. It runs in a process of its own, this module as a
-program, since it can crash.
+The verdict on GPUs comes from TensorFlow's analyser, which needs no GPU. The analyser can crash, so it runs in a
+separate process, with this module as the program.
 """
 
 import collections
@@ -20,17 +20,17 @@ from tfseg.errors import InputError
 from tfseg.formats import tflite_file
 from tfseg.system import child_process
 
-TIMEOUT = 1800  # seconds; for an analyser that hangs, also on a busy machine
-# Lines of the analyser's report.
+TIMEOUT = 1800  # seconds; only an analyser that hangs takes this long, even on a busy machine
+# Patterns for lines of the analyser's report.
 OPERATOR = re.compile(r"\s+Op#\d+ (\w+)\(")
 WARNING = re.compile(r"GPU COMPATIBILITY WARNING: (?!Subgraph#)(.+)")
 VERDICT = re.compile(r"looks compatible with GPU delegate|has GPU delegate compatibility issues at nodes")
 
 
 def operators(model) -> dict[str, int]:
-    """How often each operator is in a model, over all subgraphs: {name: count}, by name.
+    """Counts each operator of a model, over all subgraphs: {name: count}, sorted by name.
 
-    Custom ones have their own names, those of TensorFlow itself with "Flex" before it.
+    Custom operators appear under their own names; TensorFlow's own operators have the prefix "Flex".
     """
     found = (_name(model, operator) for graph in model.subgraphs for operator in graph.operators)
     return dict(sorted(collections.Counter(found).items()))
@@ -48,12 +48,12 @@ def flex_or_custom(model) -> list[str]:
 
 
 def gpu_verdict(path) -> list[str]:
-    """What keeps TFLite's GPU delegate from running a whole .tflite file; nothing means that it looks compatible.
+    """Lists what keeps TFLite's GPU delegate from running a whole .tflite file.
 
     Returns:
-      "OPERATOR: reason", each once, in the order of the file.
+      Lines "OPERATOR: reason", each once, in the order of the file; an empty list if the file looks compatible.
     Raises:
-      InputError: a damaged file, or one on which the analyser fails.
+      InputError: the file is damaged, or the analyser fails on it.
     """
     model = tflite_file.read(path)
     with tempfile.TemporaryDirectory() as folder:
@@ -80,9 +80,9 @@ def _name(model, operator):
 
 
 def _fold(model) -> bool:
-    """Turns constants of 16 bits into those of 32 that their DEQUANTIZE makes of them; whether there are any.
+    """Replaces float16 constants by the float32 constants that their DEQUANTIZE makes; returns whether there are any.
 
-    The delegate does so too, but the analyser does not: convolutions with such kernels seem to have too many inputs.
+    The delegate does this too, but the analyser does not: to it, convolutions with such kernels have too many inputs.
     """
     is_folded = False
     for graph in model.subgraphs:

@@ -1,4 +1,4 @@
-"""Exports a model: all files are made and compared with it before the first takes its place."""
+"""Exports a model: makes all files and compares them with the model before the first file takes its place."""
 
 import contextlib
 import dataclasses
@@ -23,16 +23,22 @@ from tfseg.system.files import locked, partial_folder, take_place
 def export_model(model, options: ExportOptions, load, say) -> list:
     """Exports a model: all files, or none.
 
+    Example:
+      options = ExportOptions(formats=("tflite_fp16",), check_images=0)
+      export_model("model_zoo/camvid_rnn_mobilenet_v2", options, load=tfseg.load, say=print)
+      predictor = tfseg.load("exports/camvid_rnn_mobilenet_v2/camvid_rnn_mobilenet_v2_stream_fp16.tflite")
+
     Args:
-      model: path, see `load_model`.
+      model: the model's path, see `load_model`.
       options: an ExportOptions.
-      load: (path of a file) -> its predictor, for the comparison.
-      say: shows a line to whoever waits.
+      load: (path of a file) -> its predictor, for the comparison and for `fit_latency`.
+      say: shows one line of progress to the user.
     Returns:
-      [comparison.Compared] of every file and number of iterations; nothing has taken its place if one is not good.
-      Empty without a comparison.
+      One `comparison.Compared` for every file and number of iterations; empty without a comparison. If one of them is
+      not good, no file has taken its place.
     Raises:
-      InputError: as `Export`, data that int8 or the comparison needs, or a conversion that is not possible.
+      InputError: `Export` refuses the model or options, data are missing that int8 or the comparison needs, or a
+        conversion is not possible.
     """
     export = Export(model, options)
     export.check_target()
@@ -50,7 +56,10 @@ def export_model(model, options: ExportOptions, load, say) -> list:
 
 @contextlib.contextmanager
 def _partial_folder(export):
-    """An empty folder beside the export's, for this process; it is gone at the end, or after a kill at the next one."""
+    """An empty folder beside the export's folder, for this process alone.
+
+    It is removed at the end; if the process is killed, the next export removes it.
+    """
 
     def refuse():
         raise InputError(
@@ -70,7 +79,7 @@ def _partial_folder(export):
 
 
 def _made(export, folder, images, load, say):
-    """Makes all files; {path: entry of the manifest}."""
+    """Makes all files; returns {path: entry of the manifest}."""
     milliseconds, threads, entries = export.options.fit_latency, export.options.threads, {}
     for index, planned in enumerate(export.planned):
         choice = None
@@ -88,10 +97,10 @@ def _made(export, folder, images, load, say):
 
 
 def check_export(model, options: ExportOptions, load) -> list:
-    """Compares an export that is there with the model, in the sizes and after the iterations that its files have.
+    """Compares an existing export with the model, in the sizes and after the iterations that its files have.
 
-    Arguments, returns and errors as `export_model`; InputError also for a manifest that lists nothing to compare, and
-    for files of other weights.
+    Arguments, return value and errors are those of `export_model`. InputError is also raised if the manifest lists
+    nothing to compare, or if files were made from other weights.
     """
     export = Export(model, dataclasses.replace(options, formats=(), kinds=()))
     place = export.folder / export_manifest.FILE_NAME
@@ -112,12 +121,12 @@ def check_export(model, options: ExportOptions, load) -> list:
 
 
 def folder_of(model, options: ExportOptions) -> Path:
-    """Where an export is."""
+    """The folder of an export."""
     return Path(options.output_dir) / (options.name or Path(model).resolve().name)
 
 
 def compare(export, folder, load) -> list:
-    """Every planned file beside the model on images of a split; arguments as `export_model`."""
+    """Compares every planned file with the model on images of a split; `load` is that of `export_model`."""
     options = export.options
     split = _opened(export, options.split or export.config.data.validation_split)
     wanted = min(options.check_images, split.num_examples)
@@ -133,7 +142,7 @@ def compare(export, folder, load) -> list:
 
 
 def describe(export, entries) -> dict:
-    """The manifest of an export; `entries` are those of its files."""
+    """The manifest of an export; `entries` is {path: entry} for its files."""
     network, options = export.network, export.options
     gmacs = flops.executed_gmacs(network, export.size, export.max_iterations)
     sha256 = _weights_sha256(network)
@@ -163,7 +172,7 @@ def describe(export, entries) -> dict:
 
 
 def add_scores(content, rows, split):
-    """Writes what was compared into a manifest: of every file, and the model's own mIoU after each iteration."""
+    """Writes the results of a comparison into a manifest: each file's, and the model's own mIoU by iteration."""
     for row in rows:
         scores = {"agreement": row.agreement, "miou": row.miou, "model_miou": row.model_miou, "images": row.num_images}
         scores["milliseconds"] = row.milliseconds
@@ -181,7 +190,7 @@ def _opened(export, split):
 
 
 def _calibration_images(export):
-    """[count, height, width, 3] uint8, from all over the training split, as the network sees them."""
+    """[count, height, width, 3] uint8 images from all over the training split, resized as the network sees them."""
     split = _opened(export, export.config.data.train_split)
     wanted = min(export.options.calibration_images, split.num_examples)
     with split.damage_named():
@@ -197,21 +206,21 @@ def _weights_sha256(network):
 
 
 def _take_place(partial, folder, content):
-    """Moves the files of `partial` to the export; its manifest comes last, and keeps what was exported before."""
+    """Moves the files of `partial` to the export. The manifest comes last and keeps earlier exports' entries."""
     if (folder / export_manifest.FILE_NAME).exists():
         content = _joined(export_manifest.read(folder), content)
     (partial / export_manifest.FILE_NAME).unlink()
     moved = [path for path in content["artifacts"] if (partial / path).exists()]
     for path in moved:
         take_place(partial / path, folder / path)
-    # What stands beside a SavedModel.
+    # Files that stand beside a SavedModel, such as serve.md.
     for path in sorted(file.relative_to(partial) for file in partial.rglob("*") if file.is_file()):
         take_place(partial / path, folder / path)
     export_manifest.write(folder, content)
 
 
 def _joined(before, content):
-    """A manifest and that of what was exported now, as one."""
+    """Joins the manifest that is there (`before`) with that of this export."""
     artifacts = before["artifacts"] | content["artifacts"]
     costs, weights = {}, {facts.get("weights_sha256") for facts in artifacts.values()}
     for cost in (*before.get("cost", ()), *content["cost"]):

@@ -34,7 +34,11 @@ def _make_onnx(export, planned, path, images):
 
 
 def _make_tflite(signatures):
-    """The maker of a .tflite file with the signatures (functions, planned, max_iterations) -> {name: function}."""
+    """Returns the `make` of a .tflite format.
+
+    Args:
+      signatures: (NetworkFunctions, iterations, max_iterations) -> {name of the signature: ConcreteFunction}.
+    """
 
     def make(export, planned, path, images):
         functions = NetworkFunctions(export.network, export.size)
@@ -70,19 +74,20 @@ def _no_facts(path):
 
 @dataclasses.dataclass(frozen=True)
 class ExportFormat:
-    """One form in which a model is exported. Its key in FORMATS is the kind, which every file says of itself.
+    """One form in which a model is exported. Its key in FORMATS is the kind, which every file's description states.
 
     Attributes:
-      text: what it is, for the help of `--kinds`.
-      path: of the file or SavedModel folder in the export, with {name}, {kind}, {number}, {precision} and {version}.
-      make: (Export, Planned, path, images for int8 or None); writes the file or folder.
-      precisions: those it can have, of `tflite.PRECISIONS`.
-      has_fixed_iterations: whether the file runs one number of iterations only.
-      has_number_in_name: whether there is a file for each number of iterations that is asked for.
-      has_open_size: whether it takes images of any size; None: unless `--size` is given.
-      network: the networks it is for: ANY, RECURRENT or PANOPTIC ones.
-      cost: (Export, path) -> rows of `profiling.exported_cost`; None where it is not counted.
-      facts: path -> what else the manifest says of it, JSON types.
+      text: one line that says what it is.
+      path: path of the file or SavedModel folder in the export, with {name}, {kind}, {number}, {precision} and
+        {version} to be filled in.
+      make: (Export, Planned, path, images for int8 or None) -> None; writes the file or folder.
+      precisions: the precisions it can have, taken from `tflite.PRECISIONS`.
+      has_fixed_iterations: whether the file runs only one number of iterations.
+      has_number_in_name: whether each number of iterations that is asked for gets its own file.
+      has_open_size: whether it takes images of any size; None means that it does unless `--size` is given.
+      network: which networks can be exported in it: ANY, RECURRENT or PANOPTIC.
+      cost: (Export, path) -> rows of `profiling.exported_cost`; None if its cost is not counted.
+      facts: path -> further entries of the manifest, in JSON types.
       has_engine: whether `inference.engines` runs it, so that it can be compared with the model and timed.
     """
 
@@ -167,7 +172,7 @@ FORMATS = {
     ),
 }
 TFLITE_KINDS = tuple(kind for kind, one in FORMATS.items() if one.path == TFLITE_PATH)
-# Word of `--format` -> (kinds that it can mean, precision).
+# {word of `--format`: (kinds that the word can mean, precision)}
 WORDS = {
     "savedmodel": (("savedmodel",), "fp32"),
     "tflite": (TFLITE_KINDS, "fp32"),

@@ -1,4 +1,4 @@
-"""A network as functions of one image of a fixed size, as converters want them."""
+"""Turns a network into functions of one image of a fixed size, which converters can read."""
 
 import contextlib
 import functools
@@ -14,17 +14,17 @@ SEGMENT = "serving_default"
 
 
 class NetworkFunctions:
-    """Traces what is exported of a network; the graphs are hoisted and consist of convolutions.
+    """Traces the functions of a network that are exported; their products are convolutions, see `as_convolutions`.
 
     Args:
       network: has `encode`, `refine`, `is_recurrent`, `canvas_stride` and `padding`.
       size: (height, width) of the image, pixels; `resizable` leaves it open.
 
     Attributes:
-      holder: tf.Module that has the variables, and nothing else of the network.
+      holder: tf.Module that holds the network's variables and nothing else.
 
     Every method returns {name of the signature: ConcreteFunction}. Images are [1, height, width, 3] float32 RGB, 0 to
-    255; logits [1, height, width, num_classes].
+    255; logits are [1, height, width, num_classes].
     """
 
     def __init__(self, network, size):
@@ -33,12 +33,12 @@ class NetworkFunctions:
         self.holder.network_variables = list(network.variables)
 
     def segment(self, iterations):
-        """serving_default(image) -> logits, after a fixed number of iterations (of a recurrent network)."""
+        """serving_default(image) -> logits, after a fixed number of iterations; a feed-forward network ignores it."""
 
         return self._segment(iterations, self._size)
 
     def resizable(self, iterations):
-        """`segment` for images of any size, which the caller's interpreter is told before each change."""
+        """`segment` for images of any size; the caller resizes the interpreter's input when the size changes."""
         return self._segment(iterations, (None, None))
 
     def _segment(self, iterations, size):
@@ -53,7 +53,7 @@ class NetworkFunctions:
     def panoptic(self):
         """serving_default(image) -> "semantic_logits" and the instance maps, at the network's stride.
 
-        Raises InputError for a network that does not tell instances apart.
+        Raises InputError if the network does not tell instances apart.
         """
         if not self.network.is_panoptic:
             raise InputError("maps of instances are for panoptic models; this one tells classes apart only")
@@ -63,7 +63,7 @@ class NetworkFunctions:
     def stream(self):
         """encode(image) -> features, refine(features, state) -> state, decode(canvas) -> logits.
 
-        A stream starts with a state of zeros. Raises InputError for a network that is not recurrent.
+        A stream starts with a state of zeros. Raises InputError if the network is not recurrent.
         """
         self._check_is_recurrent("a stream")
         encode = self._traced(lambda image: self.network.encode(image, training=False), {"image": self._image()})
@@ -85,9 +85,9 @@ class NetworkFunctions:
     def dynamic(self, max_iterations):
         """serving_default(image, iterations int32 [1], tolerance float32 [1]) -> logits, iterations int32 [1] that ran.
 
-        `iterations` is clamped to 1..max_iterations. Fewer are run once the share of canvas positions whose class has
-        changed in an iteration is at most `tolerance`; below 0 it never stops the loop. Raises InputError for a network
-        that is not recurrent.
+        `iterations` is clamped to 1..max_iterations. The loop stops earlier once an iteration has changed the class of
+        at most the share `tolerance` of the canvas positions; a negative tolerance never stops it. Raises InputError if
+        the network is not recurrent.
         """
         self._check_is_recurrent("a number of iterations at run time")
 
@@ -126,14 +126,17 @@ class NetworkFunctions:
 
 
 def panoptic_maps(network, image):
-    """What a panoptic network says of [batch, height, width, 3] float32 images: its maps, the semantic one by name."""
+    """The maps of a panoptic network for [batch, height, width, 3] float32 images; its canvas is "semantic_logits"."""
     maps = dict(network.encode(image, training=False))
     return {"semantic_logits": maps.pop("canvas"), **maps}
 
 
 @contextlib.contextmanager
 def as_convolutions(network):
-    """What is traced inside has convolutions where TensorFlow is faster with matrix products, see `ConvLSTMCell`."""
+    """Within this context, traced graphs have convolutions, even where TensorFlow runs matrix products faster.
+
+    See `ConvLSTMCell`.
+    """
     layers = [layer for layer in network.submodules if isinstance(layer, ConvLSTMCell)]
     cells = [cell for cell in layers if cell.as_matrix_products]
     for cell in cells:

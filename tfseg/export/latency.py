@@ -1,4 +1,4 @@
-"""Iterations of exported files that fit into a time on this machine."""
+"""Finds how many iterations of an exported file fit into a given time on this machine."""
 
 import functools
 import tempfile
@@ -12,14 +12,14 @@ from tfseg.profiling import profile
 
 
 def fitted(export, planned, load, milliseconds, images=None):
-    """A file of a fixed number of iterations with the largest number that fits, and the `Choice`.
+    """Plans a file with a fixed number of iterations: the largest number that fits into the time.
 
     Args:
-      export, planned, images: as for `making.make`.
+      export, planned, images: see `making.make`.
       load: (path of a file) -> its predictor.
-      milliseconds: from a decoded image to its class map.
+      milliseconds: allowed time from a decoded image to its class map.
     Returns:
-      (Planned, Choice).
+      (Planned, Choice): the file with that number, and how the number was found.
     Raises:
       InputError: not even one iteration fits.
     """
@@ -36,12 +36,12 @@ def fitted(export, planned, load, milliseconds, images=None):
 
 
 def measured(export, predictor, milliseconds):
-    """The `Choice` of a file that takes a number of iterations. Raises InputError if not even one fits."""
+    """The `Choice` for a file whose caller sets the number of iterations. Raises InputError if not even one fits."""
     return measure(predictor, _image(export.size), milliseconds, export.max_iterations)
 
 
 def note(export, choice, threads) -> dict:
-    """What the manifest keeps of a choice."""
+    """The manifest's entry for a choice."""
     return choice.to_dict() | {"size": list(export.size), "threads": threads, "device": profile.processor()}
 
 

@@ -1,4 +1,4 @@
-"""Makes single files of a model, and says what is in them."""
+"""Makes single files of a model and describes them for the manifest."""
 
 from tfseg.export.format_table import FORMATS
 from tfseg.export.plan import Export, Planned
@@ -9,16 +9,19 @@ def make(export: Export, planned: Planned, folder, images=None):
     """Writes one file or SavedModel into a folder.
 
     Args:
-      folder: stands in for the export's own folder until all files are good.
-      images: for int8: [count, height, width, 3] uint8, on which ranges are measured.
+      export: the export that the file belongs to.
+      planned: which file is made.
+      folder: folder that stands in for the export's own until all files are good.
+      images: [count, height, width, 3] uint8 images on which ranges are measured; only int8 needs them.
     Raises:
-      InputError: a conversion that is not possible. RunError: no space.
+      InputError: the conversion is not possible.
+      RunError: the disk is full.
     """
     FORMATS[planned.kind].make(export, planned, folder / planned.path, images)
 
 
 def entry(export: Export, planned: Planned, folder) -> dict:
-    """What the manifest says of a file: kind, size, sha256, operators, verdict on GPUs, GFLOPs of every signature."""
+    """The manifest's entry for a file: kind, size, sha256, operators, verdict on GPUs, GFLOPs of every signature."""
     path, made = folder / planned.path, FORMATS[planned.kind]
     facts = {
         "kind": planned.kind,

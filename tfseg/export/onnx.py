@@ -1,4 +1,4 @@
-"""Converts functions of a network to an ONNX file, through tf2onnx, in a process of its own."""
+"""Converts functions of a network to an ONNX file with tf2onnx, in a separate process."""
 
 import importlib.util
 import subprocess
@@ -17,13 +17,14 @@ INSTALL = "pip install -r requirements-onnx.txt"
 
 
 def convert(holder, signatures) -> bytes:
-    """The ONNX file of a network after a fixed number of iterations.
+    """Returns the ONNX file of a network with a fixed number of iterations.
 
     Args:
-      holder: tf.Module that has the variables.
-      signatures: of `NetworkFunctions.segment`. Input "image" and output "logits" keep their names and layout (NHWC).
+      holder: tf.Module that holds the variables.
+      signatures: the result of `NetworkFunctions.segment`. The input "image" and the output "logits" keep their names
+        and layout (NHWC).
     Raises:
-      InputError: tf2onnx is not installed, or cannot convert it.
+      InputError: tf2onnx is not installed, or cannot convert the network.
     """
     if importlib.util.find_spec("tf2onnx") is None:
         raise InputError(f"--format=onnx needs tf2onnx: {INSTALL}")
@@ -48,11 +49,11 @@ def convert(holder, signatures) -> bytes:
 
 
 def _with_shapes(path, outputs):
-    """The file with the true shapes of its outputs: tf2onnx takes those of resized maps for multiples of the map's."""
+    """Returns the file with the true output shapes: tf2onnx writes multiples of the small map's sizes for a resize."""
     import onnx
 
     model = onnx.load(path)
-    # Those of values in between are as wrong, and not needed.
+    # The shapes of intermediate values are wrong in the same way, and not needed.
     del model.graph.value_info[:]
     for output in model.graph.output:
         for dimension, size in zip(output.type.tensor_type.shape.dim, outputs[output.name].shape, strict=True):

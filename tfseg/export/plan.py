@@ -1,4 +1,4 @@
-"""What is exported of a model: which files, of which kind and precision, after how many iterations."""
+"""Plans the files of an export: which kinds and precisions, and how many iterations each runs."""
 
 import contextlib
 import dataclasses
@@ -22,23 +22,23 @@ class ExportOptions:
 
     Attributes:
       formats: words of `--format`, keys of `format_table.WORDS`.
-      kinds: kinds of .tflite files, of TFLITE_KINDS. Empty is "segment", for a recurrent model also "stream", for a
-        panoptic one "panoptic" instead.
-      iterations: one "segment" file each; empty is the number trained.
-      max_iterations: the most that a file runs; None is the most that training ran.
-      size: (height, width) of every image; None: a SavedModel takes any, other files have that of most images of the
-        last evaluation, or else of training.
-      name: of the model; None is the run's.
+      kinds: kinds of .tflite files, from TFLITE_KINDS. Empty means "segment" and, for a recurrent model, "stream"; for
+        a panoptic model it means "panoptic".
+      iterations: numbers of iterations; each gets a "segment" file of its own. Empty means the number trained.
+      max_iterations: the most iterations that a file runs; None means the most that training ran.
+      size: (height, width) of every image. If None, a SavedModel takes any size, and other files have the size of most
+        images of the last evaluation, or else the crop size of training.
+      name: the model's name; None means the run's name.
       output_dir: folder of the exports.
-      version: of the SavedModel; servers take the highest.
-      weights, output_stride: as `load_model`.
-      data_dir, split: images of the check; None are those that the run knows.
-      calibration_images: images of the training split on which int8 measures ranges.
-      check_images: how many images all files are compared on; 0 is no check.
-      fit_latency: milliseconds an image on this machine: segment files get the iterations that fit, the manifest notes
-        them for the others.
-      threads: of the TFLite interpreter.
-      overwrite: replace files that are there.
+      version: version number of the SavedModel; servers take the highest.
+      weights, output_stride: see `load_model`.
+      data_dir, split: where the images of the check come from; None means those that the run's config names.
+      calibration_images: number of images from the training split on which int8 measures ranges.
+      check_images: number of images on which all files are compared with the model; 0 means no check.
+      fit_latency: milliseconds per image on this machine: segment files get the iterations that fit, and for other
+        files the manifest notes that number.
+      threads: number of threads of the TFLite interpreter.
+      overwrite: whether to replace files that are there.
     """
 
     formats: tuple[str, ...] = ("savedmodel", "tflite_fp16")
@@ -62,7 +62,7 @@ class ExportOptions:
 
 @dataclasses.dataclass(frozen=True)
 class Planned:
-    """A file to be made: where (relative to the export), of which kind and precision, after how many iterations."""
+    """A file to be made: its path relative to the export, its kind and precision, and how many iterations it runs."""
 
     path: str
     kind: str
@@ -71,13 +71,13 @@ class Planned:
 
 
 class Export:
-    """A model on its way into files.
+    """A loaded model and the files that it is to be exported to.
 
     Args:
-      model: path, see `load_model`.
+      model: the model's path, see `load_model`.
       options: an ExportOptions.
     Raises:
-      InputError: no such model, or options that do not fit it.
+      InputError: there is no such model, or the options do not fit it.
     """
 
     def __init__(self, model, options: ExportOptions):
@@ -105,7 +105,7 @@ class Export:
         return files
 
     def _kinds(self, kinds):
-        """Those of the kinds that are wanted."""
+        """The kinds that are wanted, among those that a word of `--format` can mean."""
         if kinds != TFLITE_KINDS:
             return kinds
         if self.options.kinds:
@@ -125,7 +125,7 @@ class Export:
             raise InputError(f"--fit_latency does not apply to {kind}: nothing here runs such files; give --iters")
 
     def planned_as(self, kind, precision, iterations) -> Planned:
-        """A file of a kind, with the path that it gets."""
+        """The planned file of a kind, with the path that it gets."""
         number = f"_{iterations}" if FORMATS[kind].has_number_in_name else ""
         path = FORMATS[kind].path.format(
             name=self.name, kind=kind, number=number, precision=precision, version=self.options.version
@@ -133,11 +133,11 @@ class Export:
         return Planned(path, kind, precision, iterations)
 
     def renumbered(self, planned, iterations) -> Planned:
-        """A file of a fixed number of iterations, with another number."""
+        """The same planned file with another fixed number of iterations."""
         return self.planned_as(planned.kind, planned.precision, iterations)
 
     def description(self, planned) -> dict:
-        """What every file says about itself."""
+        """The description that a file carries of itself, in JSON types."""
         made = FORMATS[planned.kind]
         has_any_size = self.options.size is None if made.has_open_size is None else made.has_open_size
         fusion = {"fusion": self.network.fusion_settings} if self.is_panoptic else {}
@@ -156,7 +156,7 @@ class Export:
         }
 
     def check_target(self):
-        """Raises InputError where a file is there already and is not to be replaced."""
+        """Raises InputError if a file is there already and must not be replaced."""
         there = [planned.path for planned in self.planned if (self.folder / planned.path).exists()]
         if there and not self.options.overwrite:
             raise InputError(
@@ -171,7 +171,7 @@ def _checked_name(name):
 
 
 def _usual_size(model, config):
-    """(height, width) of most images of the last evaluation, or else of training."""
+    """(height, width) of most images of the last evaluation, or else of the crops in training."""
     for report in ("report/metrics.json", "metrics.json"):
         with contextlib.suppress(OSError, ValueError, KeyError):
             return tuple(json.loads((Path(model) / report).read_text())["protocol"]["cost_size"])

@@ -1,4 +1,4 @@
-"""Converts functions of a network to a .tflite file, in a process of its own: the converter can crash."""
+"""Converts functions of a network to a .tflite file, in a separate process because the converter can crash."""
 
 import tempfile
 from pathlib import Path
@@ -10,24 +10,24 @@ from tfseg.errors import InputError
 from tfseg.export.functions import SEGMENT
 from tfseg.system import child_process
 
-# Weights; and in int8 files also what is computed.
+# Precision of the weights; in int8 files also that of the activations.
 PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
 TIMEOUT = 3600  # seconds; int8 calibration runs every image through slow kernels
 
 
 def convert(holder, signatures, precision, images=None, max_iterations=1) -> bytes:
-    """The .tflite file of some functions.
+    """Returns the .tflite file of some functions.
 
     Args:
-      holder: tf.Module that has their variables.
-      signatures: {name: ConcreteFunction}, of a method of `NetworkFunctions`.
-      precision: "fp32"; "fp16": weights of 16 bits; "dynamic": weights of 8 bits, activations of 8 bits inside each
-        product; "int8": everything of 8 bits.
-      images: for int8: [count, height, width, 3] uint8, on which the ranges of all values are measured. The input of a
-        segment file is then uint8, and so are its logits; a stream keeps float32 inputs and outputs.
-      max_iterations: for int8: a stream's ranges are those of this many iterations.
+      holder: tf.Module that holds their variables.
+      signatures: {name: ConcreteFunction}, the result of a method of `NetworkFunctions`.
+      precision: "fp32"; "fp16" (16-bit weights); "dynamic" (8-bit weights, and 8-bit activations inside each product);
+        "int8" (everything in 8 bits).
+      images: [count, height, width, 3] uint8 images on which the ranges of all values are measured; only int8 needs
+        them. The input and the logits of a segment file are then uint8; a stream keeps float32 inputs and outputs.
+      max_iterations: number of iterations over which the ranges of an int8 stream are measured.
     Raises:
-      InputError: int8 of a loop (the converter crashes on it), int8 without images, or what the converter says.
+      InputError: int8 is asked for a loop (the converter crashes on it) or without images, or the converter fails.
     """
     if precision not in PRECISIONS:
         raise InputError(f"precision {precision!r}: one of {', '.join(PRECISIONS)}")
@@ -49,7 +49,7 @@ def convert(holder, signatures, precision, images=None, max_iterations=1) -> byt
 
 
 def _convert(job):
-    """The child's work: writes model.tflite into the folder of the job."""
+    """Runs in the child process: writes model.tflite into the job's folder."""
     folder = Path(job["folder"])
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder / "functions"), signature_keys=job["signatures"])
     if job["precision"] != "fp32":
@@ -70,7 +70,7 @@ def _convert(job):
 
 
 def stream_inputs(functions, images, iterations):
-    """(signature, {input: array}) of everything that a stream computes on images, iteration by iteration."""
+    """Yields (signature, {input: array}) for every call of a stream on the images, iteration by iteration."""
     state_names = set(functions["refine"].structured_outputs)
     for image in _singly(images):
         yield "encode", {"image": image}

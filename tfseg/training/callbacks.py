@@ -1,4 +1,4 @@
-"""What happens between steps: log, progress, checkpoints, validation, interruption."""
+"""Callbacks that run between training steps: log, progress, checkpoints, validation, interruption."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ PLAIN_LINE_SECONDS = 30
 
 
 class StepCallback(keras.callbacks.Callback):
-    """A callback that is told the number of the update just made, counted over all restarts."""
+    """A callback whose `on_step` gets the number of the update just made, counted over all restarts."""
 
     def on_train_batch_end(self, batch, logs=None):
         self.on_step(int(self.model.optimizer.iterations.numpy()), logs)
@@ -35,8 +35,8 @@ class BadSteps(StepCallback):
     """Reports steps whose update was not applied, and ends the run after too many in a row.
 
     Args:
-      max_bad_steps: how many in a row are passed over.
-      log: takes a line of text.
+      max_bad_steps: how many such steps in a row are tolerated.
+      log: called with one line of text per bad step.
     """
 
     def __init__(self, max_bad_steps, log):
@@ -64,9 +64,16 @@ class BadSteps(StepCallback):
 class MetricsLog(StepCallback):
     """Writes metrics.csv and TensorBoard scalars.
 
-    metrics.csv has one row a logged step: step, then loss terms, learning rate, images a second, share of time spent
-    waiting for data; validation adds rows with `val_` columns. A resumed run drops the rows that it will write again.
-    Of several workers only the chief writes.
+    metrics.csv has one row per logged step: the step, the loss terms, the learning rate, images per second, and the
+    share of time spent waiting for data. Validation adds rows with `val_` columns. A resumed run drops the rows that it
+    will write again. If there are several workers, only the chief writes.
+
+    Args:
+      workdir: the run directory.
+      first_step: step that the run starts or continues from; later rows are dropped.
+      log_every: number of steps between two rows.
+      global_batch_size: number of images per step, over all replicas.
+      is_chief: whether this process writes.
     """
 
     def __init__(self, workdir, *, first_step, log_every, global_batch_size, is_chief=True):
@@ -100,11 +107,11 @@ class MetricsLog(StepCallback):
         self.restart_clock()
 
     def restart_clock(self):
-        """Forgets the time since the last row, so that validation does not count as training."""
+        """Discards the time since the last row, so that validation does not count as training."""
         self._since, self._steps, self._waited = time.perf_counter(), 0, 0.0
 
     def write(self, step, values):
-        """Adds a row and its scalars."""
+        """Adds a row to metrics.csv and its values to TensorBoard."""
         if not self.is_chief:
             return
         self._rows.append({"step": step} | values)
@@ -114,7 +121,7 @@ class MetricsLog(StepCallback):
         self._append_or_rewrite()
 
     def write_pictures(self, step, name, pictures):
-        """Adds TensorBoard pictures, uint8 [n, height, width, 3]."""
+        """Adds pictures to TensorBoard: uint8 [n, height, width, 3]."""
         with self._writer.as_default(step=step):
             tf.summary.image(name, pictures, max_outputs=len(pictures))
         self._writer.flush()
@@ -135,7 +142,7 @@ class MetricsLog(StepCallback):
 
 
 class Progress(StepCallback):
-    """A bar on a terminal; elsewhere a plain line every 30 seconds. Shows loss, images a second, wait, time left."""
+    """Shows loss, images per second, data wait and time left: a bar on a terminal, elsewhere a line every 30 s."""
 
     def __init__(self, first_step, total_steps, global_batch_size, stream=sys.stderr):
         super().__init__()
@@ -169,7 +176,7 @@ class Progress(StepCallback):
 
 
 class Saving(StepCallback):
-    """Checkpoints every `every` updates and at the end; on SIGTERM after the current step, then exit 143."""
+    """Saves a checkpoint every `every` updates and at the end; SIGTERM saves after the current step and exits 143."""
 
     def __init__(self, checkpoints, every, total_steps):
         super().__init__()
@@ -194,13 +201,14 @@ class Saving(StepCallback):
 
 
 class Validation(StepCallback):
-    """Evaluates every `every` updates with the averaged weights; keeps the best of them.
+    """Evaluates the averaged weights every `every` updates, and saves those with the best mIoU.
 
     Args:
       evaluate: network -> (scalars, pictures): {name: float} with "miou", and uint8 [n, height, width, 3].
-      metrics_log: where scalars and pictures go.
-      checkpoints: holds the best mIoU over restarts.
-      workdir: gets weights/best.npz.
+      every: number of updates between two validations.
+      metrics_log: the MetricsLog that gets scalars and pictures.
+      checkpoints: the Checkpoints, which keep the best mIoU over restarts.
+      workdir: the run directory, which gets weights/best.npz.
     """
 
     def __init__(self, evaluate, every, metrics_log, checkpoints, workdir):

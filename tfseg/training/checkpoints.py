@@ -1,4 +1,4 @@
-"""Checkpoints that a killed run goes on from."""
+"""Checkpoints from which a killed run continues."""
 
 import shutil
 import tempfile
@@ -12,12 +12,12 @@ KEPT_CHECKPOINTS = 3
 
 
 class Checkpoints:
-    """Resumable checkpoints of network, optimizer and step; the newest three are kept.
+    """Checkpoints of network, optimizer, step and best mIoU, from which a run can resume; the newest three are kept.
 
     Args:
       workdir: the run directory.
-      trainer: compiled `Trainer` whose network has its variables.
-      is_chief: whether this process keeps the files; other workers write aside and throw away.
+      trainer: a compiled `Trainer` whose network has its variables.
+      is_chief: whether this process keeps the files; other workers write to a temporary folder, which `close` removes.
     """
 
     def __init__(self, workdir, trainer, is_chief=True):
@@ -35,7 +35,7 @@ class Checkpoints:
         )
 
     def save(self):
-        """Writes the checkpoint of this step. Raises RunError when the disk is full; older ones stay."""
+        """Writes the checkpoint of this step. Raises RunError if it cannot be written; older checkpoints stay."""
         step = int(self._optimizer.iterations.numpy())
         try:
             self._manager.save(checkpoint_number=step)
@@ -47,9 +47,9 @@ class Checkpoints:
             ) from None
 
     def restore(self, warn=print) -> int:
-        """Restores the newest whole checkpoint and returns its step; 0 when there is none.
+        """Restores the newest whole checkpoint and returns its step; returns 0 if there are no checkpoints.
 
-        Raises InputError when checkpoints are there but none of them can be read.
+        `warn` is called with one line for each checkpoint that cannot be read. Raises InputError if none of them can.
         """
         found = sorted(self._steps_on_disk(), reverse=True)
         for step in found:

@@ -1,4 +1,4 @@
-"""Learning-rate schedule and optimizers."""
+"""The learning-rate schedule and the optimizers."""
 
 import tensorflow as tf
 from tensorflow import keras
@@ -24,11 +24,11 @@ class PolynomialSchedule(keras.optimizers.schedules.LearningRateSchedule):
 
 
 def build_optimizer(training, precision):
-    """The Keras optimizer of a run, which skips a non-finite update.
+    """Returns the Keras optimizer of a run, which skips updates that are not finite.
 
-    `LossScaleOptimizer` looks at the gradients of all replicas before it applies any; at a constant scale of 1 that is
-    all it does. With float16 it scales the loss as well. On TPUs it does not run: the trainer zeroes the gradients
-    of such an update there.
+    It is wrapped in a `LossScaleOptimizer`, which checks the gradients of all replicas before it applies any. With
+    float16 this also scales the loss; otherwise its scale is constantly 1. It does not run on TPUs, so there the
+    optimizer stays bare, and the trainer zeroes the gradients of such an update.
 
     Args:
       training: the training part of an ExperimentConfig.
@@ -45,7 +45,7 @@ def build_optimizer(training, precision):
     else:
         optimizer = keras.optimizers.AdamW(**arguments | {"weight_decay": training.weight_decay})
     if training.weight_decay:
-        # Searched for in names such as bn/gamma:0 and, on a second device, bn/gamma/replica_1:0.
+        # These patterns are searched for in names such as bn/gamma:0 and, on a second device, bn/gamma/replica_1:0.
         kept = r"(gamma|beta|bias)(/replica_\d+)?:"
         depthwise = [] if training.decay_depthwise else [r"depthwise_kernel(/replica_\d+)?:"]
         optimizer.exclude_from_weight_decay(var_names=[kept, *depthwise])

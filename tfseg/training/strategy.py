@@ -1,4 +1,4 @@
-"""Where a run computes: devices, workers, numeric precision."""
+"""Sets up where and how a run computes: devices, workers, numeric precision."""
 
 import json
 import os
@@ -12,19 +12,22 @@ STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
 
 def build_strategy(name="auto", tpu=""):
-    """The tf.distribute strategy.
+    """Returns the tf.distribute strategy.
 
     Args:
       name: "one_device", "mirrored" (all GPUs, or all logical CPUs), "multi_worker" (from TF_CONFIG), "tpu", or "auto":
-        multi_worker where TF_CONFIG names a cluster, mirrored with several GPUs, else one device.
-      tpu: name or address of the TPU, with "tpu".
+        multi_worker if TF_CONFIG names a cluster of several workers, mirrored if there are several GPUs, otherwise
+        one_device.
+      tpu: name or address of the TPU; only for "tpu".
+    Raises:
+      InputError: the name is unknown, TF_CONFIG is missing or wrong, or no such TPU is found.
     """
     if name == "auto" and _cluster_size() > 1:
         name = "multi_worker"
     if name == "multi_worker":
         if not _cluster_size():
             raise InputError('--strategy=multi_worker needs TF_CONFIG: {"cluster": {"worker": [...]}, "task": {...}}')
-        # Before anything asks for devices: that would start TensorFlow without its cluster.
+        # This must come before anything asks for devices, which would start TensorFlow without its cluster.
         try:
             return tf.distribute.MultiWorkerMirroredStrategy()
         except (ValueError, TypeError, tf.errors.InvalidArgumentError) as error:
@@ -82,8 +85,8 @@ def is_chief(strategy):
 def set_precision(precision, warn=print):
     """Sets Keras' mixed precision policy and returns what was chosen: "bfloat16", "float16" or "off".
 
-    "auto" is float16 on a GPU, bfloat16 on a TPU and off elsewhere. float16 on a CPU is 50 times slower, so it becomes
-    bfloat16 there.
+    "auto" means float16 on a GPU, bfloat16 on a TPU and off elsewhere. Without a GPU, float16 is replaced by bfloat16,
+    because on a CPU it is 50 times slower; `warn` is then called with one line.
     """
     has_gpu, has_tpu = tf.config.list_physical_devices("GPU"), tf.config.list_logical_devices("TPU")
     if precision == "auto":

@@ -1,4 +1,4 @@
-"""A training run, from its config to its weights."""
+"""Runs a training, from its config to its weights."""
 
 import contextlib
 import dataclasses
@@ -37,17 +37,17 @@ from tfseg.training.strategy import build_strategy, is_chief, set_precision
 from tfseg.training.trainer import AveragedWeights, Trainer
 
 CALIBRATION_IMAGES = 8
-# What may change between a run and its continuation: the weights do not depend on it.
+# Fields that may change between a run and its continuation, because the weights do not depend on them.
 FREE_FIELDS = {"data.data_dir", "training.log_every", "training.checkpoint_every", "training.validate_every"}
 
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """What belongs to a start of a run, not to the experiment.
+    """Options for one start of a run, which are not part of the experiment.
 
     Attributes:
       strategy, tpu: see `build_strategy`.
-      override: continue although the config differs from the one the run was started with.
+      override: whether to continue although the config differs from the one the run was started with.
     """
 
     strategy: str = "auto"
@@ -56,17 +56,25 @@ class RunOptions:
 
 
 def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, draw=None):
-    """Trains, or continues, the run in `workdir`.
+    """Starts or continues the run in `workdir`.
 
-    Writes config.json, checkpoints/, weights/{last,best}.npz, metrics.csv and tensorboard/. Started again after a kill
-    it goes on from the last checkpoint as if nothing had happened.
+    Writes config.json, checkpoints/, weights/{last,best}.npz, metrics.csv and tensorboard/. If it is called again after
+    a kill, it continues from the last checkpoint as if nothing had happened.
+
+    Example:
+      from model_zoo.scenes.rnn_mobilenet_v2 import get_config  # in the root of the repository
+
+      train(get_config(), "runs/scenes_rnn")
+      predictor = tfseg.load("runs/scenes_rnn")
 
     Args:
-      draw: draws TensorBoard's validation pictures, see `validation.validator`; None for none.
-
+      config: the experiment, e.g. that of a recipe in model_zoo/.
+      workdir: the run directory; it is made if missing.
+      options: a RunOptions; None means its defaults.
+      draw: draws TensorBoard's validation pictures, see `validation.validator`; None for no pictures.
     Raises:
-      InputError: bad config or data, a directory in use, or a run of another config.
-      RunError: too many non-finite updates, or a full disk.
+      InputError: the config or the data are bad, the directory is in use, or it holds a run with another config.
+      RunError: too many updates in a row were not finite, or the disk is full.
     """
     options = options or RunOptions()
     workdir = Path(workdir)
@@ -103,7 +111,7 @@ class _Data:
 
 
 def build_trainer(config, manifest, precision) -> Trainer:
-    """The compiled trainer with all variables; call it in the strategy's scope."""
+    """Returns the compiled trainer with all its variables. Call this in the strategy's scope."""
     info = manifest.info
     architecture = architectures.architecture_of(config.model)
     network = architectures.build(config.model, info.num_classes)
@@ -131,15 +139,17 @@ def build_trainer(config, manifest, precision) -> Trainer:
 
 
 def class_weights(choice, manifest, split):
-    """Weights per class of `--class_weights`.
+    """Returns the class weights that `--class_weights` asks for.
 
     Args:
-      choice: "none", "median" (median frequency balancing), "root_median" (its square root, which costs the frequent
-        classes less), or a file with one number a line.
+      choice: "none", "median" (median frequency balancing), "root_median" (its square root, which lowers the weights of
+        frequent classes less), or a file with one number per line.
+      manifest: the Manifest of the records, with the label histograms.
+      split: name of the split whose labels are counted.
     Returns:
-      List of floats, or None for no weights.
+      A list with one float per class, or None for no weights.
     Raises:
-      InputError: no such file, or not one finite weight a class.
+      InputError: there is no such file, or it does not hold one finite weight per class.
     """
     info = manifest.info
     if choice == "none":
@@ -162,7 +172,7 @@ def class_weights(choice, manifest, split):
 
 
 def check_config(config: ExperimentConfig):
-    """Raises InputError for values that no run can use, before anything is read or written."""
+    """Raises InputError for values that no run can use. It is called before anything is read or written."""
     config.check()
     init_from = config.training.init_from
     if init_from and "#" not in init_from and not Path(init_from).exists():
@@ -170,7 +180,7 @@ def check_config(config: ExperimentConfig):
 
 
 def _refuse_other_config(workdir, config, info):
-    """Compares with the config of the run that would be continued; one without a checkpoint just starts anew."""
+    """Raises InputError if the run to be continued has another config; a run without a checkpoint just starts anew."""
     if not any((workdir / "checkpoints").glob("step-*")):
         return
     old, old_info = read_config(workdir)
@@ -196,7 +206,7 @@ def _differences(old, new, prefix=""):
 
 
 def _initialize(network, config, split):
-    """Loads what `init_backbone_from` and `init_from` name, and says what was loaded."""
+    """Loads the weights that `init_backbone_from` and `init_from` name, and prints what was loaded."""
     training, cache = config.training, cache_dir()
     if training.init_backbone_from:
         path = local_path(training.init_backbone_from, cache)
@@ -266,5 +276,5 @@ def _fit(trainer, config, workdir, saved, data, first_step):
 
 
 def _without_filenames(batch):
-    """TPUs take no strings."""
+    """The batch without its file names, because TPUs take no strings."""
     return {name: value for name, value in batch.items() if name != "filename"}

@@ -7,20 +7,20 @@ from tensorflow import keras
 
 
 class Trainer(keras.Model):
-    """Wraps a network for `fit`: forward, loss over all replicas, guarded update.
+    """Wraps a network for `fit`: forward pass, loss over all replicas, guarded update.
 
-    An update is applied only if loss and gradients are finite on every replica; otherwise weights, optimizer and moving
-    statistics stay as they were and `is_finite` is 0 for that step.
+    An update is applied only if loss and gradients are finite on every replica. Otherwise the weights, the optimizer's
+    moments and the moving statistics stay as they were, and `is_finite` is 0 for that step.
 
     Args:
       network: the keras.Model that is trained.
       training_outputs: (network, images, seed) -> outputs.
-      losses: (batch, outputs) -> {name: (weight, sum, total)}.
+      losses: (batch, outputs) -> {name: (weight, sum, total)}; a loss term is sum / total over all replicas.
       clip_norm: global gradient norm above which gradients are scaled down; 0 is off.
-      seed: with the step, the source of what the forward pass draws.
+      seed: together with the step, the seed for random draws in the forward pass.
 
     Attributes:
-      filenames: of the last step's images, as the strategy distributed them.
+      filenames: file names of the last step's images, as the strategy distributed them.
       wait_seconds: time that the last step waited for its batch.
     """
 
@@ -35,7 +35,7 @@ class Trainer(keras.Model):
         return self.network(images, training=training)
 
     def make_train_function(self, force=False):
-        """As Keras', but the batch is fetched outside the graph: waiting for data can be told from computing."""
+        """Like Keras' method, but fetches the batch outside the graph, so that waiting for data can be timed."""
         if self.train_function is not None and not force:
             return self.train_function
 
@@ -55,7 +55,7 @@ class Trainer(keras.Model):
         return train_function
 
     def train_step(self, batch):
-        """One guarded update on one replica's share of the batch. Returns scalars that are equal on all replicas."""
+        """Makes one guarded update from one replica's share of the batch; returns scalars equal on all replicas."""
         context = tf.distribute.get_replica_context()
         step = self.optimizer.iterations
         statistics = self.network.non_trainable_variables
@@ -68,7 +68,7 @@ class Trainer(keras.Model):
             terms = {}
             loss = tf.constant(0.0)
             for name, (weight, total, count) in self._losses(batch, outputs).items():
-                # The global count, so that replicas with different ignored areas weigh each pixel alike.
+                # The count is summed over replicas, so that every pixel weighs the same, whatever a replica ignores.
                 count = context.all_reduce(tf.distribute.ReduceOp.SUM, tf.stop_gradient(count))
                 terms[name] = tf.math.divide_no_nan(total, count)
                 loss += weight * terms[name]
@@ -84,7 +84,7 @@ class Trainer(keras.Model):
         if self._clip_norm:
             gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm, use_norm=norm)
         if is_guarded:
-            # The optimizer refuses the whole update when one gradient is not finite.
+            # One gradient that is not finite makes the optimizer refuse the whole update.
             gradients[0] = gradients[0] + tf.where(is_finite, 0.0, float("nan"))
         else:
             gradients = [tf.where(is_finite, gradient, 0.0) for gradient in gradients]
@@ -99,13 +99,13 @@ class Trainer(keras.Model):
 
 
 def averaged_weights(optimizer):
-    """The moving averages of the trainable variables, in their order; [] when averaging is off."""
+    """The moving averages of the trainable variables, in the variables' order; [] if averaging is off."""
     optimizer = getattr(optimizer, "inner_optimizer", optimizer)
     return list(getattr(optimizer, "_model_variables_moving_average", [])) if optimizer.use_ema else []
 
 
 class AveragedWeights:
-    """Context in which the network holds the averaged weights; afterwards it has its own again."""
+    """Context in which the network holds the averaged weights; afterwards it gets its own weights back."""
 
     def __init__(self, network, optimizer):
         self._variables = network.trainable_variables

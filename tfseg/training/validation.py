@@ -1,4 +1,4 @@
-"""Validation while training: scalars and pictures of the current weights."""
+"""Validation during training: scores and pictures of the current weights."""
 
 import numpy as np
 
@@ -10,14 +10,16 @@ NUM_PICTURES = 4
 
 
 def validator(split: Split, draw):
-    """A function network -> (scalars, pictures) on the validation split.
+    """Makes the function network -> (scalars, pictures) that validates on a split.
 
     Args:
       split: the validation split.
       draw: (image, class id maps, label, info) -> uint8 picture [height, width, 3], or None for no pictures.
     Returns:
-      scalars: "miou" after the configured number of iterations, "miou_<k>" after iteration k, "pixel_accuracy".
-      pictures: uint8 [n, height, width, 3]: image, label, canvas after each iteration.
+      A function that takes the network and returns
+      scalars: "miou" and "pixel_accuracy" after the configured number of iterations, "miou_<k>" after iteration k;
+      pictures: uint8 [n, height, width, 3], what `draw` makes of the first images; pictures of another size than the
+        first are omitted.
     """
 
     def validate(network):

@@ -1,4 +1,4 @@
-"""The text of serve.md, in parts; `server_files.serve_markdown` puts them together. In them, $$ stands for $."""
+"""The text of serve.md in parts, which `server_files.serve_markdown` puts together. In the parts, $$ stands for $."""
 
 INTRODUCTION = """# Serving $name
 
@@ -184,7 +184,7 @@ print(np.shape(answer["mask"]), np.mean(answer["confidence"]))
 
 """
 
-# What recurrent models have besides: rows of the table of signatures, and an example that fits both kinds of `call`.
+# Additions for recurrent models: rows of the signature table, and an example that fits both kinds of `call`.
 STEPS = {
     "table": """| `encode` | `images` | features: `invariant_i`, `_f`, `_g`, `_o` float32, and `size` int32 [batch, 2] |
 | `initial_state` | `invariant_i` | state: `canvas`, `h1`, `c1`, `h2`, `c2`, `h3`, `c3` float32, zeros |
@@ -210,7 +210,7 @@ print(iteration, "iterations")
 """,
 }
 
-# What panoptic models have besides, of the same form.
+# Additions for panoptic models, in the same form.
 PANOPTIC = {
     "table": """| `panoptic_maps` | `images` | float32 [batch, h, w, ...] cells of $stride pixels: `semantic_logits`, \
 `heatmap_logits`, `long_offsets`, `short_offsets`, `middle_offsets` |

@@ -1,4 +1,4 @@
-"""What TensorFlow Serving reads beside a SavedModel: warm-up requests, its configurations, and a page for people.
+"""Writes what goes beside a SavedModel: warm-up requests and configurations for TensorFlow Serving, and serve.md.
 
 Formats: https://www.tensorflow.org/tfx/serving/saved_model_warmup and https://www.tensorflow.org/tfx/serving/serving_config.
 """
@@ -26,13 +26,14 @@ def write(folder, name, description, max_batch_size=MAX_BATCH_SIZE, max_pixels=M
     """Writes models.config, batching.config and serve.md into a folder, and warm-up requests into its models.
 
     Args:
-      folder: has the SavedModels <name>/<version>/ that `service.save` wrote.
-      name: of the model, as requests give it.
-      description: what the SavedModels have as tfseg.json.
-      max_batch_size: images that the server collects from several requests.
+      folder: folder with the SavedModels <name>/<version>/ that `service.save` wrote.
+      name: the model's name, as requests give it.
+      description: content of the SavedModels' tfseg.json.
+      max_batch_size: most images that the server collects from several requests.
       max_pixels: the limit that the SavedModels were written with.
     Raises:
-      InputError: a name that addresses cannot have, no SavedModel, or a batch without images. RunError: no space.
+      InputError: the name does not fit into an address, there is no SavedModel, or the batch size is below 1.
+      RunError: the disk is full.
     """
     folder = Path(folder)
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]*", name):
@@ -48,7 +49,7 @@ def write(folder, name, description, max_batch_size=MAX_BATCH_SIZE, max_pixels=M
 
 
 def models_config(name) -> str:
-    """The server's `--model_config_file`: a ModelServerConfig, for a folder that is mounted as /models."""
+    """The text for the server's `--model_config_file`: a ModelServerConfig for a folder mounted as /models."""
     return f"""model_config_list {{
   config {{
     name: "{name}"
@@ -61,14 +62,14 @@ def models_config(name) -> str:
 
 
 def batching_config(max_batch_size=MAX_BATCH_SIZE, timeout_micros=5000, num_threads=2) -> str:
-    """The server's `--batching_parameters_file`: a BatchingParameters.
+    """The text for the server's `--batching_parameters_file`: a BatchingParameters.
 
     Args:
-      max_batch_size: images in a batch.
+      max_batch_size: most images in a batch.
       timeout_micros: microseconds that a request waits for others.
-      num_threads: batches that run at the same time.
+      num_threads: number of batches that run at the same time.
     Raises:
-      InputError: a number below 1.
+      InputError: `max_batch_size` or `num_threads` is below 1.
     """
     for what, value in (("max_batch_size", max_batch_size), ("num_threads", num_threads)):
         if value < 1:
@@ -81,10 +82,10 @@ max_enqueued_batches {{ value: 100 }}
 
 
 def warmup_records(name, description) -> list[bytes]:
-    """Requests that a server sends to a model before anybody else can: PredictionLogs, as bytes.
+    """Returns the requests that a server sends to a model before clients can: PredictionLogs, as bytes.
 
-    Every signature for images is in it, with the fewest and the most iterations where it takes a number of them. The
-    images have 64x64 pixels, or the size that the model has.
+    They call serving_default, segment_bytes and segment_tensors; the latter two with the fewest and with the most
+    iterations. The images have the model's size, or 64x64 pixels if it takes any size.
     """
     height, width = description["size"] or (WARMUP_SIDE, WARMUP_SIDE)
     image = np.arange(height * width * 3).reshape(1, height, width, 3).astype(np.uint8)
@@ -99,7 +100,7 @@ def warmup_records(name, description) -> list[bytes]:
 
 
 def serve_markdown(name, description, max_batch_size=MAX_BATCH_SIZE, max_pixels=MAX_PIXELS) -> str:
-    """The page that says how to start a server, and how to ask it from Python and with curl."""
+    """The page that explains how to start a server, and how to send it requests from Python and with curl."""
     size = description["size"]
     values = {
         "name": name,
@@ -118,7 +119,7 @@ def serve_markdown(name, description, max_batch_size=MAX_BATCH_SIZE, max_pixels=
         values |= {"stride": description["stride"], "fusion": fields}
         values |= {"thing_ids": sorted(description["classes"]["thing_ids"])}
         values |= {"label_divisor": description["classes"]["label_divisor"]}
-    # The part about states, or instances, is there twice: over gRPC and over REST.
+    # The part about states, or instances, appears twice: for gRPC and for REST.
     nothing = {"table": "", "loop": ""}
     steps = STEPS if description["is_recurrent"] else PANOPTIC if "fusion" in description else nothing
     parts = [INTRODUCTION, FIXED_SIZE if size else OWN_SIZE, TENSORS, steps["loop"], REST, steps["loop"]]
@@ -127,7 +128,7 @@ def serve_markdown(name, description, max_batch_size=MAX_BATCH_SIZE, max_pixels=
 
 
 def _prediction_log(name, signature, inputs):
-    """A PredictionLog with a PredictRequest in it; its inputs in the order of their names, so that bytes repeat."""
+    """The bytes of a PredictionLog that holds a PredictRequest; inputs are sorted by name, so the bytes never vary."""
     from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog  # here: other exports do without it
 
     log = PredictionLog()

@@ -1,14 +1,16 @@
-"""A network as a SavedModel that TensorFlow Serving serves: encoded images in, PNGs of class ids out; or tensors.
+"""Saves a network as a SavedModel for TensorFlow Serving, which takes and returns encoded images or tensors.
 
-Signatures (https://www.tensorflow.org/tfx/serving/signature_defs), with a batch of images as first axis everywhere:
+Signatures (https://www.tensorflow.org/tfx/serving/signature_defs); the first axis is always the batch of images:
 
-- `serving_default`: image_bytes -> mask_png_bytes, iterations, class_pixels; the default number of iterations;
+- `serving_default`: image_bytes -> mask_png_bytes, iterations, class_pixels; runs the default number of iterations;
 - `segment_bytes`: image_bytes, iterations -> the same; every image has its own number of iterations;
 - `segment_tensors`: images, iterations -> mask, confidence, iterations;
-- of a panoptic network `panoptic_maps`: images -> the maps that `tfseg.postprocess.fusion` makes instances of;
-- of a recurrent network `encode`, `initial_state`, `refine` and `decode`, for callers that keep the state themselves.
+- `panoptic_maps`, only for a panoptic network: images -> the maps from which `tfseg.postprocess.fusion` makes
+  instances;
+- `encode`, `initial_state`, `refine` and `decode`, only for a recurrent network: for callers that keep the state
+  themselves.
 
-REST clients give and get the inputs and outputs that end in `_bytes` in base64.
+REST clients send and receive inputs and outputs whose names end in `_bytes` as base64.
 """
 
 import json
@@ -22,21 +24,21 @@ from tfseg.export.serving.canvas_reader import CanvasReader
 from tfseg.formats.export_manifest import DESCRIPTION
 from tfseg.system.files import whole_folder
 
-MAX_PIXELS = 2_200_000  # 1025x2049; what the network's memory is meant for
+MAX_PIXELS = 2_200_000  # enough for 1025x2049; larger images would need too much memory
 
 
 def save(network, path, description, max_iterations, size=None, max_pixels=MAX_PIXELS):
     """Writes a SavedModel folder.
 
     Args:
-      network: built; has `encode(images, training) -> features`, `refine(features, state) -> state` with "canvas",
-        `is_recurrent`, `default_iterations`, `num_classes`, `canvas_stride` and `padding`. The features of a recurrent
-        one are a dict of maps, as with `hoist` in its config.
-      path: the folder; for a server `<name>/<version>`, a whole number. It must not exist.
+      network: a built network with `encode(images, training) -> features`, `refine(features, state) -> state` with
+        "canvas", `is_recurrent`, `default_iterations`, `num_classes`, `canvas_stride` and `padding`. If it is
+        recurrent, its features are a dict of maps, as with `hoist` in its config.
+      path: the folder, which must not exist; for a server `<name>/<version>`, where the version is a whole number.
       description: JSON types, kept as assets.extra/tfseg.json.
-      max_iterations: larger counts in requests are cut to it.
-      size: (height, width) to which images are resized before the network; None: images of any size go in as they are.
-      max_pixels: larger images are refused.
+      max_iterations: largest number of iterations; larger numbers in requests are cut to it.
+      size: (height, width) to which images are resized before the network; None if images of any size go in unchanged.
+      max_pixels: largest number of pixels; larger images are refused.
     Raises:
       InputError: the folder exists, or the limits contradict each other or the network.
     """
@@ -51,7 +53,7 @@ def save(network, path, description, max_iterations, size=None, max_pixels=MAX_P
 
 
 class Service:
-    """The functions behind the signatures. What a request has wrong raises INVALID_ARGUMENT."""
+    """The functions behind the signatures. A bad request raises INVALID_ARGUMENT."""
 
     def __init__(self, network, max_iterations, size=None, max_pixels=MAX_PIXELS):
         if network.is_recurrent and not network.default_iterations <= max_iterations:
@@ -64,7 +66,7 @@ class Service:
         self._network, self._max_iterations = network, max_iterations
         self._size, self._max_pixels = size and tuple(size), max_pixels
         self._reader = CanvasReader(network, self._size)
-        # Functions of their own, so that the file holds them once for all signatures.
+        # These are separate functions, so that the file holds them once for all signatures.
         floats = tf.TensorSpec([None, *(self._size or (None, None)), 3], tf.float32)
         self._encode = tf.function(lambda images: network.encode(images, training=False), input_signature=[floats])
         self._segment_one = tf.function(
@@ -72,13 +74,13 @@ class Service:
         )
 
     def holder(self) -> tf.Module:
-        """What has the variables, and nothing else of the network."""
+        """A module that holds the network's variables and nothing else."""
         module = tf.Module()
         module.network_variables = list(self._network.variables)
         return module
 
     def functions(self) -> dict:
-        """{signature: ConcreteFunction}."""
+        """Returns {name of the signature: ConcreteFunction}."""
         image_bytes = tf.TensorSpec([None], tf.string, "image_bytes")
         images = tf.TensorSpec([None, *(self._size or (None, None)), 3], tf.uint8, "images")
         counts = tf.TensorSpec([None], tf.int32, "iterations")
@@ -96,14 +98,14 @@ class Service:
         return self.segment_bytes(image_bytes, tf.fill(tf.shape(image_bytes), self._network.default_iterations))
 
     def segment_bytes(self, image_bytes, iterations):
-        """Class ids of encoded images, which may differ in size.
+        """Computes class ids of encoded images, which may differ in size.
 
         Args:
           image_bytes: [batch] string; JPEG, PNG, BMP, or the first frame of a GIF.
           iterations: [batch] int32, cut to 1 .. max_iterations.
         Returns:
           mask_png_bytes: [batch] string, grey PNGs of class ids in the images' own sizes.
-          iterations: [batch] int32, what was run.
+          iterations: [batch] int32, how many iterations ran.
           class_pixels: [batch, num_classes] int32, how many pixels each class has.
         """
         counts = self._counts(iterations, image_bytes)
@@ -119,7 +121,7 @@ class Service:
         return {"mask_png_bytes": masks, "iterations": counts, "class_pixels": pixels}
 
     def segment_tensors(self, images, iterations):
-        """Class ids of images of one size.
+        """Computes class ids of images of one size.
 
         Args:
           images: [batch, height, width, 3] uint8 RGB.
@@ -127,7 +129,7 @@ class Service:
         Returns:
           mask: [batch, height, width] uint8 class ids.
           confidence: [batch, height, width] float32, softmax probability of the class.
-          iterations: [batch] int32, what was run.
+          iterations: [batch] int32, how many iterations ran.
         """
         counts = self._counts(iterations, images)
         canvases = self._canvases(self._encode(self._floats(images)), counts)
@@ -135,18 +137,19 @@ class Service:
         return {"mask": mask, "confidence": confidence, "iterations": counts}
 
     def panoptic_maps(self, images):
-        """The maps of images of one size.
+        """Computes the maps of images of one size.
 
         Args:
           images: [batch, height, width, 3] uint8 RGB.
         Returns:
-          semantic_logits: [batch, h, w, num_classes] float32, h = ceil(height / stride), w likewise; and as many cells
-          of heatmap_logits, long_offsets, short_offsets and middle_offsets, see `tfseg.postprocess.instance_maps`.
+          semantic_logits: [batch, h, w, num_classes] float32, h = ceil(height / stride), w likewise.
+          heatmap_logits, long_offsets, short_offsets, middle_offsets: [batch, h, w, ...] float32, see
+            `tfseg.postprocess.instance_maps`.
         """
         return panoptic_maps(self._network, self._floats(images))
 
     def _steps(self, images):
-        """The signatures of callers that keep the state."""
+        """The signatures for callers that keep the state themselves."""
         encode = _traced(self._encode_images, images)
         features = {name: _spec(tensor, name) for name, tensor in encode.structured_outputs.items() if name != "size"}
         if not all(isinstance(spec, tf.TensorSpec) for spec in features.values()):
@@ -174,7 +177,7 @@ class Service:
         }
 
     def _encode_images(self, images):
-        size = tf.repeat(tf.shape(images)[tf.newaxis, 1:3], tf.shape(images)[0], axis=0)
+        size = tf.repeat(tf.shape(images)[tf.newaxis, 1:3], tf.shape(images)[0], axis=0)  # [batch, 2]
         return self._encode(self._floats(images)) | {"size": size}
 
     def _decode(self, canvas, size):
@@ -220,7 +223,7 @@ class Service:
             return tf.cast(images, tf.float32)
 
     def _check_size(self, size):
-        # As float64, in which the product of two sides cannot overflow.
+        # In float64 the product of the two sides cannot overflow.
         pixels = tf.reduce_prod(tf.cast(size, tf.float64))
         checks = _check(tf.reduce_all(size > 0), "an image of {} (height, width) has no pixels", size)
         message = f"an image of {{}} (height, width) has more than the {self._max_pixels} pixels that are allowed"
@@ -237,13 +240,13 @@ class Service:
         return tf.clip_by_value(iterations, 1, self._max_iterations if self._network.is_recurrent else 1)
 
     def _canvases(self, features, counts):
-        """[batch, h, w, num_classes], of every image after its own number of iterations."""
+        """[batch, h, w, num_classes] canvases, each after its image's own number of iterations."""
         state = self._network.refine(features, None)
         if not self._network.is_recurrent:
             return state["canvas"]
 
         def step(done, state, canvases):
-            # All go on to the largest number; the canvases of those that have theirs are kept as they were then.
+            # All images run to the largest number; an image that has reached its own number keeps its canvas.
             state = self._network.refine(features, state)
             is_running = (done < counts)[:, tf.newaxis, tf.newaxis, tf.newaxis]
             return done + 1, state, tf.where(is_running, state["canvas"], canvases)
@@ -263,7 +266,7 @@ class Service:
 
 
 def _each(function, rows, spec):
-    """`function` of every row, one at a time: memory for one."""
+    """Applies `function` to every row, one at a time, so that memory for only one is needed."""
     return tf.map_fn(function, rows, fn_output_signature=spec, parallel_iterations=1)
 
 
@@ -276,7 +279,10 @@ def _spec(tensor, name):
 
 
 def _check(condition, message, *values):
-    """[operation], for control dependencies: without them what uses a bad tensor may fail first, in its own words."""
+    """Returns [assertion] for control dependencies.
+
+    Without them an operation that reads the bad tensor may fail first, with a message of its own.
+    """
     return [tf.debugging.Assert(condition, [tf.strings.format(message, values)])]
 
 
