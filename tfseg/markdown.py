@@ -1,19 +1,25 @@
-"""Markdown tables whose columns line up."""
+"""Formats Markdown tables with aligned columns."""
 
 
 def table(header, rows, is_number) -> str:
-    """A whole table; arguments as `aligned`."""
+    """Returns a whole table.
+
+    Args:
+      header: titles of the columns.
+      rows: lists of texts.
+      is_number: whether each column is aligned to the right.
+    """
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     rule = ["-" * (width - right) + ":" * right for width, right in zip(widths, is_number, strict=True)]
     return "\n".join(aligned([header, rule, *rows], is_number))
 
 
 def aligned(rows, is_number) -> list[str]:
-    """Lines of a table.
+    """Returns the lines of a table.
 
     Args:
       rows: lists of texts, the header first.
-      is_number: for each column whether it goes to the right.
+      is_number: whether each column is aligned to the right.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
 
