@@ -94,13 +94,13 @@ def main(argv):
 
 
 def _options():
-    from tfseg.export.format_table import TFLITE_KINDS, WORDS
+    from tfseg.export.format_table import FORMATS, TFLITE_KINDS, WORDS
     from tfseg.export.plan import ExportOptions
     from tfseg.inference.budget_measurement import check_budget
 
-    _check_words("format", FORMAT.value, WORDS)
+    _check_words("format", FORMAT.value, {word: word for word in WORDS})
     if KINDS.value:
-        _check_words("kinds", KINDS.value, TFLITE_KINDS)
+        _check_words("kinds", KINDS.value, {kind: f"{kind} ({FORMATS[kind].text})" for kind in TFLITE_KINDS})
     if FIT_LATENCY.value is not None and ITERS.value:
         raise InputError("--iters and --fit_latency exclude each other: the time says how many iterations there are")
     if FIT_LATENCY.value is not None:
@@ -127,9 +127,10 @@ def _options():
 
 
 def _check_words(flag, words, known):
+    """Raises InputError, which lists the texts of all known words, for a word that is not one of them."""
     for word in words or [""]:
         if word not in known:
-            raise InputError(f"--{flag}={','.join(words)}: of {', '.join(known)}")
+            raise InputError(f"--{flag}={','.join(words)}: one or more of {', '.join(known.values())}")
 
 
 def _count(word):

@@ -1,4 +1,4 @@
-"""DatasetInfo: what it refuses, what is stored of it, and what its hash depends on."""
+"""DatasetInfo: what it refuses, how it is stored, and what its hash depends on."""
 
 import dataclasses
 import json

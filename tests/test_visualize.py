@@ -1,4 +1,4 @@
-"""Pictures: the right colours in the right places, legible whatever the size."""
+"""Pictures: the right colours in the right places, legible at any size."""
 
 import io
 

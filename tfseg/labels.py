@@ -1,4 +1,4 @@
-"""What a data set's labels mean: all that data, metrics and pictures share."""
+"""What a data set's labels mean: all that data, metrics and pictures have in common."""
 
 import dataclasses
 import hashlib
@@ -16,17 +16,17 @@ class DatasetInfo:
     """Facts of one data set.
 
     Attributes:
-      name: the word `--dataset` takes.
-      class_names: class id -> name.
-      colors: class id -> (red, green, blue), 0 to 255.
+      name: the data set's name in `--dataset`.
+      class_names: name of each class id.
+      colors: (red, green, blue), 0 to 255, of each class id.
       thing_ids: class ids that have instances; the others are stuff.
       ignore_label: id of pixels that are neither trained on nor counted; 255 everywhere.
-      split_sizes: split -> number of examples of the complete data set; a converter warns when it finds others.
-      label_divisor: panoptic id = class id * label_divisor + instance id.
-      url: the page a user downloads the raw data from.
-      categories: class id -> name of the group of classes it belongs to; empty: there are none.
-      average_instance_sizes: name of every thing -> pixels of an average instance, where the data set's benchmark fixes
-        them for its instance-level IoU; empty: those of the split that is evaluated.
+      split_sizes: {split: number of examples} of the complete data set; a converter warns if it finds other numbers.
+      label_divisor: factor in panoptic id = class id * label_divisor + instance id.
+      url: page from which a user downloads the raw data.
+      categories: name of the group of classes that each class id belongs to; empty if there are none.
+      average_instance_sizes: {name of every thing: pixels of an average instance}, if the data set's benchmark fixes
+        them for its instance-level IoU; if empty, the evaluated split's own sizes are used.
     """
 
     name: str
@@ -69,17 +69,17 @@ class DatasetInfo:
 
     @property
     def category_ids(self) -> tuple[int, ...]:
-        """Class id -> index in `category_names`; empty without categories."""
+        """Index in `category_names` of each class id; empty without categories."""
         return tuple(self.category_names.index(category) for category in self.categories)
 
     @property
     def thing_categories(self) -> tuple[str, ...]:
-        """Those of `category_names` that consist of things."""
+        """The names in `category_names` whose classes are all things."""
         with_stuff = {name for class_id, name in enumerate(self.categories) if class_id not in self.thing_ids}
         return tuple(name for name in self.category_names if name not in with_stuff)
 
     def to_dict(self) -> dict:
-        """Plain JSON types; `from_dict` is its inverse."""
+        """Returns plain JSON types; `from_dict` is the inverse."""
         return dataclasses.asdict(self) | {"thing_ids": sorted(self.thing_ids)}
 
     @classmethod
@@ -95,13 +95,13 @@ class DatasetInfo:
         )
 
     def label_hash(self) -> str:
-        """Changes when a class id would mean something else: hash of names, ignore label and divisor."""
+        """Returns a hash of names, ignore label and divisor, which changes if a class id means something else."""
         facts = [self.class_names, self.ignore_label, self.label_divisor]
         return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]
 
 
 def _is_color(value):
-    # By type: True is an int, too, and numpy's numbers cannot be stored as JSON.
+    # Compares types exactly: True is an int, too, and NumPy's numbers cannot be stored as JSON.
     return (
         isinstance(value, tuple | list)
         and [type(one) for one in value] == [int] * 3
@@ -110,7 +110,7 @@ def _is_color(value):
 
 
 def default_colors(num_classes: int) -> tuple[tuple[int, int, int], ...]:
-    """The PASCAL VOC colour map: bit k of the class id goes to the high bits of (red, green, blue) in turn."""
+    """Returns the PASCAL VOC colour map: the bits of a class id go to the high bits of (red, green, blue) in turn."""
     colors = []
     for class_id in range(num_classes):
         color = [0, 0, 0]
@@ -121,12 +121,12 @@ def default_colors(num_classes: int) -> tuple[tuple[int, int, int], ...]:
 
 
 def to_panoptic(class_ids: np.ndarray, instance_ids: np.ndarray, label_divisor: int) -> np.ndarray:
-    """class id * label_divisor + instance id, int32. Instance ids run from 0 to label_divisor - 1."""
+    """Returns class id * label_divisor + instance id, int32. Instance ids run from 0 to label_divisor - 1."""
     if instance_ids.max(initial=0) >= label_divisor:
         raise ValueError(f"instance id {instance_ids.max()} does not fit the label divisor {label_divisor}")
     return class_ids.astype(np.int32) * label_divisor + instance_ids.astype(np.int32)
 
 
 def from_panoptic(panoptic_ids: np.ndarray, label_divisor: int) -> tuple[np.ndarray, np.ndarray]:
-    """(class ids, instance ids) of panoptic ids, int32."""
+    """Splits int32 panoptic ids into (class ids, instance ids)."""
     return panoptic_ids // label_divisor, panoptic_ids % label_divisor

@@ -1,19 +1,19 @@
 """Markdown tables whose columns line up.
 
-Not by the package tabulate: its columns are two wider than their titles, it drops the alignment of a table without rows
-and the titles that a short row leaves over, and a `|` in a cell starts another column.
+The package tabulate is not used for them: it drops the alignment of a table without rows, it silently drops titles if a
+row is too short, and a `|` in a cell starts another column.
 """
 
 
 def table(header, rows, is_number=None) -> str:
-    """A table.
+    """Returns a table.
 
     Args:
       header: the columns' titles.
-      rows: lists of texts, one for each column.
-      is_number: for each column whether it goes to the right; None: all but the first do.
+      rows: lists of texts, one text for each column.
+      is_number: whether each column is aligned to the right; None aligns all but the first to the right.
     Raises:
-      ValueError: a row that is not as long as the header.
+      ValueError: a row is not as long as the header.
     """
     is_number = is_number or [False] + [True] * (len(header) - 1)
     lines = [[cell.replace("|", r"\|") for cell in row] for row in (header, *rows)]

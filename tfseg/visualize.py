@@ -1,4 +1,4 @@
-"""Pictures of labels, predictions and scores. Every one is [height, width, 3] uint8 RGB."""
+"""Draws pictures of labels, predictions and scores. Every picture is [height, width, 3] uint8 RGB."""
 
 import functools
 import io
@@ -16,19 +16,19 @@ IGNORE_COLOR = (224, 224, 192)
 PAPER, INK = (255, 255, 255), (32, 32, 32)
 CELL_WIDTH = 256
 GAP = 6
-# A class that covers less of a picture has no place in its legend: such specks are seen by nobody.
+# A class that covers a smaller share of a picture is not in its legend: nobody sees such specks.
 LEGEND_SHARE = 1e-4
 
 
 def colorize(class_ids, info: DatasetInfo):
-    """Class ids in their colours; what is no class (ignored) is pale yellow."""
+    """Paints class ids in their colours; ids that are not a class (ignored) are pale yellow."""
     table = np.array([IGNORE_COLOR] * 256, np.uint8)
     table[: info.num_classes] = info.colors
     return table[np.asarray(class_ids, np.uint8)]
 
 
 def palette_png(class_ids, info: DatasetInfo) -> bytes:
-    """A PNG whose pixel values are the class ids, [height, width] uint8, shown in the classes' colours."""
+    """Encodes [height, width] uint8 class ids as a PNG whose pixel values are the ids, shown in the class colours."""
     picture = Image.fromarray(np.asarray(class_ids, np.uint8), "P")
     picture.putpalette(colorize(np.arange(256), info).tobytes())
     file = io.BytesIO()
@@ -37,14 +37,16 @@ def palette_png(class_ids, info: DatasetInfo) -> bytes:
 
 
 def overlay(image, class_ids, info: DatasetInfo, alpha=0.55, legend=True, panoptic_ids=None):
-    """An image under its class colours, segments outlined.
+    """Paints class colours over an image, and outlines the segments.
 
     Args:
       image: [height, width, 3] uint8 RGB.
       class_ids: [height, width] uint8; ignored pixels show the bare image.
+      info: names and colours of the classes.
       alpha: opacity of the colours, 0 to 1.
-      legend: adds names and shares of area below; the picture is higher then, and wider if the names need it.
-      panoptic_ids: [height, width], where instances are known: each is outlined and has a shade of its own.
+      legend: whether to add names and shares of area below, which makes the picture higher, and wider if the names need
+        it.
+      panoptic_ids: [height, width] panoptic ids if instances are known; each is outlined and has a shade of its own.
     """
     class_ids = np.asarray(class_ids)
     colors = colorize(class_ids, info)
@@ -61,24 +63,25 @@ def overlay(image, class_ids, info: DatasetInfo, alpha=0.55, legend=True, panopt
 
 
 def _shaded(colors, instance_ids):
-    """Colours, darker or lighter by instance; 0 is none."""
-    # Multiples of the golden ratio: neighbours in number are far apart in shade.
+    """Makes colours darker or lighter by instance; instance 0 means none and keeps the colour."""
+    # With multiples of the golden ratio, instances with neighbouring numbers have very different shades.
     shades = np.where(instance_ids > 0, 0.6 + 0.7 * (instance_ids * 0.6180339887 % 1), 1)
     return np.clip(colors * shades[..., np.newaxis], 0, 255)
 
 
 def strip(image, maps, label, info: DatasetInfo):
-    """One row of `strips`; the same size for images of the same size."""
+    """Draws one row of `strips`; images of the same size give pictures of the same size."""
     return strips([(image, maps, label)], info, legend=False)
 
 
 def strips(rows, info: DatasetInfo, legend=True):
-    """How predictions develop: image, class map after each iteration, label, side by side.
+    """Shows how predictions develop: image, class map after each iteration and label, side by side.
 
     Args:
       rows: list of (image [height, width, 3] uint8, list of class maps [height, width], label [height, width] or
         None). All rows have the same number of maps.
-      legend: adds the names of the classes below.
+      info: names and colours of the classes.
+      legend: whether to add the names of the classes below.
     """
     num_maps, has_label = len(rows[0][1]), rows[0][2] is not None
     numbers = [str(number) for number in range(2, num_maps + 1)]
@@ -94,15 +97,14 @@ def strips(rows, info: DatasetInfo, legend=True):
 
 
 def curve(curves: dict[str, list[dict]]):
-    """Accuracy against cost: mIoU over GFLOPs and over milliseconds, one point an iteration.
+    """Plots accuracy against cost: mIoU over GFLOPs and over milliseconds, one point per iteration.
 
     Args:
-      curves: name -> points with "iteration", "gflops", "milliseconds" and "miou" (0 to 1); a point may lack the
-        milliseconds (None).
+      curves: {name: points}; a point has "iteration", "gflops", "milliseconds" (may be None) and "miou" (0 to 1).
     """
     figure = Figure(figsize=(10, 4.2), dpi=130, layout="constrained")
     axes = figure.subplots(1, 2, sharey=True)
-    for axis, key, name in zip(axes, ("gflops", "milliseconds"), ("GFLOPs an image", "ms an image"), strict=True):
+    for axis, key, name in zip(axes, ("gflops", "milliseconds"), ("GFLOPs per image", "ms per image"), strict=True):
         for label, points in curves.items():
             points = [point for point in points if point[key] is not None]
             costs, scores = [point[key] for point in points], [100 * point["miou"] for point in points]
@@ -120,10 +122,12 @@ def curve(curves: dict[str, list[dict]]):
 
 
 def panoptic_strips(rows, info: DatasetInfo):
-    """Images, predicted instances and labelled ones, side by side, with the names of the classes below.
+    """Shows images, predicted and labelled instances side by side, with the names of the classes below.
 
     Args:
-      rows: list of (image [height, width, 3] uint8, panoptic ids of the prediction, of the label [height, width]).
+      rows: list of (image [height, width, 3] uint8, predicted panoptic ids [height, width], labelled panoptic ids
+        [height, width]).
+      info: names and colours of the classes.
     """
     lines = [_side_by_side([_title(title) for title in ("image", "prediction", "label")])]
     for image, *maps in rows:
@@ -134,7 +138,7 @@ def panoptic_strips(rows, info: DatasetInfo):
 
 
 def confusion(matrix, info: DatasetInfo):
-    """A confusion matrix in per cent of each label's pixels; rows are labels, columns predictions."""
+    """Draws a confusion matrix in per cent of each label's pixels; rows are labels, columns predictions."""
     matrix = np.asarray(matrix, float)
     totals = matrix.sum(1, keepdims=True)
     shares = 100 * np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
@@ -160,7 +164,7 @@ def _drawn(figure):
 
 
 def _borders(class_ids):
-    """Pixels whose right or lower neighbour has another class."""
+    """Returns where a pixel's right or lower neighbour has another class or id."""
     borders = np.zeros(class_ids.shape, bool)
     borders[:, :-1] |= class_ids[:, :-1] != class_ids[:, 1:]
     borders[:-1] |= class_ids[:-1] != class_ids[1:]
@@ -168,7 +172,7 @@ def _borders(class_ids):
 
 
 def _legend(maps, info, width, text_size, with_shares=False):
-    """Colour and name of each class that the maps show, in rows of at most `width` pixels (at least one class each)."""
+    """Draws colour and name of each class in the maps, in rows of at most `width` pixels but at least one class."""
     counts = sum(np.bincount(np.asarray(ids, np.uint8).ravel(), minlength=256) for ids in maps)
     shares = counts / max(counts.sum(), 1)
     shown = [class_id for class_id in range(info.num_classes) if shares[class_id] > LEGEND_SHARE]
@@ -214,7 +218,7 @@ def _side_by_side(pictures):
 
 
 def _stack(pictures):
-    """Pictures below each other, filled with white to the widest."""
+    """Puts pictures below each other, filled with white to the width of the widest."""
     width = max(picture.shape[1] for picture in pictures)
     padded = [
         np.pad(picture, ((0, GAP), (0, width - picture.shape[1]), (0, 0)), constant_values=255) for picture in pictures
@@ -224,5 +228,5 @@ def _stack(pictures):
 
 @functools.cache
 def _font(size):
-    # matplotlib brings this font wherever it is installed; it has the letters of most languages.
+    # This font comes with every installation of matplotlib, and has the letters of most languages.
     return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"), size)

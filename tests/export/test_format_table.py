@@ -28,7 +28,7 @@ def missing_in(kind, record):
     if not isinstance(record, ExportFormat):
         return [f"{kind} is no ExportFormat of tfseg/export/format_table.py"]
     if not record.text:
-        sentences.append(f"{kind} has no text: --help of export.py could not say what it is")
+        sentences.append(f"{kind} has no text: export.py could not say what it is")
     if "{name}" not in record.path:
         sentences.append(f"{kind}: path {record.path!r} has no {{name}}: two models would write one file")
     if record.has_number_in_name != ("{number}" in record.path and record.has_number_in_name):
@@ -50,7 +50,7 @@ def test_every_record_is_whole(kind):
 def test_what_a_new_record_lacks_is_said_in_words():
     record = ExportFormat("", "{kind}.bin", make=None, precisions=("fp8",), has_number_in_name=True, network="small")
     assert missing_in("bin", record) == [
-        "bin has no text: --help of export.py could not say what it is",
+        "bin has no text: export.py could not say what it is",
         "bin: path '{kind}.bin' has no {name}: two models would write one file",
         "bin has a file for each number of iterations, and no {number} in its path",
         "bin: precisions ('fp8',) are not all of ('fp32', 'fp16', 'dynamic', 'int8')",

@@ -1,4 +1,4 @@
-"""Archives from strangers: nothing leaves the target, nothing is half unpacked."""
+"""Untrusted archives: nothing is written outside of the target, and nothing is half unpacked."""
 
 import io
 import stat
@@ -14,7 +14,7 @@ from tfseg.formats.archive import is_archive, safe_extract
 
 @pytest.fixture
 def tar(tmp_path):
-    """tar(members) -> path; members are (name, content) or TarInfo."""
+    """tar(members) writes an archive and returns its path; members are (name, content) or TarInfo."""
 
     def write(*members):
         path = tmp_path / "x.tar.gz"
@@ -33,7 +33,7 @@ def tar(tmp_path):
 
 @pytest.fixture
 def zipped(tmp_path):
-    """zipped(members) -> path; members are (name or ZipInfo, content)."""
+    """zipped(members) writes an archive and returns its path; members are (name or ZipInfo, content)."""
 
     def write(*members):
         path = tmp_path / "x.zip"

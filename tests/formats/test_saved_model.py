@@ -1,4 +1,4 @@
-"""SavedModels: which signature is taken, and that damage is one clear line."""
+"""SavedModels: which signature is used, and that damage is reported in one clear line."""
 
 import shutil
 
@@ -42,7 +42,7 @@ def test_a_signature_is_traced_at_a_static_size(whole):
     ],
 )
 def test_without_a_fitting_signature_all_are_named(tmp_path, method, signature):
-    message = rf"model: its signatures are one\({signature}\); wanted is one that takes one image, uint8 or float32"
+    message = rf"model: its signatures are one\({signature}\); one of them must take one image, uint8 or float32"
     with pytest.raises(InputError, match=message):
         saved_model.load(save(tmp_path / "model", one=method))
 

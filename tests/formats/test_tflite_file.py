@@ -1,4 +1,4 @@
-"""Files in the .tflite format: what is in them, and that damage is one clear line."""
+"""Files in the .tflite format: what is in them, and that damage is reported in one clear line."""
 
 import copy
 import io
@@ -93,7 +93,7 @@ def test_a_missing_file_is_refused(tmp_path):
 
 
 def set_on(path, value):
-    """A change of what `path` names, e.g. "subgraphs.0.tensors.1.buffer"."""
+    """Returns a change to the place that `path` names, e.g. "subgraphs.0.tensors.1.buffer"."""
 
     def change(model):
         part, names = model, path.split(".")
@@ -183,7 +183,7 @@ def test_files_that_are_appended_as_a_zip_archive_must_be_whole(read_tflite, dat
 
 
 def nested(levels, width):
-    """A table with a vector that holds one table many times, which has such a vector, and so on."""
+    """A table with a vector that holds one table many times; that table has such a vector, too, and so on."""
     builder = flatbuffers.Builder(1024)
     builder.StartObject(1)
     table = builder.EndObject()

@@ -1,4 +1,4 @@
-"""What .tflite files say about themselves: ours, those of others, and damaged ones."""
+"""Metadata of .tflite files: ours, those of other programs, and damaged ones."""
 
 import io
 import json
@@ -38,7 +38,7 @@ def content(plain):
 
 @pytest.fixture
 def described(read_tflite):
-    """Metadata of a file's bytes."""
+    """Reads the metadata in a file's bytes."""
     return lambda content: tflite_metadata.read_metadata(content, read_tflite(content))
 
 
@@ -92,7 +92,7 @@ def test_constants_stay_aligned(content):
 
 
 class Steps(tf.Module):
-    """Two functions, each a subgraph of its own."""
+    """Two functions; each becomes a subgraph of its own."""
 
     @tf.function(input_signature=[tf.TensorSpec([1, 4, 4, 3])])
     def encode(self, image):
@@ -129,7 +129,7 @@ def test_a_loops_condition_and_body_are_not_described(described):
 
 def test_class_names_of_several_lines_are_refused(plain):
     wrong = {**DESCRIPTION, "classes": {"class_names": ["road", "a\ncar"]}}
-    with pytest.raises(InputError, match=r"class name 'a\\ncar': files of labels have a line for each class"):
+    with pytest.raises(InputError, match=r"class name 'a\\ncar': files of labels have one line per class"):
         tflite_metadata.with_metadata(plain, wrong)
 
 
@@ -219,7 +219,7 @@ def test_an_encrypted_file_is_refused(described, content):
 
 
 def test_changed_bytes_are_refused_in_a_line_or_read(read_tflite, plain, content):
-    """Bytes of the metadata and of the archive only: those of the model are `tflite_file`'s."""
+    """Changes only bytes of the metadata and of the archive; the tests of `tflite_file` change those of the model."""
     foreign = with_data(plain, FOREIGN, {"labelmap.txt": "cat\ndog\n" * 50, "tfseg.json": "{}"})
     generator = np.random.default_rng(0)
     refused = 0
@@ -247,7 +247,7 @@ def test_metadata_cut_short_anywhere_is_refused(described, plain):
 
 
 def test_many_references_to_a_few_bytes_do_not_take_memory(described, plain):
-    """Custom metadata, 20 000 times the same table, whose name has 1 MB."""
+    """The custom metadata are 20 000 references to the same table, whose name has 1 MB."""
     builder = flatbuffers.Builder(1 << 21)
     name = builder.CreateString("x" * (1 << 20))
     builder.StartObject(2)

@@ -1,4 +1,4 @@
-"""Hostile and damaged weights files are refused in one line, without running or allocating what they ask for."""
+"""Hostile and damaged weights files are refused in one line; nothing in them is run or allocated."""
 
 import json
 import os
@@ -21,7 +21,7 @@ HUGE = (10**6, 10**6)  # 3.6 TiB of float32
 
 
 class Touch:
-    """Pickled, it creates a file wherever it is unpickled."""
+    """An object that creates a file when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -38,7 +38,7 @@ def write_npy_header(shape):
 
 @pytest.fixture
 def marker(tmp_path):
-    """A path that a file's code would create; it must not exist after the test."""
+    """A path that code in a file would create; it must not exist after the test."""
     yield tmp_path / "executed"
     assert not (tmp_path / "executed").exists()
 

@@ -1,4 +1,4 @@
-"""Metadata of .tflite files for tests: ours, and of another writer."""
+"""Metadata of .tflite files for tests: ours, and those of another writer."""
 
 import base64
 import io
@@ -41,7 +41,7 @@ FOREIGN = zlib.decompress(
 
 
 def with_data(content, data, files=None, compression=zipfile.ZIP_DEFLATED):
-    """The model with that FlatBuffer as its metadata, and with files behind it."""
+    """Returns the model with this FlatBuffer as its metadata, and with files after it."""
 
     def put(model):
         entry, buffer = MetadataT(), BufferT()
@@ -57,7 +57,7 @@ def with_data(content, data, files=None, compression=zipfile.ZIP_DEFLATED):
 
 
 def packed(**fields):
-    """Metadata of one subgraph."""
+    """Packs metadata of one subgraph."""
     return tflite_metadata_tables.pack("ModelMetadata", {"subgraph_metadata": [fields]})
 
 

@@ -1,4 +1,4 @@
-"""Unpacks archives from strangers: regular files and folders only, bounded, all or nothing."""
+"""Unpacks untrusted archives: only regular files and folders, up to a size limit, completely or not at all."""
 
 import gzip
 import lzma
@@ -16,31 +16,32 @@ from tfseg.system.files import whole_folder
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 MAX_BYTES = 1 << 40
-# Photos do not shrink; label images and text rarely do more than fiftyfold.
+# Photos hardly compress; label images and text rarely compress more than fiftyfold.
 MAX_RATIO = 100
-FREE_BYTES = 100 << 20  # content that needs no explanation, however small the archive
+FREE_BYTES = 100 << 20  # content up to this size is allowed at any ratio to the archive
 MAX_MEMBERS = 2_000_000
 CHUNK_BYTES = 1 << 20
 DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, lzma.LZMAError, zlib.error)
 
 
 def is_archive(path) -> bool:
-    """Whether the name is that of an archive `safe_extract` knows."""
+    """Whether the name ends like that of an archive that `safe_extract` can unpack."""
     return str(path).lower().endswith(ENDINGS)
 
 
 def safe_extract(archive, target, max_bytes: int = MAX_BYTES):
     """Unpacks a zip or tar archive into a new folder.
 
-    Permissions, owners and times are not taken over. `target` appears when everything is unpacked.
+    Permissions, owners and times are not kept. `target` appears only when everything is unpacked.
 
     Args:
       archive: path of a .zip, .tar, .tar.gz, .tar.bz2 or .tar.xz file.
       target: folder that does not exist yet.
-      max_bytes: of the unpacked content; it may also not be more than 100 times as large as the archive.
+      max_bytes: largest size of the unpacked content in bytes; above 100 MiB, the content may also not be more than 100
+        times as large as the archive.
     Raises:
-      InputError: damaged; or a member is a link or device, has an absolute path or `..` in it, is there twice (upper
-        and lower case are one: some file systems see them so), or is too large.
+      InputError: the archive is damaged; or a member is a link or device, has an absolute path or `..` in its path,
+        occurs twice (upper and lower case count as equal, because some file systems treat them so), or is too large.
     """
     archive, target = Path(archive), Path(target)
     if target.exists():
@@ -61,7 +62,7 @@ def safe_extract(archive, target, max_bytes: int = MAX_BYTES):
 
 
 class _Extraction:
-    """Writes members into `folder` and keeps count."""
+    """Writes members into `folder` and counts their bytes."""
 
     def __init__(self, archive, folder, max_bytes):
         self.archive, self.folder, self.max_bytes = archive, folder, max_bytes
@@ -69,7 +70,12 @@ class _Extraction:
         self.known = {}  # path as a case-blind file system sees it -> (path, kind)
 
     def run(self, members):
-        """members: iterator of (name, kind "file" | "folder" | what it is instead, function that opens its content)."""
+        """Unpacks all members.
+
+        Args:
+          members: iterator over (name, kind, function that opens the content); kind is "file", "folder", or a word for
+            anything else.
+        """
         for count, (name, kind, open_content) in enumerate(members, 1):
             if count > MAX_MEMBERS:
                 raise InputError(f"{self.archive}: more than {MAX_MEMBERS} members")
@@ -84,7 +90,7 @@ class _Extraction:
                 self._copy(source, file)
 
     def _checked(self, name, kind):
-        """The path, if it stays inside the folder and clashes with no other."""
+        """Returns the path, if it stays inside the folder and clashes with no other path."""
         if re.match(r"/|[A-Za-z]:", name) or "\\" in name or "\0" in name:
             raise InputError(f"{self.archive}: {name!r} is not a relative path")
         parts = [part for part in name.split("/") if part not in ("", ".")]

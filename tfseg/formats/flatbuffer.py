@@ -1,29 +1,29 @@
-"""Whether every offset, vector and string of a FlatBuffer stays within its bytes, before anything is read from it.
+"""Checks that every offset, vector and string of a FlatBuffer stays within its bytes, before anything is read from it.
 
 The format is described in https://flatbuffers.dev/internals. The readers that its compiler generates for Python check
-nothing: they cut strings short and read fields from whatever lies there.
+nothing: they cut strings short and read fields from any bytes.
 """
 
 import struct
 
-# Tables are counted as often as they are referred to, so that a few bytes cannot stand for endless work.
+# A table counts as often as it is referred to, so that a few bytes cannot cause endless work.
 MAX_TABLES = 1_000_000
 STRING = "string"
-# A table whose fields are not described: only that they lie within it.
+# A table whose fields are not described: it is only checked that they lie within the table.
 ANY_TABLE = "any"
 
 
 def verify(data, schema, root) -> int:
-    """Follows all offsets from the root table; returns where the last thing that it found ends, in bytes.
+    """Follows all offsets from the root table, and returns the position in bytes where the last item ends.
 
     Args:
       data: bytes of the whole buffer.
-      schema: {table: (type of its first field, of its second, ...)}. A type is the width of a number in bytes, STRING,
-        the name of a table, or a list of one of them, which is a vector. Further fields, those of the type None and
-        tables that are not described are not looked into.
+      schema: {table: (type of its first field, type of its second field, ...)}. A type is the width of a number in
+        bytes, STRING, the name of a table, or a list with one of these, which stands for a vector. Further fields,
+        fields of the type None and tables without a description are not followed.
       root: name of the root table.
     Raises:
-      ValueError: something lies outside of the bytes or of its own table; says what.
+      ValueError: something lies outside of the bytes or of its own table; the message names it.
     """
     end, waiting, tables = 0, [(_unsigned(data, 0, 4, "the root"), root)], 0
     while waiting:
@@ -43,7 +43,7 @@ def verify(data, schema, root) -> int:
             length, first = _unsigned(data, target, 4, what), target + 4
             [element] = kind if isinstance(kind, list) else [1]
             width = element if isinstance(element, int) else 4
-            # A string is followed by a zero.
+            # A zero byte follows a string.
             last = first + length * width + (kind == STRING)
             _within(data, first, last - first, what)
             end = max(end, last)
@@ -54,7 +54,7 @@ def verify(data, schema, root) -> int:
 
 
 def _fields(data, position, table, described):
-    """[(number, type, position)] of the described fields that a table has, and its end; checks the table itself."""
+    """Checks a table; returns [(number, type, position)] of its described fields that exist, and the table's end."""
     vtable = position - struct.unpack("<i", _within(data, position, 4, table))[0]
     vtable_size, table_size = struct.unpack("<2H", _within(data, vtable, 4, table))
     if vtable_size < 4 or vtable_size % 2:
@@ -64,7 +64,7 @@ def _fields(data, position, table, described):
     offsets = struct.unpack_from(f"<{vtable_size // 2 - 2}H", data, vtable + 4)
     fields = []
     kinds = [1] * len(offsets) if described is None else described
-    for number, (offset, kind) in enumerate(zip(offsets, kinds, strict=False)):  # newer files have further fields
+    for number, (offset, kind) in enumerate(zip(offsets, kinds, strict=False)):  # newer files may have further fields
         if not offset or kind is None:
             continue
         width = kind if isinstance(kind, int) else 4
@@ -86,5 +86,5 @@ def _unsigned(data, position, width, what):
 def _within(data, position, width, what):
     if position < 0 or position + width > len(data):
         raise ValueError(f"{what} lies beyond the {len(data)} bytes")
-    # Vectors can be large: a view, not a copy.
+    # A view, not a copy: vectors can be large.
     return memoryview(data)[position : position + width]

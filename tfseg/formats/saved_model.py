@@ -1,4 +1,4 @@
-"""Reads a SavedModel of anybody's: its signature for images, traced with static shapes."""
+"""Reads anybody's SavedModel: its signature for images, traced with static shapes."""
 
 import contextlib
 import dataclasses
@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfseg.errors import InputError
 
 ITERATIONS = "iterations"
-# Signatures that are tried first: the one for tensors before the one that servers call unless told otherwise.
+# Signatures that are tried first: the one for tensors, then the one that servers call by default.
 PREFERRED = ("segment_tensors", "serving_default")
 WANTED = "one image, uint8 or float32 [batch, height, width, 3], and at most iterations, int32 [] or [batch]"
 
@@ -20,12 +20,12 @@ class ImageSignature:
     """A signature that takes one image and at most a number of iterations.
 
     Attributes:
-      path: of the SavedModel.
-      name: of the signature.
-      function: the signature, by keywords.
+      path: the SavedModel's path.
+      name: the signature's name.
+      function: the signature as a function of keywords.
       image_name, image: the image's keyword and TensorSpec.
-      iterations: TensorSpec of the iterations, None without.
-      loaded: what holds the variables, which live as long.
+      iterations: the iterations' TensorSpec; None if the signature takes none.
+      loaded: the object that keeps the variables alive.
     """
 
     path: str
@@ -38,17 +38,17 @@ class ImageSignature:
 
 
 def load(path) -> ImageSignature:
-    """The first fitting signature of a SavedModel: of PREFERRED, then of the others as they come.
+    """Returns the first fitting signature of a SavedModel: one of PREFERRED, or else the first of the others.
 
     Raises:
-      InputError: not a SavedModel, a damaged one, or one without a signature that takes what is WANTED.
+      InputError: the folder is not a SavedModel, is damaged, or has no signature that takes what WANTED says.
     """
     if not (Path(path) / "saved_model.pb").is_file():
         raise InputError(f"{path}: not a SavedModel, which is a folder with saved_model.pb")
     try:
         loaded = tf.saved_model.load(str(path))
         signatures = {name: (loaded.signatures[name], _inputs(loaded.signatures[name])) for name in loaded.signatures}
-    except Exception as error:  # of a damaged file any part of TensorFlow's loader can stumble
+    except Exception as error:  # on a damaged file, any part of TensorFlow's loader may fail
         raise InputError(f"{path}: not a complete SavedModel ({_first_line(error)}); export it again") from error
     names = sorted(signatures, key=lambda name: PREFERRED.index(name) if name in PREFERRED else len(PREFERRED))
     for name in names:
@@ -60,17 +60,18 @@ def load(path) -> ImageSignature:
                 str(path), name, function, images[0], inputs[images[0]], inputs.get(ITERATIONS), loaded
             )
     has = "; ".join(f"{name}({_described(inputs)})" for name, (_, inputs) in signatures.items()) or "none"
-    raise InputError(f"{path}: its signatures are {has}; wanted is one that takes {WANTED}")
+    raise InputError(f"{path}: its signatures are {has}; one of them must take {WANTED}")
 
 
 def trace(signature, size, iterations) -> tf.types.experimental.ConcreteFunction:
-    """The signature as a function of one image of a static size, with the iterations as a constant.
+    """Traces the signature as a function of one image of a static size, with the iterations as a constant.
 
     Args:
+      signature: an ImageSignature.
       size: (height, width).
-      iterations: a number; None if it takes none.
+      iterations: number of iterations; None if the signature takes none.
     Raises:
-      InputError: a size that the model cannot have.
+      InputError: the model cannot take this size.
     """
 
     def run(image):
@@ -86,7 +87,7 @@ def trace(signature, size, iterations) -> tf.types.experimental.ConcreteFunction
 
 @contextlib.contextmanager
 def refusing(signature, size):
-    """Turns what TensorFlow raises while the signature is traced, counted or run into an InputError."""
+    """Turns exceptions of TensorFlow, while the signature is traced, counted or run, into an InputError."""
     try:
         yield
     except (ValueError, TypeError, tf.errors.OpError) as error:
@@ -118,7 +119,7 @@ def _shape(shape):
 
 
 def _first_line(error):
-    # Without the names that TensorFlow gives to parts of its graphs.
+    # Removes the names that TensorFlow gives to parts of its graphs.
     text = re.sub(r"\{\{.*?\}\}", "", str(error))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[0][:200] if lines else type(error).__name__

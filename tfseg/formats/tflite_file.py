@@ -16,7 +16,7 @@ from tfseg.formats import flatbuffer
 
 IDENTIFIER, VERSION = b"TFL3", 3
 BYTES, INTS, TEXT, OPTIONS = [1], [4], flatbuffer.STRING, flatbuffer.ANY_TABLE
-# Types of the fields of each table, in the schema's order; None is one that is no longer used.
+# Types of each table's fields, in the schema's order; None is a field that is no longer used.
 SCHEMA = {
     "Model": (4, ["OperatorCode"], ["SubGraph"], TEXT, ["Buffer"], INTS, ["Metadata"], ["SignatureDef"]),
     "OperatorCode": (1, TEXT, 4, 4),
@@ -36,7 +36,7 @@ KINDS = {code: name for name, code in vars(BuiltinOperator).items() if isinstanc
 TYPES = {code: name for name, code in vars(TensorType).items() if isinstance(code, int)}
 BITS = {"FLOAT16": 16, "FLOAT32": 32, "FLOAT64": 64, "COMPLEX64": 64, "COMPLEX128": 128, "BOOL": 8, "INT4": 4}
 BITS |= {f"{sign}INT{bits}": bits for sign in ("", "U") for bits in (8, 16, 32, 64)}
-# Operators whose result follows from their first inputs, and the number of those.
+# Operators whose result depends on their first inputs, and the number of these inputs.
 OPERANDS = {
     **dict.fromkeys(("CONV_2D", "DEPTHWISE_CONV_2D", "CONV_3D", "FULLY_CONNECTED", "BATCH_MATMUL"), 2),
     **dict.fromkeys(("TRANSPOSE_CONV", "CONV_3D_TRANSPOSE"), 3),
@@ -52,12 +52,12 @@ CALLED = {
 
 
 def read(path) -> ModelT:
-    """The model in a .tflite file, with every offset, index and buffer checked.
+    """Reads the model in a .tflite file, and checks every offset, index and buffer.
 
     Returns:
-      tensorflow.lite.python.schema_py_generated.ModelT; vectors that it lacks are empty.
+      tensorflow.lite.python.schema_py_generated.ModelT; vectors that the file lacks are empty.
     Raises:
-      InputError: no such file, or one that is damaged or of another format.
+      InputError: there is no such file, or it is damaged or has another format.
     """
     try:
         data = Path(path).read_bytes()
@@ -73,7 +73,7 @@ def read(path) -> ModelT:
 
 
 def kind(model, operator) -> str:
-    """The operator's name in the schema, e.g. "CONV_2D"; for one that the schema lacks its number."""
+    """Returns the operator's name in the schema, e.g. "CONV_2D"; "number N" if the schema does not have it."""
     code = get_builtin_code_from_operator_code(model.operatorCodes[operator.opcodeIndex])
     return KINDS.get(code, f"number {code}")
 
@@ -84,22 +84,22 @@ def is_constant(model, tensor) -> bool:
 
 
 def tensor_name(tensor) -> str:
-    """A tensor's name; of those that the converter fused, the first."""
+    """Returns a tensor's name; if the converter fused several names, the first."""
     return text(tensor.name).split(";")[0]
 
 
 def text(name) -> str:
-    """A string of the file."""
+    """Decodes a string of the file."""
     return (name or b"").decode("utf-8", "replace")
 
 
 def called(model, operator) -> list[int]:
-    """Subgraphs that an operator runs: of WHILE condition and body, of IF both branches, of CALL_ONCE one."""
+    """Returns the subgraphs that an operator runs: WHILE's condition and body, IF's two branches, CALL_ONCE's one."""
     return [getattr(operator.builtinOptions, field) for field in CALLED.get(kind(model, operator), ())]
 
 
 def subgraphs_of(model, subgraph) -> list[int]:
-    """A subgraph and those that it runs with every image, through others too; not those that it runs once before."""
+    """Returns a subgraph and all those that it runs, also indirectly, for every image; not those that run only once."""
     found = [subgraph]
     for index in found:
         for operator in model.subgraphs[index].operators:
@@ -109,12 +109,12 @@ def subgraphs_of(model, subgraph) -> list[int]:
 
 
 def signatures(model) -> dict[str, int]:
-    """{name: subgraph} of what can be called in the file; of a file without signatures {"main": 0}."""
+    """Returns {name: subgraph} of the file's signatures; {"main": 0} for a file without signatures."""
     return {text(one.signatureKey): one.subgraphIndex for one in model.signatureDefs} or {"main": 0}
 
 
 def inputs(model, signature) -> dict[str, object]:
-    """{name: TensorT} of a signature's inputs; without signatures, tensors have names of their own."""
+    """Returns {name: TensorT} of a signature's inputs; in a file without signatures, names are the tensors' own."""
     for one in model.signatureDefs:
         if text(one.signatureKey) == signature:
             tensors = model.subgraphs[one.subgraphIndex].tensors
@@ -127,7 +127,7 @@ def _check_bytes(data):
     _check(data, "it is empty")
     _check(data[4:8] == IDENTIFIER, f"it does not have {IDENTIFIER.decode()} in bytes 4 to 8")
     end = flatbuffer.verify(data, SCHEMA, "Model")
-    # Labels and other files may follow as a zip archive, whose directory is its end.
+    # Labels and other files may follow as a zip archive, which ends with its directory.
     is_followed = data[end:].lstrip(b"\0").startswith(b"PK\3\4")
     if is_followed:
         _check(zipfile.is_zipfile(io.BytesIO(data[end:])), "its end is missing")
@@ -188,7 +188,7 @@ def _check_tensors(model, graph, where):
 
 
 def _check_operators(model, graph, where):
-    """Indices, and that everything is made before it is used."""
+    """Checks indices, and that every tensor is made before it is used."""
     _check_indices((*graph.inputs, *graph.outputs), graph, where)
     known = {int(index) for index in graph.inputs}
     known |= {i for i, t in enumerate(graph.tensors) if is_constant(model, t) or t.isVariable or 0 in shape_of(t)}
@@ -198,7 +198,7 @@ def _check_operators(model, graph, where):
         wanted = OPERANDS.get(kind(model, operator), 0)
         is_whole = list(operator.inputs[:wanted]).count(-1) == 0 and len(operator.inputs) >= wanted
         _check(is_whole and (not wanted or len(operator.outputs) == 1), f"{name}: inputs or outputs are missing")
-        used = [int(index) for index in operator.inputs if index != -1]  # -1 stands for an input that is left out
+        used = [int(index) for index in operator.inputs if index != -1]  # -1 stands for an omitted input
         _check_indices((*used, *operator.outputs), graph, name)
         for index in used:
             _check(index in known, f"{name} uses tensor {index}, which nothing before it makes")
@@ -211,7 +211,7 @@ def _check_operators(model, graph, where):
 
 
 def _check_calls(model):
-    """That no subgraph runs itself, and that loops and branches fit what they run."""
+    """Checks that no subgraph runs itself, and that loops and branches fit the subgraphs that they run."""
     calls = {index: set() for index in range(len(model.subgraphs))}
     for index, graph in enumerate(model.subgraphs):
         for operator in graph.operators:
@@ -232,17 +232,17 @@ def _check_indices(indices, graph, what):
 
 
 def shape_of(tensor) -> tuple[int, ...]:
-    """Sizes; an axis without one is 1."""
+    """Returns the tensor's sizes; an axis of unknown size is 1."""
     return () if tensor.shape is None else tuple(map(int, tensor.shape))
 
 
 def signature_of(tensor) -> tuple[int, ...]:
-    """Sizes; an axis without one is -1."""
+    """Returns the tensor's sizes; an axis of unknown size is -1."""
     return shape_of(tensor) if tensor.shapeSignature is None else tuple(map(int, tensor.shapeSignature))
 
 
 def num_bytes(tensor) -> int:
-    """Of the tensor's values; 0 for a type without a size, such as strings."""
+    """Returns the size of the tensor's values in bytes; 0 for a type without a fixed size, such as strings."""
     bits = BITS.get(TYPES[tensor.type], 0)
     for size in shape_of(tensor):
         bits *= size

@@ -1,7 +1,7 @@
-"""Writes and reads what a .tflite file says about itself: names, normalisation, labels, and tfseg's own description.
+"""Writes and reads the metadata of a .tflite file: names, normalisation, labels, and tfseg's own description.
 
-It lies in a FlatBuffer inside of the model (`tflite_metadata_tables`) and in a zip archive of small files behind it.
-MediaPipe's ImageSegmenter does not run a model without it.
+The metadata are a FlatBuffer inside the model (`tflite_metadata_tables`) and a zip archive of small files after it.
+MediaPipe's ImageSegmenter does not run a model without metadata.
 """
 
 import contextlib
@@ -20,26 +20,26 @@ from tfseg.errors import InputError
 from tfseg.formats import flatbuffer, tflite_file, tflite_metadata_tables
 from tfseg.formats.export_manifest import DESCRIPTION
 
-# The name of the metadata in a model, of MediaPipe's in that, and the versions of their schemas.
+# Names of the metadata in a model and of MediaPipe's part in them, and the versions of their schemas.
 METADATA, VERSION = b"TFLITE_METADATA", "1.5.0"
 SEGMENTER, SEGMENTER_VERSION = "SEGMENTER_METADATA", "1.0.0"
-# Numbers in the schemas.
+# Enumeration values in the schemas.
 IMAGE_PROPERTIES, NORMALIZATION, RGB, TENSOR_AXIS_LABELS = 2, 1, 1, 2
 ACTIVATIONS = ("NONE", "SIGMOID", "SOFTMAX")
 LABELS = "labels.txt"
-# Of all attached files together, and of one that is read, unpacked.
+# Largest size of all attached files together, and of a single file when unpacked.
 MAX_ARCHIVE_BYTES, MAX_FILE_BYTES = 1 << 22, 1 << 20
 
 
 @dataclasses.dataclass(frozen=True)
 class Metadata:
-    """What a file says about itself; None is what it does not say.
+    """What a file says about itself; None if it does not say it.
 
     Attributes:
-      description: tfseg's own: the JSON object that `with_metadata` was given.
-      labels: class id -> name.
-      mean, std: one value, or one a channel: the network takes (image - mean) / std of an image from 0 to 255.
-      activation: of ACTIVATIONS: what turns the logits into probabilities.
+      description: tfseg's own description: the JSON object that was passed to `with_metadata`.
+      labels: names of the classes, by class id.
+      mean, std: one value, or one per channel: the network takes (image - mean) / std for an image from 0 to 255.
+      activation: one of ACTIVATIONS, which turns the logits into probabilities.
     """
 
     description: dict | None = None
@@ -50,22 +50,20 @@ class Metadata:
 
 
 def with_metadata(content, description) -> bytes:
-    """A .tflite file with metadata, in place of such as it has; the same input gives the same bytes.
+    """Returns a .tflite file with metadata, which replace existing ones; equal inputs give equal bytes.
 
     Args:
       content: bytes of a file from the converter. Inputs named "image" are RGB images from 0 to 255, outputs named
         "logits" are scores of the classes before softmax.
-      description: JSON types, kept as they are; "name", "classes" (`DatasetInfo.to_dict`) and "size" ([height, width]
-        or None) are used.
+      description: object of JSON types, stored unchanged; "name", "classes" (`DatasetInfo.to_dict`) and "size"
+        ([height, width] or None) are used.
     Raises:
-      InputError: a class name of several lines, or a file of more than 2 GB.
+      InputError: a class name has several lines, or the file has more than 2 GB.
     """
     names = description["classes"]["class_names"]
     for name in names:
         if "\n" in name or "\r" in name:
-            raise InputError(
-                f"class name {name!r}: files of labels have a line for each class; take out the line break"
-            )
+            raise InputError(f"class name {name!r}: files of labels have one line per class; remove the line break")
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(content))
     if any(buffer.offset > 1 for buffer in model.buffers):
         raise InputError("a .tflite file of more than 2 GB cannot be given metadata; export a smaller model")
@@ -82,13 +80,14 @@ def with_metadata(content, description) -> bytes:
 
 
 def read_metadata(content, model) -> Metadata:
-    """What any .tflite file says about itself.
+    """Reads what any .tflite file says about itself.
 
     Args:
       content: bytes of the file.
-      model: the same, as `tflite_file.read` returns it.
+      model: the same file as returned by `tflite_file.read`.
     Raises:
-      ValueError: the metadata or the attached files are damaged, too large, or do not fit each other; one line.
+      ValueError: the metadata or the attached files are damaged, too large, or do not fit each other. The message is
+        one line.
     """
     archive = _archive(content)
     has_description = archive is not None and DESCRIPTION in archive.namelist()
@@ -103,7 +102,7 @@ def read_metadata(content, model) -> Metadata:
 
 
 class _AlignedBuffer:
-    """A buffer whose bytes start at a multiple of 16, as the format wants it; `BufferT` puts them anywhere."""
+    """A buffer whose bytes start at a multiple of 16, as the format demands; `BufferT` puts them anywhere."""
 
     def __init__(self, data):
         self.data = data
@@ -130,12 +129,12 @@ def _set(model, packed):
 
 
 def _attach(archive, name, text):
-    # A date of its own would make every file different. Clients read only what is not compressed.
+    # The current date would make every file different. Clients read only files that are not compressed.
     archive.writestr(zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0)), text, zipfile.ZIP_STORED)
 
 
 def _described(model, description):
-    """Fields of ModelMetadata. Its list of subgraphs goes by position: up to the last one that can be called."""
+    """Returns the fields of ModelMetadata. Its subgraphs are listed by index, up to the last that can be called."""
     last = max((signature.subgraphIndex for signature in model.signatureDefs or ()), default=0)
     return {
         "name": description["name"],
@@ -186,7 +185,7 @@ def _logits():
 
 
 def _normalization(root):
-    """(mean, std) of the first input that has them."""
+    """Returns (mean, std) of the first input that has them."""
     for tensor in _tensors(root, "input_tensor_metadata"):
         for unit in tensor.parts("process_units"):
             if unit.number("options_type") != NORMALIZATION:
@@ -216,7 +215,7 @@ def _activation(root):
             if custom.text("name") == SEGMENTER:
                 number = tflite_metadata_tables.read(custom.data("data"), "ImageSegmenterOptions").number("activation")
                 if number >= len(ACTIVATIONS):
-                    raise ValueError(f"its activation has the number {number}, which is none of {ACTIVATIONS}")
+                    raise ValueError(f"its activation has the number {number}, which is not one of {ACTIVATIONS}")
                 return ACTIVATIONS[number]
     return None
 
@@ -226,13 +225,13 @@ def _tensors(root, name):
 
 
 def _archive(content):
-    """The attached files; None without any."""
+    """Returns the archive of attached files; None if there is none."""
     attached = content[flatbuffer.verify(content, tflite_file.SCHEMA, "Model") :].lstrip(b"\0")
     if not attached.startswith(b"PK\3\4"):
         return None
     if len(attached) > MAX_ARCHIVE_BYTES:
         raise ValueError(f"{len(attached)} bytes of files are attached to it; at most {MAX_ARCHIVE_BYTES} are read")
-    # Alone, not with the model before them: so nothing makes the reader take the model for a list of files.
+    # The reader gets only the attached bytes, so that it cannot mistake the model before them for a list of files.
     with _reading():
         return zipfile.ZipFile(io.BytesIO(attached))
 
@@ -241,7 +240,7 @@ def _file(archive, name):
     if archive is None or name not in archive.namelist():
         raise ValueError(f"{name!r} is not attached to it")
     info = archive.getinfo(name)
-    # Other methods of compression cannot be unpacked up to a limit.
+    # With other compression methods, unpacking cannot be stopped at a limit.
     if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
         raise ValueError(f"{name!r} is compressed in a way other than deflate")
     with _reading(), archive.open(info) as file:
@@ -253,11 +252,11 @@ def _file(archive, name):
 
 @contextlib.contextmanager
 def _reading():
-    """Turns all that `zipfile` raises on damaged files into one line."""
+    """Turns everything that `zipfile` raises on damaged files into a ValueError of one line."""
     errors = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, OSError, ValueError, RuntimeError, OverflowError)
     try:
         yield
-    except errors as error:  # RuntimeError: encrypted; NotImplementedError is one
+    except errors as error:  # RuntimeError means encrypted, and includes NotImplementedError
         raise ValueError(f"the files attached to it are damaged ({error})") from error
 
 

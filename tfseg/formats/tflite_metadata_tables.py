@@ -1,4 +1,4 @@
-"""The FlatBuffers of TFLite's model metadata: tables from dictionaries, and verified bytes as tables.
+"""The FlatBuffers of TFLite's model metadata: packs dictionaries as tables, and reads tables from verified bytes.
 
 The formats: metadata_schema.fbs of TFLite and image_segmenter_metadata_schema.fbs of MediaPipe, both in
 https://github.com/google-ai-edge/mediapipe/tree/master/mediapipe/tasks/metadata.
@@ -14,9 +14,9 @@ from flatbuffers.table import Table
 from tfseg.formats import flatbuffer
 
 TEXT, FLOATS, BYTES, ENUM, NUMBER = flatbuffer.STRING, [4], [1], 1, 4
-UNION = flatbuffer.ANY_TABLE  # of the type that the field before it names
-STRINGS = [4]  # their offsets: nothing here reads the strings
-ALIGNMENT = 16  # of the bytes of custom metadata, and of a model's constants
+UNION = flatbuffer.ANY_TABLE  # a table of the type that the field before it names
+STRINGS = [4]  # a vector of offsets: the strings themselves are not read here
+ALIGNMENT = 16  # alignment of the bytes of custom metadata and of a model's constants
 # Many tables may refer to the same long string.
 MAX_TEXT_BYTES = 1000
 IDENTIFIERS = {"ModelMetadata": b"M001", "ImageSegmenterOptions": b"V001"}
@@ -69,12 +69,12 @@ SCHEMA = {table: tuple(fields.values()) for table, fields in TABLES.items()}
 
 
 def pack(table, fields) -> bytes:
-    """A FlatBuffer.
+    """Packs a FlatBuffer.
 
     Args:
-      table: name of the root table, which has an identifier.
-      fields: {name: value} of those that it has: strings, numbers, bytes, lists of floats, such dictionaries for tables
-        and lists of them, and for a union (name of the table, its dictionary).
+      table: name of the root table, which must have an identifier.
+      fields: {name: value} of the fields to set. A value is a string, a number, bytes, a list of floats, such a
+        dictionary for a table, a list of such dictionaries, or (name of the table, its dictionary) for a union.
     """
     builder = flatbuffers.Builder(1024)
     builder.Finish(_add(builder, table, fields), IDENTIFIERS[table])
@@ -82,16 +82,16 @@ def pack(table, fields) -> bytes:
 
 
 def add_bytes(builder, data) -> int:
-    """Adds a vector of bytes, aligned; returns its place."""
+    """Adds an aligned vector of bytes, and returns its place."""
     builder.StartVector(1, len(data), ALIGNMENT)
-    # All at once, as the builder's own `CreateByteVector` does it, which does not align.
+    # Copies all bytes at once, like the builder's own `CreateByteVector`, which does not align them.
     builder.head = builder.Head() - len(data)
     builder.Bytes[builder.Head() : builder.Head() + len(data)] = bytes(data)
     return builder.EndVector()
 
 
 def _add(builder, kind, value):
-    """Adds what a field of that kind refers to; returns its place."""
+    """Adds the value that a field of this kind refers to, and returns its place."""
     if kind == UNION:
         kind, value = value
     if kind == TEXT:
@@ -107,7 +107,7 @@ def _add(builder, kind, value):
             builder.PrependUOffsetTRelative(place)
         return builder.EndVector()
     kinds = TABLES[kind]
-    # What it refers to comes first: a table cannot be begun within another one.
+    # Values that the table refers to come first: a table cannot be begun within another one.
     added = {
         name: one if kinds[name] in (ENUM, NUMBER) else _add(builder, kinds[name], one) for name, one in value.items()
     }
@@ -125,10 +125,10 @@ def _add(builder, kind, value):
 
 
 def read(data, table) -> "Part":
-    """The root table of a FlatBuffer, all of which is checked.
+    """Checks a whole FlatBuffer, and returns its root table.
 
     Raises:
-      ValueError: damaged, or of another format.
+      ValueError: the buffer is damaged or has another format.
     """
     wanted = IDENTIFIERS[table]
     if data[4:8] != wanted:
@@ -138,43 +138,43 @@ def read(data, table) -> "Part":
 
 
 class Part:
-    """A table of verified bytes. Its fields are read when they are asked for: many may refer to the same bytes."""
+    """A table in verified bytes. Fields are read only on demand, because many may refer to the same bytes."""
 
     def __init__(self, data, table, position):
         self._table, self._fields = Table(data, position), list(TABLES[table].items())
 
     def number(self, name) -> int:
-        """Of a field of one byte; 0 if it is missing."""
+        """Returns the value of a field of one byte; 0 if it is missing."""
         place, _ = self._place(name)
         return self._table.Bytes[place] if place else 0
 
     def text(self, name) -> str:
-        """Of a string, up to MAX_TEXT_BYTES; empty if it is missing."""
+        """Returns a string, up to MAX_TEXT_BYTES; empty if it is missing."""
         first, count = self._vector(name)
         return self._table.Bytes[first : first + min(count, MAX_TEXT_BYTES)].decode("utf-8", "replace")
 
     def data(self, name) -> bytes:
-        """Of a vector of bytes; empty if it is missing."""
+        """Returns a vector of bytes; empty if it is missing."""
         first, count = self._vector(name)
         return self._table.Bytes[first : first + count]
 
     def floats(self, name) -> tuple[float, ...]:
-        """Empty if it is missing."""
+        """Returns a vector of floats; empty if it is missing."""
         first, count = self._vector(name)
         return struct.unpack_from(f"<{count}f", self._table.Bytes, first)
 
     def parts(self, name) -> Iterator["Part"]:
-        """The tables of a vector; none if it is missing."""
+        """Yields the tables of a vector; none if it is missing."""
         first, count = self._vector(name)
         _, [kind] = self._place(name)
         for place in range(first, first + 4 * count, 4):
             yield Part(self._table.Bytes, kind, self._table.Indirect(place))
 
     def union(self, name, table) -> "Part":
-        """A field that other fields say to be that table, which is checked now.
+        """Checks and returns a union field as the table that other fields name as its type.
 
         Raises:
-          ValueError: it is missing or damaged.
+          ValueError: the field is missing or damaged.
         """
         place, _ = self._place(name)
         if not place:
@@ -184,13 +184,13 @@ class Part:
         return Part(self._table.Bytes, table, position)
 
     def _place(self, name):
-        """Where a field is, 0 if it is missing, and its kind."""
+        """Returns where a field is (0 if it is missing) and its kind."""
         [(slot, kind)] = [(slot, kind) for slot, (field, kind) in enumerate(self._fields) if field == name]
         offset = self._table.Offset(4 + 2 * slot)
         return self._table.Pos + offset if offset else 0, kind
 
     def _vector(self, name):
-        """Where a vector's first element is, and their number."""
+        """Returns where a vector's first element is, and the number of elements."""
         place, _ = self._place(name)
         if not place:
             return 0, 0

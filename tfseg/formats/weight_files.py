@@ -1,7 +1,7 @@
-"""Files of arrays: NumPy archives, TensorFlow checkpoints and Keras weights, read without running anything in them.
+"""Reads files of arrays (NumPy archives, TensorFlow checkpoints, Keras weights) without running anything in them.
 
-Every reader lists names and declared shapes first and reads one array at a time afterwards, so that a caller can
-refuse a file before any of it is allocated. No model is ever deserialised: a Keras layer can name any Python function.
+Every reader first lists names and declared shapes, and later reads one array at a time, so that a caller can refuse a
+file before any of it is allocated. No model is ever deserialised: a Keras layer can name any Python function.
 """
 
 import collections
@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from tfseg.errors import InputError
 
-# Keras class: its name inside `.keras` archives, and the order of its weights there (their names are not stored).
+# {Keras class: (its name inside `.keras` archives, the order of its weights there)}; weights' names are not stored.
 _KERAS_LAYERS = {
     "Conv2D": ("conv2d", ("kernel", "bias")),
     "Dense": ("dense", ("kernel", "bias")),
@@ -28,7 +28,7 @@ _KERAS_LAYERS = {
     "BatchNormalization": ("batch_normalization", ("gamma", "beta", "moving_mean", "moving_variance")),
 }
 
-# What the readers raise on bytes that are not what they expect.
+# Exceptions that the readers raise on bytes that they do not expect.
 DAMAGE = (OSError, ValueError, TypeError, LookupError, EOFError, RuntimeError, struct.error, zlib.error)
 DAMAGE += (zipfile.BadZipFile, tf.errors.OpError)
 MAX_CONFIG_BYTES = 64 << 20
@@ -39,9 +39,9 @@ class WeightFile:
     """Names and shapes of a file's arrays.
 
     Attributes:
-      path: as given by the user.
+      path: the path that the user gave.
       shapes: {name: shape} as declared by the file.
-      reader: name -> array; use `read`.
+      reader: function from a name to an array; call `read` instead.
     """
 
     path: str
@@ -49,7 +49,7 @@ class WeightFile:
     reader: Callable[[str], np.ndarray]
 
     def read(self, name: str) -> np.ndarray:
-        """float32 array. Raises InputError when the file is damaged there."""
+        """Reads an array as float32. Raises InputError if the file is damaged there."""
         with _damage_named(self.path, name):
             values = self.reader(name)
         if values.dtype == tf.bfloat16.as_numpy_dtype or values.dtype.kind in "fiu":
@@ -64,7 +64,8 @@ def open_weights(path: str) -> WeightFile:
       path: `.npz`; `.h5` written by Keras' `save_weights`; `.keras`; or a TensorFlow checkpoint: its prefix, its
         `.index` file, or a folder with one checkpoint.
     Raises:
-      InputError: no such file, damaged, or it holds more than arrays (pickled objects, a whole model, foreign layers).
+      InputError: there is no such file, it is damaged, or it holds more than arrays (pickled objects, a whole model,
+        foreign layers).
     """
     path = os.fspath(path)
     openers = {".npz": _open_npz, ".h5": _open_h5, ".hdf5": _open_h5, ".keras": _open_keras}
@@ -120,7 +121,7 @@ def _open_h5(path):
     with h5py.File(path, "r") as file:
         if "model_config" in file.attrs:
             raise InputError(
-                f"{path}: a whole Keras model (model_config), which can carry code; write its arrays alone with "
+                f"{path}: a whole Keras model (model_config), which can carry code; write only its arrays, with "
                 "`model.save_weights`"
             )
         shapes = _h5_shapes(file, path)
@@ -174,7 +175,7 @@ def _open_keras(path):
 
 
 def _refuse_foreign(config, path):
-    """Every object of the configuration is Keras' own and none carries code. Nothing is imported to find out."""
+    """Checks, without importing anything, that all objects of the configuration are Keras' own and none has code."""
     if isinstance(config, list):
         for item in config:
             _refuse_foreign(item, path)
@@ -190,7 +191,7 @@ def _refuse_foreign(config, path):
 
 
 def _keras_names(config, shapes):
-    """{"<layer>/<weight>": place in the archive}: Keras numbers the layers of each class in order and drops names."""
+    """Returns {"<layer>/<weight>": place in the archive}; Keras drops names and numbers each class' layers in order."""
     counts, names = collections.Counter(), {}
     for layer in config["config"]["layers"]:
         stem, weights = _KERAS_LAYERS.get(layer["class_name"], ("", ()))

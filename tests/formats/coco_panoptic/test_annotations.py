@@ -1,4 +1,4 @@
-"""Reading: what a JSON file and its PNGs must be, and what is made of them."""
+"""Reading: what a JSON file and its PNGs must contain, and what they become."""
 
 import dataclasses
 import json
@@ -41,7 +41,7 @@ def write(folder, content=CONTENT, segment_ids=IDS):
 
 
 def changed(**segment):
-    """The content with another first segment."""
+    """Returns the content with another first segment."""
     content = json.loads(json.dumps(CONTENT))
     content["annotations"][0]["segments_info"][0] |= segment
     return content
@@ -52,7 +52,7 @@ def changed_annotation(**values):
 
 
 def changed_category(**values):
-    """The content with another second category."""
+    """Returns the content with another second category."""
     return CONTENT | {"categories": [CONTENT["categories"][0], CONTENT["categories"][1] | values]}
 
 
@@ -147,7 +147,7 @@ BAD_FILES = {
     "a list for a category": (rewritten(changed(category_id=[1])), r"the unknown category_id \[1\]"),
     "id 0": (
         rewritten(changed(id=0)),
-        r"val\.json: segment id 0 of image 139; ids are whole numbers from 1 to 16777215",
+        r"val\.json: segment id 0 of image 139; ids must be whole numbers from 1 to 16777215",
     ),
     "true for an id": (rewritten(changed(id=True)), "segment id True of image 139"),
     "text for a crowd": (
@@ -161,9 +161,9 @@ BAD_FILES = {
         r"val\.json: a category has the isthing '0', which is not 0, 1, true or false; correct it",
     ),
     "1.0 for a thing": (rewritten(changed_category(isthing=1.0)), "has the isthing 1.0"),
-    "an infinite category": (rewritten(changed_category(id=float("inf"))), "the id inf, which is no whole number"),
-    "true for a category's id": (rewritten(changed_category(id=True)), "the id True, which is no whole number"),
-    "text for a category's id": (rewritten(changed_category(id="1")), "the id '1', which is no whole number"),
+    "an infinite category": (rewritten(changed_category(id=float("inf"))), "the id inf, which is not a whole number"),
+    "true for a category's id": (rewritten(changed_category(id=True)), "the id True, which is not a whole number"),
+    "text for a category's id": (rewritten(changed_category(id="1")), "the id '1', which is not a whole number"),
     "a colour of four": (
         rewritten(changed_category(color=[1, 2, 3, 4])),
         r"the color \[1, 2, 3, 4\], which is not three",
@@ -173,14 +173,14 @@ BAD_FILES = {
     "null for a colour": (rewritten(changed_category(color=None)), "the color None"),
     "a zero byte in a name": (
         rewritten(changed_annotation(file_name="a\0b")),
-        r"val\.json: image 139 has the file_name 'a\\x00b'; it is the name of a PNG",
+        r"val\.json: image 139 has the file_name 'a\\x00b'; it must be the name of a PNG",
     ),
     "no text for a name": (rewritten(changed_annotation(file_name="")), "image 139 has the file_name ''"),
     "true for an image": (
         rewritten(changed_annotation(image_id=True)),
-        "the image_id True; it is a whole number or text",
+        "the image_id True; it must be a whole number or text",
     ),
-    "an object of segments": (rewritten(changed_annotation(segments_info={})), "segments_info is no list"),
+    "an object of segments": (rewritten(changed_annotation(segments_info={})), "segments_info is not a list"),
     "an id of 25 bits": (rewritten(changed(id=2**24)), "segment id 16777216 of image 139"),
     "an id twice": (rewritten(changed(id=5)), "segment id 5 of image 139"),
 }
@@ -229,14 +229,14 @@ def test_a_png_that_is_missing_cut_off_or_not_rgb_is_refused(tmp_path):
     for mode in ("L", "RGBA"):
         Image.new(mode, (4, 4)).save(tmp_path / "other.png")
         with pytest.raises(
-            InputError, match=rf"other\.png: PNG file of mode {mode}; a panoptic PNG is RGB: id = R \+ "
+            InputError, match=rf"other\.png: PNG file of mode {mode}; a panoptic PNG must be RGB: id = R \+ "
         ):
             read_ids(tmp_path / "other.png")
     Image.fromarray(encode_ids(np.random.default_rng(0).integers(0, 2**24, [50, 50]))).save(tmp_path / "whole.png")
     content = (tmp_path / "whole.png").read_bytes()
     for num_bytes in (0, 20, len(content) // 2):
         (tmp_path / "cut.png").write_bytes(content[:num_bytes])
-        with pytest.raises(InputError, match=r"cut\.png: cannot be read .*; is the file whole\?"):
+        with pytest.raises(InputError, match=r"cut\.png: cannot be read .*; is it complete\?"):
             read_ids(tmp_path / "cut.png")
 
 
@@ -247,9 +247,7 @@ def test_a_png_with_any_wrong_byte_in_its_header_is_refused_by_name(tmp_path, po
     assert content[position] != value
     content[position] = value
     (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(
-        InputError, match=r"a\.png: (cannot be read \(.*\); is the file whole\? Write it again|PNG file)"
-    ):
+    with pytest.raises(InputError, match=r"a\.png: (cannot be read \(.*\); is it complete\? Write it again|PNG file)"):
         read_ids(tmp_path / "a.png")
 
 

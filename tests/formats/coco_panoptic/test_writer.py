@@ -1,4 +1,4 @@
-"""Writing: what is in the files, and that reading gives back what was written."""
+"""Writing: what is in the files, and that reading them gives back what was written."""
 
 import dataclasses
 import json
@@ -79,7 +79,7 @@ def test_image_ids_of_numpy_become_whole_numbers(tmp_path):
 
 @pytest.mark.parametrize("wrong", [2000, -1])
 def test_an_id_of_no_class_is_refused_and_nothing_is_written(tmp_path, wrong):
-    with pytest.raises(InputError, match=f"frame: the panoptic id {wrong} is of none of the 2 classes; is an"):
+    with pytest.raises(InputError, match=f"frame: the panoptic id {wrong} belongs to none of the 2 classes; is an"):
         write(tmp_path / "val.json", {"frame": MAP * 0 + wrong})
     assert list(tmp_path.iterdir()) == []
 
@@ -109,7 +109,9 @@ def test_maps_of_any_integers_are_written_alike(tmp_path):
 def test_a_second_image_of_a_name_is_refused_and_the_first_stays(tmp_path):
     with PanopticWriter(tmp_path / "val.json", INFO) as writer:
         writer.add(1, "a", MAP)
-        with pytest.raises(InputError, match=r"val\.json: image 2 has the name 'a' of another; give every PNG its own"):
+        with pytest.raises(
+            InputError, match=r"val\.json: image 2 has the name 'a' of another image; give every PNG its own"
+        ):
             writer.add(2, "a", MAP * 0)
         writer.add(2, "b", MAP * 0)
     images = read_annotations(tmp_path / "val.json").images
@@ -147,7 +149,7 @@ def test_ids_that_24_bits_do_not_hold_are_refused_at_the_start(tmp_path):
 
 
 def test_another_ending_is_refused(tmp_path):
-    with pytest.raises(InputError, match=r"a JSON file with the ending \.json"):
+    with pytest.raises(InputError, match=r"the name must end in \.json"):
         PanopticWriter(tmp_path / "val", INFO)
 
 

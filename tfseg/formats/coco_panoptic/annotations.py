@@ -1,4 +1,4 @@
-"""What a JSON file says of the segment ids in its PNGs."""
+"""Reads what a JSON file says about the segment ids in its PNGs."""
 
 import dataclasses
 import os
@@ -18,7 +18,13 @@ MAX_LISTED_CATEGORIES = 10
 
 @dataclasses.dataclass(frozen=True)
 class Segment:
-    """An entry of "segments_info": its id in the PNG, the class id of its category, whether it is a crowd."""
+    """An entry of "segments_info".
+
+    Attributes:
+      id: the segment's id in the PNG.
+      class_id: class id of its category.
+      is_crowd: whether it is a crowd.
+    """
 
     id: int
     class_id: int
@@ -27,7 +33,14 @@ class Segment:
 
 @dataclasses.dataclass(frozen=True)
 class AnnotatedImage:
-    """An annotation: whose it is, the path of its PNG, its segments in the order of the JSON file, the path of that."""
+    """An annotation.
+
+    Attributes:
+      image_id: id of the image that it describes.
+      path: its PNG's path.
+      segments: its segments, in the JSON file's order.
+      json_path: the JSON file's path.
+    """
 
     image_id: int | str
     path: str
@@ -37,13 +50,13 @@ class AnnotatedImage:
 
 @dataclasses.dataclass(frozen=True)
 class Annotations:
-    """A JSON file.
+    """The content of a JSON file.
 
     Attributes:
-      path: of the file.
-      info: its categories as classes, in their order.
-      category_ids: class id -> category id.
-      images: image id -> its annotation.
+      path: the file's path.
+      info: its categories as classes, in the file's order.
+      category_ids: category id of each class id.
+      images: {image id: its annotation}.
     """
 
     path: str
@@ -53,13 +66,14 @@ class Annotations:
 
 
 def read_annotations(path, labels: Annotations | None = None) -> Annotations:
-    """Reads a JSON file, and no PNG.
+    """Reads a JSON file, but no PNG.
 
     Args:
       path: the file, or a folder with exactly one .json file.
-      labels: what `path` predicts: the categories are theirs; None if it has categories of its own.
+      labels: if `path` holds predictions, the labels that they predict, whose categories are used; None if `path` has
+        its own categories.
     Raises:
-      InputError: naming the file, and the entry that is wrong in it.
+      InputError: the file is not in the format; the message names the file and the wrong entry.
     """
     path = json_file(Path(path))
     content = read_content(path)
@@ -86,14 +100,15 @@ def read_annotations(path, labels: Annotations | None = None) -> Annotations:
 
 
 def segment_meanings(image: AnnotatedImage, present_ids) -> tuple[np.ndarray, np.ndarray]:
-    """What the ids in a PNG are.
+    """Returns what the ids in a PNG mean.
 
     Args:
-      present_ids: [num_ids] the ids that occur in it, each once.
+      image: the PNG's annotation.
+      present_ids: [num_ids] ids that occur in the PNG, each once.
     Returns:
-      (class ids, -1 for void; crowd numbers: 0, or the place among the crowds of the image, from 1), [num_ids] int64.
+      (class ids, -1 for void; crowd numbers: 0, or for a crowd its number in the image, from 1), each [num_ids] int64.
     Raises:
-      InputError: ids that are only in the PNG or only in the JSON file.
+      InputError: some ids are only in the PNG or only in the JSON file.
     """
     class_ids = {segment.id: segment.class_id for segment in image.segments}
     crowds = [segment.id for segment in image.segments if segment.is_crowd]
@@ -116,16 +131,17 @@ def segment_meanings(image: AnnotatedImage, present_ids) -> tuple[np.ndarray, np
 
 
 def panoptic_ids(image: AnnotatedImage, info: DatasetInfo, is_crowd_ignored: bool = False) -> np.ndarray:
-    """[height, width] int32 class id * label_divisor + instance id, as models and records have it.
+    """Reads [height, width] int32 panoptic ids, class id * label_divisor + instance id, as in models and records.
 
-    Things are numbered from 1 in every class, in the order of the JSON file; stuff and crowds have instance 0, void has
-    the ignored class.
+    Things are numbered from 1 in every class, in the JSON file's order. Stuff and crowds have instance 0; void has the
+    ignored class.
 
     Args:
+      image: the annotation whose PNG is read.
       info: what class ids mean.
-      is_crowd_ignored: crowds are void.
+      is_crowd_ignored: whether crowds become void.
     Raises:
-      InputError: a PNG that cannot be read or does not fit the JSON file; more instances than the divisor has room for.
+      InputError: the PNG cannot be read or does not fit the JSON file, or has more instances than the divisor allows.
     """
     segment_ids = read_ids(image.path)
     table_size = int(segment_ids.max(initial=0)) + 1
@@ -175,20 +191,20 @@ def _categories(entries, path):
 def _annotated_image(entry, json_path, folder, class_ids):
     image_id, file_name = entry["image_id"], entry["file_name"]
     if type(image_id) not in (int, str):
-        raise InputError(f"{json_path}: the image_id {reprlib.repr(image_id)}; it is a whole number or text")
+        raise InputError(f"{json_path}: the image_id {reprlib.repr(image_id)}; it must be a whole number or text")
     if not isinstance(file_name, str) or not file_name or "\0" in file_name:
         raise InputError(
-            f"{json_path}: image {image_id!r} has the file_name {reprlib.repr(file_name)}; it is the name of a PNG"
+            f"{json_path}: image {image_id!r} has the file_name {reprlib.repr(file_name)}; it must be the name of a PNG"
         )
     if not isinstance(entry["segments_info"], list):
-        raise TypeError("segments_info is no list")
+        raise TypeError("segments_info is not a list")
     segments = {}
     for values in entry["segments_info"]:
         segment_id, category_id = values["id"], values["category_id"]
         if type(segment_id) is not int or not VOID_ID < segment_id < NUM_IDS or segment_id in segments:
             raise InputError(
-                f"{json_path}: segment id {reprlib.repr(segment_id)} of image {image_id!r}; ids are whole numbers from "
-                f"1 to {NUM_IDS - 1}, each once"
+                f"{json_path}: segment id {reprlib.repr(segment_id)} of image {image_id!r}; ids must be whole numbers "
+                f"from 1 to {NUM_IDS - 1}, each once"
             )
         if type(category_id) is not int or category_id not in class_ids:
             raise InputError(

@@ -1,4 +1,4 @@
-"""Panoptic maps to PNGs and a JSON file, for other programs to score and show."""
+"""Writes panoptic maps as PNGs and a JSON file, which other programs can score and show."""
 
 import io
 import json
@@ -15,23 +15,24 @@ from tfseg.system.files import write_atomically
 
 
 class PanopticWriter:
-    """Writes the PNGs one by one and the JSON file at the end; without an error, as a context manager.
+    """Writes the PNGs one by one and the JSON file at the end. A context manager writes it only if there is no error.
 
         with PanopticWriter("val.json", info) as writer:
             writer.add(1, "frankfurt_000000", panoptic_ids)
 
-    PNGs go to the folder that is called like the JSON file without .json. The id of a segment is its panoptic id +
-    label_divisor, so none is 0, and id // label_divisor - 1 is its class. Every file has its final name only when it is
-    whole.
+    PNGs go to the folder with the JSON file's name without .json. The id of a segment is its panoptic id +
+    label_divisor, so that none is 0, and its class is id // label_divisor - 1. A file gets its final name only when it
+    is complete.
 
     Args:
-      json_path: its folders are made.
+      json_path: the JSON file's path; missing folders are made.
       info: what class ids mean.
-      category_ids: class id -> category id of the data set, each once; None: class ids are category ids.
-      has_crowds: the maps are labels, where instance 0 of a thing is a crowd; else it is a segment like any other.
+      category_ids: the data set's category id of each class id, each once; None uses class ids as category ids.
+      has_crowds: whether the maps are labels, in which instance 0 of a thing is a crowd; otherwise it is a segment like
+        any other.
     Raises:
-      InputError: classes and divisor for which 24 bits are too few; another ending than .json.
-      ValueError: category ids that are not one for each class, or repeat.
+      InputError: segment ids need more than 24 bits, or the ending is not .json.
+      ValueError: there is not exactly one category id per class, or one repeats.
     """
 
     def __init__(self, json_path, info: DatasetInfo, category_ids=None, has_crowds: bool = False):
@@ -41,7 +42,7 @@ class PanopticWriter:
                 f"of {NUM_IDS} and above; take a smaller divisor"
             )
         if Path(json_path).suffix != ".json":
-            raise InputError(f"{json_path}: a JSON file with the ending .json; the folder of its PNGs has none")
+            raise InputError(f"{json_path}: the name must end in .json; the folder of PNGs has the name without it")
         self.json_path, self.info, self.has_crowds = Path(json_path), info, has_crowds
         category_ids = range(info.num_classes) if category_ids is None else category_ids
         self.category_ids = [operator.index(each) for each in category_ids]
@@ -63,12 +64,12 @@ class PanopticWriter:
         """Writes the PNG of an image.
 
         Args:
-          image_id: a whole number or text.
-          name: of the PNG, without .png; may have folders, which are below that of the PNGs.
+          image_id: the image's id, a whole number or text.
+          name: the PNG's name without .png; it may contain folders, which are made inside the folder of PNGs.
           panoptic_ids: [height, width] integers, class id * label_divisor + instance id; the ignored class is void.
         Raises:
-          InputError: an id of no class, a map without pixels or of other numbers, an image or a name that was added
-            before, a name of a place outside the folder.
+          InputError: an id belongs to no class, a map has no pixels or no integers, an image or a name was added
+            before, or a name leads outside of the folder.
           RunError: the file cannot be written.
         """
         image_id = image_id if isinstance(image_id, str) else int(operator.index(image_id))
@@ -111,7 +112,7 @@ class PanopticWriter:
             )
         if name in self._names:
             raise InputError(
-                f"{self.json_path}: image {image_id!r} has the name {name!r} of another; give every PNG its own"
+                f"{self.json_path}: image {image_id!r} has the name {name!r} of another image; give every PNG its own"
             )
 
     def _segment_ids(self, panoptic_ids, name):
@@ -120,7 +121,7 @@ class PanopticWriter:
         is_unknown = ((class_ids < 0) | (class_ids >= self.info.num_classes)) & ~is_void
         if is_unknown.any():
             raise InputError(
-                f"{name}: the panoptic id {panoptic_ids[is_unknown][0]} is of none of the {self.info.num_classes} "
+                f"{name}: the panoptic id {panoptic_ids[is_unknown][0]} belongs to none of the {self.info.num_classes} "
                 f"classes; is an instance id at or above the label divisor {self.info.label_divisor}?"
             )
         return np.where(is_void, VOID_ID, panoptic_ids + self.info.label_divisor)
@@ -145,10 +146,12 @@ def _integers(panoptic_ids, name):
 
 
 def segment_geometry(segment_ids) -> list[tuple[int, int, list[int]]]:
-    """(id, area in pixels, bounding box [x, y, width, height]) of every segment, Python integers, by ascending id.
+    """Returns (id, area in pixels, bounding box [x, y, width, height]) of every segment, in ascending order of ids.
+
+    All values are Python integers.
 
     Args:
-      segment_ids: [height, width] integers, 0 is void.
+      segment_ids: [height, width] integers; 0 is void.
     """
     height, width = segment_ids.shape
     is_start = np.ones([height, width], bool)
@@ -167,6 +170,6 @@ def segment_geometry(segment_ids) -> list[tuple[int, int, list[int]]]:
         (np.maximum, right, columns + lengths),
     ):
         reduce.at(extremes, numbers, values)
-    boxes = np.stack([left, top, right - left, bottom - top], -1).tolist()
+    boxes = np.stack([left, top, right - left, bottom - top], -1).tolist()  # [num_segments, 4]
     segments = zip(ids.tolist(), areas.tolist(), boxes, strict=True)
     return [segment for segment in segments if segment[0] != VOID_ID]
