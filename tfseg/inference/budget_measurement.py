@@ -219,7 +219,7 @@ def _fastest(call, budget_ms, probes):
 
 
 def _affordable(waiting, fastest, seconds):
-    """Returns the largest of the ascending numbers `waiting` for which ROUNDS rounds fit into `seconds`; two or more."""
+    """Returns the largest of the ascending numbers `waiting`, at least two, whose ROUNDS rounds fit into `seconds`."""
     above = {count: next(fastest[other] for other in sorted(fastest) if other >= count) for count in waiting}
     total, group = 0.0, []
     for count in reversed(waiting):
