@@ -19,7 +19,7 @@ class PanopticLossConfig:
 
     Attributes:
       semantic_weight, heatmap_weight, short_weight, middle_weight, long_weight: factors of the losses in their sum.
-      hard_pixel_fraction: share of an image's pixels that the semantic loss is taken of, the hardest; 0 takes all.
+      hard_pixel_fraction: share of each image's pixels, the hardest ones, that have a semantic loss; 0 takes all.
       is_weight_in_hardness: whether hardness is the cross-entropy times the pixel's weight. In the paper it is the
         cross-entropy alone.
     """
@@ -43,18 +43,18 @@ class PanopticLossConfig:
 def panoptic_losses(
     batch, outputs, *, upsample, ignore_label, config, radius=25.0, target_stride=4, class_weights=None
 ):
-    """Loss terms of a network with a semantic and four instance heads: {name: (weight, sum, total)}.
+    """Computes the loss terms of a network with a semantic and four instance heads: {name: (weight, sum, total)}.
 
     Args:
       batch: what `tfseg.data.panoptic_targets.panoptic` returns, batched: semantic targets [batch, H, W], instance
         targets [batch, h, w, ...], h = ceil(H / target_stride).
       outputs: "semantic_logits", "heatmap_logits", "short_offsets", "middle_offsets" and "long_offsets", all
-        [batch, h', w', channels] at one stride, offsets in pixels of the crop.
+        [batch, h', w', channels] at one stride; offsets are in pixels of the crop.
       upsample: (maps, (H, W)) -> [batch, H, W, channels], see `tfseg.layers.resize`. If the outputs and the instance
         targets differ in stride, it must put cell (i, j) on pixel (stride * i, stride * j).
       ignore_label: class id of pixels without a label.
       config: a PanopticLossConfig.
-      radius: input pixels in which an offset error is counted: the radius of the targets' disks.
+      radius: unit of the offset errors in input pixels, which is the radius of the targets' disks.
       target_stride: pixels of the crop for each cell of the instance targets.
       class_weights: [num_classes] float factors of the pixels' weights, or None for 1.
     """
@@ -63,7 +63,7 @@ def panoptic_losses(
     def on_targets(maps):
         if maps.shape[1:3].is_compatible_with(grid):
             return tf.cast(maps, tf.float32)
-        return upsample(maps, size)[:, ::target_stride, ::target_stride]
+        return upsample(maps, size)[:, ::target_stride, ::target_stride]  # [batch, h, w, channels]
 
     label, label_weight = batch["label"], batch["label_weight"]
     semantic = weighted_cross_entropy(
