@@ -1,4 +1,4 @@
-"""Changes scale, orientation, crop, rotation and colour at random, for image and label together.
+"""Scales, flips, crops and rotates image and label together, and changes the image's colour, all at random.
 
 Crops are made before resizing: scale and crop are drawn first, then only the source window under the crop is decoded,
 and one resampling maps it to the crop. Image and label share one `Geometry`, with half-pixel centres; labels are never

@@ -28,7 +28,7 @@ VERSION = 1
 def cache_dir() -> Path:
     """Returns the folder for converted data: $TFSEG_CACHE, or ~/.cache/tfseg.
 
-    It has a folder for each state of the raw data, and unpacked archives. It may be emptied at any time.
+    It has a folder for each state of the raw data, and unpacked archives. It may be emptied.
     """
     return Path(os.environ.get("TFSEG_CACHE") or Path.home() / ".cache" / "tfseg")
 

@@ -10,7 +10,7 @@ from tfseg.inference.predictor import as_rgb
 from tfseg.system import timing
 
 LAST_IMAGES = 20  # the last images, which tell how fast the machine is now
-MOST_SHORT = 2  # so many of them may be late or stop before the last iteration
+MOST_SHORT = 2  # at most so many of them may be late or stop before the last iteration
 
 
 class Budget:
@@ -125,9 +125,11 @@ class _Pace:
         if ending is not None:
             self._endings.append(ending)
         elif self._choice.endings:
-            # A single iteration tells nothing about a second one, but what slow moments said must not hold for ever.
+            # A single iteration does not tell how long a second one would take. The measured ending is noted instead,
+            # so that slow moments do not count for ever.
             self._endings.append(timing.median(self._choice.endings))
-        # The current p95 is a multiple of the measured medians: the measured p95 may be that of a noisier moment.
+        # The current p95 is counted in measured medians, because the measured p95 may be that of a noisier or quieter
+        # moment.
         before, short, slow = self.iterations, sum(self._is_short), timing.p95(self._ratios)
         if short > MOST_SHORT:
             # If nothing fits any more, the fewest iterations run: a late answer is better than none.

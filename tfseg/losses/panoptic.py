@@ -79,7 +79,7 @@ def panoptic_losses(
 
 
 def weighted_cross_entropy(label, label_weight, logits, ignore_label, config, class_weights=None):
-    """Weighted cross-entropy of the hardest pixels of each image (arXiv:1902.05093, Sec. 3).
+    """Computes the weighted cross-entropy of the hardest pixels of each image (arXiv:1902.05093, Sec. 3).
 
     With hard pixels (`hard_pixel_fraction` above 0), the sum runs over the K hardest pixels of each image and the total
     is K per image, where K is that fraction of *all* pixels. Pixels without a label count as perfectly classified.
@@ -122,7 +122,7 @@ def num_hard_pixels(num_pixels, fraction):
 
 
 def heatmap_cross_entropy(heatmap, weight, logits):
-    """Binary cross-entropy of the keypoints' disks, summed over weighted cells and kinds of keypoints.
+    """Computes the binary cross-entropy of the keypoints' disks, summed over weighted cells and kinds of keypoints.
 
     Args:
       heatmap: [batch, h, w, P] float32, 0 or 1, for P kinds of keypoints.
@@ -138,7 +138,7 @@ def heatmap_cross_entropy(heatmap, weight, logits):
 
 
 def offset_error(label, has_label, offsets, radius):
-    """Absolute offset errors, averaged over y and x, in units of `radius`.
+    """Computes the absolute offset errors, averaged over y and x, in units of `radius`.
 
     Args:
       label: [batch, h, w, 2K] float32 (dy, dx) of K offsets.

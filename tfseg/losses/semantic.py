@@ -17,7 +17,7 @@ def semantic_cross_entropy(label, logits, *, upsample, ignore_label, class_weigh
     """
     logits = upsample(logits, tf.shape(label)[1:3])  # [batch, height, width, num_classes]
     valid = tf.not_equal(label, ignore_label)
-    class_ids = tf.where(valid, label, 0)  # [batch, height, width], like all that follow
+    class_ids = tf.where(valid, label, 0)  # [batch, height, width]
     per_pixel = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=class_ids, logits=logits)
     weight = tf.cast(valid, tf.float32)
     if class_weights is not None:

@@ -104,7 +104,7 @@ class DeeperLab(Segmenter, keras.Model):
         factor = self.config.enlargement
         if factor == 1:
             return images
-        size = [(side - 1) * factor + 1 for side in map_size(images, 1)]  # [batch, *size, 3] after resizing
+        size = [(side - 1) * factor + 1 for side in map_size(images, 1)]
         return tf.compat.v1.image.resize_bilinear(tf.cast(images, tf.float32), size, align_corners=True)
 
     def _on_canvas(self, values, size):

@@ -48,7 +48,7 @@ class Decoder(keras.layers.Layer):
             detail = space_to_depth(detail, self.block)  # [batch, ceil(h / block), ceil(w / block), channels]
         else:
             context = tf.cast(upsample(context, size, self.block, "symmetric"), detail.dtype)
-        outputs = tf.concat([context, detail], -1)  # channels of both, on the coarse grid or at stride 4
+        outputs = tf.concat([context, detail], -1)  # [batch, rows, columns, channels of both]
         for convolution in self.convolutions:
             outputs = convolution(outputs, training=training)
         return depth_to_space(outputs, self.block, size) if self.is_coarse else outputs

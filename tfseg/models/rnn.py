@@ -123,9 +123,9 @@ class RNNSegmenter(Segmenter, keras.Model):
         """Computes what is needed only once per image.
 
         Returns:
-          With `hoist`, what the features add to the four gates of the first LSTM layer: "invariant_i", "invariant_f",
-          "invariant_g" and "invariant_o", each [batch, h, w, widths[0]] float32. Without `hoist`, the feature maps
-          themselves: "maps", a list, and "size", the (height, width) of the canvas.
+          What the features add to the four gates of the first LSTM layer: "invariant_i", "invariant_f", "invariant_g"
+          and "invariant_o", each [batch, h, w, widths[0]] float32. Without `hoist`, the feature maps instead: "maps", a
+          list, and "size", the (height, width) of the canvas.
         """
         endpoints = backbone_features(self.backbone, self.config, images, training)
         size = map_size(images, self.canvas_stride)

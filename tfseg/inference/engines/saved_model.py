@@ -29,10 +29,10 @@ STEPS = ("encode", "initial_state", "refine")
 class SavedModelEngine:
     """Runs the signatures of a SavedModel. See `tfseg.inference.engines.engine` for the interface.
 
-    An image of a size that `segment_tensors` takes, up to `whole_image_pixels`, goes through that signature. Other
-    images are resized or cut into tiles and go through `encode` and `refine`, as through a network; so does an image if
-    all its iterations are wanted. A feed-forward model does not have these two signatures: there the class maps of
-    tiles are joined in the middle of their overlap, and those of resized images are enlarged by nearest neighbour.
+    An image of a size that `segment_tensors` takes, up to `whole_image_pixels`, goes through that signature. All other
+    images go through `encode` and `refine` as through a network, resized or in tiles; so do images of which every
+    iteration is wanted. A feed-forward model does not have these two signatures: there the class maps of tiles are
+    joined in the middle of their overlap, and those of resized images are enlarged by nearest neighbour.
     """
 
     min_iterations, has_every_iteration = 1, True

@@ -63,7 +63,7 @@ class Program:
 
     def __init__(self, path, threads=1, trust=False):
         """See `load`."""
-        # It is slow to import, and a child process does not need it.
+        # Imported here because it is slow to import and a child process does not need it.
         from tfseg.formats import tflite_file
 
         self.path = str(path)
