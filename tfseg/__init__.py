@@ -12,7 +12,19 @@ __version__ = "0.1.0"
 
 
 def load(path, **options):
-    """A trained model from a run directory, a model zoo folder or an export; see `Predictor.load`."""
+    """Loads a trained model from a run directory, a model zoo folder or an export.
+
+    Example:
+      model = tfseg.load("runs/photos")
+      prediction = model.predict("photo.jpg", iters=3)
+      prediction.class_ids  # [height, width] uint8
+
+    Args:
+      path: see `Predictor.load`, which also says what it raises.
+      options: the other arguments of `Predictor.load`.
+    Returns:
+      The model as a `tfseg.inference.predictor.Predictor`.
+    """
     from tfseg.inference.predictor import Predictor  # TensorFlow is slow to import; `import tfseg` is not
 
     return Predictor.load(path, **options)

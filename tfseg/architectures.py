@@ -1,4 +1,4 @@
-"""THE table of architectures: one row a model, which says what belongs to it."""
+"""THE table of architectures: one row per model, which says what belongs to it."""
 
 import dataclasses
 from collections.abc import Callable
@@ -55,15 +55,16 @@ def _deeperlab_losses(batch, outputs, config, **shared):
 
 @dataclasses.dataclass(frozen=True)
 class Architecture:
-    """One model: what trains, evaluates and exports it. The functions' defaults are those of a semantic network.
+    """One model: what trains, evaluates and exports it. The functions default to those of a semantic network.
 
     Attributes:
-      config: its config, a dataclass that extends `SegmenterConfig`; `config.check` refuses what no training can use.
+      config: class of its config, a dataclass that extends `SegmenterConfig`; its `check` refuses values that no
+        training can use.
       model: (config, num_classes) -> its network, a Keras model that extends `Segmenter`.
-      targets: (augmented example, DatasetInfo, config) -> what the loss reads. Runs inside tf.data.
+      targets: (augmented example, DatasetInfo, config) -> what the loss reads. It runs inside tf.data.
       losses: (batch, outputs, config, upsample=, ignore_label=, class_weights=) -> {name: (weight, sum, total)}.
       training_outputs: (network, images, seed) -> the network's outputs in training.
-      is_panoptic: whether it tells instances apart: its examples then have "instance".
+      is_panoptic: whether the model tells instances apart; its examples then have "instance".
     """
 
     config: type[SegmenterConfig]
@@ -86,12 +87,12 @@ ARCHITECTURES = {
 
 
 def architecture_of(config: SegmenterConfig) -> Architecture:
-    """The row of a network's config."""
+    """Returns the row of a network's config. Raises InputError for a config that has no row."""
     return ARCHITECTURES[name_of(config)]
 
 
 def name_of(config: SegmenterConfig) -> str:
-    """The name in the table that belongs to a network's config. Raises InputError for a config that has no row."""
+    """Returns the name of a network's config in the table. Raises InputError for a config that has no row."""
     for name, architecture in ARCHITECTURES.items():
         if type(config) is architecture.config:
             return name
@@ -99,7 +100,7 @@ def name_of(config: SegmenterConfig) -> str:
 
 
 def build(config: SegmenterConfig, num_classes: int) -> Segmenter:
-    """The network of a config, with its variables created."""
+    """Builds the network of a config and creates its variables."""
     network = architecture_of(config).model(config, num_classes)
     network(tf.zeros([1, 64, 64, 3]), training=False)
     return network

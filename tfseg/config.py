@@ -1,7 +1,7 @@
 """ExperimentConfig: everything a run is made of, as typed dataclasses.
 
-A recipe builds one, flags override its fields, a run directory keeps it as config.json. Treat it as read-only after
-parsing.
+A recipe builds one, flags override its fields, and the run directory keeps it as config.json. Treat it as read-only
+after parsing.
 """
 
 import dataclasses
@@ -22,19 +22,19 @@ PRECISIONS = ("auto", "bfloat16", "float16", "off")
 
 @dataclasses.dataclass
 class DataConfig:
-    """What is read, and how it is augmented.
+    """Which data are read, and how they are augmented.
 
     Attributes:
       dataset: a key of `tfseg.data.datasets.table.DATASETS`, e.g. camvid.
-      data_dir: folder of TFRecords with their manifest, or of the raw data (converted into the cache on first use).
-        None: the cache folder; only generated data can fill it by itself.
-      train_split, validation_split: shards read for training and for validation.
-      crop_size: (height, width) of training crops, pixels.
-      min_scale, max_scale: bounds of the random resizing before the crop.
-      flip: mirror half of the training images.
+      data_dir: folder of TFRecords with their manifest, or folder of the raw data, which are converted into the cache
+        on first use. None means the cache folder; only generated data can fill it by themselves.
+      train_split, validation_split: names of the splits that are read for training and for validation.
+      crop_size: (height, width) of training crops, in pixels.
+      min_scale, max_scale: smallest and largest factor of the random resizing before the crop.
+      flip: whether half of the training images are mirrored.
       color_jitter: strength of random brightness, contrast, saturation and hue, 0 (off) to 1.
-      rotation: largest random rotation, degrees, 0 (off) to 180.
-      shuffle_buffer: examples held for shuffling.
+      rotation: largest random rotation in degrees, 0 (off) to 180.
+      shuffle_buffer: number of examples held for shuffling.
     """
 
     dataset: str = "scenes"
@@ -63,28 +63,28 @@ class DataConfig:
 
 @dataclasses.dataclass
 class TrainingConfig:
-    """How the weights are found.
+    """How the weights are trained.
 
     Attributes:
-      total_steps: optimizer updates.
-      global_batch_size: images an update, over all replicas.
-      optimizer: "sgd" (momentum) or "adamw".
-      learning_rate, end_learning_rate, power: (learning_rate - end) * (1 - step / total)^power + end.
-      warmup_steps: linear ramp from 0 to the schedule, in updates.
-      momentum: of SGD.
-      weight_decay: decoupled (per update and unit of learning rate), on kernels only.
-      decay_depthwise: on the kernels of depthwise convolutions as well.
+      total_steps: number of optimizer updates.
+      global_batch_size: number of images per update, over all replicas.
+      optimizer: "sgd" (with momentum) or "adamw".
+      learning_rate, end_learning_rate, power: the schedule is (learning_rate - end) * (1 - step / total)^power + end.
+      warmup_steps: length of the linear ramp from 0 to the schedule, in updates.
+      momentum: momentum of SGD.
+      weight_decay: decoupled weight decay (per update and unit of learning rate), on kernels only.
+      decay_depthwise: whether the kernels of depthwise convolutions decay as well.
       clip_norm: global gradient norm above which gradients are scaled down; 0 is off.
       average_decay: decay of the moving average of weights that is evaluated and exported; 0 is off.
-      freeze_batch_norm: normalise with the loaded statistics and leave them alone.
+      freeze_batch_norm: whether to normalise with the loaded statistics and leave them unchanged.
       precision: auto | bfloat16 | float16 | off.
       class_weights: "none", "median" (median frequency balancing), "root_median" (its square root) or a text file with
-        one weight a line.
+        one weight per line.
       init_from: run directory, model zoo folder or weights file to start from.
       init_backbone_from: backbone weights (.npz, .h5, or a TF-Slim / DeepLab checkpoint).
-      validate_every, checkpoint_every, log_every: in updates; 0 turns validation off.
-      max_bad_steps: non-finite updates in a row that are skipped before the last checkpoint is restored.
-      seed: of weights, order and augmentation.
+      validate_every, checkpoint_every, log_every: intervals in updates; 0 turns validation off.
+      max_bad_steps: number of non-finite updates in a row that are skipped before the last checkpoint is restored.
+      seed: seed for weights, order and augmentation.
     """
 
     total_steps: int = 30_000
@@ -136,14 +136,14 @@ def _check_finite(part):
 
 @dataclasses.dataclass
 class ExperimentConfig:
-    """One run: a model, its data, its training."""
+    """One run: a model, its data and its training."""
 
     model: SegmenterConfig
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
     training: TrainingConfig = dataclasses.field(default_factory=TrainingConfig)
 
     def check(self):
-        """Raises InputError for values that no run can use. Every part checks its own."""
+        """Raises InputError for values that no run can use. Each part checks its own fields."""
         self.data.check()
         self.model.check(self.data)
         self.training.check()
@@ -154,14 +154,14 @@ class ExperimentConfig:
             )
 
     def to_dict(self) -> dict:
-        """JSON types; the model's kind is stored beside its fields."""
+        """Returns the config in JSON types; the model's name is stored beside its fields."""
         values = dataclasses.asdict(self)
         values["model"] = {"name": architectures.name_of(self.model), **values["model"]}
         return json.loads(json.dumps(values))
 
     @classmethod
     def from_dict(cls, values: dict) -> "ExperimentConfig":
-        """Inverse of `to_dict`. Raises InputError for an unknown key or a value of the wrong type."""
+        """Returns the config that `to_dict` wrote. Raises InputError for an unknown key or a value of a wrong type."""
         values = dict(values)
         model = dict(values.pop("model", {}))
         name = model.pop("name", None)
@@ -185,7 +185,7 @@ def _parse(config_type, values, where):
 
 
 def refuse_unknown(values, known, where):
-    """Raises InputError, with the nearest known key, if one of `values` is not in `known`."""
+    """Raises InputError, which suggests the nearest known key, if a key of `values` is not in `known`."""
     for key in values:
         if key not in known:
             nearest = difflib.get_close_matches(key, list(known), n=1)

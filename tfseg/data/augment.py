@@ -1,4 +1,4 @@
-"""Random scale, flip, crop, rotation and colour, applied to image and label together.
+"""Scales, flips, crops and rotates image and label together, and changes the image's colour, all at random.
 
 Crops are made before resizing: scale and crop are drawn first, then only the source window under the crop is decoded,
 and one resampling maps it to the crop. Image and label share one `Geometry`, with half-pixel centres; labels are never
@@ -14,9 +14,10 @@ import tensorflow as tf
 FILL_COLOR = 127.5
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.25, 0.5, 0.5, math.pi / 10
-"""Range of the colour jitter at strength 1: brightness as a share of 255, distance of two factors from 1, radians."""
+"""Ranges of the colour jitter at strength 1. Brightness is a share of 255; contrast and saturation are the largest
+distance of a factor from 1; hue is in radians."""
 
-# RGB -> YIQ, FCC NTSC: luma, and chroma as a plane in which hue is a rotation.
+# RGB -> YIQ (FCC NTSC): luma, and chroma as a plane in which a change of hue is a rotation.
 _TO_YIQ = [[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]]
 _FROM_YIQ = np.linalg.inv(_TO_YIQ).astype(np.float32)
 
@@ -141,7 +142,7 @@ def crop_image(pixels, window, geometry: Geometry, data):
         translation=tf.cast(window[:2], tf.float32) * geometry.scale - start,
         kernel_type="triangle",
         antialias=True,
-    )[0]
+    )[0]  # [*(end - begin), 3]
     return _pad(image, begin, end, data, FILL_COLOR)
 
 

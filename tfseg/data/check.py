@@ -1,4 +1,4 @@
-"""Checks a folder of records as a person would: are they complete, what is in them, and does it look right?"""
+"""Checks a folder of records as a person would: is it complete, what is in it, and does it look right?"""
 
 import io
 from collections.abc import Callable
@@ -21,11 +21,11 @@ IGNORED_ROW = "ignored, of all"
 
 
 def check_records(manifest: Manifest, data_dir):
-    """Reads everything: the sha256 of every shard, every image header, every pixel of labels and panoptic maps.
+    """Checks everything: the sha256 of every shard, every image header, every pixel of labels and panoptic maps.
 
     Raises:
       InputError: a file is damaged, class ids are out of range, sizes differ, training would refuse a panoptic map, or
-        counts are not the manifest's. The message names the shard or the image.
+        the counts are not those of the manifest. The message names the shard or the image.
     """
     files = {}
     for split in manifest.splits:
@@ -42,7 +42,10 @@ def check_records(manifest: Manifest, data_dir):
 
 
 def class_table(manifest: Manifest, split: str) -> str:
-    """Images of the split, and a Markdown table: class, id, share of the labelled pixels, images that contain it."""
+    """Returns the split's number of images, and a Markdown table with one row for each class.
+
+    The columns are the class, its id, its share of the labelled pixels in percent, and the images that contain it.
+    """
     records = manifest.splits[split]
     labelled = sum(records.label_histogram)
     rows = []
@@ -55,7 +58,11 @@ def class_table(manifest: Manifest, split: str) -> str:
 
 
 def split_of_pictures(manifest: Manifest, data_dir, split: str | None = None) -> str:
-    """Returns `split`, or by default train, or the first split. Raises InputError if there is no such split."""
+    """Returns `split`; for None "train", or the first split if there is no "train".
+
+    Raises:
+      InputError: there is no such split.
+    """
     if split is None:
         split = "train" if "train" in manifest.splits else next(iter(manifest.splits), "train")
     split_files(manifest, data_dir, split)
@@ -63,15 +70,16 @@ def split_of_pictures(manifest: Manifest, data_dir, split: str | None = None) ->
 
 
 def write_overlays(manifest: Manifest, data_dir, split: str, output_dir, overlay: Callable) -> list[str]:
-    """Writes four pictures of labels over images, spread evenly over a split.
+    """Writes pictures of labels over images: four, spread evenly over the split, or fewer if it has fewer images.
 
     Args:
-      manifest, data_dir: the records.
+      manifest: the manifest of the records.
+      data_dir: folder of the records.
       split: name of the split.
-      output_dir: folder of the pictures; it is made if needed.
+      output_dir: folder for the pictures; it is made if needed.
       overlay: (image [h, w, 3] uint8, class ids [h, w] uint8, DatasetInfo) -> uint8 RGB picture.
     Returns:
-      Paths: `output_dir`/<split>_<index>.png.
+      The pictures' paths: `output_dir`/<split>_<index>.png, with an index of five digits.
     Raises:
       InputError: there is no such split.
     """

@@ -3,16 +3,16 @@
 import tensorflow as tf
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# The method of other decoders. TensorFlow's default is off by a grey level on average and saves no measurable time.
+# Other decoders use this method. TensorFlow's default is off by a grey level on average and saves no measurable time.
 DCT_METHOD = "INTEGER_ACCURATE"
-MAX_IDS = 1 << 16  # instance ids of a panoptic map, in two channels of 8 bits: it is (class, id // 256, id % 256)
+MAX_IDS = 1 << 16  # a panoptic map has the channels (class, id // 256, id % 256): 16 bits for an instance id
 
 
 def image_size(encoded, filename):
     """Reads [2] int32 (height, width) from a JPEG's or PNG's header; InvalidArgumentError with the name for others."""
 
     def from_png():
-        # Width and height are the first fields of the first chunk, the header: bytes 16 to 23, big endian.
+        # Width and height are the first fields of the first chunk, which is the header: bytes 16 to 23, big endian.
         size = tf.io.decode_raw(tf.strings.substr(encoded, 16, 8), tf.int32, little_endian=False)
         return tf.ensure_shape(size, [2])[::-1]
 
@@ -70,16 +70,16 @@ def decode_label(example, image_size, ignore_label):
 
 
 def decode_instances(example, label, ignore_label, label_divisor):
-    """[height, width] int32 instance ids, 0 for none; all 0 for an example without a label or a panoptic map.
-
-    InvalidArgumentError, naming the file, for a map of another size than the label's, with an instance of another
-    class, or with an instance id that does not fit the label divisor: what is counted by label and instance would be
-    wrong. Ignored pixels may differ.
+    """Decodes [height, width] int32 instance ids, 0 for none; all are 0 if there is no label or no panoptic map.
 
     Args:
-      example: from `parse_example`.
+      example: what `parse_example` returned.
       label: [height, width] uint8 class ids.
-      ignore_label, label_divisor: of the DatasetInfo.
+      ignore_label, label_divisor: fields of the DatasetInfo.
+    Raises:
+      InvalidArgumentError: the panoptic map has another size than the label, an instance in it has another class than
+        the label, or an instance id is not below the label divisor. Counts by label and instance would then be wrong.
+        Ignored pixels may differ. The message names the file.
     """
     encoded = example["image/panoptic/encoded"]
 
@@ -87,7 +87,7 @@ def decode_instances(example, label, ignore_label, label_divisor):
         panoptic = tf.image.decode_png(encoded, 3)
         sizes_agree = tf.reduce_all(tf.equal(tf.shape(panoptic)[:2], tf.shape(label)))
         with tf.control_dependencies([_check(sizes_agree, "panoptic map and label differ in their sizes:", example)]):
-            class_ids, high, low = tf.unstack(panoptic, axis=-1)
+            class_ids, high, low = tf.unstack(panoptic, axis=-1)  # [height, width] each
         instances = 256 * tf.cast(high, tf.int32) + tf.cast(low, tf.int32)
         is_ignored = tf.equal(label, tf.cast(ignore_label, tf.uint8))
         classes_agree = tf.reduce_all(tf.equal(class_ids, label) | tf.equal(instances, 0) | is_ignored)
@@ -104,7 +104,10 @@ def decode_instances(example, label, ignore_label, label_divisor):
 
 
 def why_unusable(example, label, ignore_label, label_divisor) -> str | None:
-    """In words, why `decode_instances` refuses an example; None if it does not. Not for graphs. Args: the same."""
+    """Says why `decode_instances` refuses an example; None if it does not. Works only outside of graphs.
+
+    The arguments are those of `decode_instances`.
+    """
     try:
         instances = decode_instances(example, label, ignore_label, MAX_IDS)
     except tf.errors.InvalidArgumentError:
@@ -116,10 +119,13 @@ def why_unusable(example, label, ignore_label, label_divisor) -> str | None:
 
 
 def of_things(instances, label, info):
-    """Instance ids where the label is a thing, 0 elsewhere: a map's ids on stuff and on ignored pixels mean nothing.
+    """Keeps instance ids where the label is a thing and returns 0 elsewhere.
+
+    The ids that a panoptic map has on stuff and on ignored pixels mean nothing.
 
     Args:
-      instances: int32 instance ids; label: int32 class ids of the same shape.
+      instances: int32 instance ids.
+      label: int32 class ids of the same shape.
       info: DatasetInfo.
     """
     is_thing = tf.constant([class_id in info.thing_ids for class_id in range(256)])
@@ -127,7 +133,7 @@ def of_things(instances, label, info):
 
 
 def has_instances(example):
-    """Whether an example has a label and a panoptic map, bool scalar."""
+    """Returns a bool scalar: whether an example has both a label and a panoptic map."""
     parts = [example["image/panoptic/encoded"], example["image/segmentation/class/encoded"]]
     return tf.reduce_all(tf.not_equal(parts, ""))
 

@@ -1,6 +1,6 @@
 """The manifest of a folder of TFRecords: what the records mean, how many there are, and their checksums.
 
-It is written last: a folder without it is a conversion that did not finish.
+It is written last, so a folder without it is a conversion that did not finish.
 """
 
 import dataclasses
@@ -19,7 +19,14 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 @dataclasses.dataclass(frozen=True)
 class Shard:
-    """One TFRecord file: its name in the folder, records, size in bytes and sha256 (hex)."""
+    """One TFRecord file.
+
+    Attributes:
+      file: its name in the folder.
+      num_examples: number of records.
+      num_bytes: size in bytes.
+      sha256: sha256 of the content, in hex.
+    """
 
     file: str
     num_examples: int
@@ -32,10 +39,10 @@ class Split:
     """The records of one split.
 
     Attributes:
-      num_examples: in all shards.
-      label_histogram: class id -> pixels.
-      ignored_pixels: pixels without a class.
-      images_per_class: class id -> images that contain it.
+      num_examples: number of records in all shards.
+      label_histogram: [num_classes] number of pixels of each class.
+      ignored_pixels: number of pixels without a class.
+      images_per_class: [num_classes] number of images that contain each class.
       shards: the files; splits may share them.
     """
 
@@ -64,9 +71,9 @@ class Manifest:
 
     Attributes:
       info: names, colours and sizes of the data set.
-      splits: name -> Split.
-      source: fingerprint of the raw data the records were made from.
-      compression: of the shards, as TFRecordWriter names it; "" is none.
+      splits: {name: Split}.
+      source: fingerprint of the raw data from which the records were made.
+      compression: compression of the shards, as TFRecordWriter names it; "" is none.
     """
 
     info: DatasetInfo
@@ -75,7 +82,7 @@ class Manifest:
     compression: str = ""
 
     def to_dict(self) -> dict:
-        """Plain JSON types; `from_dict` is its inverse."""
+        """Returns the manifest in plain JSON types; `from_dict` is the inverse."""
         splits = {name: dataclasses.asdict(split) for name, split in self.splits.items()}
         return {
             "format": FORMAT,
@@ -88,7 +95,7 @@ class Manifest:
 
     @classmethod
     def from_dict(cls, values: dict) -> "Manifest":
-        """Raises ValueError, KeyError or TypeError for anything that `to_dict` does not write."""
+        """Returns the manifest that `to_dict` wrote. Raises ValueError, KeyError or TypeError for anything else."""
         if values["format"] != FORMAT:
             raise ValueError(f"format {values['format']}, not {FORMAT}")
         info = DatasetInfo.from_dict(values["info"])
@@ -109,7 +116,7 @@ def write_manifest(data_dir, manifest: Manifest):
 
 
 def read_manifest(data_dir) -> Manifest:
-    """The manifest of a folder of records. Raises InputError if it is missing or damaged."""
+    """Reads the manifest of a folder of records. Raises InputError if it is missing or damaged."""
     path = Path(data_dir) / FILE_NAME
     try:
         return Manifest.from_dict(json.loads(path.read_text()))
@@ -123,19 +130,22 @@ def read_manifest(data_dir) -> Manifest:
 
 
 def split_files(manifest: Manifest, data_dir, split: str) -> list[str]:
-    """Paths of a split's shards. Raises InputError if there is no such split."""
+    """Returns the paths of a split's shards. Raises InputError if there is no such split."""
     return [str(Path(data_dir) / shard.file) for shard in _split(manifest, data_dir, split).shards]
 
 
 def check_split(manifest: Manifest, data_dir, split: str, expected_info: DatasetInfo | None = None, verify=False):
-    """Makes sure before any step that the shards are those of the manifest.
+    """Checks, before anything is read, that the shards are those of the manifest.
 
     Args:
-      expected_info: the labels that the model was or will be made for.
-      verify: read everything and compare sha256, too.
+      manifest: the manifest of the records.
+      data_dir: folder of the records.
+      split: name of the split.
+      expected_info: the labels that the model was or will be made for; None skips this comparison.
+      verify: whether to read all files and compare their sha256, too.
     Raises:
-      InputError: a shard is missing, cut (even between two records), compressed or changed, the split is empty, or
-        the classes are others.
+      InputError: there is no such split, it is empty, its classes are not the expected ones, or a shard is missing, cut
+        (even between two records) or compressed. With `verify`, also if a shard was changed.
     """
     if expected_info is not None and expected_info.label_hash() != manifest.info.label_hash():
         ours, theirs = manifest.info.class_names, expected_info.class_names

@@ -1,4 +1,4 @@
-"""The one way to open a split of any data set: its records are found or made, checked, and read."""
+"""The one way to open a split of any data set: finds or makes its records, checks them and reads them."""
 
 import contextlib
 import dataclasses
@@ -21,21 +21,24 @@ from tfseg.labels import DatasetInfo
 from tfseg.system.files import locked
 from tfseg.system.progress import say
 
-# Part of the fingerprint of converted data: raised when records would come out differently.
+# Part of the fingerprint of converted data. Raise it when a conversion would give different records.
 VERSION = 1
 
 
 def cache_dir() -> Path:
-    """$TFSEG_CACHE, or ~/.cache/tfseg: converted data, a folder per state of the raw data. It may be emptied."""
+    """Returns the folder for converted data: $TFSEG_CACHE, or ~/.cache/tfseg.
+
+    It has a folder for each state of the raw data, and unpacked archives. It may be emptied.
+    """
     return Path(os.environ.get("TFSEG_CACHE") or Path.home() / ".cache" / "tfseg")
 
 
 @dataclasses.dataclass(frozen=True)
 class Split:
-    """One split of a data set, whose shards are there and whole.
+    """One split of a data set, whose shards exist and are complete.
 
     Attributes:
-      name: e.g. "val".
+      name: name of the split, e.g. "val".
       data_dir: folder of the records.
       manifest: the folder's manifest.
     """
@@ -46,7 +49,7 @@ class Split:
 
     @property
     def info(self) -> DatasetInfo:
-        """What the labels mean."""
+        """What the labels mean, from the manifest."""
         return self.manifest.info
 
     @property
@@ -59,29 +62,32 @@ class Split:
         return self.manifest.splits[self.name].num_examples
 
     def examples(self, with_instances=False):
-        """Every example once, in batches of one, as `pipeline.eval_examples` describes them."""
+        """Returns every example once, in batches of one; see `pipeline.eval_examples`."""
         return pipeline.eval_examples(self.files, self.info, with_instances=with_instances)
 
     def damage_named(self, needs_labels=False, with_instances=False):
-        """A context in which a record that cannot be read is an InputError naming it; see `pipeline.damage_named`."""
+        """Returns a context in which an unreadable record causes an InputError that names it.
+
+        See `pipeline.damage_named`.
+        """
         return pipeline.damage_named(self.files, needs_labels, with_instances)
 
     def other(self, name: str) -> "Split":
-        """Another split of the same records. Raises InputError as `open_split`."""
+        """Opens another split of the same records. Raises InputError in the same cases as `open_split`."""
         return _checked(name, self.data_dir, self.manifest, None)
 
 
 def open_split(dataset: str, data_dir: str | None, name: str, expected_info: DatasetInfo | None = None) -> Split:
-    """Opens a split of a data set, whose records are made if need be.
+    """Opens a split of a data set, and makes its records if need be.
 
     Args:
-      dataset: key of `DATASETS`.
+      dataset: key of `data.datasets.table.DATASETS`.
       data_dir: see `open_dataset`.
-      name: the split, e.g. "val".
-      expected_info: the labels that a model was or will be made for.
+      name: name of the split, e.g. "val".
+      expected_info: the labels that a model was or will be made for; None accepts any.
     Raises:
-      InputError: no such data set or split, shards that are missing, cut or changed, an empty split, other classes, or
-        as `open_dataset`.
+      InputError: there is no such data set or split, the split is empty, its shards are missing or cut, its classes are
+        not the expected ones, or `open_dataset` fails.
     """
     return _checked(name, *open_dataset(dataset, data_dir), expected_info)
 
@@ -92,17 +98,18 @@ def _checked(name, data_dir, manifest, expected_info):
 
 
 def open_dataset(name: str, data_dir: str | None, options: ConvertOptions | None = None) -> tuple[str, Manifest]:
-    """The records of a data set, made if need be.
+    """Finds the records of a data set, and makes them if need be.
 
     Args:
-      name: key of `DATASETS`.
-      data_dir: folder of records, or the raw data: a folder or archive. Raw data are converted into the cache, again
-        whenever they have changed. None is for generated data.
-      options: of that conversion.
+      name: key of `data.datasets.table.DATASETS`.
+      data_dir: folder of records, or folder or archive of the raw data. Raw data are converted into the cache, and
+        converted again whenever they have changed. None is for generated data.
+      options: options of that conversion.
     Returns:
       (folder of the records, its manifest).
     Raises:
-      InputError: no data there, those of another data set, or as `prepare`.
+      InputError: there are no data, they belong to another data set, or raw files are bad, as in `prepare`.
+      RunError: the disk is full, or a worker died.
     """
     options = options or ConvertOptions()
     dataset = dataset_of(name)
@@ -121,15 +128,16 @@ def open_dataset(name: str, data_dir: str | None, options: ConvertOptions | None
 
 
 def prepare(name: str, raw_dir, data_dir, options: ConvertOptions | None = None) -> Manifest:
-    """Converts raw data into records; `data_dir` appears when everything is written.
+    """Converts raw data into records. The folder `data_dir` appears only when everything is written.
 
     Args:
-      name: key of `DATASETS`.
-      raw_dir: the data as downloaded, a folder or archive; None for generated data.
-      data_dir: new or empty folder.
+      name: key of `data.datasets.table.DATASETS`.
+      raw_dir: folder or archive of the data as downloaded; None for generated data.
+      data_dir: new or empty folder for the records.
+      options: options of the conversion.
     Raises:
-      InputError: no data, bad files (all of them are listed), or `data_dir` exists.
-      RunError: disk full, or a worker died.
+      InputError: there are no data, files are bad (all of them are listed), or `data_dir` exists and is not empty.
+      RunError: the disk is full, or a worker died.
     """
     options = options or ConvertOptions()
     data_dir = Path(data_dir).absolute()
@@ -141,7 +149,7 @@ def prepare(name: str, raw_dir, data_dir, options: ConvertOptions | None = None)
 
 
 def _one_at_a_time(target):
-    """Holds `target` for this process; waits for the one that holds it."""
+    """Locks `target` for this process; waits while another process holds the lock."""
     path = target.with_name(f".{target.name}.lock")
     return locked(path, lambda: say(f"waiting for the process that holds {path}"))
 
@@ -181,7 +189,7 @@ def _listing_of_records(name, raw_dir, options):
 
 
 def _extracted(archive):
-    """The folder in the cache that holds an archive's content."""
+    """Unpacks an archive into the cache, unless that was done before; returns the folder of its content."""
     stat = archive.stat()
     facts = f"{archive.resolve()} {stat.st_size} {stat.st_mtime_ns}"
     target = cache_dir() / "archives" / hashlib.sha256(facts.encode(errors="surrogateescape")).hexdigest()[:16]
@@ -189,14 +197,14 @@ def _extracted(archive):
         if not target.exists():
             say(f"{archive}: unpacking into {target}")
             safe_extract(archive, target)
-    # Most archives hold one folder that holds everything; macOS adds one of its own.
+    # Most archives hold a single folder with everything in it; macOS adds another folder of its own.
     while len(inside := [path for path in target.iterdir() if path.name != "__MACOSX"]) == 1 and inside[0].is_dir():
         target = inside[0]
     return target
 
 
 def _fingerprint(name, listing, options):
-    """Changes with the raw files (names, sizes, times), the meaning of their labels, and the options that matter."""
+    """Returns a hash of the raw files (names, sizes, times), their labels' meaning and the options that matter."""
     facts = [VERSION, name, listing.version, listing.info, listing.encode, listing.splits, listing.problems]
     facts.append(options.skip_bad)
     digest = hashlib.sha256(pickle.dumps(facts, protocol=4))

@@ -22,17 +22,18 @@ GEOMETRIES = ("crop", "full")
 
 @dataclasses.dataclass
 class PanopticTargetConfig:
-    """Which targets are made. The graph and the radius are what the maps of a trained network mean, too.
+    """Which targets are made. The graph and the radius also say what the maps of a trained network mean.
 
     Attributes:
       graph: key of `postprocess.keypoint_graphs.GRAPHS`: "star" (edges between the four corners and the centre of mass)
         or "rectangle" (edges between corners).
-      radius: radius of the disks round keypoints, input pixels, whatever the size of the instance and the stride.
+      radius: radius of the disks around keypoints in input pixels, whatever the size of the instance and the stride.
       stride: pixels of the crop for each cell of the instance maps.
-      geometry: keypoints of an instance are those of what the "crop" shows of it, or of all of it in the "full" image:
-        then they may lie outside of the crop. "full" is for augmentation without rotation.
-      small_instance_area: an instance of fewer pixels of the crop is small.
-      small_instance_weight: of the pixels of small instances in the semantic loss; those of all others weigh 1.
+      geometry: what the keypoints of an instance are computed from. "crop" takes the part of the instance inside the
+        crop. "full" takes the instance in the whole image, so keypoints may lie outside the crop; it does not work with
+        augmentation by rotation.
+      small_instance_area: number of pixels of the crop below which an instance is small.
+      small_instance_weight: weight of the pixels of small instances in the semantic loss; all other pixels weigh 1.
     """
 
     graph: str = "star"
@@ -56,7 +57,7 @@ class PanopticTargetConfig:
 
     @property
     def num_keypoints(self) -> int:
-        """4, the corners top left, top right, bottom left, bottom right; or 5, with the centre of mass."""
+        """4, for the corners top left, top right, bottom left and bottom right; or 5, with the centre of mass."""
         return GRAPHS[self.graph].num_keypoints
 
     @property
@@ -74,9 +75,10 @@ def panoptic(example: dict, info, config: PanopticTargetConfig) -> dict:
 
     Args:
       example: {"image": [H, W, 3], "label": [H, W] int32 class ids, "instance": [H, W] int32, 0 for none, "filename"};
-        for the geometry "full" also the entries about the source from `pipeline.augmented_example`.
+        for the geometry "full" also what `pipeline.augmented_example` returns about the source.
       info: DatasetInfo; has thing_ids and ignore_label.
-      config: the options. P is the number of keypoints, E that of edges, h = ceil(H / stride), w = ceil(W / stride).
+      config: the options. P is the number of keypoints, E is the number of edges, h = ceil(H / stride), w = ceil(W /
+        stride).
     Returns:
       "image", "label" and "filename" unchanged, and
       "label_weight": float32 [H, W] weight of a pixel in the semantic loss; 0 where the label is ignored.
@@ -161,14 +163,14 @@ def _keypoints(index, num_instances, num_keypoints):
 
 
 def _instance_maps(keypoints, index, is_trained, config):
-    """Makes the heatmap, the offsets and where they exist from [N + 1, P, 2] keypoints and [h, w] maps."""
+    """Makes the heatmap, the offsets and the masks of where they exist from [N + 1, P, 2] keypoints, [h, w] maps."""
     grid = tf.shape(index)
     none = tf.shape(keypoints)[0] - 1
     lines = tf.meshgrid(*(config.stride * tf.range(grid[axis]) for axis in (0, 1)), indexing="ij")
     positions = tf.cast(tf.stack(lines, axis=-1), tf.float64)  # [h, w, 2]
 
     def offsets(owners, targets):
-        """Returns [h, w, 2K] offsets to [K] `targets`, kinds of keypoints, of the [h, w, K] instances `owners`."""
+        """Returns [h, w, 2K] offsets to K kinds of keypoints, `targets`, of the [h, w, K] instances `owners`."""
         # [h, w, K, 2]
         points = tf.stack([tf.gather(keypoints[:, k], owners[..., i]) for i, k in enumerate(targets)], axis=2)
         has_offset = (owners < none) & is_trained[..., tf.newaxis]
@@ -196,14 +198,17 @@ def _instance_maps(keypoints, index, is_trained, config):
 
 
 def _owners(points, grid, config):
-    """Returns [h, w] numbers of the nearest of [N, 2] points within the radius; the lowest of equals, N for none."""
+    """Returns [h, w] numbers of the nearest of the [N, 2] points within the radius, and N where there is none.
+
+    If several points are equally near, the lowest number is taken.
+    """
     num_points, stride = tf.shape(points)[0], config.stride
     reach = tf.range(int(2 * config.radius // stride) + 1, dtype=tf.float64)
     # [N, 2, reach]: rows and columns of the cells that a disk can reach.
     lines = tf.math.ceil((points - config.radius) / stride)[..., tf.newaxis] + reach
     squares = (stride * lines - points[..., tf.newaxis]) ** 2
     is_on_grid = (lines >= 0) & (lines < tf.cast(grid, tf.float64)[:, tf.newaxis])
-    distances = squares[:, 0, :, tf.newaxis] + squares[:, 1, tf.newaxis]  # [N, reach, reach], squared
+    distances = squares[:, 0, :, tf.newaxis] + squares[:, 1, tf.newaxis]  # [N, reach, reach] squared distances
     is_near = is_on_grid[:, 0, :, tf.newaxis] & is_on_grid[:, 1, tf.newaxis] & (distances <= config.radius**2)
     cells = tf.cast(lines[:, 0, :, tf.newaxis] * tf.cast(grid[1], tf.float64) + lines[:, 1, tf.newaxis], tf.int32)
     cells = tf.where(is_near, cells, -1)  # [N, reach, reach]; segment -1 is dropped

@@ -1,8 +1,8 @@
-"""TFRecords -> batches.
+"""Turns TFRecords into batches.
 
-Order is a function of (seed, epoch) and augmentation of (seed, global example index), so that a run can be taken up at
-any step: skipping is done on encoded records, before anything is decoded. Every example comes exactly once an epoch;
-batches cross the borders of epochs.
+The order depends only on (seed, epoch), and the augmentation only on (seed, global example index). So a run can be
+resumed at any step: encoded records are skipped before anything is decoded. Every example comes exactly once per epoch;
+batches may cross the borders of epochs.
 """
 
 import contextlib
@@ -44,27 +44,29 @@ def train_batches(
     input_context=None,
     with_instances=False,
 ) -> tf.data.Dataset:
-    """Endless batches of augmented crops.
+    """Returns endless batches of augmented crops.
 
     Args:
       files: paths of the split's shards.
       info: DatasetInfo; its ignore label fills what lies outside an image.
       data: has crop_size, min_scale, max_scale, flip, color_jitter, rotation and shuffle_buffer (the data part of an
         experiment).
-      batch_size: examples of one step, over all replicas.
-      seed: of order and augmentation.
-      start_step: batches an unbroken run has already seen; the first batch is the one that follows them.
-      make_targets: one augmented example, see `augmented_example`, -> dict of tensors.
-      num_examples: examples in all shards.
-      input_context: tf.distribute.InputContext: each replica gets its part of the step's examples, and all replicas of
-        all workers together get what one device would. Parts differ by one example where the size is no multiple.
-      with_instances: the examples have "instance"; every record must have a panoptic map.
+      batch_size: number of examples per step, over all replicas.
+      seed: seed for order and augmentation.
+      start_step: number of batches that an unbroken run has already seen; the first batch is the next one.
+      make_targets: function from one augmented example, see `augmented_example`, to a dict of tensors.
+      num_examples: number of examples in all shards.
+      input_context: tf.distribute.InputContext; None for one device. Each replica gets its part of a step's examples,
+        and all replicas of all workers together get what one device would get. The parts differ by one example if
+        `batch_size` is not a multiple of the number of replicas.
+      with_instances: whether the examples have "instance"; then every record must have a panoptic map.
     Returns:
-      Batches of what `make_targets` returns; one batch is one replica's, in turn for the replicas of this worker.
+      Batches of what `make_targets` returns. Each batch is for one replica; the replicas of this worker take turns.
     Raises:
-      InputError: for no examples, or fewer in a step than there are replicas. While iterating, of tf.errors:
-        DataLossError for a damaged shard, InvalidArgumentError for an image or label that cannot be used (see
-        `locate_unusable`), FailedPreconditionError if the shards do not hold `num_examples`.
+      InputError: there are no examples, or fewer per step than there are replicas.
+      tf.errors.DataLossError: while iterating, a shard is damaged.
+      tf.errors.InvalidArgumentError: while iterating, an image or label cannot be used, see `locate_unusable`.
+      tf.errors.FailedPreconditionError: while iterating, the shards do not hold `num_examples`.
     """
     if not files or num_examples < 1:
         raise InputError(f"{info.name}: the training split is empty; training needs at least one labelled image")
@@ -79,14 +81,14 @@ def train_batches(
 
     examples = records.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     if len(set(sizes)) == 1:
-        batches = examples.batch(sizes[0], drop_remainder=True)  # of a static size, which XLA needs
+        batches = examples.batch(sizes[0], drop_remainder=True)  # the size is static, which XLA needs
     else:
         batches = examples.batch(1).rebatch(sizes)
     return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
 
 
 def _share(batch_size, input_context):
-    """This worker's part of a step: the position of its first example, and how many each of its replicas gets."""
+    """Returns this worker's part of a step: (position of its first example, list of its replicas' example counts)."""
     if input_context is None:
         return 0, [batch_size]
     num_replicas, num_pipelines = input_context.num_replicas_in_sync, input_context.num_input_pipelines
@@ -99,17 +101,18 @@ def _share(batch_size, input_context):
 
 
 def eval_examples(files, info, batch_size=1, with_instances=False) -> tf.data.Dataset:
-    """Every example once, in the order of the shards, at its own size.
+    """Returns every example once, in the order of the shards, at its own size.
 
     Args:
-      files, info: as `train_batches`.
-      batch_size: above 1 only where all images have one size; the last batch may be smaller.
-      with_instances: instance ids, too.
+      files, info: see `train_batches`.
+      batch_size: number of examples per batch; above 1 only if all images have the same size. The last batch may be
+        smaller.
+      with_instances: whether to return instance ids, too.
     Returns:
       Finite batches {"image": uint8 [batch, height, width, 3], "label": int32 [batch, height, width], "filename":
-      string [batch]}. An example without a label has the ignore label everywhere. With instances also {"instance":
-      int32 [batch, height, width], 0 is none, "has_instances": bool [batch]}, which is False (and all ids 0) for an
-      example without a panoptic map.
+      string [batch]}. An example without a label has the ignore label everywhere. With instances, also {"instance":
+      int32 [batch, height, width], 0 for none, "has_instances": bool [batch]}. An example without a label or a panoptic
+      map has only ids 0, and its "has_instances" is False.
     """
 
     def load(record):
@@ -128,15 +131,19 @@ def eval_examples(files, info, batch_size=1, with_instances=False) -> tf.data.Da
 
 
 def augmented_example(example, info, data, seed, with_instances=False) -> dict:
-    """One parsed record, cropped.
+    """Decodes and augments one parsed record.
 
     Args:
-      example: from `parse_example`.
+      example: what `parse_example` returned.
+      info: see `train_batches`.
+      data: see `train_batches`.
       seed: (run seed, global example index); together they determine the augmentation.
+      with_instances: see `train_batches`.
     Returns:
-      {"image": float32 [*crop_size, 3] in 0..255, "label": int32 [*crop_size], "filename": string}. With instances also
-      {"instance": int32 [*crop_size]}: ids of things, 0 on stuff, crowds, ignored pixels and outside the image; and of
-      the whole image {"source_label", "source_instance": int32 [height, width]} with the crop's "geometry" in it.
+      {"image": float32 [*crop_size, 3] in 0..255, "label": int32 [*crop_size], "filename": string}. With instances,
+      also "instance": int32 [*crop_size] ids of things, 0 on stuff, crowds, ignored pixels and outside the image;
+      "source_label" and "source_instance": int32 [height, width] class and instance ids of the whole image; and
+      "geometry": the `augment.Geometry` that says where the crop lies in that image.
     """
     run_seed, index = seed
     seeds = tf.random.experimental.stateless_split(tf.stack([tf.cast(run_seed, tf.int64), index]), 2, alg="philox")
@@ -171,10 +178,10 @@ def damage_named(files, needs_labels, with_instances=False, label_divisor=LABEL_
     """Turns TensorFlow's error for a record that cannot be read or decoded into an InputError that names it.
 
     Args:
-      files: the shards that are read inside.
-      needs_labels: True for training.
-      with_instances: as of that training.
-      label_divisor: of the DatasetInfo that they are read with.
+      files: the shards that are read inside the context.
+      needs_labels: True for training, which refuses records without a label.
+      with_instances: whether that training reads instances, too.
+      label_divisor: label divisor of the DatasetInfo with which the shards are read.
     """
     try:
         yield
@@ -190,15 +197,15 @@ def damage_named(files, needs_labels, with_instances=False, label_divisor=LABEL_
 def locate_unusable(files, needs_labels, with_instances=False, label_divisor=LABEL_DIVISOR) -> str | None:
     """Looks for the example behind an InvalidArgumentError of `train_batches` or `eval_examples`.
 
-    TensorFlow's decoders do not know what they decode, so that their errors name no file.
+    TensorFlow's decoders do not know which file they decode, so their errors do not name it.
 
     Args:
-      files: the shards that were read; all undamaged.
-      needs_labels: True where the error came from training.
-      with_instances: True where that training reads instances, too.
-      label_divisor: of the DatasetInfo that was read with.
+      files: the shards that were read; all are undamaged.
+      needs_labels: whether the error came from training.
+      with_instances: whether that training reads instances, too.
+      label_divisor: label divisor of the DatasetInfo with which the shards were read.
     Returns:
-      "<shard>: record <index> (<file name>): <reason>" of the first that cannot be used, or None.
+      "<shard>: record <index> (<file name>): <reason>" for the first record that cannot be used; None if there is none.
     """
     for file in files:
         for index, record in enumerate(tf.data.TFRecordDataset(file)):
@@ -231,7 +238,7 @@ def _why_unusable(example, needs_labels, with_instances, label_divisor):
 
 
 def _shuffled_records(files, num_examples, seed, shuffle_buffer, start):
-    """Endless (global example index, serialized example), beginning at index `start`."""
+    """Returns endless pairs (global example index, serialized example), which begin at index `start`."""
 
     def one_epoch(epoch):
         seeds = tf.random.experimental.stateless_split(tf.stack([tf.constant(seed, tf.int64), epoch]), 2, alg="philox")
@@ -240,7 +247,7 @@ def _shuffled_records(files, num_examples, seed, shuffle_buffer, start):
             lambda shard: tf.data.TFRecordDataset(shard, buffer_size=READ_BUFFER_BYTES),
             cycle_length=min(len(files), MAX_OPEN_SHARDS),
         )
-        # Dataset.shuffle mixes the graph's seed into its own: fixed, or the order would hang on tf.random.set_seed.
+        # Dataset.shuffle mixes the graph's seed into its own. A fixed one keeps the order independent of the caller's.
         tf.random.set_seed(GRAPH_SEED)
         records = records.shuffle(shuffle_buffer, seed=tf.cast(seeds[1, 0], tf.int64), reshuffle_each_iteration=False)
         return records.apply(tf.data.experimental.assert_cardinality(num_examples))
@@ -252,8 +259,8 @@ def _shuffled_records(files, num_examples, seed, shuffle_buffer, start):
 def _options():
     options = tf.data.Options()
     options.deterministic = True
-    # Which example goes to which worker is decided above; tf.distribute must not divide the files a second time.
+    # `_share` decides which example goes to which worker; tf.distribute must not divide the files a second time.
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    # An example is decoded on one thread; many examples at once are what keeps the cores busy.
+    # Each example is decoded on one thread; many examples at once keep the cores busy.
     options.threading.max_intra_op_parallelism = 1
     return options

@@ -7,6 +7,6 @@ def semantic(example: dict) -> dict:
     Args:
       example: {"image": [h, w, 3], "label": [h, w] int32 class ids, 255 = ignore, "filename": string, ...}.
     Returns:
-      Only these three entries.
+      Only the three entries that are named above.
     """
     return {key: example[key] for key in ("image", "label", "filename")}

@@ -40,7 +40,7 @@ __all__ = [
 
 IMAGES_PER_SHARD = 128
 NO_FRAME = -1
-# The keys are those of other projects. Images are JPEG or PNG; class ids are 8 bit PNG; panoptic PNGs hold (class,
+# Other projects use the same keys. Images are JPEG or PNG; class ids are 8 bit PNG; panoptic PNGs hold (class,
 # instance // 256, instance % 256). Absent values are "" or -1.
 FEATURES = {
     "image/encoded": tf.io.FixedLenFeature([], tf.string),

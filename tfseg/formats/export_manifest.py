@@ -1,6 +1,6 @@
-"""The manifest of a folder of exports: what was made of a model, and the sha256 of every artifact.
+"""The manifest of a folder of exports: which artifacts were made from a model, and the sha256 of each.
 
-It is written last: a folder without it is an export that did not finish.
+It is written last, so a folder without it is an export that did not finish.
 """
 
 import dataclasses
@@ -15,21 +15,21 @@ from tfseg.labels import DatasetInfo
 from tfseg.system.files import file_sha256, write_atomically
 
 FILE_NAME = "manifest.json"
-# What every artifact says about itself, in assets.extra of a SavedModel and attached to a .tflite file.
+# The file in which every artifact describes itself: in assets.extra of a SavedModel, or attached to a .tflite file.
 DESCRIPTION = "tfseg.json"
 FORMAT = "tfseg 1"
-# From the folder of a SavedModel, serving/NAME/VERSION, to that of all exports.
+# Number of levels from the folder of a SavedModel, serving/NAME/VERSION, up to the folder of all exports.
 LEVELS_ABOVE_SAVED_MODEL = 3
 
 
 @dataclasses.dataclass(frozen=True)
 class Listed:
-    """An artifact that a manifest lists, with the sha256 that stands there.
+    """An artifact that a manifest lists.
 
     Attributes:
-      folder: that of the manifest.
-      path: of the artifact, relative to it, with slashes.
-      values: what the manifest says of the artifact: "kind", "precision", "sha256", ...
+      folder: the manifest's folder.
+      path: the artifact's path relative to that folder, with slashes.
+      values: what the manifest says about the artifact: "kind", "precision", "sha256", ...
     """
 
     folder: Path
@@ -41,7 +41,8 @@ def write(folder, manifest: dict):
     """Writes `folder`/manifest.json so that it is there whole or not at all.
 
     Raises:
-      InputError: `read` would not accept it. RunError: it cannot be written.
+      InputError: `read` would not accept the manifest.
+      RunError: the file cannot be written.
     """
     path = Path(folder) / FILE_NAME
     _checked(manifest, path)
@@ -49,10 +50,10 @@ def write(folder, manifest: dict):
 
 
 def read(folder) -> dict:
-    """The manifest of a folder of exports, JSON types.
+    """Reads the manifest of a folder of exports, in JSON types.
 
     Raises:
-      InputError: there is none, it is damaged, or it belongs to something else.
+      InputError: the manifest is missing, is damaged, or belongs to another program.
     """
     path = Path(folder) / FILE_NAME
     try:
@@ -65,12 +66,12 @@ def check(artifact) -> Listed | None:
     """Compares a file or a SavedModel folder with the manifest that lists it.
 
     Args:
-      artifact: path of a file, whose manifest stands beside it, or of a SavedModel folder, whose manifest stands at
-        most LEVELS_ABOVE_SAVED_MODEL above.
+      artifact: path of a file, whose manifest is beside it, or of a SavedModel folder, whose manifest is at most
+        LEVELS_ABOVE_SAVED_MODEL levels above.
     Returns:
-      None if no manifest of ours lists it.
+      The artifact's entry; None if no manifest of tfseg lists it.
     Raises:
-      InputError: it was changed or cut since, or a manifest is damaged.
+      InputError: the artifact was changed or cut after the export, or a manifest is damaged.
     """
     listed = find(artifact)
     if listed is None:
@@ -85,8 +86,8 @@ def check(artifact) -> Listed | None:
 
 
 def find(artifact) -> Listed | None:
-    """Where a file or a SavedModel folder is listed; see `check`, which compares it, too."""
-    # Not resolved: a link to a file elsewhere is the file that stands here.
+    """Finds the manifest entry of a file or a SavedModel folder, without comparing it; see `check`."""
+    # Links are not resolved: a link to a file elsewhere counts as a file in this folder.
     absolute = Path(os.path.abspath(artifact))
     for folder in list(absolute.parents)[: LEVELS_ABOVE_SAVED_MODEL if absolute.is_dir() else 1]:
         try:
@@ -103,7 +104,10 @@ def find(artifact) -> Listed | None:
 
 
 def sha256(artifact) -> str:
-    """Of a file's content; of a folder, of the lines "<sha256>  <relative path>" of all files in it, sorted. Hex.
+    """Returns the sha256 of a file or a folder, in hex.
+
+    For a file, it is that of the content. For a folder, it is that of the sorted lines "<sha256>  <relative path>" of
+    all files in it.
 
     Raises:
       InputError: something cannot be read, or the folder has a link to another folder, whose files would not count.
@@ -143,7 +147,7 @@ def _is_ours(values):
 
 
 def _checked(values, path):
-    """The values, if they can be those of a manifest."""
+    """Returns the values if they are those of a valid manifest. Raises InputError otherwise."""
     if not _is_ours(values):
         raise InputError(f"{path}: not the manifest of exports (its format is not {FORMAT!r})")
     if values["format"] != FORMAT:

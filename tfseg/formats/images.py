@@ -21,7 +21,7 @@ JPEG_QUALITY = 95
 EXIF_ORIENTATION = 0x0112
 RGB_MODES = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "HSV", "LAB"}
 WHOLE_NUMBER_MODES = {"1", "L", "P", "I", "I;16", "I;16B", "I;16L"}
-# PIL scales 2 and 4 bit grey to 0 to 255 by these factors; class ids are the values before scaling.
+# PIL scales 2 and 4 bit grey to the range 0 to 255 by these factors; class ids are the values before scaling.
 GREY_SPREAD = {"L;2": 85, "L;4": 17}
 SIXTEEN_BITS = ("16B", "16L", "16N")
 MAX_LISTED = 3
@@ -48,9 +48,9 @@ class StoredImage:
 
     Attributes:
       pixels: [height, width, 3] uint8 RGB, upright.
-      jpeg: the file's own bytes where a record can hold them as they are; None otherwise.
-      orientation: EXIF orientation that has been carried out, 1 to 8; 1 is none.
-      stored_size: (height, width) as stored, before that.
+      jpeg: the file's own bytes if a record can hold them unchanged; otherwise None.
+      orientation: EXIF orientation that has been applied, 1 to 8; 1 is none.
+      stored_size: (height, width) as stored, before the orientation was applied.
     """
 
     pixels: np.ndarray
@@ -60,7 +60,7 @@ class StoredImage:
 
 
 def read_stored_image(path, max_pixels: int = MAX_PIXELS) -> StoredImage:
-    """An image file with what is known of how it is stored. Raises InputError naming the file."""
+    """Reads an image file and how it is stored. Raises InputError that names the file."""
     with opened(path, max_pixels) as image:
         orientation = _orientation(image)
         jpeg = _plain_jpeg(image, path) if orientation == 1 else None
@@ -68,7 +68,7 @@ def read_stored_image(path, max_pixels: int = MAX_PIXELS) -> StoredImage:
 
 
 def turned(values, orientation: int) -> np.ndarray:
-    """A [height, width] map as stored, with an EXIF orientation carried out."""
+    """Turns a [height, width] map, as stored, by an EXIF orientation."""
     return np.asarray(_rotated(Image.fromarray(values), orientation))
 
 

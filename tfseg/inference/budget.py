@@ -1,4 +1,4 @@
-"""Keeps images within a time by the number of iterations."""
+"""Keeps the time per image within a budget by choosing the number of iterations."""
 
 import collections
 import time
@@ -9,20 +9,26 @@ from tfseg.inference.budget_measurement import ROUNDS, SECONDS, NothingFits, che
 from tfseg.inference.predictor import as_rgb
 from tfseg.system import timing
 
-LAST_IMAGES = 20  # tell the machine's speed of now
-MOST_SHORT = 2  # of them may be late, or stop before the last iteration
+LAST_IMAGES = 20  # the last images, which tell how fast the machine is now
+MOST_SHORT = 2  # at most so many of them may be late or stop before the last iteration
 
 
 class Budget:
-    """Keeps images of any sizes within a time.
+    """Keeps the time per image within a budget, for images of any size.
 
-    Each size is measured once, on the first image that has it. A machine does not keep its speed: the last images are
-    compared with the measurement, and the number of iterations follows. An image in a slow moment stops earlier, where
+    Each size is measured once, on the first image that has it. A machine's speed changes, so the last images are
+    compared with the measurement, and the number of iterations is adapted. In a slow moment an image stops earlier, if
     another iteration would not end in time.
 
+    Example:
+      budget = Budget(Predictor.load("runs/photos"), budget_ms=80)
+      class_maps = [budget.predict(path).class_ids for path in paths]
+      print(budget.num_within, "of", budget.num_images, "images within 80 ms")
+
     Attributes:
-      num_images, num_within: that were predicted, and of them within the budget.
-      num_stopped: after fewer iterations than the number of that moment.
+      num_images: number of images that were predicted.
+      num_within: number of them that stayed within the budget.
+      num_stopped: number of them that stopped after fewer iterations than were chosen at that moment.
     """
 
     def __init__(self, predictor, budget_ms, say=print):
@@ -31,9 +37,10 @@ class Budget:
         Args:
           predictor: a `tfseg.inference.predictor.Predictor`.
           budget_ms: milliseconds from a decoded image to its class map.
-          say: takes a line of text, before and after a size is measured and about every change.
+          say: called with a line of text before and after a size is measured, and when the number of iterations
+            changes.
         Raises:
-          InputError: a budget that is not above 0.
+          InputError: the budget is not above 0.
         """
         check_budget(budget_ms)
         self._predictor, self._budget_ms, self._say = predictor, budget_ms, say
@@ -41,15 +48,18 @@ class Budget:
         self.num_images = self.num_within = self.num_stopped = 0
 
     def iterations(self, image) -> int:
-        """That fit now, for an image as of `Predictor.predict`.
+        """Returns the number of iterations that fit now.
 
+        Args:
+          image: an image as `Predictor.predict` takes it.
         Raises:
-          InputError: no image; NothingFits: not even the fewest did when its size was measured.
+          InputError: it is not such an image.
+          NothingFits: not even the fewest iterations fitted when its size was measured.
         """
         return self._pace(as_rgb(image)).iterations
 
     def predict(self, image):
-        """`Predictor.predict` with at most the iterations that fit now. Errors as `iterations`."""
+        """Runs `Predictor.predict` with at most the iterations that fit now. Raises what `iterations` raises."""
         image = as_rgb(image)
         pace = self._pace(image)
         begin = time.perf_counter()
@@ -83,7 +93,7 @@ class Budget:
 
 
 class _Pace:
-    """The iterations of images of one size, by how long the last ones took."""
+    """The number of iterations for images of one size, adapted to how long the last images took."""
 
     def __init__(self, choice):
         self.iterations, self._choice = choice.iterations, choice
@@ -96,16 +106,18 @@ class _Pace:
 
     @property
     def ending_ms(self) -> float:
-        """Milliseconds that one more iteration, and the class map after it, stay within: 95 % of the last ones did."""
+        """Milliseconds within which 95 % of the last images did their last iteration and the class map after it."""
         return timing.p95(self._endings) if self._endings else 0.0
 
     def note(self, milliseconds, iterations, ending) -> bool:
-        """Takes in how long an image took; whether the number of iterations changed.
+        """Notes how long an image took, and adapts the number of iterations.
 
         Args:
-          milliseconds: from the image to its class map.
-          iterations: that ran.
-          ending: milliseconds from the beginning of the last of them to the class map, or None.
+          milliseconds: time from the image to its class map.
+          iterations: number of iterations that ran.
+          ending: milliseconds from the start of the last iteration to the class map; None if that is not known.
+        Returns:
+          Whether the number of iterations changed.
         """
         budget_ms, median = self._choice.budget_ms, self._choice.median
         self._ratios.append(milliseconds / np.interp(iterations, sorted(median), sorted(median.values())))
@@ -113,12 +125,14 @@ class _Pace:
         if ending is not None:
             self._endings.append(ending)
         elif self._choice.endings:
-            # One iteration tells nothing about a second one. What slow moments said must not hold for ever.
+            # A single iteration does not tell how long a second one would take. The measured ending is noted instead,
+            # so that slow moments do not count for ever.
             self._endings.append(timing.median(self._choice.endings))
-        # The p95 of now, in medians of the measurement: that of a noisier or quieter moment would be another.
+        # The current p95 is counted in measured medians, because the measured p95 may be that of a noisier or quieter
+        # moment.
         before, short, slow = self.iterations, sum(self._is_short), timing.p95(self._ratios)
         if short > MOST_SHORT:
-            # Where nothing fits any more the fewest run: a late answer is better than none.
+            # If nothing fits any more, the fewest iterations run: a late answer is better than none.
             fewer = [count for count in median if count < before and slow * median[count] <= budget_ms]
             self.iterations = max(fewer, default=min(median))
             self._reason = f"{short} of the last {len(self._is_short)} had no time for more within {budget_ms:g} ms"

@@ -1,4 +1,4 @@
-"""How many iterations fit into a time: measured on this machine, for an image."""
+"""Measures on this machine how many iterations fit into a given time, for one image."""
 
 import dataclasses
 import functools
@@ -8,28 +8,28 @@ import time
 from tfseg.errors import InputError
 from tfseg.system import timing
 
-ROUNDS = 60  # of fewer, the 95th percentile is little more than the slowest run
+ROUNDS = 60  # with fewer rounds, the 95th percentile is almost the slowest run
 FEW_ROUNDS = 20
-SECONDS = 20.0  # about what a measurement takes at most
+SECONDS = 20.0  # about how long a measurement takes at most
 PROBES = 3
-FAR_ABOVE = 10  # times the budget: no need to measure it twice
+FAR_ABOVE = 10  # a run of more than this many times the budget need not be measured twice
 
 
 @dataclasses.dataclass(frozen=True)
 class Choice:
     """The largest number of iterations that stays within a budget.
 
-    Times never fall from one number of iterations to a larger one: where a larger one happened to be measured faster,
-    it has the time of the smaller.
+    The times never fall as the number of iterations grows: if a larger number happened to be measured faster than a
+    smaller one, it is given the smaller number's time.
 
     Attributes:
-      iterations: the number.
+      iterations: the chosen number of iterations.
       budget_ms: milliseconds that 95 % of the images have to stay within.
-      median, p95: {iterations: milliseconds} of all numbers that were measured.
+      median, p95: {iterations: milliseconds} for all numbers of iterations that were measured.
       rounds: how often the chosen number was measured.
-      most: why nothing larger was tried, if so; otherwise None.
-      endings: milliseconds from the beginning of the last iteration to the class map, of runs of any number above 1;
-        none where a model does not tell.
+      most: the reason if nothing larger was tried; otherwise None.
+      endings: milliseconds from the start of the last iteration to the class map, for all runs of more than one
+        iteration; empty if the model does not tell when an iteration starts.
     """
 
     iterations: int
@@ -53,7 +53,7 @@ class Choice:
         return text + (f"; {self.rounds} of {ROUNDS} rounds in time" if self.rounds < FEW_ROUNDS else "")
 
     def to_dict(self) -> dict:
-        """JSON types: the choice and its times in milliseconds."""
+        """Returns the choice and its times in milliseconds, in JSON types."""
         return {
             "milliseconds": self.budget_ms,
             "iterations": self.iterations,
@@ -64,7 +64,7 @@ class Choice:
 
 
 def check_budget(budget_ms, name="budget_ms"):
-    """Raises InputError for a budget that is not a number above 0; `name` is what the user calls it."""
+    """Raises InputError for a budget that is not a finite number above 0; `name` is the budget's name in messages."""
     if not (math.isfinite(budget_ms) and budget_ms > 0):
         raise InputError(f"{name} is {budget_ms:g}; milliseconds above 0")
 
@@ -74,14 +74,14 @@ class NothingFits(InputError):
 
 
 def choose_iterations(milliseconds, budget_ms, max_iterations=None) -> Choice:
-    """The largest number of iterations whose 95th percentile is within the budget.
+    """Chooses the largest number of iterations whose 95th percentile is within the budget.
 
     Args:
-      milliseconds: {iterations: times of single runs}.
-      budget_ms: milliseconds.
-      max_iterations: the most that can be run, for `Choice.most`.
+      milliseconds: {iterations: times of single runs in milliseconds}.
+      budget_ms: the budget in milliseconds.
+      max_iterations: largest number that can be run, for `Choice.most`.
     Raises:
-      NothingFits: not even the smallest number does.
+      NothingFits: not even the smallest number stays within the budget.
     """
     median, p95 = {}, {}
     slowest_median = slowest_p95 = 0.0
@@ -103,17 +103,18 @@ def choose_iterations(milliseconds, budget_ms, max_iterations=None) -> Choice:
 
 
 def measure(predictor, image, budget_ms, max_iterations=None, seconds=SECONDS) -> Choice:
-    """Measures a predictor on this machine and chooses.
+    """Measures a predictor on this machine and chooses the number of iterations.
 
     Args:
       predictor: a `tfseg.inference.predictor.Predictor`.
       image: [height, width, 3] uint8.
       budget_ms: milliseconds from the image to its class map.
-      max_iterations: the most that is tried; None: all that the predictor runs, or if nothing limits it the most that
-        training ran, above which results do not get better.
+      max_iterations: largest number that is tried. None is the predictor's `trained_iterations`, above which results
+        do not get better.
       seconds: see `measure_runs`.
     Raises:
-      InputError: the budget is not above 0; NothingFits: not even the fewest iterations do.
+      InputError: the budget is not above 0.
+      NothingFits: not even the fewest iterations stay within the budget.
     """
     least, is_limited = predictor.min_iterations, max_iterations or predictor.max_iterations
     most = max(max_iterations or predictor.trained_iterations, least)
@@ -130,19 +131,23 @@ def measure(predictor, image, budget_ms, max_iterations=None, seconds=SECONDS) -
 
 
 def measure_runs(prepare, least, most, budget_ms, seconds=SECONDS, is_costly=False) -> Choice:
-    """THE strategy for "how many iterations fit", for whatever can be run with a number of iterations.
+    """THE strategy to find how many iterations fit, for anything that can run a given number of iterations.
 
-    Numbers about where the budget ends are run in turn, so that a slow moment falls on all of them, ROUNDS times after
-    a first time that is not counted. Those that are far above the budget are not run.
+    It measures the numbers of iterations near the point where the budget ends. It runs them in turn, so that a slow
+    moment of the machine affects all of them, for ROUNDS rounds after a first one that is not counted. Numbers far
+    above the budget are not run.
 
     Args:
-      prepare: number of iterations -> a call without arguments that runs them on one image; called once a number.
-      least, most: the fewest and the most iterations that are tried.
+      prepare: number of iterations -> callable without arguments that runs them on one image; it is called once for
+        each number.
+      least, most: smallest and largest number of iterations that are tried.
       budget_ms: milliseconds that 95 % of the calls have to stay within.
-      seconds: about the longest that it takes, unless single runs take as much; what is slow gets fewer rounds.
-      is_costly: whether to prepare as few numbers as the search allows, since each costs more than running it.
+      seconds: about how long the measurement takes at most, unless single runs take that long; slow calls get fewer
+        rounds.
+      is_costly: whether to prepare as few numbers as possible, because preparing one costs more than running it.
     Raises:
-      InputError: the budget is not above 0; NothingFits: not even the fewest iterations do.
+      InputError: the budget is not above 0.
+      NothingFits: not even the fewest iterations stay within the budget.
     """
     check_budget(budget_ms)
     prepared = functools.cache(prepare)
@@ -151,8 +156,8 @@ def measure_runs(prepare, least, most, budget_ms, seconds=SECONDS, is_costly=Fal
 
 
 def _times(run, least, most, budget_ms, seconds, most_in_turn):
-    """{iterations: milliseconds of single runs} of neighbouring numbers, about where the budget ends."""
-    run(least)  # traces, and allocates
+    """Returns {iterations: milliseconds of single runs} for neighbouring numbers near where the budget ends."""
+    run(least)  # traces and allocates
     start = time.perf_counter()
 
     def fastest_of(count):
@@ -160,7 +165,7 @@ def _times(run, least, most, budget_ms, seconds, most_in_turn):
         return _fastest(lambda: run(count), budget_ms, probes)
 
     def left():
-        # Some rounds are needed even if what was measured before turned out not to fit.
+        # A group needs some rounds even if the groups measured before it turned out not to fit.
         return max(start + seconds - time.perf_counter(), seconds / 4)
 
     def in_turn(counts):
@@ -176,8 +181,8 @@ def _times(run, least, most, budget_ms, seconds, most_in_turn):
         taken |= in_turn(group)
         if timing.p95(taken[group[0]]) <= budget_ms:
             break
-    taken.setdefault(least, [fastest[least]])  # for a moment in which nothing else fits
-    # In a slow moment a number seems to be above the budget that is not.
+    taken.setdefault(least, [fastest[least]])  # used when the machine is so slow that nothing else fits
+    # In a slow moment, a number can seem to be above the budget although it is not.
     while timing.p95(taken[highest]) <= budget_ms and highest < most:
         highest += 1
         taken |= in_turn((highest - 1, highest))
@@ -185,7 +190,7 @@ def _times(run, least, most, budget_ms, seconds, most_in_turn):
 
 
 def _first_above(fastest_of, least, most, budget_ms):
-    """The smallest number of iterations whose fastest run is above the budget, or `most`; and {iterations: fastest}."""
+    """Returns (smallest number whose fastest run is above the budget, or `most`; {iterations: fastest run})."""
     fastest, fitting, above = {}, least - 1, least
     while True:
         fastest[above] = fastest_of(above)
@@ -202,7 +207,7 @@ def _first_above(fastest_of, least, most, budget_ms):
 
 
 def _fastest(call, budget_ms, probes):
-    """Milliseconds of the fastest of some runs; fewer when one stays within the budget, or is far above it."""
+    """Returns the milliseconds of the fastest of `probes` runs; stops at one within the budget or far above it."""
     fastest = math.inf
     for _ in range(probes):
         begin = time.perf_counter()
@@ -214,7 +219,7 @@ def _fastest(call, budget_ms, probes):
 
 
 def _affordable(waiting, fastest, seconds):
-    """The largest of some ascending numbers of iterations that ROUNDS rounds in so many seconds allow; two at least."""
+    """Returns the largest of the ascending numbers `waiting`, at least two, whose ROUNDS rounds fit into `seconds`."""
     above = {count: next(fastest[other] for other in sorted(fastest) if other >= count) for count in waiting}
     total, group = 0.0, []
     for count in reversed(waiting):
@@ -226,5 +231,5 @@ def _affordable(waiting, fastest, seconds):
 
 
 def counted(iterations) -> str:
-    """The number with its noun."""
+    """Returns the number with its noun, e.g. "2 iterations"."""
     return f"{iterations} iteration{'s' if iterations > 1 else ''}"

@@ -1,4 +1,4 @@
-"""A panoptic network on images of any size: class maps and instances."""
+"""Runs a panoptic network on images of any size, which gives class maps and instances."""
 
 import numpy as np
 import tensorflow as tf
@@ -20,11 +20,11 @@ class PanopticInference:
     Args:
       network: a `Segmenter` with `fusion_settings`.
       info: what its class ids mean.
-      view: the form in which the network sees images: another size, but no mirror image.
+      view: the form in which the network sees images. It may have another size, but must not be mirrored.
 
     Attributes:
-      info: the labels.
-      fusion: the FusionConfig.
+      info: what the class ids mean.
+      fusion: the FusionConfig that turns the maps into instances.
     """
 
     def __init__(self, network: Segmenter, info: DatasetInfo, view: View = SINGLE_VIEW[0]):
@@ -36,12 +36,12 @@ class PanopticInference:
         self._inference = Inference(network, read=stacked_maps)
 
     def predict(self, image):
-        """Panoptic ids of one image.
+        """Predicts the panoptic ids and instances of one image.
 
         Args:
           image: [height, width, 3] RGB, 0 to 255.
         Returns:
-          `tfseg.postprocess.fusion.PanopticPrediction` in the image's size; keypoints are in its pixels.
+          `tfseg.postprocess.fusion.PanopticPrediction` in the image's size; keypoints are in the image's pixels.
         """
         semantic, maps = self.maps(image)
         size = self.network_size(image)
@@ -49,19 +49,19 @@ class PanopticInference:
         return resized(prediction, image.shape[:2])
 
     def network_size(self, image):
-        """(height, width) the network sees an image in."""
+        """Returns (height, width) in which the network sees an image."""
         return self._view.size(image.shape[:2])
 
     def maps(self, image):
-        """([h, w, num_classes] semantic logits, `InstanceMaps`) in the view's size; h = ceil(height / stride)."""
+        """Returns ([h, w, num_classes] semantic logits, `InstanceMaps`), where h = ceil(view's height / stride)."""
         [answer] = self._inference.refine([image], 1, (self._view,), last_only=True)
         size = self.network_size(image)
         stacked = answer.canvas()[: -(-size[0] // self._stride), : -(-size[1] // self._stride)]
         counts = [self._num_classes, *instance_maps.num_channels(self.fusion.keypoint_graph).values()]
-        semantic, *others = np.split(stacked, np.cumsum(counts)[:-1], axis=-1)
+        semantic, *others = np.split(stacked, np.cumsum(counts)[:-1], axis=-1)  # [h, w, count] for each of `counts`
         return semantic, InstanceMaps(**dict(zip(instance_maps.NAMES, others, strict=True)), stride=self._stride)
 
 
 def stacked_maps(state):
-    """[batch, h, w, channels]: the canvas and the instance maps of a state behind each other, in the order of NAMES."""
+    """Returns [batch, h, w, channels]: a state's canvas, followed by its instance maps in the order of NAMES."""
     return tf.concat([state[name] for name in ("canvas", *instance_maps.NAMES)], -1)  # [b, h, w, sum of channels]

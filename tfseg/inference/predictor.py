@@ -1,4 +1,4 @@
-"""A trained model for use from Python."""
+"""Uses a trained model from Python."""
 
 import dataclasses
 import numbers
@@ -21,13 +21,13 @@ class Prediction:
 
     Attributes:
       class_ids: [height, width] uint8, in the image's size; names and colours are in the predictor's `info`.
-      iterations: refinements that were run; 1 for a feed-forward network.
-      began: time.perf_counter() at which the last of them began, if `latest_start` was given and it was not the only
-        one; otherwise None.
-      confidence: [height, width] float32 softmax probability of the class, or None if not asked for.
-      panoptic_ids: [height, width] int32, class id * info.label_divisor + instance; None if the model does not tell
-        instances apart.
-      instances: of such a model `postprocess.fusion.Instance`s, best first.
+      iterations: number of refinements that ran; 1 for a feed-forward network.
+      confidence: [height, width] float32 softmax probability of the class; None if it was not asked for.
+      panoptic_ids: [height, width] int32, class id * info.label_divisor + instance. None if the model does not tell
+        instances apart, or if the confidence was asked for.
+      instances: list of `postprocess.fusion.Instance`, best first; None where `panoptic_ids` is None.
+      began: time.perf_counter() at which the last refinement began. None if it was the only one, if neither
+        `latest_start` nor `tolerance` was given, or if the model does not tell.
     """
 
     class_ids: np.ndarray
@@ -41,17 +41,18 @@ class Prediction:
 class Predictor:
     """Segments images of any size.
 
-    A network, and a SavedModel for any size, gets images as they are, large ones in overlapping tiles; a file of a
-    fixed size gets them resized, and its logits are enlarged to the image's size.
+    A network, or a SavedModel for any size, gets images as they are, and large ones in overlapping tiles. For a file of
+    a fixed size, images are resized to that size, and the file's logits are enlarged to the image's size.
 
     Attributes:
-      info: DatasetInfo, what the class ids mean.
-      size: (height, width) that a file or SavedModel of a fixed size resizes every image to; otherwise None.
+      info: DatasetInfo, which says what the class ids mean.
+      size: (height, width) to which images are resized for a file or SavedModel of a fixed size; otherwise None.
       is_recurrent: whether the model refines its answer.
-      is_panoptic: whether it tells instances apart.
-      default_iterations: refinements unless a call says otherwise.
-      trained_iterations: the most that training ran, or the export allows: above, results do not get better.
-      min_iterations, max_iterations: what `iters` may be; max_iterations is None where nothing limits it.
+      is_panoptic: whether the model tells instances apart.
+      default_iterations: number of refinements unless a call chooses another.
+      trained_iterations: largest number of refinements that training ran or that the export allows. More do not improve
+        the results.
+      min_iterations, max_iterations: smallest and largest `iters`; max_iterations is None where nothing limits it.
     """
 
     def __init__(self, network, info: DatasetInfo):
@@ -59,20 +60,21 @@ class Predictor:
 
     @classmethod
     def load(cls, path, weights="last", trust=False, threads=1, mean=None, std=None) -> "Predictor":
-        """A model from anything that holds one.
+        """Loads a model from anything that holds one.
 
         Args:
-          path: a run directory, a model zoo folder, a DeepLab weights file, a SavedModel folder of ours (or the folder
-            of its versions, of which the highest is taken), a .tflite file, ours or another program's, or the folder of
-            an export that holds one model.
-          weights: "last" or "best" of a run directory.
-          trust: run a SavedModel, which is a program, without a manifest that lists its sha256; do not try a .tflite
-            file without one in a process of its own first.
-          threads: of the interpreter of .tflite files.
-          mean, std: a float32 .tflite file of another program takes (image - mean) / std of an image from 0 to 255: a
-            number or a sequence of three; None is what its metadata says.
+          path: one of these: a run directory; a model zoo folder; a DeepLab weights file; a SavedModel folder made by
+            tfseg, or the folder of its versions, of which the highest is taken; a .tflite file made by tfseg or by
+            another program; the folder of an export that holds one model.
+          weights: which weights of a run directory, "last" or "best".
+          trust: whether to trust a file that no manifest lists with its sha256. A SavedModel is a program and then runs
+            without that check; a .tflite file is then not first tried in a separate process.
+          threads: number of threads of the interpreter, for .tflite files.
+          mean, std: how images from 0 to 255 are normalised for another program's float32 .tflite file: it takes
+            (image - mean) / std. Each is a number or a sequence of three; None uses what the file's metadata says.
         Raises:
-          InputError: none of these, damaged, not trusted, or its sha256 is not the manifest's.
+          InputError: `path` holds no model, or one that is damaged or not trusted, or whose sha256 is not the
+            manifest's.
         """
         if (mean is None) != (std is None):
             raise InputError("--mean and --std go together: an image is normalised as (image - mean) / std")
@@ -82,19 +84,29 @@ class Predictor:
         return predictor
 
     def predict(self, image, iters=None, with_confidence=False, *, latest_start=None, tolerance=None) -> Prediction:
-        """Class ids of one image.
+        """Predicts the class ids of one image.
+
+        Example:
+          predictor = Predictor.load("runs/photos")
+          prediction = predictor.predict("photo.jpg", with_confidence=True)
+          certain = np.where(prediction.confidence < 0.5, 255, prediction.class_ids)  # [height, width]; 255: not sure
 
         Args:
           image: [height, width, 3] uint8 RGB (not BGR, as OpenCV reads), or the path of an image file.
-          iters: refinements, from 1; more cost more. None is what the model was trained with, or exported for.
-          with_confidence: also return the probability of each pixel's class; without instances.
-          latest_start: time.perf_counter() after which no refinement but the first begins, for an answer in time. Of no
-            effect where a clock cannot stop them: in tiles, and in a .tflite file that is not a stream.
-          tolerance: no refinement follows one that changed the class of at most this share, from 0 to 1, of the canvas'
-            positions. Of no effect in tiles.
+          iters: number of refinements, from 1; more cost more. None is the number the model was trained with or
+            exported for.
+          with_confidence: whether to return the probability of each pixel's class, too. The prediction then has no
+            instances.
+          latest_start: time.perf_counter() after which no refinement but the first begins, for an answer in time. It
+            has no effect where a clock cannot stop the refinements: in tiles, and in a .tflite file that is not a
+            stream.
+          tolerance: share of the canvas' positions, 0 to 1. The refinements end after one that changed the class of at
+            most this share. It has no effect in tiles.
+        Returns:
+          The prediction in the image's size.
         Raises:
-          InputError: another kind of image, an unreadable file, `iters` the model does not have, or a `tolerance` that
-            is no share or that it cannot heed.
+          InputError: the image is of another kind, the file cannot be read, the model cannot run `iters` refinements,
+            or `tolerance` is not a share or the model cannot stop early.
         """
         iters = self.check_iters(iters)
         self.check_tolerance(tolerance)
@@ -113,15 +125,16 @@ class Predictor:
         return Prediction(class_ids, run.iterations, confidence, began=run.began)
 
     def predict_iterations(self, image, iters=None) -> list[np.ndarray]:
-        """Class ids after iteration 1, 2, ..., `iters`; arguments and errors as `predict`.
+        """Returns the [height, width] uint8 class ids after each iteration from 1 to `iters`.
 
-        A .tflite file of a fixed number of iterations above 1 has only the last map: InputError.
+        Arguments and errors are those of `predict`. It also raises InputError for a .tflite file of a fixed number of
+        iterations above 1, which gives only the last map.
         """
         answer = self._engine.answer(as_rgb(image), self.check_iters(iters, every=True), last_only=False)
         return [answer.class_ids(index) for index in range(len(answer))]
 
     def check_tolerance(self, tolerance):
-        """Raises InputError for a tolerance that is not None or a share, or that the model cannot heed."""
+        """Raises InputError unless the tolerance is None, or a share from 0 to 1 and the model can stop early."""
         if tolerance is None:
             return
         if isinstance(tolerance, bool) or not (isinstance(tolerance, numbers.Real) and 0 <= tolerance <= 1):
@@ -130,10 +143,13 @@ class Predictor:
             raise InputError(f"tolerance is {tolerance}; {self._engine.path} runs a fixed number of iterations")
 
     def check_iters(self, iters, every=False) -> int:
-        """The number of refinements that `iters` asks for.
+        """Returns the number of refinements that `iters` asks for.
 
+        Args:
+          iters: number of refinements; None is the model's default.
+          every: whether the class maps after all iterations are needed, not only the last one.
         Raises:
-          InputError: the model cannot run them, or has no class map of `every` one.
+          InputError: the model cannot run so many or so few, or it does not give the class maps that are needed.
         """
         if every and not self._engine.has_every_iteration:
             raise InputError(
@@ -166,7 +182,7 @@ class Predictor:
 
 
 def as_rgb(image):
-    """[height, width, 3] uint8 from an image, or the path of one. Raises InputError that says what to change."""
+    """Returns [height, width, 3] uint8 from an image or its path. Raises InputError that says what to change."""
     if isinstance(image, str | os.PathLike):
         return read_image(image)
     image = np.asarray(image)

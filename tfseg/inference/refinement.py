@@ -1,4 +1,4 @@
-"""What a network made of an image, read at the image's resolution a strip of rows at a time."""
+"""A network's answer for an image, read at the image's resolution, one strip of rows at a time."""
 
 import dataclasses
 import functools
@@ -6,16 +6,16 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-STRIP_LOGITS = 1 << 24  # 64 MB
+STRIP_LOGITS = 1 << 24  # 64 MB of float32
 
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """What one view contributes.
+    """What one view contributes to the answer.
 
     Attributes:
       canvases: [iterations, h, w, num_classes] logits.
-      pitch: canvas positions an image pixel, (down, across).
+      pitch: canvas positions per image pixel, (down, across).
       origin: (row, column) of the first canvas position's middle, in canvas positions from the image's corner.
     """
 
@@ -26,13 +26,13 @@ class Layer:
 
 @dataclasses.dataclass(frozen=True)
 class Stopped:
-    """A run that a time or a settled canvas may have ended.
+    """The result of a run that may have ended early, because of a time limit or a settled canvas.
 
     Attributes:
-      answer: `Refinement`, or what is read like one; it holds the last canvas only.
-      iterations: how many ran.
-      began: time.perf_counter() at which the last iteration began; None if it is not known or was the only one.
-      state: the last state, with which a next frame can start; None where a model keeps none, and in tiles.
+      answer: a `Refinement`, or an object that is read like one; it holds only the last canvas.
+      iterations: number of iterations that ran.
+      began: time.perf_counter() at which the last iteration began; None if that is not known or it was the only one.
+      state: the last state, with which the next frame can start; None if the model keeps none, and in tiles.
     """
 
     answer: object
@@ -44,7 +44,11 @@ class Stopped:
 class Refinement:
     """A network's answer for one image: class ids after every kept iteration, in the image's size.
 
-    They are the argmax of the logits after bilinear upsampling, averaged over views.
+    The class ids are the argmax of the logits, which are upsampled bilinearly and averaged over the views.
+
+    Args:
+      layers: one for each view.
+      size: (height, width) of the image.
     """
 
     def __init__(self, layers: list[Layer], size: tuple[int, int]):
@@ -55,16 +59,16 @@ class Refinement:
         return len(self._layers[0].canvases)
 
     def canvas(self, index=-1) -> np.ndarray:
-        """[h, w, channels] float32 as the network gave it, of a single view, after kept iteration `index`."""
+        """Returns [h, w, channels] float32 as the network gave it after kept iteration `index`, for a single view."""
         [layer] = self._layers
         return np.asarray(layer.canvases[index])
 
     def class_ids(self, index=-1) -> np.ndarray:
-        """[height, width] uint8 after kept iteration `index` (0 is the first)."""
+        """Returns [height, width] uint8 class ids after kept iteration `index` (0 is the first)."""
         return self._read(index, False)[0]
 
     def class_ids_and_confidence(self, index=-1) -> tuple[np.ndarray, np.ndarray]:
-        """As `class_ids`, and the softmax probability of the class, [height, width] float32."""
+        """Returns what `class_ids` does, and the softmax probability of the class, [height, width] float32."""
         return self._read(index, True)
 
     def _read(self, index, with_confidence):
@@ -80,11 +84,11 @@ class Refinement:
 
 @functools.cache
 def _reader(num_views, with_confidence):
-    """Function of (canvases, grids, size, rows) -> class ids of those rows, and their confidence if asked."""
+    """Returns a function (canvases, grids, size, rows) -> tuple of these rows' class ids and, if asked, confidence."""
 
     def read(canvases, grids, size, rows):
         total = tf.add_n([upsample_rows(canvases[i], grids[i], size, rows) for i in range(num_views)])
-        logits = total / num_views
+        logits = total / num_views  # [rows, width, num_classes]
         class_ids = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.uint8)
         if not with_confidence:
             return (class_ids,)
@@ -96,11 +100,11 @@ def _reader(num_views, with_confidence):
 
 
 def upsample_rows(canvas, grid, size, rows):
-    """Rows of a bilinearly upsampled map, bit by bit those of `tfseg.layers.resize.upsample`.
+    """Returns rows of a bilinearly upsampled map, equal to those of `tfseg.layers.resize.upsample` bit by bit.
 
     Args:
       canvas: [h, w, channels].
-      grid: [2, 2] float32 pitch and origin of a `Layer`.
+      grid: [2, 2] float32, pitch and origin of a `Layer`.
       size: [2] int32 height and width of the output.
       rows: [2] int32 first row, and the row after the last.
     Returns:
@@ -110,17 +114,17 @@ def upsample_rows(canvas, grid, size, rows):
     left, right, across = _neighbors(tf.range(size[1]), tf.shape(canvas)[1], grid[:, 1])
     first = top[0]
     canvas = canvas[first : bottom[-1] + 1]
-    left, right = tf.gather(canvas, left, axis=1), tf.gather(canvas, right, axis=1)
+    left, right = tf.gather(canvas, left, axis=1), tf.gather(canvas, right, axis=1)  # [rows of the canvas, width, c]
     canvas = left + (right - left) * across[:, tf.newaxis]
     upper, lower = tf.gather(canvas, top - first), tf.gather(canvas, bottom - first)
     return upper + (lower - upper) * down[:, tf.newaxis, tf.newaxis]
 
 
 def _neighbors(positions, length, grid):
-    """(index before, index after, share of the latter) of output positions on an axis of the canvas."""
+    """Returns (index before, index after, share of the latter) for output positions along an axis of the canvas."""
     pitch, origin = tf.unstack(grid)
     centers = (tf.cast(positions, tf.float32) + 0.5) * pitch - origin
     before = tf.floor(centers)
-    # The share is that of the unclipped position: at an edge both neighbours are the same.
+    # The share comes from the unclipped position: at an edge both neighbours are the same, so it does not matter.
     after = tf.minimum(tf.cast(tf.math.ceil(centers), tf.int32), length - 1)
     return tf.maximum(tf.cast(before, tf.int32), 0), after, centers - before

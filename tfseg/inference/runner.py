@@ -1,7 +1,7 @@
-"""A network on images of any size, under any strategy, for any number of iterations.
+"""Runs a network on images of any size, under any strategy, for any number of iterations.
 
-Memory stays bounded: images above `WHOLE_IMAGE_PIXELS` go through the network in overlapping tiles, and what is kept of
-an image is its canvases at the network's stride; logits at full resolution exist for a strip of rows at a time.
+Memory stays bounded. Images of more than `WHOLE_IMAGE_PIXELS` go through the network in overlapping tiles. Only an
+image's canvases at the network's stride are kept; logits at full resolution exist for one strip of rows at a time.
 """
 
 import functools
@@ -26,19 +26,24 @@ from tfseg.models.segmenter import Segmenter
 
 
 def canvas_of(state):
-    """[batch, h, w, num_classes] logits of a state."""
+    """Returns the [batch, h, w, num_classes] logits of a state."""
     return state["canvas"]
 
 
 class Inference:
-    """Runs a network, on all local replicas of the strategy it was built under.
+    """Runs a network on all local replicas of the strategy it was built under.
 
     Images of any size share one trace.
 
+    Example:
+      _, _, network = load_run("runs/photos")  # from tfseg.runs.run_directory
+      [answer] = Inference(network).refine([image], iterations=3)
+      answer.class_ids()  # [height, width] uint8 after the last iteration; class_ids(0) after the first
+
     Args:
       network: a `Segmenter`.
-      whole_image_pixels: larger views are cut into tiles.
-      read: state -> [batch, h, w, channels], what is kept after an iteration.
+      whole_image_pixels: number of pixels above which a view is cut into tiles.
+      read: state -> [batch, h, w, channels], which is kept after each iteration.
     """
 
     def __init__(self, network: Segmenter, whole_image_pixels=WHOLE_IMAGE_PIXELS, read=canvas_of):
@@ -57,11 +62,13 @@ class Inference:
         """Sends images through the network.
 
         Args:
-          images: list of [height, width, 3] RGB, 0 to 255, uint8 or float32; sizes may differ. As many at a time as
-            there are replicas keeps all of them busy.
-          iterations: how many; a feed-forward network has one, whatever is asked.
-          views: averaged when the result is read.
-          last_only: keep the canvas after the last iteration only.
+          images: list of [height, width, 3] RGB, 0 to 255, uint8 or float32; sizes may differ. To keep all replicas
+            busy, pass at least as many images as there are replicas.
+          iterations: number of iterations; a feed-forward network always runs one.
+          views: forms in which the network sees each image; their logits are averaged when the result is read.
+          last_only: whether to keep only the canvas after the last iteration.
+        Returns:
+          One `Refinement` for each image, in order.
         """
         iterations = iterations if self.network.is_recurrent else 1
         plan = [(image, view, self._tiling(image.shape[:2], view)) for image in images for view in views]
@@ -76,21 +83,22 @@ class Inference:
     def refine_until(
         self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER, view=SINGLE_VIEW[0], start=None
     ) -> Stopped:
-        """One image, until a time or until its canvas has settled; the first iteration always runs.
+        """Refines one image until a given time or until its canvas has settled. The first iteration always runs.
 
         Args:
-          image: as for `refine`. Where it is cut into tiles, all of them have to run the same iterations, and all run.
-          iterations: the most that run.
-          latest_start: time.perf_counter() of the latest moment at which an iteration may begin.
-          tolerance: no iteration follows one that changed the class of at most this share of the canvas' positions; the
-            first changes all of them unless there is a start.
+          image: one image, as in `refine`. An image that is cut into tiles always runs all `iterations`, because all
+            tiles must run the same number.
+          iterations: largest number of iterations.
+          latest_start: latest time, as time.perf_counter(), at which an iteration may begin.
+          tolerance: the run stops after an iteration that changed the class of at most this share of the canvas'
+            positions. Without `start`, the first iteration counts as changing all of them.
           view: the form in which the network sees the image.
-          start: the state of another image of the same size to start from, e.g. `Stopped.state` of the frame before, or
-            any maps in the shapes of the network's `state_spec`; None is the network's own start.
+          start: the state to start from, e.g. `Stopped.state` of the frame before, which must have the same size, or
+            any maps in the shapes of the network's `state_spec`. None is the network's own start.
         Returns:
-          The answer, and the state that a next frame can start from.
+          The answer, and the state from which the next frame can start.
         Raises:
-          ValueError: a start for a network that keeps no state, or for an image that is cut into tiles.
+          ValueError: `start` is given, but the network keeps no state or the image is cut into tiles.
         """
         size = tuple(image.shape[:2])
         tiling = self._tiling(size, view)
@@ -111,7 +119,7 @@ class Inference:
         return Stopped(answer, len(canvases), began, state or None)
 
     def network_sizes(self, image_size, views=SINGLE_VIEW) -> list[tuple[int, int]]:
-        """(height, width) of every network input that an image of this size takes."""
+        """Returns (height, width) of each network input that an image of this size needs."""
         tilings = [self._tiling(image_size, view) for view in views]
         return [tiling.tile for tiling in tilings for _ in tiling.corners]
 
@@ -122,38 +130,38 @@ class Inference:
         """Takes the canvases of a view's tiles from `outputs` and joins them."""
         tiles = itertools.islice(outputs, len(tiling.corners))
         if view.is_flipped:
-            tiles = (canvases[:, :, ::-1] for canvases in tiles)
+            tiles = (canvases[:, :, ::-1] for canvases in tiles)  # each [iterations, h, w, channels]
         canvases = next(tiles) if len(tiling.corners) == 1 else join(tiles, tiling)
         if self.network.padding == "same":
             extent = [image_size[i] * tiling.padded_size[i] / tiling.size[i] for i in range(2)]
             return Layer(canvases, tuple(canvases.shape[1 + i] / extent[i] for i in range(2)))
         stride = self.network.canvas_stride
         pitch = tuple(tiling.size[i] / image_size[i] / stride for i in range(2))
-        # The grid begins at the first pixel, of a mirrored view on the other side.
+        # The grid begins at the view's first pixel; in a mirrored view this is the image's last column.
         skipped = (tiling.tile[1] - 1) % stride if view.is_flipped else 0
         return Layer(canvases, pitch, (0.5 / stride, (0.5 + skipped) / stride))
 
     def _map(self, inputs, iterations, last_only):
-        """What is kept, [iterations or 1, h, w, channels], of each [1, height, width, 3] input, in order."""
+        """Yields what is kept of each [1, height, width, 3] input, in order: [iterations or 1, h, w, channels]."""
         while group := list(itertools.islice(inputs, self.num_replicas)):
             outputs = self._run_group(group, iterations)
             yield from (canvases[-1:] if last_only else canvases for canvases, *_ in outputs)
 
     def _run_group(self, inputs, iterations, latest_start=math.inf, tolerance=settling.NEVER):
-        """What `_run_one` returns, for each of at most as many inputs as there are replicas."""
+        """Returns what `_run_one` returns for each input; there are at most as many inputs as replicas."""
         idle = tf.fill([1, TILE_GRID, TILE_GRID, 3], PAD_VALUE)
         filled = (*inputs, *[idle] * (self.num_replicas - len(inputs)))
         outputs = self._run(filled, *_numbers(iterations, latest_start, tolerance))
         return outputs[: len(inputs)]
 
     def _run_replicas(self, images, *limits):
-        """A list of what `_run_one` returns, one for each local replica."""
+        """Returns a list of what `_run_one` returns, one for each local replica."""
         outputs = self._strategy.run(self._run_of_replica, args=(images, *limits))
         local = [self._strategy.experimental_local_results(output) for output in tf.nest.flatten(outputs)]
         return [tf.nest.pack_sequence_as(outputs, parts) for parts in zip(*local, strict=True)]
 
     def _run_of_replica(self, images, *limits):
-        # Replicas are numbered over all workers, images are this worker's.
+        # Replicas are numbered over all workers, but `images` holds only this worker's images.
         replica = tf.get_static_value(tf.distribute.get_replica_context().replica_id_in_sync_group)
         return self._run_one(images[replica % self.num_replicas], *limits)
 
@@ -161,8 +169,8 @@ class Inference:
         """Runs an image through the network.
 
         Returns:
-          What is kept of each iteration that ran, [iterations, h, w, channels]; wall-clock seconds at which the last
-          iteration began; the state after it, empty for a network that keeps none.
+          (what is kept of each iteration that ran, [iterations, h, w, channels]; wall-clock time in seconds at which
+          the last iteration began; the state after it, an empty dict for a network that keeps none).
         """
         features = self.network.encode(image, training=False)
         state = self.network.refine(features, start)
@@ -193,17 +201,20 @@ def _numbers(iterations, latest_start, tolerance):
 
 
 def _to_wall_clock():
-    """Seconds from time.perf_counter() to time.time(). A pause between the two makes it less: the most of three."""
+    """Returns the seconds to add to time.perf_counter() to get time.time().
+
+    A pause between reading the two clocks makes the difference too small, so the largest of three is taken.
+    """
     return max(time.time() - time.perf_counter() for _ in range(3))
 
 
 def _time_after(state):
-    """Wall-clock seconds once a state has been computed."""
+    """Returns the wall-clock time in seconds, read once a state has been computed."""
     with tf.control_dependencies(tf.nest.flatten(state)):
         return tf.timestamp()
 
 
 @functools.lru_cache(maxsize=8)
 def inference_of(network) -> Inference:
-    """The network's `Inference`, made once, so that repeated evaluation does not trace it again."""
+    """Returns the network's `Inference`, made only once, so that repeated evaluation does not trace it again."""
     return Inference(network)

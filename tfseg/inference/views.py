@@ -1,4 +1,4 @@
-"""The forms in which a network sees an image: scaled, mirrored, and in tiles where it is too large for one piece."""
+"""The forms in which a network sees an image: scaled, mirrored, and in tiles if it is too large for one piece."""
 
 import dataclasses
 import itertools
@@ -11,7 +11,7 @@ WHOLE_IMAGE_PIXELS = 2_200_000  # 1025x2049 goes in one piece
 TILE_SIDE, TILE_OVERLAP = 1024, 256
 # Tiles begin and end on the coarsest grid of any backbone, so that their maps are parts of one common map.
 TILE_GRID = 32
-PAD_VALUE = 127.5  # what training pads with
+PAD_VALUE = 127.5  # the value with which training pads
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
 
 
@@ -20,9 +20,9 @@ class View:
     """One form in which a network sees an image.
 
     Attributes:
-      scale: of both sides.
-      is_flipped: mirrored left to right.
-      base_size: (height, width) that `scale` starts from; None is the image's own.
+      scale: factor of both sides.
+      is_flipped: whether the image is mirrored left to right.
+      base_size: (height, width) to which `scale` is applied; None is the image's own size.
     """
 
     scale: float = 1.0
@@ -30,7 +30,7 @@ class View:
     base_size: tuple[int, int] | None = None
 
     def size(self, image_size):
-        """(height, width) the network sees: int((side - 1) * scale + 1), so that 513 at half is 257."""
+        """Returns (height, width) that the network sees: int((side - 1) * scale + 1), e.g. 257 for 513 at scale 0.5."""
         return tuple(int((side - 1) * self.scale + 1) for side in self.base_size or image_size)
 
 
@@ -38,19 +38,20 @@ SINGLE_VIEW = (View(),)
 
 
 def views_of(multi_scale=False, flip=False, base_size=None) -> tuple[View, ...]:
-    """The views whose logits are averaged: one scale or six, each with its mirror image if `flip`."""
+    """Returns the views whose logits are averaged: one scale, or six if `multi_scale`; each also mirrored if `flip`."""
     flips = (False, True) if flip else (False,)
     return tuple(View(scale, flipped, base_size) for scale in (SCALES if multi_scale else (1.0,)) for flipped in flips)
 
 
 @dataclasses.dataclass(frozen=True)
 class Tiling:
-    """How a view goes through the network.
+    """How a view is cut into tiles.
 
     Attributes:
-      size: (height, width) of the view, pixels.
-      tile: (height, width) of every network input.
-      tops, lefts: where tiles begin; together they cover the view, padded at the bottom and on the right.
+      size: (height, width) of the view in pixels.
+      tile: (height, width) of every tile in pixels.
+      tops, lefts: rows and columns where tiles begin. Together the tiles cover the view, which is padded at the bottom
+        and on the right.
     """
 
     size: tuple[int, int]
@@ -68,7 +69,7 @@ class Tiling:
 
 
 def tiling_of(size, whole_image_pixels=WHOLE_IMAGE_PIXELS) -> Tiling:
-    """One tile as large as the view up to `whole_image_pixels`, above that overlapping tiles of at most 1024x1024."""
+    """Plans the tiles: one for a view of up to `whole_image_pixels`, else overlapping ones of at most 1024x1024."""
     if size[0] * size[1] <= whole_image_pixels:
         return Tiling(size, size)
     padded = [math.ceil(side / TILE_GRID) * TILE_GRID for side in size]
@@ -82,7 +83,7 @@ def tiling_of(size, whole_image_pixels=WHOLE_IMAGE_PIXELS) -> Tiling:
 
 
 def network_inputs(image, view, tiling):
-    """Network inputs [1, *tile, 3] float32 of one view of [height, width, 3]."""
+    """Yields the network inputs, each [1, *tile, 3] float32, of one view of a [height, width, 3] image."""
     if tiling.size != tuple(image.shape[:2]):
         image = tf.image.resize(image, tiling.size, antialias=True)
     for top, left in tiling.corners:
@@ -90,22 +91,29 @@ def network_inputs(image, view, tiling):
         missing = [[0, tiling.tile[axis] - piece.shape[axis]] for axis in range(2)]
         if tiling.padded_size != tiling.size:
             piece = tf.pad(piece, [*missing, [0, 0]], constant_values=PAD_VALUE)
-        yield tf.reverse(piece, [1])[tf.newaxis] if view.is_flipped else piece[tf.newaxis]
+        yield tf.reverse(piece, [1])[tf.newaxis] if view.is_flipped else piece[tf.newaxis]  # [1, *tile, 3]
 
 
 def resized_pixels(image, size):
-    """[*size, 3] uint8: a [height, width, 3] image in the size of a network, rounded."""
+    """Resizes a [height, width, 3] image to `size` and rounds it; returns [*size, 3] uint8."""
     [pixels] = network_inputs(image, View(base_size=size), Tiling(tuple(size), tuple(size)))
     return rounded(pixels[0])
 
 
 def rounded(pixels):
-    """uint8 array of float values, those outside of 0 to 255 clipped."""
+    """Rounds float values to a uint8 array; values outside 0 to 255 are clipped."""
     return tf.cast(tf.clip_by_value(tf.round(pixels), 0, 255), tf.uint8).numpy()
 
 
 def join(tiles, tiling):
-    """Averages tiles where they overlap; a position weighs less the nearer it is to its tile's border."""
+    """Joins tiles and averages them where they overlap; positions near a tile's border weigh less.
+
+    Args:
+      tiles: iterable of [iterations, h, w, num_classes] canvases, one for each of `tiling.corners`, in order.
+      tiling: how the view was cut.
+    Returns:
+      [iterations, padded height / stride, padded width / stride, num_classes] float32.
+    """
     total, weights = None, None
     for (top, left), canvases in zip(tiling.corners, tiles, strict=True):
         canvases = canvases.numpy()

@@ -19,7 +19,7 @@ class PanopticLossConfig:
 
     Attributes:
       semantic_weight, heatmap_weight, short_weight, middle_weight, long_weight: factors of the losses in their sum.
-      hard_pixel_fraction: share of an image's pixels that the semantic loss is taken of, the hardest; 0 takes all.
+      hard_pixel_fraction: share of each image's pixels, the hardest ones, that have a semantic loss; 0 takes all.
       is_weight_in_hardness: whether hardness is the cross-entropy times the pixel's weight. In the paper it is the
         cross-entropy alone.
     """
@@ -43,18 +43,18 @@ class PanopticLossConfig:
 def panoptic_losses(
     batch, outputs, *, upsample, ignore_label, config, radius=25.0, target_stride=4, class_weights=None
 ):
-    """Loss terms of a network with a semantic and four instance heads: {name: (weight, sum, total)}.
+    """Computes the loss terms of a network with a semantic and four instance heads: {name: (weight, sum, total)}.
 
     Args:
       batch: what `tfseg.data.panoptic_targets.panoptic` returns, batched: semantic targets [batch, H, W], instance
         targets [batch, h, w, ...], h = ceil(H / target_stride).
       outputs: "semantic_logits", "heatmap_logits", "short_offsets", "middle_offsets" and "long_offsets", all
-        [batch, h', w', channels] at one stride, offsets in pixels of the crop.
+        [batch, h', w', channels] at one stride; offsets are in pixels of the crop.
       upsample: (maps, (H, W)) -> [batch, H, W, channels], see `tfseg.layers.resize`. If the outputs and the instance
         targets differ in stride, it must put cell (i, j) on pixel (stride * i, stride * j).
       ignore_label: class id of pixels without a label.
       config: a PanopticLossConfig.
-      radius: input pixels in which an offset error is counted: the radius of the targets' disks.
+      radius: unit of the offset errors in input pixels, which is the radius of the targets' disks.
       target_stride: pixels of the crop for each cell of the instance targets.
       class_weights: [num_classes] float factors of the pixels' weights, or None for 1.
     """
@@ -63,7 +63,7 @@ def panoptic_losses(
     def on_targets(maps):
         if maps.shape[1:3].is_compatible_with(grid):
             return tf.cast(maps, tf.float32)
-        return upsample(maps, size)[:, ::target_stride, ::target_stride]
+        return upsample(maps, size)[:, ::target_stride, ::target_stride]  # [batch, h, w, channels]
 
     label, label_weight = batch["label"], batch["label_weight"]
     semantic = weighted_cross_entropy(
@@ -79,7 +79,7 @@ def panoptic_losses(
 
 
 def weighted_cross_entropy(label, label_weight, logits, ignore_label, config, class_weights=None):
-    """Weighted cross-entropy of the hardest pixels of each image (arXiv:1902.05093, Sec. 3).
+    """Computes the weighted cross-entropy of the hardest pixels of each image (arXiv:1902.05093, Sec. 3).
 
     With hard pixels (`hard_pixel_fraction` above 0), the sum runs over the K hardest pixels of each image and the total
     is K per image, where K is that fraction of *all* pixels. Pixels without a label count as perfectly classified.
@@ -122,7 +122,7 @@ def num_hard_pixels(num_pixels, fraction):
 
 
 def heatmap_cross_entropy(heatmap, weight, logits):
-    """Binary cross-entropy of the keypoints' disks, summed over weighted cells and kinds of keypoints.
+    """Computes the binary cross-entropy of the keypoints' disks, summed over weighted cells and kinds of keypoints.
 
     Args:
       heatmap: [batch, h, w, P] float32, 0 or 1, for P kinds of keypoints.
@@ -138,7 +138,7 @@ def heatmap_cross_entropy(heatmap, weight, logits):
 
 
 def offset_error(label, has_label, offsets, radius):
-    """Absolute offset errors, averaged over y and x, in units of `radius`.
+    """Computes the absolute offset errors, averaged over y and x, in units of `radius`.
 
     Args:
       label: [batch, h, w, 2K] float32 (dy, dx) of K offsets.

@@ -17,7 +17,7 @@ def semantic_cross_entropy(label, logits, *, upsample, ignore_label, class_weigh
     """
     logits = upsample(logits, tf.shape(label)[1:3])  # [batch, height, width, num_classes]
     valid = tf.not_equal(label, ignore_label)
-    class_ids = tf.where(valid, label, 0)
+    class_ids = tf.where(valid, label, 0)  # [batch, height, width]
     per_pixel = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=class_ids, logits=logits)
     weight = tf.cast(valid, tf.float32)
     if class_weights is not None:
@@ -27,13 +27,13 @@ def semantic_cross_entropy(label, logits, *, upsample, ignore_label, class_weigh
 
 
 def semantic_losses(batch, outputs, *, upsample, ignore_label, class_weights=None, loss_at=()):
-    """Loss terms of a semantic network: {name: (weight, sum, total)}.
+    """Computes the loss terms of a semantic network: {name: (weight, sum, total)}.
 
     Args:
       batch: {"label": [batch, height, width]}.
       outputs: "semantic_logits", and "canvases" if `loss_at` names iterations.
       upsample, ignore_label, class_weights: see `semantic_cross_entropy`.
-      loss_at: ((iteration, weight), ...) with iterations counted from 1; if empty, only the last canvas has a loss.
+      loss_at: ((iteration, weight), ...), with iterations counted from 1; if empty, only the last canvas has a loss.
     """
     arguments = {"upsample": upsample, "ignore_label": ignore_label, "class_weights": class_weights}
     if not loss_at:
@@ -50,7 +50,9 @@ def semantic_losses(batch, outputs, *, upsample, ignore_label, class_weights=Non
 
 
 def median_frequency_weights(pixel_counts):
-    """Median frequency balancing (Eigen and Fergus 2015, arXiv:1411.4734, Sec. 6.3.2), with counts over all images.
+    """Computes class weights by median frequency balancing (Eigen and Fergus 2015, arXiv:1411.4734, Sec. 6.3.2).
+
+    Frequencies are taken over the labelled pixels of all images.
 
     Args:
       pixel_counts: number of labelled training pixels of each class.

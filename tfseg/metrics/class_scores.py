@@ -1,4 +1,4 @@
-"""Scores that follow from a confusion matrix: IoU of classes and of categories, accuracies."""
+"""Metrics that need only the confusion matrix: IoU of classes, IoU of categories, and accuracies."""
 
 from typing import ClassVar
 
@@ -9,7 +9,7 @@ from tfseg.metrics.metric import Metric, by_name, or_none, with_mean
 
 
 class ClassIoU(Metric):
-    """IoU of every class and its mean; a class in neither labels nor predictions is left out of the mean."""
+    """IoU of every class, and the mean over classes. A class in neither labels nor predictions is not in the mean."""
 
     columns: ClassVar = {"mIoU": "miou"}
     tables: ClassVar = {"IoU, %": ("iou", "miou")}
@@ -25,7 +25,7 @@ class ClassIoU(Metric):
 
 
 class CategoryIoU(Metric):
-    """IoU of categories of classes, where a data set has them: any class of the right category is right."""
+    """IoU of categories of classes, if the data set has them. Any class of the right category counts as right."""
 
     columns: ClassVar = {"IoU cat": "mean_category_iou"}
     tables: ClassVar = {"IoU cat, %": ("category_iou", "mean_category_iou")}
@@ -38,7 +38,7 @@ class CategoryIoU(Metric):
 
 
 class Accuracy(Metric):
-    """Shares of pixels that are right: of all pixels, of each class, and IoU weighted by the frequency of classes."""
+    """Accuracy, the share of pixels that are right, over all pixels and per class; and frequency-weighted IoU."""
 
     columns: ClassVar = {"fwIoU": "fwiou", "pixel accuracy": "pixel_accuracy", "class accuracy": "mean_class_accuracy"}
 

@@ -50,7 +50,7 @@ class InstanceCounts:
         """Adds the prediction of one image by iteration `index`, counted from 0: [height, width] class ids."""
         class_ids, shape = instances.class_ids, (len(instances.sizes), self.info.num_classes)
         called = np.asarray(prediction).reshape(-1)[instances.pixels]
-        # [num_instances, num_classes]
+        # [num_instances, num_classes] pixels of each instance that are predicted as each class
         counts = np.bincount(instances.rows + called, minlength=shape[0] * shape[1]).reshape(shape)
         right = counts[np.arange(len(class_ids)), class_ids]
         right_category = (counts * self._is_same_category[class_ids]).sum(1)
@@ -93,7 +93,7 @@ class InstanceCounts:
 
 
 class InstanceIoU(Metric):
-    """iIoU of things, and of categories of things only; there if the instances of every image are known."""
+    """iIoU of things, and of categories that consist only of things. It needs the instances of every image."""
 
     columns: ClassVar = {"iIoU": "mean_iiou", "iIoU cat": "mean_category_iiou"}
     tables: ClassVar = {"iIoU, %": ("iiou", "mean_iiou"), "iIoU cat, %": ("category_iiou", "mean_category_iiou")}

@@ -1,4 +1,4 @@
-"""The instances of a labelled image, in the form in which predictions are compared with them."""
+"""The instances of a labelled image, in the form that the comparison with predictions needs."""
 
 import dataclasses
 
@@ -12,10 +12,10 @@ class Instances:
     """The instances of one image.
 
     Attributes:
-      pixels: [num_pixels] positions of all their pixels in the flattened image.
-      rows: [num_pixels] where each pixel's row begins in a flattened [num_instances, num_classes] table.
-      class_ids: [num_instances].
-      sizes: [num_instances] pixels.
+      pixels: [num_pixels] positions of all instances' pixels in the flattened image.
+      rows: [num_pixels] start of the row of each pixel's instance in a flattened [num_instances, num_classes] table.
+      class_ids: [num_instances] class of each instance.
+      sizes: [num_instances] number of pixels of each instance.
     """
 
     pixels: np.ndarray
@@ -25,18 +25,19 @@ class Instances:
 
 
 def instances_of(label, instance_ids, info: DatasetInfo) -> Instances:
-    """The instances of an image; several predictions of one label share this work.
+    """Finds the instances of an image, once for all predictions of that image.
 
     Args:
       label: [height, width] class ids or the ignore label.
-      instance_ids: [height, width] integers; instances of one class differ in them, 0 is none. What is given for other
-        classes than things and for ignored pixels does not matter.
+      instance_ids: [height, width] integers, 0 for no instance; two instances of one class have different ids. Ids on
+        stuff and on ignored pixels do not matter.
+      info: what the class ids mean.
     Raises:
-      ValueError: shapes that differ.
+      ValueError: the shapes differ.
     """
     if np.shape(label) != np.shape(instance_ids):
         raise ValueError(f"label has shape {np.shape(label)}, instance ids {np.shape(instance_ids)}")
-    label, instance_ids = np.asarray(label).reshape(-1), np.asarray(instance_ids).reshape(-1)
+    label, instance_ids = np.asarray(label).reshape(-1), np.asarray(instance_ids).reshape(-1)  # [height * width]
     pixels = np.flatnonzero(instance_ids)
     pixels = pixels[np.isin(label[pixels], list(info.thing_ids))]
     instance_ids = instance_ids[pixels].astype(np.int64)

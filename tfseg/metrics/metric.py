@@ -1,4 +1,4 @@
-"""The contract of a metric: how it counts, and what the report shows of it."""
+"""The contract of a metric: how it counts, and which of its scores the report shows."""
 
 import dataclasses
 from typing import ClassVar
@@ -14,8 +14,8 @@ class LabelledImage:
     """The label of one image, which all metrics read.
 
     Attributes:
-      label: [height, width] class ids or the ignore label.
-      instances: its instances; None if they are not known.
+      label: [height, width] class ids; pixels without a label have the ignore label.
+      instances: the image's instances; None if they are not known.
     """
 
     label: np.ndarray
@@ -23,17 +23,21 @@ class LabelledImage:
 
 
 class Metric:
-    """Counts image by image, for every iteration; the counts do not depend on the order of the images.
+    """Counts image by image, for every iteration, and computes scores from the counts.
 
-    The confusion matrices are counted once by the suite. A metric that needs nothing else only has a `result`.
+    For each image, `SegmentationSuite` calls `update_label` once, and then `update` once for each iteration. At the
+    end it calls `result` for each iteration. The order of the images must not matter.
+
+    The suite also counts a confusion matrix for each iteration and passes it to `result`. A metric that needs nothing
+    else only defines `result`.
 
     Args:
       info: what the class ids mean.
-      num_iterations: predictions of each image.
+      num_iterations: number of predictions for each image, one after each iteration.
 
     Attributes:
-      columns: title of a column in the report -> key of a single score in `result`.
-      tables: title of a table in the report -> (key of scores by name in `result`, key of their mean).
+      columns: {title of a column in the report: key of a single score in `result`}.
+      tables: {title of a table in the report: (key of a dict of scores by name in `result`, key of their mean)}.
     """
 
     columns: ClassVar[dict[str, str]] = {}
@@ -43,47 +47,59 @@ class Metric:
         self.info, self.num_iterations = info, num_iterations
 
     def update_label(self, image: LabelledImage):
-        """Counts a label, once for each image."""
+        """Counts the label of one image."""
 
     def update(self, index: int, image: LabelledImage, prediction: np.ndarray):
-        """Counts the prediction of one image.
+        """Counts the prediction of one image after one iteration.
 
         Args:
           index: number of the iteration, from 0.
-          image: the same that `update_label` got.
+          image: the same object that `update_label` got.
           prediction: [height, width] class ids.
         """
 
     def merge(self, other: "Metric"):
-        """Adds the counts of another metric of the same kind, labels and iterations. Raises ValueError for others."""
+        """Adds the counts of another metric.
+
+        Args:
+          other: a metric of the same class, labels and number of iterations.
+        Raises:
+          ValueError: the other metric has other labels or another number of iterations.
+        """
 
     def result(self, index: int, confusion: np.ndarray) -> dict:
-        """Scores after one iteration.
+        """Computes the scores after one iteration.
 
         Args:
           index: number of the iteration, from 0.
-          confusion: [num_classes, num_classes] its confusion matrix over all images, rows are labels.
+          confusion: [num_classes, num_classes] confusion matrix of this iteration over all images; rows are labels.
         Returns:
-          JSON types, shares from 0 to 1; None where a score is undefined. Empty if the data do not have what it needs.
+          A dict of scores in JSON types. Scores are shares from 0 to 1, or None if undefined. The dict is empty if the
+          data do not have what the metric needs.
         """
         raise NotImplementedError(f"{type(self).__name__} has no result")
 
 
 def or_none(value) -> float | None:
-    """A number for JSON, which has no NaN."""
+    """Returns the number as JSON can hold it: None instead of NaN."""
     return None if np.isnan(value) else float(value)
 
 
 def by_name(names, values) -> dict[str, float | None]:
-    """{name: value}, None for NaN."""
+    """Returns {name: value}, with None instead of NaN."""
     return {name: or_none(value) for name, value in zip(names, values, strict=True)}
 
 
 def with_mean(key: str, names, values, shown=None) -> dict:
-    """Scores by name under `key`, and the mean of the defined ones under `mean_<key>`.
+    """Returns scores by name and their mean.
 
     Args:
-      shown: names that are left in; None is all.
+      key: name of the scores in the result.
+      names: names of classes or categories.
+      values: one score for each name; NaN if undefined.
+      shown: names to keep; None keeps all.
+    Returns:
+      {key: {name: score or None}, mean_<key>: mean of the kept scores that are defined, or None if there are none}.
     """
     scores = {name: value for name, value in by_name(names, values).items() if shown is None or name in shown}
     defined = [value for value in scores.values() if value is not None]

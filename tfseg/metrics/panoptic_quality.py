@@ -20,10 +20,16 @@ from tfseg.metrics.segments import VOID, Overlaps, group_means, panoptic_overlap
 class PanopticQuality:
     """Accumulates counts image by image, in any order and in any process.
 
+    Example:
+      quality = PanopticQuality(info)
+      for label, prediction in pairs:  # [height, width] panoptic ids each
+          quality.update(label, prediction)
+      quality.result()["all"]["pq"]  # 0 to 1
+
     Args:
       info: what the labels mean.
-      panopticapi_compat: whether, if an image has several crowds of a class, only the last one excuses false positives,
-        as in panopticapi; otherwise all do. COCO has no such images.
+      panopticapi_compat: whether only the last of several crowds of one class in an image excuses false positives, as
+        in panopticapi; otherwise all of them do. COCO has no such images.
 
     Attributes:
       true_positives, false_positives, false_negatives: [num_classes] int64 numbers of segments.

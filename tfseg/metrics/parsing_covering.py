@@ -21,6 +21,12 @@ SHARE_UNIT = 2**42
 class ParsingCovering:
     """Accumulates sums image by image, in any order and in any process.
 
+    Example:
+      covering = ParsingCovering(info)
+      for label, prediction in pairs:  # [height, width] panoptic ids each
+          covering.update(label, prediction)
+      covering.result()["all"]["pc"]  # 0 to 1
+
     Args:
       info: what the labels mean.
 

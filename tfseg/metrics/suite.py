@@ -1,4 +1,4 @@
-"""THE list of metrics of semantic segmentation, counted together after every iteration."""
+"""THE list of metrics of semantic segmentation, and the suite that counts them together after every iteration."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ from tfseg.metrics.instance_iou import InstanceIoU
 from tfseg.metrics.instances import instances_of
 from tfseg.metrics.metric import LabelledImage
 
-# A metric that stands here is in metrics.json, and in report.md with its columns and tables, in this order.
+# These metrics are in metrics.json and, with their columns and tables, in report.md, in this order.
 METRICS = (ClassIoU, CategoryIoU, InstanceIoU, Accuracy)
 
 
@@ -23,12 +23,12 @@ class SegmentationSuite:
 
     Args:
       info: what the class ids mean.
-      num_iterations: predictions of each image.
-      metrics: those that are counted; None is METRICS. What is not in it costs nothing.
+      num_iterations: number of predictions for each image.
+      metrics: the Metric classes that are counted; None is METRICS.
 
     Attributes:
-      confusions: [num_iterations, num_classes, num_classes] int64.
-      num_images: images seen so far.
+      confusions: [num_iterations, num_classes, num_classes] int64; rows are labels.
+      num_images: number of images added so far.
       num_images_with_instances: how many of them came with instances.
     """
 
@@ -42,11 +42,12 @@ class SegmentationSuite:
 
         Args:
           label: [height, width] class ids or the ignore label.
-          predictions: [height, width] class ids after each iteration, as any iterable; it is read once.
+          predictions: iterable of [height, width] class ids, one after each iteration; it is read once.
           instance_ids: [height, width] integers, 0 for no instance; None if the instances are not known.
         Raises:
-          InputError: a label value is not a class.
-          ValueError: shapes differ, or the number of predictions is not `num_iterations`.
+          InputError: a label value is neither a class id nor the ignore label.
+          ValueError: the shapes differ, a prediction is not a class id, or the number of predictions is not
+            `num_iterations`.
         """
         rows = formulas.label_rows(label, self.info.num_classes, self.info.ignore_label)
         instances = None if instance_ids is None else instances_of(label, instance_ids, self.info)
@@ -63,7 +64,7 @@ class SegmentationSuite:
         self.num_images_with_instances += instances is not None
 
     def merge(self, other: "SegmentationSuite"):
-        """Adds what another suite of the same labels has seen. Raises ValueError for one of others."""
+        """Adds the counts of another suite. Raises ValueError if its labels or its number of iterations differ."""
         if other.info.label_hash() != self.info.label_hash() or other.confusions.shape != self.confusions.shape:
             raise ValueError("only suites of the same classes and iterations add up")
         for metric, others in zip(self.metrics, other.metrics, strict=True):
@@ -76,8 +77,8 @@ class SegmentationSuite:
         """Returns the scores in plain JSON types; undefined values are None.
 
         Returns:
-          "num_images", "num_images_with_instances" and "iterations", a list of {"iteration", "confusion" (rows: label),
-          and what each metric's `result` has}.
+          {"num_images", "num_images_with_instances", "iterations"}. "iterations" is a list with one dict for each
+          iteration: "iteration" (from 1), "confusion" (rows are labels), and all scores of the metrics' `result`.
         """
         entries = []
         for index, matrix in enumerate(self.confusions):

@@ -14,13 +14,14 @@ from tfseg.models.deeperlab_decoder import DECODED_STRIDE, Decoder, Head
 from tfseg.models.feed_forward import map_size
 from tfseg.models.segmenter import Segmenter
 
-HEATMAP_BIAS = -2.19  # the heatmap starts near the share of pixels near a keypoint: sigmoid(-2.19) = 0.1
+HEATMAP_BIAS = -2.19  # sigmoid(-2.19) = 0.1, about the share of pixels near a keypoint: the heatmap starts there
 
 
 class DeeperLab(Segmenter, keras.Model):
-    """Semantic logits and four instance maps from one decoded map, all at stride 4 by `enlargement`, `canvas_stride`.
+    """Computes semantic logits and four instance maps from one decoded map.
 
-    Cell (i, j) of a map sits on input pixel (canvas_stride * i, canvas_stride * j); any image size is fine.
+    All maps have the stride `canvas_stride`, which is 4 / `enlargement`. Cell (i, j) of a map sits on input pixel
+    (canvas_stride * i, canvas_stride * j). Images may have any size.
     """
 
     padding = "symmetric"
@@ -54,16 +55,17 @@ class DeeperLab(Segmenter, keras.Model):
 
         Args:
           images: [batch, height, width, 3] RGB, 0 to 255.
-          seed: [2] int32, one a step, draws the dropout in training; None: no dropout.
+          training: whether batch normalisation uses the statistics of the batch.
+          seed: [2] int32 seed of the dropout in training, a new one for each step; None for no dropout.
         Returns:
           Maps [batch, ceil(height / canvas_stride), ceil(width / canvas_stride), channels], float32:
           "semantic_logits" [..., num_classes];
           "heatmap_logits" [..., P]: their sigmoid is the probability that keypoint k is within `radius`;
           "long_offsets" [..., 2P] to all keypoints of the cell's instance;
-          "short_offsets" [..., 2P] to the keypoint near the cell;
+          "short_offsets" [..., 2P] to the keypoint of each kind near the cell;
           "middle_offsets" [..., 2E] from near an edge's first keypoint to its second one.
-          Offsets are in input pixels; channels 2k and 2k + 1 are (dy, dx). Keypoints are top left, top right, bottom
-          left, bottom right corner and, in the star graph, the centre of mass.
+          Offsets are in input pixels; channels 2k and 2k + 1 are (dy, dx). The keypoints are the corners top left, top
+          right, bottom left and bottom right and, in the star graph, the centre of mass.
         """
         outputs = self.encode(images, training=training, seed=seed)
         return {"semantic_logits": outputs.pop("canvas"), **outputs}
@@ -74,7 +76,7 @@ class DeeperLab(Segmenter, keras.Model):
         return {"graph": targets.graph, "radius": targets.radius, **dataclasses.asdict(self.config.fusion)}
 
     def encode(self, images, training=False, seed=None):
-        """The whole network, as `call`, with the semantic logits as "canvas"."""
+        """Runs the whole network like `call`, but returns the semantic logits as "canvas"."""
         images = self._enlarged(images)
         endpoints = self.backbone(images, training=training)
         features = self.context(endpoints["last"], training=training)
@@ -86,7 +88,7 @@ class DeeperLab(Segmenter, keras.Model):
         return {name: self._on_canvas(values, size) for name, values in self._maps(features, training).items()}
 
     def refine(self, features, state=None):
-        """Nothing is left to refine: returns `features`."""
+        """Returns `features`: nothing is left to refine."""
         return features
 
     def _maps(self, features, training):
@@ -98,7 +100,7 @@ class DeeperLab(Segmenter, keras.Model):
         }
 
     def _enlarged(self, images):
-        """Pixel i becomes pixel `enlargement` * i, so that cells stay on pixels."""
+        """Enlarges images so that pixel i becomes pixel `enlargement` * i, which keeps cells on pixels."""
         factor = self.config.enlargement
         if factor == 1:
             return images
@@ -114,5 +116,5 @@ class DeeperLab(Segmenter, keras.Model):
 
 
 def training_outputs(network: DeeperLab, images, seed):
-    """Outputs in training; `seed` ([2] int32, one a step) draws the dropout."""
+    """Returns the outputs in training; `seed` ([2] int32, a new one for each step) determines the dropout."""
     return network(images, training=True, seed=seed)

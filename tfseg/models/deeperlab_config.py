@@ -1,4 +1,4 @@
-"""The config of DeeperLab: its network, and the settings of its targets, losses and fusion as parts of it."""
+"""The config of DeeperLab: its network, with the settings of its targets, losses and fusion as parts."""
 
 import dataclasses
 
@@ -12,7 +12,7 @@ from tfseg.postprocess.fusion_config import FusionThresholds
 REFERENCE_STRIDE = 16
 DECODERS = ("space_to_depth", "bilinear", "none")
 LOSS_WEIGHTS = ("semantic_weight", "heatmap_weight", "short_weight", "middle_weight", "long_weight")
-# Field of an earlier config -> (part, field) of today's.
+# Field of an earlier version's config -> (part, field) of today's config.
 EARLIER_FIELDS = {
     "graph": ("targets", "graph"),
     "radius": ("targets", "radius"),
@@ -33,32 +33,32 @@ def _default_backbone():
 
 @dataclasses.dataclass
 class DeeperLabConfig(SegmenterConfig):
-    """Backbone, context, decoder, and five heads. The default is the paper's largest network.
+    """Backbone, context, decoder and five heads. The default is the paper's largest network.
 
-    Its other networks have the backbone `BackboneConfig("mobilenet_v2", kernel_size=k, stem_kernel_size=k,
-    padding="symmetric")` with k = 3, or 5 for Wider MobileNetV2; Light Wider has `kernel_size=3, width=128` as well.
+    The paper's other networks have the backbone `BackboneConfig("mobilenet_v2", kernel_size=k, stem_kernel_size=k,
+    padding="symmetric")` with k = 3, or 5 for Wider MobileNetV2; Light Wider also has `kernel_size=3, width=128`.
 
     Attributes:
       backbone: the feature network; its padding is "symmetric", so that cell i of a map sits on pixel stride * i.
-      low_level: the decoder's map of stride 4: "inner" (Xception: 256 channels, MobileNetV2: 144) or "block_output"
-        (256 and 24), see `tfseg.backbones.build`.
-      has_aspp: context comes from an atrous spatial pyramid, otherwise from a 1x1 convolution alone.
-      is_aspp_separable: the pyramid's 3x3 convolutions are depthwise separable.
-      atrous_rates: their dilations at output stride 16; at 8 they double, at 32 they halve.
-      aspp_width: channels of the context and of each branch of the pyramid.
-      dropout_rate: share of the context's values that are zero in a training step.
-      decoder: "space_to_depth" (S2D), "bilinear" (BU), or "none": the heads read the context, and their maps are
+      low_level: which map of stride 4 the decoder reads: "inner" (Xception: 256 channels, MobileNetV2: 144) or
+        "block_output" (256 and 24), see `tfseg.backbones.build`.
+      has_aspp: whether the context comes from an atrous spatial pyramid; otherwise from a 1x1 convolution alone.
+      is_aspp_separable: whether the pyramid's 3x3 convolutions are depthwise separable.
+      atrous_rates: dilations of the pyramid's 3x3 convolutions at output stride 16; at 8 they double, at 32 they halve.
+      aspp_width: number of channels of the context and of each branch of the pyramid.
+      dropout_rate: share of the context's values that are set to zero in a training step.
+      decoder: "space_to_depth" (S2D), "bilinear" (BU), or "none": then the heads read the context, and their maps are
         enlarged.
-      enlargement: factor by which images are enlarged before the backbone: 1, 2 or 4; for small images. The maps then
-        have stride 4, 2 or 1.
-      low_level_width: channels of the low-level map beside the context.
-      width: channels of the decoded map and of the semantic head; 128 in the light form.
-      kernel_size: of the decoder's and the heads' depthwise convolutions: 7 (large kernels, LK) or 3.
-      has_deeper_heads: a separable convolution before each head's 1x1 one (DH).
-      instance_width: its channels in the four instance heads.
-      targets: what the instance heads are trained on. Its graph and radius are also what their maps mean: the number of
-        keypoints and edges, and the unit in which the offset heads count.
-      losses: how the five losses are taken and added.
+      enlargement: factor by which small images are enlarged before the backbone: 1, 2 or 4. The maps then have stride
+        4, 2 or 1.
+      low_level_width: number of channels to which the low-level map is reduced before it joins the context.
+      width: number of channels of the decoded map and of the semantic head; 128 in the light form.
+      kernel_size: side of the depthwise kernels in the decoder and the heads: 7 (large kernels, LK) or 3.
+      has_deeper_heads: whether each head has a separable convolution before its 1x1 convolution (DH).
+      instance_width: number of channels of that separable convolution in the four instance heads.
+      targets: what the instance heads are trained on. Its graph and radius also say what the heads' maps mean: the
+        graph gives the number of keypoints and edges, the radius the unit in which the offset heads count.
+      losses: how the five losses are computed and added.
       fusion: thresholds with which the maps become instances.
     """
 
@@ -103,7 +103,7 @@ class DeeperLabConfig(SegmenterConfig):
             )
 
     def rates(self) -> tuple[int, ...]:
-        """The dilations at the backbone's output stride."""
+        """Returns the dilations at the backbone's output stride."""
         return tuple(max(rate * REFERENCE_STRIDE // self.backbone.output_stride, 1) for rate in self.atrous_rates)
 
     def check(self, data):
@@ -115,7 +115,7 @@ class DeeperLabConfig(SegmenterConfig):
 
     @classmethod
     def current_fields(cls, values):
-        """Configs of earlier versions hold the fields of the parts beside those of the network."""
+        """Moves fields into their parts: earlier versions stored the fields of the parts beside the network's own."""
         values, parts = dict(values), {"targets": {}, "losses": {}, "fusion": {}}
         for name, (part, field) in EARLIER_FIELDS.items():
             if name in values:

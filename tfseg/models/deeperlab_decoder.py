@@ -11,18 +11,19 @@ DECODED_STRIDE = 4
 
 
 class Decoder(keras.layers.Layer):
-    """Joins context of a coarse stride and detail of stride 4.
+    """Joins a context map of a coarse stride and a detail map of stride 4.
 
-    With "space_to_depth" (S2D) the detail is brought to the coarse grid, where two convolutions of width * block^2
-    channels run whose channels become pixels again. With "bilinear" (BU) the context is enlarged and they run, `width`
-    wide, at stride 4: 7 times fewer multiplications and over 100 times fewer weights, but 1.3 to 1.8 times the memory.
+    With "space_to_depth" (S2D) the decoder brings the detail to the coarse grid, runs two convolutions of width *
+    block^2 channels there, and turns their channels into pixels again. With "bilinear" (BU) it enlarges the context and
+    runs two convolutions of `width` channels at stride 4. Compared with S2D, that takes 7 times fewer multiplications
+    and over 100 times fewer weights, but 1.3 to 1.8 times the memory.
 
     Args:
       kind: "space_to_depth" or "bilinear".
-      width: output channels.
+      width: number of output channels.
       kernel_size: side of the two depthwise convolutions.
-      block: stride of the context / 4.
-      low_level_width: channels to which the detail is reduced first.
+      block: the context's stride divided by 4.
+      low_level_width: number of channels to which the detail is reduced first.
     Call:
       context: [batch, ceil(h / block), ceil(w / block), any].
       low_level: [batch, h, w, any].
@@ -44,24 +45,25 @@ class Decoder(keras.layers.Layer):
         static, dynamic = detail.shape[1:3], tf.shape(detail)[1:3]
         size = [dynamic[axis] if static[axis] is None else static[axis] for axis in range(2)]
         if self.is_coarse:
-            detail = space_to_depth(detail, self.block)
+            detail = space_to_depth(detail, self.block)  # [batch, ceil(h / block), ceil(w / block), channels]
         else:
             context = tf.cast(upsample(context, size, self.block, "symmetric"), detail.dtype)
-        outputs = tf.concat([context, detail], -1)
+        outputs = tf.concat([context, detail], -1)  # [batch, rows, columns, channels of both]
         for convolution in self.convolutions:
             outputs = convolution(outputs, training=training)
         return depth_to_space(outputs, self.block, size) if self.is_coarse else outputs
 
 
 class Head(keras.layers.Layer):
-    """A separable convolution (deeper heads, DH; None: without) and a 1x1 one with bias, which is float32.
+    """A separable convolution (deeper heads, DH), which may be omitted, and a 1x1 convolution with bias in float32.
+
+    It maps [batch, h, w, channels] to [batch, h, w, num_outputs] float32.
 
     Args:
-      num_outputs: channels of the result.
-      hidden_width: channels of the separable convolution; None leaves it out.
-      kernel_size: of its depthwise part.
+      num_outputs: number of output channels.
+      hidden_width: number of channels of the separable convolution; None omits it.
+      kernel_size: side of its depthwise kernel.
       bias: initial value of all biases.
-    [batch, h, w, channels] -> [batch, h, w, num_outputs] float32.
     """
 
     def __init__(self, num_outputs, hidden_width, kernel_size, bias=0.0, **kwargs):

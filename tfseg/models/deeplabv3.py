@@ -14,15 +14,15 @@ REFERENCE_STRIDE = 16
 
 @dataclasses.dataclass
 class DeepLabV3Config(SegmenterConfig):
-    """Backbone, atrous spatial pyramid, logits.
+    """Backbone, atrous spatial pyramid and logits.
 
-    Its weights fit every output stride: a network trained at 16 can be run at 8.
+    The weights fit every output stride: a network trained at 16 can be run at 8.
 
     Attributes:
       backbone: the feature network.
-      atrous_rates: dilations of the 3x3 branches at output stride 16; at 8 they double, as the map does. Empty is the
-        mobile form: 1x1 and image pooling alone (Sandler et al. 2018, arXiv:1801.04381, Sec. 6.3).
-      width: channels of every branch.
+      atrous_rates: dilations of the 3x3 branches at output stride 16; at 8 they double, as the map's sides do. Empty
+        gives the mobile form: 1x1 and image pooling alone (Sandler et al. 2018, arXiv:1801.04381, Sec. 6.3).
+      width: number of channels of every branch.
     """
 
     has_any_output_stride: typing.ClassVar[bool] = True
@@ -38,21 +38,21 @@ class DeepLabV3Config(SegmenterConfig):
             raise InputError(f"width is {self.width}; at least 1")
 
     def rates(self) -> tuple[int, ...]:
-        """The dilations at the backbone's output stride."""
+        """Returns the dilations at the backbone's output stride."""
         return tuple(max(rate * REFERENCE_STRIDE // self.backbone.output_stride, 1) for rate in self.atrous_rates)
 
 
 class DeepLabV3(FeedForwardSegmenter):
-    """[batch, height, width, 3] RGB, 0 to 255 -> "semantic_logits" at the backbone's output stride."""
+    """Maps [batch, height, width, 3] RGB, 0 to 255, to "semantic_logits" at the backbone's output stride."""
 
     def __init__(self, config: DeepLabV3Config, num_classes: int):
         super().__init__(config, num_classes, config.backbone.output_stride, "deeplabv3")
         self.pyramid = AtrousSpatialPyramid(config.width, config.rates(), name="pyramid")
 
     def features(self, images, training=False):
-        """[batch, h, w, width]."""
+        """Returns [batch, h, w, width], the classifier's input."""
         return self.pyramid(self.backbone(images, training=training)["last"], training=training)
 
     def convolutions(self):
-        """{scope in DeepLab's checkpoints: ConvBatchNorm}, from the input to the last but one layer."""
+        """Returns {scope in DeepLab's checkpoints: ConvBatchNorm} of every layer but the classifier, input first."""
         return self.backbone.convolutions() | self.pyramid.convolutions()

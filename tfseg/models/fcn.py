@@ -1,4 +1,4 @@
-"""A feed-forward head of convolutions: the plain thing that recurrence has to beat."""
+"""A feed-forward head of convolutions: the plain baseline that recurrence has to beat."""
 
 import dataclasses
 
@@ -17,10 +17,10 @@ class FCNConfig(SegmenterConfig):
 
     Attributes:
       backbone: the feature network.
-      widths: channels of the hidden layers; the first is a projection of the features, kernel 1x1.
+      widths: numbers of channels of the hidden layers; the first layer is a 1x1 projection of the features.
       kernel_size: side of the other hidden layers' kernels.
-      canvas_stride: input pixels a logits position; None is the backbone's output stride.
-      feature_strides: further backbone maps beside the last one, by stride.
+      canvas_stride: input pixels per position of the logits; None is the backbone's output stride.
+      feature_strides: strides of the backbone maps that the head reads beside the last one.
     """
 
     backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
@@ -31,7 +31,7 @@ class FCNConfig(SegmenterConfig):
 
 
 class FCN(FeedForwardSegmenter):
-    """[batch, height, width, 3] RGB, 0 to 255 -> "semantic_logits" [batch, h, w, num_classes]."""
+    """Maps [batch, height, width, 3] RGB, 0 to 255, to "semantic_logits" [batch, h, w, num_classes]."""
 
     def __init__(self, config: FCNConfig, num_classes: int):
         super().__init__(config, num_classes, config.canvas_stride or config.backbone.output_stride, "fcn")
@@ -47,7 +47,7 @@ class FCN(FeedForwardSegmenter):
         ]
 
     def features(self, images, training=False):
-        """[batch, h, w, widths[-1]]."""
+        """Returns [batch, h, w, widths[-1]], the classifier's input."""
         endpoints = backbone_features(self.backbone, self.config, images, training)
         size = map_size(images, self.canvas_stride)
         features = tf.nn.relu(self.projection(endpoints, size) + self.bias)

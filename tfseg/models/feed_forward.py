@@ -1,4 +1,4 @@
-"""What segmentation networks on a backbone have in common: the maps they read, and one pass without iterations."""
+"""What segmentation networks on a backbone share: the maps they read, and a base class without iterations."""
 
 import tensorflow as tf
 from tensorflow import keras
@@ -10,14 +10,16 @@ from tfseg.models.segmenter import Segmenter
 
 
 class FeedForwardSegmenter(Segmenter, keras.Model):
-    """A backbone and a head, run once. Callers of recurrent models can call it alike.
+    """A backbone and a head, run once. Callers use it in the same way as a recurrent network.
 
-    Subclasses write `features(images, training)`: what the classifier, a 1x1 convolution in float32, sees.
+    A subclass defines `features(images, training)`, the [batch, h, w, channels] input of the classifier. The classifier
+    is a 1x1 convolution in float32.
 
     Args:
-      config: has `backbone`, a BackboneConfig.
-      num_classes: channels of the logits.
-      canvas_stride: input pixels a logits position.
+      config: model config with `backbone`, a BackboneConfig.
+      num_classes: number of channels of the logits.
+      canvas_stride: input pixels per position of the logits.
+      name: the Keras model's name.
     """
 
     def __init__(self, config, num_classes: int, canvas_stride: int, name: str):
@@ -30,29 +32,35 @@ class FeedForwardSegmenter(Segmenter, keras.Model):
         )
 
     def call(self, images, training=False):
-        """[batch, height, width, 3] RGB, 0 to 255 -> "semantic_logits" [batch, h, w, num_classes] float32."""
+        """Runs the network: [batch, height, width, 3] RGB, 0 to 255 -> "semantic_logits" and "canvases".
+
+        "semantic_logits" are [batch, h, w, num_classes] float32; "canvases" is a list of only these logits.
+        """
         logits = self.encode(images, training=training)["canvas"]
         return {"semantic_logits": logits, "canvases": [logits]}
 
     def encode(self, images, training=False):
-        """The whole network: {"canvas": logits}."""
+        """Runs the whole network; returns {"canvas": logits}."""
         features = self.features(images, training=training)
         return {"canvas": self.classifier(tf.cast(features, tf.float32))}
 
     def refine(self, features, state=None):
-        """Nothing is left to refine: returns `features`."""
+        """Returns `features`: nothing is left to refine."""
         return features
 
 
 def backbone_features(backbone, config, images, training):
-    """The maps a head sees, for each of `feature_strides(config)`.
+    """Runs the backbone and returns the maps that a head reads, one for each of `feature_strides(config)`.
 
     Args:
-      config: a model config with `backbone.output_stride` and `feature_strides`.
+      backbone: the backbone layer.
+      config: model config with `backbone.output_stride` and `feature_strides`.
+      images: [batch, H, W, 3] RGB, 0 to 255.
+      training: whether batch normalisation uses the statistics of the batch.
     Returns:
       List of [batch, ceil(H / stride), ceil(W / stride), channels].
     Raises:
-      InputError: the backbone has no map of a stride.
+      InputError: the backbone has no map of one of these strides.
     """
     endpoints = backbone(images, training=training)
     for stride in config.feature_strides:
@@ -63,12 +71,12 @@ def backbone_features(backbone, config, images, training):
 
 
 def feature_strides(config):
-    """Strides of the maps a head sees, the backbone's last one last."""
+    """Returns the strides of the maps that a head reads; the backbone's output stride is the last."""
     return (*config.feature_strides, config.backbone.output_stride)
 
 
 def map_size(images, stride):
-    """(height, width) of the map of a stride: Python numbers where known."""
+    """Returns (height, width) of the map at a stride: Python numbers where the image size is known, else tensors."""
     static = images.shape[1:3]
     dynamic = tf.shape(images)[1:3]
     return tuple(

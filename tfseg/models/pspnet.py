@@ -16,16 +16,16 @@ from tfseg.models.segmenter import SegmenterConfig
 
 @dataclasses.dataclass
 class PSPNetConfig(SegmenterConfig):
-    """Backbone, pyramid pooling, a 3x3 convolution, logits.
+    """Backbone, pyramid pooling, a 3x3 convolution and logits.
 
-    Its weights fit every output stride: a network trained at 16 can be run at 8.
+    The weights fit every output stride: a network trained at 16 can be run at 8.
 
     Attributes:
       backbone: the feature network.
-      bins: cells on a side of the pooling grids.
-      width: channels of each grid, and of the 3x3 convolution.
-      head_size: (height, width) that the pyramid's maps are resized to before the 3x3 convolution; empty is their own
-        size. The published cost figures have (60, 60), at every input size.
+      bins: number of cells per side of each pooling grid.
+      width: number of channels of each grid, and of the 3x3 convolution.
+      head_size: (height, width) to which the pyramid's maps are resized before the 3x3 convolution; empty keeps their
+        own size. The published cost figures use (60, 60) at every input size.
     """
 
     has_any_output_stride: typing.ClassVar[bool] = True
@@ -45,7 +45,10 @@ class PSPNetConfig(SegmenterConfig):
 
 
 class PSPNet(FeedForwardSegmenter):
-    """[batch, height, width, 3] RGB, 0 to 255 -> "semantic_logits" at the backbone's output stride."""
+    """Maps [batch, height, width, 3] RGB, 0 to 255, to "semantic_logits" at the backbone's output stride.
+
+    With `head_size`, the logits have that size instead.
+    """
 
     def __init__(self, config: PSPNetConfig, num_classes: int):
         super().__init__(config, num_classes, config.backbone.output_stride, "pspnet")
@@ -55,7 +58,7 @@ class PSPNet(FeedForwardSegmenter):
         self.bottleneck = ConvBatchNorm(config.width, 3, name="bottleneck")
 
     def features(self, images, training=False):
-        """[batch, h, w, width]."""
+        """Returns [batch, h, w, width], the classifier's input."""
         pyramid = self.pyramid(self.backbone(images, training=training)["last"], training=training)
         if self.config.head_size:
             pyramid = tf.cast(resize_bilinear(pyramid, self.config.head_size), pyramid.dtype)

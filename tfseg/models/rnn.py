@@ -18,18 +18,19 @@ INVARIANT = tuple(f"invariant_{gate}" for gate in "ifgo")
 
 @dataclasses.dataclass
 class RNNConfig(SegmenterConfig):
-    """The recurrent segmenter.
+    """Config of the recurrent segmenter.
 
     Attributes:
-      backbone: the network that runs once an image.
-      iterations: refinements in training and by default at use.
-      widths: maps of the first two LSTM layers; the last has one a class.
-      kernel_size: side of the LSTM kernels (the paper: 1; larger did worse there).
-      canvas_stride: input pixels a canvas position: 4, 8, 16 or 32; None is the backbone's output stride.
-      feature_strides: further backbone maps that the canvas sees, by stride, beside the last one, e.g. (4, 8).
-      hoist: compute the products with the features once an image instead of once an iteration (same function).
-      loss_at: iterations whose canvas is trained on, as {iteration: weight}; empty is the last one only.
-      iterations_range: (first, last): the last iteration of each training step is drawn from it; empty is off.
+      backbone: the network that runs once per image.
+      iterations: number of refinements in training, and the default in use.
+      widths: numbers of channels of the first two LSTM layers; the last layer has one channel per class.
+      kernel_size: side of the LSTM kernels. The paper uses 1; larger kernels did worse there.
+      canvas_stride: input pixels per canvas position: 4, 8, 16 or 32; None is the backbone's output stride.
+      feature_strides: strides of the backbone maps that the LSTM reads beside the last one, e.g. (4, 8).
+      hoist: whether the products with the features are computed once per image instead of once per iteration. The
+        function is the same.
+      loss_at: ((iteration, weight), ...): iterations, from 1, whose canvas has a loss; empty for the last one only.
+      iterations_range: (first, last): range from which each training step draws its number of iterations; empty is off.
     """
 
     backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
@@ -68,7 +69,7 @@ class RNNSegmenter(Segmenter, keras.Model):
     """A backbone, and three convolutional LSTM layers that refine a canvas of class logits.
 
     The state is a dict of float32 maps at the canvas' stride: `canvas` [batch, h, w, num_classes] and, for each layer
-    1 to 3, `h<layer>` and `c<layer>`. No state (None) stands for zeros and skips the products with them.
+    1 to 3, `h<layer>` and `c<layer>`. The state None stands for zeros and skips the products with them.
     """
 
     is_recurrent = True
@@ -101,10 +102,11 @@ class RNNSegmenter(Segmenter, keras.Model):
 
         Args:
           images: [batch, height, width, 3] RGB, 0 to 255.
-          iterations: Python int (unrolled) or int32 scalar tensor (a loop); None is the configured number.
+          training: whether batch normalisation uses the statistics of the batch.
+          iterations: Python int (unrolled) or int32 scalar tensor (runs as a loop); None is the configured number.
         Returns:
-          "semantic_logits": [batch, h, w, num_classes] canvas after the last iteration, h = ceil(height / stride), and
-          for a Python number of iterations "canvases": the list of all of them, first to last.
+          "semantic_logits": the canvas after the last iteration, [batch, h, w, num_classes], h = ceil(height / stride).
+          If `iterations` is not a tensor, also "canvases": the list of the canvases after each iteration.
         """
         iterations = self.default_iterations if iterations is None else iterations
         features = self.encode(images, training=training)
@@ -118,11 +120,12 @@ class RNNSegmenter(Segmenter, keras.Model):
         return {"semantic_logits": self.refine_for(features, iterations)["canvas"]}
 
     def encode(self, images, training=False):
-        """The part that is computed once an image.
+        """Computes what is needed only once per image.
 
         Returns:
-          The features' share of the first layer's gates, "invariant_i", "_f", "_g" and "_o", each
-          [batch, h, w, widths[0]] float32; or without hoisting the feature maps themselves.
+          What the features add to the four gates of the first LSTM layer: "invariant_i", "invariant_f", "invariant_g"
+          and "invariant_o", each [batch, h, w, widths[0]] float32. Without `hoist`, the feature maps instead: "maps", a
+          list, and "size", the (height, width) of the canvas.
         """
         endpoints = backbone_features(self.backbone, self.config, images, training)
         size = map_size(images, self.canvas_stride)
@@ -131,7 +134,7 @@ class RNNSegmenter(Segmenter, keras.Model):
         return dict(zip(INVARIANT, self._project(endpoints, size), strict=True))
 
     def state_spec(self):
-        """The canvas, and hidden state `h<layer>` and memory `c<layer>` of every LSTM layer."""
+        """Describes the canvas, and the hidden state `h<layer>` and memory `c<layer>` of every LSTM layer."""
         channels = {"canvas": self.num_classes}
         channels |= {f"{part}{layer}": cell.filters for layer, cell in enumerate(self.cells, 1) for part in "hc"}
         return {name: tf.TensorSpec([None, None, None, count], tf.float32, name) for name, count in channels.items()}
@@ -145,7 +148,7 @@ class RNNSegmenter(Segmenter, keras.Model):
         }
 
     def refine(self, features, state=None):
-        """One iteration: (features of `encode`, state or None) -> state."""
+        """Runs one iteration: (features of `encode`, state or None) -> state."""
         if self.config.hoist:
             invariant = [features[name] for name in INVARIANT]
         else:
@@ -160,7 +163,7 @@ class RNNSegmenter(Segmenter, keras.Model):
         return new_state
 
     def refine_for(self, features, iterations, state=None):
-        """`iterations` refinements (int32 scalar tensor, at least 1) as a loop; returns the last state."""
+        """Runs `iterations` refinements (int32 scalar tensor, at least 1) as a loop; returns the last state."""
         state = self.refine(features, state)
         _, state = tf.while_loop(
             lambda step, _: step < iterations,
@@ -170,12 +173,15 @@ class RNNSegmenter(Segmenter, keras.Model):
         return state
 
     def _project(self, endpoints, size):
-        gates = tf.split(self.projection(endpoints, size), 4, axis=-1)
+        gates = tf.split(self.projection(endpoints, size), 4, axis=-1)  # four of [batch, h, w, widths[0]]
         return [gate + bias for gate, bias in zip(gates, tf.unstack(self.cells[0].gate_bias()), strict=True)]
 
 
 def training_outputs(network: RNNSegmenter, images, seed):
-    """Outputs in training; `seed` ([2] int32, one a step) draws the last iteration when a range is configured."""
+    """Returns the outputs in training.
+
+    If `iterations_range` is configured, `seed` ([2] int32, a new one for each step) draws the number of iterations.
+    """
     if not network.config.iterations_range:
         return network(images, training=True)
     first, last = network.config.iterations_range

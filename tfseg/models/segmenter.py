@@ -1,6 +1,6 @@
 """The contract of a network: what every segmentation network has, and what it may have.
 
-`inference`, `evaluation`, `export` and `profiling` use networks through these two classes alone.
+The packages `inference`, `evaluation`, `export` and `profiling` use networks only through these two classes.
 """
 
 import tensorflow as tf
@@ -10,11 +10,11 @@ from tfseg.errors import InputError
 
 
 class SegmenterConfig:
-    """What the config of every network answers. A network's config is a dataclass that extends it.
+    """What every network's config has. A network's config is a dataclass that extends this class.
 
     Attributes:
-      backbone: BackboneConfig, or None for a network without a backbone that can be exchanged and pre-trained.
-      iterations: refinements in training; 1 for a network that does not iterate.
+      backbone: BackboneConfig; None for a network that has no exchangeable, pre-trained backbone.
+      iterations: number of refinements in training; 1 for a network that does not iterate.
       has_any_output_stride: whether the weights fit every output stride of the backbone.
     """
 
@@ -24,52 +24,64 @@ class SegmenterConfig:
 
     @classmethod
     def current_fields(cls, values: dict) -> dict:
-        """The fields of a stored config under today's names; configs of earlier versions may have others."""
+        """Renames the fields of a stored config to today's names.
+
+        Args:
+          values: {field: value} as stored, perhaps by an earlier version that named fields differently.
+        Returns:
+          {field: value} that this class accepts.
+        """
         return values
 
     def check(self, data):
-        """Checks values against each other and against the data that a training reads.
+        """Checks the fields against each other and against the data that training reads.
 
         Args:
-          data: the DataConfig.
+          data: the run's DataConfig.
         Raises:
-          InputError: values with which no training is possible.
+          InputError: the network cannot be trained with these values.
         """
         if self.backbone is not None:
             backbones.build(self.backbone)
 
     def exported(self) -> "SegmenterConfig":
-        """The config of the same function as exports compute it: what does not change is computed once an image."""
+        """Returns the config with which exports compute the same function.
+
+        It makes the network compute only once per image whatever does not change between iterations.
+        """
         return self
 
     def published(self) -> "SegmenterConfig":
-        """The config of the same function as the published cost tables count it."""
+        """Returns the config with which the published cost tables count the same function."""
         return self
 
 
 class Segmenter:
-    """A segmentation network; a Keras one extends this class and `keras.Model`.
+    """A segmentation network. A Keras network extends this class and `keras.Model`.
 
-    It runs in two parts: `encode` computes once an image what `refine` reads, and `refine` leads from one state to the
-    next. A state is a dict of float32 maps [batch, h, w, channels], h = ceil(height / canvas_stride), w likewise;
-    "canvas" are the class logits. A network that does not iterate is refined once. A panoptic network has in its state
-    also the maps of `postprocess.instance_maps.NAMES`.
+    A network runs in two parts. `encode` runs once per image and computes the features. `refine` runs once per
+    iteration: it reads the features and the state, and returns the next state. A network that does not iterate is
+    refined once.
 
-    A caller may keep the last state of a video frame and start the next frame with it, if `state_spec` is not empty.
-    State None is the start of everything: the first frame, a frame after a cut, a frame of another size.
+    A state is a dict of float32 maps [batch, h, w, channels], where h = ceil(height / canvas_stride) and w =
+    ceil(width / canvas_stride). Its entry "canvas" holds the class logits. The state of a panoptic network also holds
+    the maps of `postprocess.instance_maps.NAMES`.
+
+    If `state_spec` is not empty, a caller may keep the last state of a video frame and start the next frame with it.
+    The state None means a fresh start: for the first frame, after a cut, or when the frame size changes.
 
     Attributes:
       config: the SegmenterConfig it was built from; None for a network that is known only as an exported program.
-      num_classes: channels of the canvas.
-      canvas_stride: input pixels a canvas position, in both directions.
+      num_classes: number of classes, which is the number of canvas channels.
+      canvas_stride: input pixels per canvas position, in both directions.
       padding: "same" or "symmetric": where canvas positions lie on the image, see `layers.resize.upsample`.
-      backbone: Keras layer with `convolutions()`, the names of its pre-trained weights; there is none if the config's
-        backbone is None.
+      backbone: Keras layer whose `convolutions()` lists its convolutions by the names of pre-trained weights. The
+        attribute is missing if the config's backbone is None.
       is_recurrent: whether refining more than once changes the canvas.
-      fusion_settings: fields of `postprocess.fusion_config.FusionConfig.of_network` with which the maps of a panoptic
-        network become instances; None for a network that does not tell instances apart.
-      default_iterations: iterations if a caller does not say how many.
-      trained_iterations: the most that training ran.
+      fusion_settings: arguments of `postprocess.fusion_config.FusionConfig.of_network`, which say how the maps of a
+        panoptic network become instances; None for a network that does not tell instances apart.
+      default_iterations: number of iterations if the caller does not choose one.
+      trained_iterations: largest number of iterations that training ran.
       distribute_strategy: the tf.distribute strategy it was built under.
     """
 
@@ -77,7 +89,7 @@ class Segmenter:
     num_classes: int
     canvas_stride: int
     padding: str = "same"
-    # Without a value: Keras does not track a layer under a name that the class has already.
+    # It has no value here, because Keras does not track a layer under a name that the class already has.
     backbone: tf.keras.layers.Layer
     is_recurrent = False
     default_iterations = trained_iterations = 1
@@ -85,49 +97,51 @@ class Segmenter:
 
     @property
     def is_panoptic(self) -> bool:
-        """Whether it tells instances apart."""
+        """Whether the network tells instances apart."""
         return self.fusion_settings is not None
 
     def encode(self, images, training=False) -> dict:
-        """Computes what all iterations share.
+        """Computes the features, which all iterations share.
 
         Args:
           images: [batch, height, width, 3] float32 RGB, 0 to 255.
           training: whether batch normalisation uses the statistics of the batch.
         Returns:
-          The features: a dict of tensors, for `refine`.
+          The features for `refine`, as a dict.
         """
         raise NotImplementedError(f"{type(self).__name__} has no encode")
 
     def refine(self, features, state=None) -> dict:
-        """One iteration.
+        """Runs one iteration.
 
         Args:
           features: what `encode` returned.
-          state: the state before; None is the start.
+          state: the state before this iteration; None at the start.
         Returns:
-          The state after, with "canvas".
+          The state after this iteration, with at least "canvas" [batch, h, w, num_classes].
         """
         raise NotImplementedError(f"{type(self).__name__} has no refine")
 
     def state_spec(self) -> dict[str, tf.TensorSpec]:
-        """Names and shapes [None, None, None, channels] of a state with which a next frame can start.
+        """Describes the part of a state with which the next frame can start.
 
         Returns:
-          An empty dict if every frame starts anew.
+          {name: TensorSpec of shape [None, None, None, channels]}; an empty dict if every frame starts afresh.
         """
         return {}
 
     def initial_state(self, features) -> dict:
-        """Zeros in the shapes of `state_spec`, for callers that need tensors: they mean the same as state None.
+        """Returns a state of zeros, which means the same as None, for callers that need tensors.
 
         Args:
-          features: what `encode` returned, for the size of the maps.
+          features: what `encode` returned; it determines the size of the maps.
+        Returns:
+          {name: float32 zeros [batch, h, w, channels]} for every name in `state_spec`.
         """
         raise NotImplementedError(f"{type(self).__name__} keeps no state")
 
     def exported(self) -> "Segmenter":
-        """The network with the same weights as `SegmenterConfig.exported` describes it; often this one."""
+        """Returns a network with these weights and the config `SegmenterConfig.exported`; often this network itself."""
         if self.config is None or self.config.exported() == self.config:
             return self
         network = type(self)(self.config.exported(), self.num_classes)
@@ -137,11 +151,12 @@ class Segmenter:
 
 
 def set_output_stride(config: SegmenterConfig, output_stride: int, name: str):
-    """Sets the output stride of the backbone in `config`, for weights that were trained at another one.
+    """Sets the backbone's output stride in `config`, even if the weights were trained at another one.
 
     Args:
+      config: the network's config; it is changed.
       output_stride: 8, 16 or 32.
-      name: what messages call the model.
+      name: the model's name in messages.
     Raises:
       InputError: the weights do not fit another stride, or there is no backbone.
     """

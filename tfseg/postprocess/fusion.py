@@ -1,4 +1,4 @@
-"""DeeperLab's fusion: semantics and instance maps of one image -> panoptic ids.
+"""DeeperLab's fusion: turns the semantics and the instance maps of one image into panoptic ids.
 
 Yang et al. 2019, arXiv:1902.05093, sections 3.3 and 3.4. All steps work on cells of the network's stride, and none
 makes an array of instances x height x width, so the time hardly depends on the number of instances.
@@ -61,6 +61,11 @@ class PanopticPrediction:
 
 def fuse(semantic, maps: InstanceMaps, thing_ids, label_divisor, size=None, config=DEFAULTS) -> PanopticPrediction:
     """Computes the panoptic ids of one image.
+
+    Example:
+      maps = InstanceMaps(heatmap_logits, long_offsets, short_offsets, middle_offsets, stride=4)  # [h, w, c] each
+      found = fuse(semantic_logits, maps, info.thing_ids, info.label_divisor, size=(height, width))
+      masks = [found.panoptic_ids == instance.panoptic_id for instance in found.instances]
 
     Args:
       semantic: [height, width] class ids 0 to 255, [h, w] class ids of cells, or [h, w, C] float logits of cells.
@@ -179,7 +184,7 @@ def _instances(maps, thing_cells, config):
 
 
 def _lifted(labels, stride, thing_pixels, cell_classes, class_ids):
-    """Returns the [n] labels, from 1, of the pixels of things."""
+    """Returns [n] labels of the pixels of things, counted from 1."""
     size = class_ids.shape
     lifted = lifting.lift_labels(labels, stride, size, cell_classes, class_ids).reshape(-1).take(thing_pixels)
     alone = np.flatnonzero(lifted == 0)

@@ -9,13 +9,13 @@ LONG_VOTES = ("thing", "all")
 DISTANCES = ("squared_l2", "sum_l2")
 # Seeds within this distance, in radii of the keypoints' disks, are one instance: 10 pixels at the paper's radius of 25.
 PROXIMITY = 0.4
-# What a network knows about the fusion of its maps: how it was trained, and thresholds chosen on a validation split.
+# Fields that a network sets for its fusion: how it was trained, and thresholds chosen on a validation split.
 NETWORK_FIELDS = ("graph", "radius", "peak_threshold", "instance_score_min")
 
 
 @dataclasses.dataclass
 class FusionThresholds:
-    """The thresholds of the fusion that stand in a network's config: for use, not for training.
+    """The thresholds of the fusion that a network's config holds. They are for use, not for training.
 
     Choose them on a validation split.
 
@@ -107,5 +107,5 @@ class FusionConfig:
 
 
 def network_fields(config: FusionConfig) -> dict:
-    """{field: value} of NETWORK_FIELDS, for `FusionConfig.of_network`."""
+    """Returns {field: value} for NETWORK_FIELDS, the arguments of `FusionConfig.of_network`."""
     return {name: getattr(config, name) for name in NETWORK_FIELDS}

@@ -1,4 +1,4 @@
-"""Weights files of DeepLab as models: a checkpoint or an archive of arrays under its names, and nothing else."""
+"""Loads models from DeepLab's weights files: a checkpoint, or an archive of arrays under DeepLab's names."""
 
 from pathlib import Path
 
@@ -19,23 +19,23 @@ TRAINED_STRIDE = 16
 
 
 def load_model(path, which="last", output_stride=None):
-    """The model of a run directory, a model zoo folder, or a weights file; see `load_run` and `load_deeplab`."""
+    """Loads the model of a run directory, a model zoo folder or a weights file; see `load_run` and `load_deeplab`."""
     if Path(path).is_file():
         return load_deeplab(path, output_stride or TRAINED_STRIDE)
     return load_run(path, which, output_stride)
 
 
 def load_deeplab(path, output_stride=TRAINED_STRIDE):
-    """DeepLabV3 on MobileNetV2 in its mobile form, from a file under DeepLab's names (`deeplabv3_mnv2_pascal`).
+    """Loads DeepLabV3 on MobileNetV2 in its mobile form, from a file with DeepLab's names (`deeplabv3_mnv2_pascal`).
 
     Args:
       path: see `open_weights`. Batch normalisation may be folded into kernels and biases.
       output_stride: 8, 16 or 32.
     Returns:
-      (ExperimentConfig, DatasetInfo, network). 21 classes are taken for those of PASCAL VOC 2012; others have numbers
-      for names.
+      (ExperimentConfig, DatasetInfo, network). If there are 21 classes, they are taken to be those of PASCAL VOC 2012;
+      otherwise the classes are named class_0, class_1, ...
     Raises:
-      InputError: another kind of file, or arrays that are missing, wrongly shaped or not finite.
+      InputError: it is another kind of file, or arrays are missing, wrongly shaped or not finite.
     """
     file = open_weights(str(path))
     last, logits = (_shape(file, name) for name in (LAST_CONVOLUTION, f"{CLASSIFIER}/weights"))
@@ -52,7 +52,7 @@ def load_deeplab(path, output_stride=TRAINED_STRIDE):
 
 
 def _shape(file, name):
-    """The shape of an array, whatever stands before its name; None if it is not there."""
+    """Returns the shape of the array whose path in the file ends with `name`; None if there is none."""
     return next((shape for found, shape in file.shapes.items() if f"/{found}".endswith(f"/{name}")), None)
 
 

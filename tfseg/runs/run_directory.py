@@ -1,6 +1,6 @@
-"""What a run directory holds beside its checkpoints: config, lock, evaluated weights.
+"""What a run directory holds beside its checkpoints: the config, the lock and the weights that are evaluated.
 
-A model zoo folder is read alike.
+A model zoo folder is read in the same way.
 """
 
 import contextlib
@@ -25,12 +25,12 @@ from tfseg.system.files import check_sha256, write_atomically
 
 @contextlib.contextmanager
 def locked(workdir):
-    """Holds the run directory for this process; a kill releases it.
+    """Locks the run directory for this process; the lock ends with the process, even if it is killed.
 
-    A directory made here in which nothing was written is removed again.
+    If the directory is made here and nothing is written into it, it is removed again.
 
     Raises:
-      InputError: another run has it, or it cannot be written.
+      InputError: another run holds the lock, or the directory cannot be written.
     """
     workdir = Path(workdir)
     is_new = not workdir.exists()
@@ -52,12 +52,15 @@ def locked(workdir):
 
 
 def weight_arrays(network) -> dict[str, np.ndarray]:
-    """Every weight of a network by its path, e.g. `cells/0/kernel`."""
+    """Returns every weight of a network by its path, e.g. `cells/0/kernel`."""
     return {path: variable.numpy() for path, variable in variables_by_path(network).items()}
 
 
 def variables_by_path(network) -> dict[str, tf.Variable]:
-    """Variables by the attributes that lead to them: independent of what Keras names layers in this process."""
+    """Returns every variable by the path of attributes that lead to it.
+
+    Unlike the names that Keras gives to layers, these paths do not depend on what else this process has made.
+    """
     variables = {}
     tracked = {id(variable) for variable in network.variables}
     seen = set()
@@ -81,15 +84,16 @@ def variables_by_path(network) -> dict[str, tf.Variable]:
 
 
 def assign_weights(network, path, skip_mismatched=False) -> list[str]:
-    """Sets a network's weights from a file of arrays, by path; shapes are compared before anything is read.
+    """Sets a network's weights from a file of arrays, by path. Shapes are compared before any array is read.
 
     Args:
-      path: .npz, float16 or float32, as `save_weights` writes it.
-      skip_mismatched: leave weights of another shape as they are instead of refusing.
+      network: the network; its variables exist.
+      path: .npz file of float16 or float32 arrays, as `save_weights` writes it.
+      skip_mismatched: whether to skip weights that are missing, superfluous or of another shape instead of refusing.
     Returns:
-      A line for each weight that was left as it is, with both shapes.
+      A line for each weight that was skipped, which says why.
     Raises:
-      InputError: missing, superfluous or non-finite weights, or shapes that differ.
+      InputError: weights are not finite or, without `skip_mismatched`, are missing, superfluous or of another shape.
     """
     file, variables = open_weights(path), variables_by_path(network)
     lines = []
@@ -117,9 +121,9 @@ def assign_weights(network, path, skip_mismatched=False) -> list[str]:
 
 
 def save_weights(path, network, is_chief=True):
-    """Writes all weights as arrays (.npz, float32) with their sha256 beside it (`<path>.sha256`).
+    """Writes all weights as arrays (.npz, float32), and the file's sha256 beside it (`<path>.sha256`).
 
-    Every worker has to call it, since moving statistics are averaged over them; only the chief writes.
+    Every worker has to call it, because moving statistics are averaged over all workers; only the chief writes.
     """
     arrays = weight_arrays(network)
     if not is_chief:
@@ -132,16 +136,17 @@ def save_weights(path, network, is_chief=True):
 
 
 def load_run(path, which="last", output_stride=None):
-    """A trained model.
+    """Loads a trained model.
 
     Args:
       path: run directory, or model zoo folder (config.json and weights.npz).
-      which: "last" or "best" weights of a run directory.
-      output_stride: of the backbone, another than in training; None is that of training.
+      which: which weights of a run directory, "last" or "best".
+      output_stride: the backbone's output stride, if it shall differ from training; None is the one of training.
     Returns:
       (ExperimentConfig, DatasetInfo, network).
     Raises:
-      InputError: no such run, damaged weights, weights of another model, or weights that fit no other output stride.
+      InputError: there is no such run, the weights are damaged or belong to another model, or they do not fit this
+        output stride.
     """
     folder = Path(path)
     config, info = read_config(folder)
@@ -155,7 +160,7 @@ def load_run(path, which="last", output_stride=None):
 
 
 def weights_file(folder, which="last") -> Path:
-    """The weights of a run directory or a model zoo folder. Raises InputError when there are none."""
+    """Returns the weights file of a run directory or a model zoo folder. Raises InputError if there is none."""
     folder = Path(folder)
     for candidate in (folder / "weights.npz", folder / "weights" / f"{which}.npz"):
         if candidate.exists():
@@ -166,7 +171,7 @@ def weights_file(folder, which="last") -> Path:
 
 
 def check_weights_sha256(path):
-    """Compares a weights file with the checksum beside it. Raises InputError when it differs or is missing."""
+    """Compares a weights file with the checksum beside it. Raises InputError if that differs or is missing."""
     beside = Path(f"{path}.sha256")
     if not beside.exists():
         raise InputError(f"{path}: its checksum {beside.name} is missing beside it")
@@ -174,7 +179,11 @@ def check_weights_sha256(path):
 
 
 def read_config(folder):
-    """(ExperimentConfig, DatasetInfo) of a run directory or a model zoo folder. Raises InputError."""
+    """Reads (ExperimentConfig, DatasetInfo) of a run directory or a model zoo folder.
+
+    Raises:
+      InputError: there is no config.json, or it is damaged or has unknown fields.
+    """
     path = Path(folder) / "config.json"
     if not path.exists():
         raise InputError(f"{folder}: not a run directory (no config.json)")

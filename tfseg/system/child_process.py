@@ -1,6 +1,7 @@
-"""Work that may take its process down, in a process of its own.
+"""Runs work that may take its process down in a separate process.
 
-A child is a module run as a program: the job comes as JSON on stdin, the answer is the last line of stdout.
+The child process is a module run as a program. It reads the job as JSON from stdin; its answer is the last line of
+stdout, also as JSON.
 """
 
 import json
@@ -12,19 +13,19 @@ from pathlib import Path
 
 
 class ChildError(Exception):
-    """Why there is no answer, in a line."""
+    """The child process gave no answer; the message is one line that says why."""
 
 
 def run(module, job, timeout, environment=None) -> dict:
-    """The answer of `python -m module` to a job.
+    """Returns the answer of `python -m module` to a job.
 
     Args:
-      module: dotted name; its program calls `answer`.
-      job: JSON types.
-      timeout: seconds.
-      environment: variables beside those of this process.
+      module: dotted name of a module that calls `answer` when it is run as a program.
+      job: the job in JSON types.
+      timeout: largest number of seconds that it may take.
+      environment: environment variables in addition to those of this process.
     Raises:
-      ChildError: it was killed by a signal, failed, answered {"error": text}, or took too long.
+      ChildError: the child was killed by a signal, failed, answered {"error": text}, or took too long.
     """
     root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
@@ -49,7 +50,7 @@ def run(module, job, timeout, environment=None) -> dict:
 
 
 def answer(work):
-    """What the child's program calls: reads the job, prints `work(job)`, or the first line of what it raises."""
+    """Does the child's part: reads the job, and prints `work(job)` or the first line of the exception it raises."""
     try:
         answered = work(json.load(sys.stdin))
     except Exception as error:

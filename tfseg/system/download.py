@@ -1,4 +1,4 @@
-"""Files from the network and from disk whose content is known by its sha256."""
+"""Gets files from the network or from disk whose content is known by its sha256."""
 
 import http.client
 import os
@@ -14,13 +14,13 @@ CHUNK_BYTES = 1 << 20
 
 
 def local_path(source: str, cache_dir: str) -> str:
-    """The file on disk that `source` means, downloaded if need be.
+    """Returns the path of the file that `source` means, after downloading it if need be.
 
     Args:
-      source: a path, `path#sha256=<hex>` (checked), or `https://...#sha256=<hex>` (downloaded once, checked).
+      source: a path, `path#sha256=<hex>` (checked), or `https://...#sha256=<hex>` (downloaded once, and checked).
       cache_dir: folder that keeps downloads.
     Raises:
-      InputError: an URL without sha256, or as `check_sha256` and `download`.
+      InputError: a URL has no sha256, or `check_sha256` or `download` fails.
     """
     location, _, sha256 = source.partition("#sha256=")
     if "://" in location:
@@ -33,18 +33,19 @@ def local_path(source: str, cache_dir: str) -> str:
 
 
 def download(url: str, sha256: str, cache_dir: str) -> str:
-    """Fetches a file once.
+    """Fetches a file, unless it was fetched before.
 
-    It appears under its final name only when whole and checked; until then it is a `.part` file.
+    The file gets its final name only when it is complete and checked; until then it is a `.part` file.
 
     Args:
-      url: http, https or file.
-      sha256: of the content, hex.
-      cache_dir: folder, made if missing; the file is called as in the URL, after the first 8 digits of its sha256.
+      url: http, https or file URL.
+      sha256: sha256 of the content, in hex.
+      cache_dir: folder for the file, made if missing. The file's name is the first 8 digits of its sha256, a hyphen and
+        the name in the URL.
     Returns:
-      Its path.
+      The file's path.
     Raises:
-      InputError: no connection (says where to put the file by hand), or other content than expected.
+      InputError: there is no connection (the message says where to put the file by hand), or the content differs.
     """
     parts = urllib.parse.urlparse(url)
     name = os.path.basename(parts.path)

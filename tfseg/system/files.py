@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, locks that a kill releases, and checksums."""
+"""Files and folders that appear whole or not at all, locks that end with their process, and checksums."""
 
 import contextlib
 import fcntl
@@ -13,22 +13,23 @@ from tfseg.errors import InputError, RunError
 
 
 def write_atomically(path, data: bytes):
-    """Writes a file as `whole_file` does: no half-written file ever has the final name. Raises RunError."""
+    """Writes a file as `whole_file` does: a half-written file never has the final name. Raises RunError."""
     with whole_file(path) as part:
         part.write_bytes(data)
 
 
 @contextlib.contextmanager
 def whole_file(path, many_writers: bool = False):
-    """Yields the path of a file to write beside `path`; at the end it is on disk and takes that place.
+    """Yields the path of a new file beside `path`; at the end the new file is on disk and takes the place of `path`.
 
-    The folders of `path` are made. After an error the new file is gone and the one of before untouched.
+    Missing folders of `path` are made. After an error the new file is removed and the previous file is untouched.
 
     Args:
-      many_writers: other processes may write the same file at the same time, so each writes under a name of its own.
-        Without it, what a killed process left is written over.
+      path: the final path.
+      many_writers: whether other processes may write the same file at the same time; then each one writes under a name
+        of its own. Otherwise the unfinished file of a killed process is overwritten.
     Raises:
-      RunError: instead of any OSError.
+      RunError: raised instead of any OSError.
     """
     path = Path(path)
     part = path.with_name(f".{path.name}.{os.getpid()}.part" if many_writers else f".{path.name}.part")
@@ -49,7 +50,7 @@ def whole_file(path, many_writers: bool = False):
 
 @contextlib.contextmanager
 def partial_folder(path):
-    """Yields an empty folder beside `path`; it is gone at the end, or after a kill at the next one."""
+    """Yields an empty folder beside `path`. It is removed at the end or, after a kill, by the next call."""
     path = Path(path)
     partial = path.with_name(f".{path.name}.partial")
     _remove(partial)
@@ -62,10 +63,12 @@ def partial_folder(path):
 
 @contextlib.contextmanager
 def whole_folder(path, may_replace: bool = False):
-    """Yields an empty folder beside `path`, which takes that place at the end; after an error it is gone.
+    """Yields an empty folder beside `path`, which takes the place of `path` at the end; after an error it is removed.
 
     Args:
-      may_replace: a folder that is there is replaced, see `take_place`; otherwise one with content is an OSError.
+      path: the final path.
+      may_replace: whether to replace an existing folder, see `take_place`. Otherwise an existing folder that is not
+        empty causes an OSError.
     """
     path = Path(path)
     if may_replace:
@@ -79,10 +82,11 @@ def whole_folder(path, may_replace: bool = False):
 
 
 def take_place(source, target):
-    """Renames a file or folder to `target`, whose folders are made.
+    """Renames a file or folder to `target`, whose missing parent folders are made.
 
-    A folder that is there is renamed to `.<name>.old`, and removed when `source` has its place. A kill between the two
-    loses nothing: the next `take_place` or `whole_folder` with this target puts the old folder back first.
+    An existing folder is renamed to `.<name>.old`, and removed when `source` has taken its place. If the process is
+    killed in between, nothing is lost: the next `take_place` or `whole_folder(..., may_replace=True)` with this target
+    first puts the old folder back.
     """
     source, target = Path(source), Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +106,7 @@ def _aside(path):
 
 
 def _put_back(path):
-    """Ends a `take_place` that was interrupted: of two folders the new one stays, an old one alone gets its name."""
+    """Ends an interrupted `take_place`: removes the old folder if `path` exists, else puts the old folder back."""
     old = _aside(path)
     if os.path.lexists(path):
         _remove(old)
@@ -111,7 +115,7 @@ def _put_back(path):
 
 
 def _remove(path):
-    """Of a file, link or folder, what can be removed."""
+    """Removes a file, link or folder, as far as that is possible."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -121,13 +125,13 @@ def _remove(path):
 
 @contextlib.contextmanager
 def locked(path, when_held: Callable[[], None], is_kept: bool = False):
-    """Holds a lock for this process. A kill releases it.
+    """Holds a lock for this process. The lock ends with the process, even if it is killed.
 
     Args:
-      path: of the lock file; it and its folders are made.
-      when_held: called when another process holds the lock. If it raises, that is the end; if it returns, this process
-        waits.
-      is_kept: leave the file there at the end.
+      path: the lock file's path; the file and its folders are made.
+      when_held: called if another process holds the lock. If it raises, no lock is taken; if it returns, this process
+        waits for the lock.
+      is_kept: whether to keep the lock file at the end.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -141,7 +145,7 @@ def locked(path, when_held: Callable[[], None], is_kept: bool = False):
 
 
 def _lock(path, when_held):
-    """Descriptor of the locked file. A file that its last owner has removed meanwhile locks nothing: then again."""
+    """Returns the descriptor of the locked file. If its last owner removed that file meanwhile, it tries again."""
     while True:
         descriptor = os.open(path, os.O_CREAT | os.O_RDWR, 0o666)
         try:
@@ -164,13 +168,13 @@ def _wait(descriptor, when_held):
 
 
 def file_sha256(path) -> str:
-    """sha256 of a file's content, hex."""
+    """Returns the sha256 of a file's content, in hex."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def check_sha256(path: str, expected: str, name: str | None = None):
-    """Raises InputError, which calls the file `name` or its path, unless its sha256 is `expected` (64 hex digits)."""
+    """Raises InputError unless the file's sha256 is `expected` (64 hex digits); the message calls the file `name`."""
     name = name or path
     if not re.fullmatch(r"[0-9a-fA-F]{64}", expected):
         raise InputError(f"{name}: a sha256 has 64 hex digits, not {expected!r}")

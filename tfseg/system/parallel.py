@@ -1,4 +1,4 @@
-"""A function over many items in worker processes, with progress on stderr."""
+"""Calls a function for many items in worker processes, with progress on stderr."""
 
 import contextlib
 import dataclasses
@@ -18,9 +18,9 @@ MAX_CHUNK = 8
 
 @dataclasses.dataclass(frozen=True)
 class Attempt:
-    """function(item), or the line that says why that is not possible.
+    """Calls function(item), and turns an InputError into its message, a line that says why the item failed.
 
-    It stands here because a worker imports the module it is defined in: this one needs no TensorFlow.
+    It is defined here because a worker imports the module that defines it, and this module needs no TensorFlow.
     """
 
     function: Callable
@@ -36,9 +36,9 @@ def parallel_map(function, items, num_workers=None, title=""):
     """Yields function(item) for every item, in order.
 
     Args:
-      function, items: picklable. Few items are worked on in this process.
-      num_workers: processes; None is one per core.
-      title: of the progress bar (on a terminal) or of its lines (elsewhere).
+      function, items: they must be picklable. A few items are worked on in this process.
+      num_workers: number of processes; None is one per core.
+      title: title of the progress bar (on a terminal) or of the progress lines (elsewhere).
     Raises:
       RunError: a worker died.
     """
@@ -62,9 +62,9 @@ def parallel_map(function, items, num_workers=None, title=""):
 
 @contextlib.contextmanager
 def _hidden_main():
-    """Keeps new workers from importing the main module again, as Python does for functions that are defined there.
+    """Keeps new workers from importing the main module, which Python does for the sake of functions defined there.
 
-    A command's main module imports TensorFlow: seconds and half a gigabyte for every worker.
+    A command's main module imports TensorFlow, which would cost every worker seconds and half a gigabyte.
     """
     main = sys.modules["__main__"]
     path = getattr(main, "__file__", None)
@@ -76,7 +76,7 @@ def _hidden_main():
 
 
 def _end_with_parent():
-    """Lets a worker end when its parent is killed; it would wait for work for ever."""
+    """Makes a worker end when its parent is killed; otherwise it would wait for work for ever."""
 
     def wait():
         multiprocessing.parent_process().join()

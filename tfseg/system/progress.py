@@ -1,4 +1,4 @@
-"""Lines and bars on stderr for whoever waits."""
+"""Lines and progress bars on stderr for a user who waits."""
 
 import sys
 import time
@@ -9,12 +9,19 @@ LINE_EVERY_SECONDS = 10
 
 
 def say(line):
-    """Tells a waiting user something that is not the result."""
+    """Prints a line that is not part of the result, on stderr."""
     print(line, file=sys.stderr, flush=True)
 
 
 def with_progress(iterator, total, title, unit="images"):
-    """Yields what `iterator` does and shows how far it is: a bar on a terminal, else a line every 10 seconds."""
+    """Yields what `iterator` yields and shows the progress: a bar on a terminal, else a line every 10 seconds.
+
+    Args:
+      iterator: any iterable.
+      total: number of items that it yields.
+      title: text before the bar or at the start of the lines.
+      unit: what the items are called.
+    """
     if sys.stderr.isatty():
         yield from tqdm(iterator, desc=title, total=total, unit=f" {unit}", dynamic_ncols=True)
         return

@@ -1,4 +1,4 @@
-"""Wall time of calls, measured side by side."""
+"""Measures the wall time of calls side by side."""
 
 import time
 
@@ -6,14 +6,17 @@ import numpy as np
 
 
 def interleaved(calls, rounds=20, seconds=60.0) -> dict[str, list[float]]:
-    """Milliseconds of each call, round after round.
+    """Measures the milliseconds that each call takes, round after round.
 
-    All are called in turn, so that a slow moment of the machine does not fall on one of them. A round before the first
-    is not counted: it traces, allocates and warms up.
+    All are called in turn, so that a slow moment of the machine does not affect only one of them. An extra round at the
+    start is not counted: it traces, allocates and warms up.
 
     Args:
       calls: {name: callable without arguments that returns when its work is done}.
-      rounds: at most; fewer if no more begin within `seconds`, at least one.
+      rounds: largest number of rounds; at least one runs.
+      seconds: no further round begins after this time.
+    Returns:
+      {name: milliseconds of the call in each round}.
     """
     taken = {name: [] for name in calls}
     for call in calls.values():
@@ -30,10 +33,10 @@ def interleaved(calls, rounds=20, seconds=60.0) -> dict[str, list[float]]:
 
 
 def median(milliseconds) -> float:
-    """Of a list of times."""
+    """Returns the median of a list of times."""
     return float(np.median(milliseconds))
 
 
 def p95(milliseconds) -> float:
-    """The time that 95 % of the calls stay within."""
+    """Returns the time within which 95 % of the calls stay."""
     return float(np.percentile(milliseconds, 95))

@@ -1,4 +1,4 @@
-"""One raw image and its label -> the content of a record."""
+"""Turns one raw image and its label into the content of a record."""
 
 import numpy as np
 
@@ -17,18 +17,20 @@ from tfseg.formats.images import (
 
 
 def encode_pair(example: RawExample, rule: LabelRule, max_pixels: int = MAX_PIXELS) -> EncodedExample:
-    """The record of an image and label file. Raises InputError naming the file."""
+    """Makes the record of an image file and a label file. Raises InputError that names the file."""
     return encode_labelled(example, lambda: (read_label(example.label_path, rule, max_pixels), None), max_pixels)
 
 
 def encode_labelled(example: RawExample, read_labels, max_pixels: int = MAX_PIXELS) -> EncodedExample:
-    """The record of an image file and of what its label files say.
+    """Makes the record of an image file and of what its label files say.
 
     Args:
-      read_labels: called when the image is read; returns (class ids uint8, instance ids int32 below 65536 or None for
-        no panoptic map), [height, width] each, as stored (not rotated).
+      example: paths and names.
+      read_labels: called after the image is read; returns (class ids uint8, instance ids int32 below 65536), each
+        [height, width] as stored (not rotated). The instance ids are None if there is no panoptic map.
+      max_pixels: number of pixels above which files are refused.
     Raises:
-      InputError: naming the file.
+      InputError: a file cannot be used; the message names it.
     """
     stored = read_stored_image(example.image_path, max_pixels)
     class_ids, instance_ids = read_labels()
@@ -57,14 +59,14 @@ def encode_labelled(example: RawExample, read_labels, max_pixels: int = MAX_PIXE
 
 
 def encode_arrays(image, class_ids, filename: str, panoptic=None, sequence_id=None, frame_id=None) -> EncodedExample:
-    """The record of pictures in memory.
+    """Makes the record of pictures in memory.
 
     Args:
       image: [height, width, 3] uint8 RGB.
       class_ids: [height, width] uint8.
-      filename: what the record calls it.
-      panoptic: (class ids, instance ids below 65536), [height, width] each.
-      sequence_id, frame_id: of a video frame.
+      filename: the image's name in the record.
+      panoptic: (class ids, instance ids below 65536), each [height, width]; None for no panoptic map.
+      sequence_id, frame_id: the video and the frame number if the image is a video frame; otherwise None.
     """
     return EncodedExample(
         image_jpeg=encode_jpeg(image),

@@ -1,4 +1,4 @@
-"""tfseg.json: what every artifact of ours says about itself."""
+"""tfseg.json: what every artifact made by tfseg says about itself."""
 
 import dataclasses
 import json
@@ -14,18 +14,19 @@ PADDINGS = ("same", "symmetric")
 
 @dataclasses.dataclass(frozen=True)
 class Description:
-    """An artifact in its own words.
+    """An artifact's description of itself.
 
     Attributes:
-      name: of the model.
+      name: the model's name.
       info: what its class ids mean.
       is_recurrent: whether it can be iterated at all.
-      iterations: the default; of a "segment" file the only number.
-      max_iterations: the most that it runs.
-      size: (height, width) of the network's input; None is any.
-      padding, stride: of its canvas, see `layers.resize.upsample`.
+      iterations: default number of iterations. It is the only number for the kinds "segment", "resizable" and
+        "panoptic".
+      max_iterations: largest number of iterations.
+      size: (height, width) of the network's input; None for any size.
+      padding, stride: the canvas' padding and stride, see `layers.resize.upsample`.
       kind: "savedmodel", "segment", "resizable", "stream", "dynamic" or "panoptic".
-      fusion: of the maps of a panoptic model; None of others.
+      fusion: how the maps of a panoptic model become instances; None for other models.
     """
 
     name: str
@@ -41,13 +42,13 @@ class Description:
 
 
 def parse(content, path) -> Description:
-    """The description in a tfseg.json.
+    """Parses the content of a tfseg.json.
 
     Args:
-      content: bytes, or what is in them as JSON types.
-      path: of the artifact, for messages.
+      content: the bytes, or the parsed JSON types.
+      path: the artifact's path, for messages.
     Raises:
-      InputError: damaged, or of another version.
+      InputError: the content is damaged, or of another version.
     """
     try:
         values = json.loads(content) if isinstance(content, bytes) else content
@@ -60,10 +61,11 @@ def parse(content, path) -> Description:
 
 
 def noted_iterations(listed, described) -> int:
-    """The default number of iterations: that of the manifest, from export.py --fit_latency, or the artifact's own.
+    """Returns the default number of iterations: the manifest's, from export.py --fit_latency, or the artifact's own.
 
     Args:
-      listed: `manifest.Listed`, or None.
+      listed: the artifact's `export_manifest.Listed`; None if no manifest lists it.
+      described: the artifact's Description.
     """
     budget = listed.values.get("budget") if listed else None
     noted = budget.get("iterations") if isinstance(budget, dict) else None

@@ -1,4 +1,4 @@
-"""The contract of an engine: what runs a model, whatever it is stored as. `Predictor` uses all of them alike."""
+"""The contract of an engine. An engine runs a model, however it is stored; `Predictor` uses all engines alike."""
 
 import dataclasses
 import typing
@@ -12,10 +12,11 @@ from tfseg.labels import DatasetInfo
 
 @dataclasses.dataclass(frozen=True)
 class Maps:
-    """Class maps that a program made, in the image's size; read as a `Refinement` is.
+    """Class maps that a program made, in the image's size. They are read in the same way as a `Refinement`.
 
     Attributes:
-      maps: for every kept iteration [height, width] uint8 class ids and their float32 softmax probability.
+      maps: one pair for every kept iteration: [height, width] uint8 class ids and [height, width] float32 softmax
+        probability of the class.
     """
 
     maps: list[tuple[np.ndarray, np.ndarray]]
@@ -24,11 +25,11 @@ class Maps:
         return len(self.maps)
 
     def class_ids(self, index=-1) -> np.ndarray:
-        """[height, width] uint8 after kept iteration `index` (0 is the first)."""
+        """Returns [height, width] uint8 class ids after kept iteration `index` (0 is the first)."""
         return self.maps[index][0]
 
     def class_ids_and_confidence(self, index=-1) -> tuple[np.ndarray, np.ndarray]:
-        """As `class_ids`, and the softmax probability of the class, [height, width] float32."""
+        """Returns what `class_ids` does, and the softmax probability of the class, [height, width] float32."""
         return self.maps[index]
 
 
@@ -37,17 +38,18 @@ class Engine(typing.Protocol):
     """Runs a network, a SavedModel or a file on single images.
 
     Attributes:
-      path: what messages call the model.
+      path: the model's name in messages.
       info: what its class ids mean.
-      size: (height, width) that every image is resized to; None where images go in as they are.
-      is_recurrent: whether it can be iterated at all.
-      default_iterations, min_iterations: iterations if a caller does not say how many, and the fewest.
-      max_iterations: the most iterations; None where nothing limits them.
-      trained_iterations: the most that training ran, or that the export allows.
-      has_every_iteration: whether it gives the class maps of the iterations before the last one.
-      answer_until: (image, iterations, latest_start, tolerance) -> Stopped, as `Inference.refine_until`; None where the
-        iterations cannot be stopped.
-      panoptic: image -> `postprocess.fusion.PanopticPrediction`; None where it does not tell instances apart.
+      size: (height, width) to which every image is resized; None if images are not resized.
+      is_recurrent: whether the model can be iterated at all.
+      default_iterations: number of iterations if the caller does not choose one.
+      min_iterations: smallest number of iterations.
+      max_iterations: largest number of iterations; None where nothing limits it.
+      trained_iterations: largest number of iterations that training ran or that the export allows.
+      has_every_iteration: whether the engine gives the class maps of the iterations before the last one.
+      answer_until: (image, iterations, latest_start, tolerance) -> Stopped, like `Inference.refine_until`; None where
+        the iterations cannot be stopped.
+      panoptic: image -> `postprocess.fusion.PanopticPrediction`; None if the model does not tell instances apart.
     """
 
     path: str
@@ -63,12 +65,12 @@ class Engine(typing.Protocol):
     panoptic: Callable | None
 
     def answer(self, image: np.ndarray, iterations: int, last_only: bool) -> Refinement | Maps:
-        """The class maps of one image.
+        """Computes the class maps of one image.
 
         Args:
           image: [height, width, 3] uint8 RGB.
-          iterations: how many run.
-          last_only: keep the class map after the last iteration only.
+          iterations: number of iterations to run.
+          last_only: whether to keep only the class map after the last iteration.
         Returns:
-          The class maps after iteration 1, 2, ..., or after the last one only.
+          The class maps after iteration 1, 2, ..., or only after the last one.
         """

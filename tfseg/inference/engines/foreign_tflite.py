@@ -1,4 +1,4 @@
-"""What is needed to use a .tflite segmenter that another program made."""
+"""Finds out how to use a .tflite segmenter that another program made."""
 
 import dataclasses
 from collections.abc import Callable
@@ -13,12 +13,12 @@ from tfseg.system.progress import say
 
 @dataclasses.dataclass(frozen=True)
 class ForeignForm:
-    """How such a file is used.
+    """How to use such a file.
 
     Attributes:
-      info: its classes; those without a name are class_0, class_1, ...
-      size: (height, width) of its image.
-      prepare: [1, height, width, 3] float32 RGB, 0 to 255 -> what the file takes.
+      info: its classes; they are called class_0, class_1, ... if the file does not name them.
+      size: (height, width) of its input image.
+      prepare: [1, height, width, 3] float32 RGB, 0 to 255 -> the input that the file takes.
       logits: (prepared image, iterations, last_only) -> a list of one [1, h, w, num_classes] float32.
     """
 
@@ -29,15 +29,15 @@ class ForeignForm:
 
 
 def foreign_form(program, metadata, normalization) -> ForeignForm:
-    """Finds out how a file is used that has no description of ours.
+    """Finds out how to use a file that has no description by tfseg.
 
     Args:
-      program: `tflite_runtime.Program`.
-      metadata: `export.metadata.Metadata` of the file.
-      normalization: (mean, std), one value or one a channel each: a float32 file takes (image - mean) / std; None is
-        what its metadata says.
+      program: the file's `tflite_runtime.Program`.
+      metadata: the file's `formats.tflite_metadata.Metadata`.
+      normalization: (mean, std), each one value or one per channel: a float32 file takes (image - mean) / std. None
+        uses what the file's metadata says.
     Raises:
-      InputError: it does not have one image as input and logits as output, or nothing says how to normalise.
+      InputError: the file does not take one image and return logits, or nothing says how to normalise.
     """
     if len(program.signatures) != 1:
         raise InputError(
@@ -62,13 +62,13 @@ def foreign_form(program, metadata, normalization) -> ForeignForm:
 
 
 def _only(path, what, tensors, dtypes):
-    """(name, Tensor) of the only input or output."""
+    """Returns (name, Tensor) of the only input or output."""
     described = ", ".join(
         f"{name} {one.dtype} [{', '.join('?' if side is None else str(side) for side in one.shape)}]"
         for name, one in tensors.items()
     )
     [(name, tensor), *others] = tensors.items() or [("", None)]
-    # Converters leave the batch open; interpreters allocate one image.
+    # Converters leave the batch size open; interpreters allocate one image.
     is_map = tensor is not None and len(tensor.shape) == 4 and tensor.shape[0] in (1, None)
     is_map = is_map and None not in tensor.shape[1:]
     if others or not is_map or tensor.dtype not in dtypes:

@@ -1,4 +1,4 @@
-"""Which engine runs what lies at a path."""
+"""Finds the engine that runs the model at a path."""
 
 import re
 from pathlib import Path
@@ -9,12 +9,12 @@ from tfseg.inference.engines.network import NetworkEngine
 from tfseg.runs.deeplab_file import load_model
 
 PROGRAM = "saved_model.pb"
-# What other programs run.
+# Endings of files that only other programs run.
 FOR_OTHERS = (".onnx",)
 
 
 def open_engine(path, weights="last", trust=False, threads=1, normalization=None):
-    """The engine of a model; arguments and errors as those of `Predictor.load`."""
+    """Opens a model's engine. Arguments and errors are those of `Predictor.load`; `normalization` is (mean, std)."""
     path = found(path)
     is_tflite = path.suffix == ".tflite" and not path.is_dir()
     is_saved_model = (path / PROGRAM).is_file()
@@ -35,12 +35,12 @@ def open_engine(path, weights="last", trust=False, threads=1, normalization=None
 
 
 def found(path) -> Path:
-    """The artifact that a folder stands for; other paths as they are.
+    """Returns the artifact that a folder stands for, or the path itself if it is not such a folder.
 
     Args:
-      path: serving/NAME, of which the highest version is taken, or a folder of exports with one artifact.
+      path: e.g. serving/NAME, whose highest version is taken, or a folder of exports with one artifact.
     Raises:
-      InputError: a folder of several artifacts, or of none, or a file for other programs.
+      InputError: the folder holds several artifacts or none, or the file is for other programs.
     """
     path = Path(path)
     if path.suffix in FOR_OTHERS or path.name == PROGRAM:

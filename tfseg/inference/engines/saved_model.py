@@ -29,10 +29,10 @@ STEPS = ("encode", "initial_state", "refine")
 class SavedModelEngine:
     """Runs the signatures of a SavedModel. See `tfseg.inference.engines.engine` for the interface.
 
-    `segment_tensors` gets images of the size that it takes, up to `whole_image_pixels`. Others, and every iteration of
-    an image, go through `encode` and `refine` as through a network: resized, or in tiles. A feed-forward model has no
-    such signatures: class maps of tiles are joined in the middle of their overlap, those of resized images are enlarged
-    (nearest).
+    An image of a size that `segment_tensors` takes, up to `whole_image_pixels`, goes through that signature. All other
+    images go through `encode` and `refine` as through a network, resized or in tiles; so do images of which every
+    iteration is wanted. A feed-forward model does not have these two signatures: there the class maps of tiles are
+    joined in the middle of their overlap, and those of resized images are enlarged by nearest neighbour.
     """
 
     min_iterations, has_every_iteration = 1, True
@@ -42,10 +42,11 @@ class SavedModelEngine:
 
         Args:
           path: the folder with saved_model.pb.
-          trust: run it, whatever it is: a SavedModel is a program. Otherwise a manifest has to list its sha256.
-          whole_image_pixels: larger images are cut into tiles.
+          trust: whether to run it unchecked; a SavedModel is a program that may do anything. Otherwise a manifest has
+            to list its sha256.
+          whole_image_pixels: number of pixels above which an image is cut into tiles.
         Raises:
-          InputError: not trusted, not ours, or damaged.
+          InputError: the model is not trusted, not made by tfseg, or damaged.
         """
         described = _description(path)
         listed = None if trust else export_manifest.check(path)
@@ -88,15 +89,15 @@ class SavedModelEngine:
             return self._inference.refine_until(image, iterations, latest_start, tolerance, self._view)
 
     def _maps(self, image, iterations):
-        """Class ids and confidence of an image that goes in as it is."""
-        images = tf.constant(np.asarray(image)[np.newaxis])
+        """Returns the [height, width] class ids and confidence of an image that is neither resized nor tiled."""
+        images = tf.constant(np.asarray(image)[np.newaxis])  # [1, height, width, 3]
         given = {self._segment.image_name: images, saved_model.ITERATIONS: tf.constant([iterations])}
         outputs = self._segment.function(**given)
         return outputs["mask"].numpy()[0], outputs["confidence"].numpy()[0]
 
     def _resized(self, image, iterations):
         resized = resized_pixels(image, self.size)
-        class_ids, confidence = (part[..., np.newaxis] for part in self._maps(resized, iterations))
+        class_ids, confidence = (part[..., np.newaxis] for part in self._maps(resized, iterations))  # [*self.size, 1]
         size = image.shape[:2]
         class_ids = tf.image.resize(class_ids, size, method="nearest")
         return class_ids.numpy()[..., 0], tf.image.resize(confidence, size).numpy()[..., 0]
@@ -116,11 +117,11 @@ class SavedModelEngine:
 
 
 class SavedSegmenter(Segmenter):
-    """The network in a SavedModel: the signatures that compute its parts.
+    """The network in a SavedModel, whose parts are computed by signatures.
 
     Args:
-      signatures: those of the SavedModel: `STEPS` of a recurrent network, `PANOPTIC` of a panoptic one.
-      described: its Description.
+      signatures: the SavedModel's signatures; a recurrent network has `STEPS`, a panoptic one has `PANOPTIC`.
+      described: the SavedModel's Description.
     """
 
     def __init__(self, signatures, described):
@@ -165,7 +166,7 @@ class SavedSegmenter(Segmenter):
 
 @contextlib.contextmanager
 def _with_reason():
-    """Lifts out of TensorFlow's account of a graph what an assertion of the model says."""
+    """Turns TensorFlow's long error for a failed assertion into a ValueError with the assertion's own message."""
     try:
         yield
     except tf.errors.OpError as error:
@@ -175,7 +176,7 @@ def _with_reason():
 
 
 def _called(function, tensors):
-    """A signature on those of the tensors that it takes."""
+    """Calls a signature with those of the tensors that it takes."""
     return function(**{name: tensors[name] for name in _names(function)})
 
 
@@ -184,7 +185,7 @@ def _names(function):
 
 
 def _begins(starts, side):
-    """{start of a tile: where its part begins}, on an axis: in the middle of what it shares with the tile before."""
+    """Returns {start of a tile: start of the part used}, on an axis: the middle of its overlap with the tile before."""
     begins = {starts[0]: starts[0]}
     for before, start in itertools.pairwise(starts):
         begins[start] = (before + side + start) // 2

@@ -1,4 +1,4 @@
-"""A .tflite file as an engine: one of ours, or a segmenter of another program."""
+"""A .tflite file as an engine: a file made by tfseg, or a segmenter made by another program."""
 
 import math
 import time
@@ -20,17 +20,18 @@ from tfseg.system.progress import say
 
 
 class TFLiteEngine:
-    """Runs a .tflite file: images are resized to its size, its logits to theirs. See `engine.py`."""
+    """Runs a .tflite file: resizes images to its input size, and its logits to the image's size. See `engine.py`."""
 
     def __init__(self, path, threads=1, trust=False, normalization=None):
         """Opens the file.
 
         Args:
-          threads: of the interpreter.
-          trust: a file that no manifest lists is not tried in a process of its own first.
-          normalization: (mean, std), see `foreign_form`; None is what the file says.
+          path: the file's path.
+          threads: number of threads of the interpreter.
+          trust: whether to skip the trial in a separate process, which a file needs that no manifest lists.
+          normalization: (mean, std), see `foreign_form`; None uses what the file says.
         Raises:
-          InputError: damaged, changed since the manifest was written, or no segmenter.
+          InputError: the file is damaged, was changed since the manifest was written, or is no segmenter.
         """
         self.path, self.panoptic, self.answer_until = str(path), None, None
         self._program = tflite_runtime.load(path, threads, trust)
@@ -56,10 +57,11 @@ class TFLiteEngine:
         return self._answer(image, self._canvases(self._prepare(self._pixels(image)), iterations, last_only))
 
     def _answer(self, image, canvases):
+        # Each canvas is [1, h, w, num_classes], all together [iterations, h, w, num_classes].
         return Refinement([self._layer(np.concatenate(canvases), image.shape[:2])], image.shape[:2])
 
     def _pixels(self, image):
-        """[1, height, width, 3] float32, in the size of the file if it has one."""
+        """Returns [1, height, width, 3] float32, resized to the file's input size if that is fixed."""
         size = self.size or image.shape[:2]
         [pixels] = network_inputs(image, View(base_size=size), Tiling(size, size))
         return pixels.numpy()
@@ -72,7 +74,7 @@ class TFLiteEngine:
         return resized(found, image.shape[:2])
 
     def _use(self, described):
-        """Sets up a file of ours."""
+        """Sets up a file made by tfseg."""
         self.info, self._padding, self._stride = described.info, described.padding, described.stride
         self.is_recurrent = described.is_recurrent
         self.default_iterations = noted_iterations(self._program.listed, described)
@@ -94,7 +96,7 @@ class TFLiteEngine:
             self._fusion, self.panoptic = described.fusion, self._instances
 
     def _check_signatures(self, described):
-        """That the file has what its description promises."""
+        """Raises InputError unless the file has the signatures that its description promises."""
         signatures = self._program.signatures
         first = "encode" if described.kind == "stream" else next(iter(signatures))
         last = "refine" if described.kind == "stream" else first
@@ -128,7 +130,7 @@ class TFLiteEngine:
         return Stopped(self._answer(image, [outputs["logits"]]), int(outputs["iterations"][0]))
 
     def _loop(self, pixels, iterations, tolerance):
-        """All outputs of a dynamic file."""
+        """Runs a dynamic file; returns all its outputs."""
         numbers = {"iterations": np.int32([iterations]), "tolerance": np.float32([tolerance])}
         return self._program.run(self._signature, {"image": pixels} | numbers)
 
@@ -146,8 +148,8 @@ class TFLiteEngine:
         return Stopped(self._answer(image, [canvas]), len(steps), began if len(steps) > 1 else None)
 
     def _steps(self, pixels, iterations):
-        """(time.perf_counter() at which it began, canvas after it) of iteration 1, 2, ..., as `answer_until` says."""
-        # What is left out is zeros, as the state is before the first iteration.
+        """Yields (time.perf_counter() at its start, canvas after it) for each iteration of a stream file."""
+        # Omitted inputs are zeros, which is the state before the first iteration.
         features, state = self._program.run("encode", {"image": pixels}), {}
         for _ in range(iterations):
             began = time.perf_counter()
@@ -155,7 +157,7 @@ class TFLiteEngine:
             yield began, state["canvas"]
 
     def _layer(self, canvases, image_size):
-        """Where the positions of logits are on the image; as `Inference` has it for a resized view."""
+        """Returns the canvases with their place on the image, computed as `Inference` does for a resized view."""
         shape, image_size = canvases.shape[1:3], tuple(image_size)
         if self._padding == "same" or shape == (self.size or image_size):
             return Layer(canvases, tuple(shape[axis] / image_size[axis] for axis in range(2)))
@@ -164,7 +166,7 @@ class TFLiteEngine:
 
 
 def _changed_share(steps):
-    """As `settling.changed_share`, of the last of (time, canvas); 1 after the first."""
+    """Returns `settling.changed_share` of the last two of the (time, canvas) pairs; 1 if there is only one."""
     if len(steps) == 1:
         return 1.0
     before, after = (canvas.argmax(-1) for _, canvas in steps[-2:])

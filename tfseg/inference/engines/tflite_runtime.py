@@ -1,8 +1,8 @@
 """Runs .tflite files with TensorFlow's interpreter, in Python.
 
 The interpreter trusts what it reads: a damaged file takes the whole process down. So it gets a file only after its
-structure was verified and its sha256 compared with the manifest; one that no manifest lists is first tried in a process
-of its own, which is this module, run as a program.
+structure was verified and its sha256 was compared with the manifest. A file that no manifest lists is first tried in a
+separate process, which is this module, run as a program.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from tfseg.errors import InputError
 from tfseg.formats import export_manifest
 from tfseg.system import child_process
 
-TRIAL_SECONDS = 1800  # for a file that hangs the interpreter, also on a busy machine
+TRIAL_SECONDS = 1800  # after this time a file counts as one that hangs the interpreter, even on a busy machine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +27,9 @@ class Tensor:
     """An input or an output.
 
     Attributes:
-      shape: sizes; None for one that the file leaves open.
-      dtype: as NumPy has it, e.g. "float32".
-      scale, zero_point: real value = scale * (stored - zero_point); scale 0 is not quantised.
+      shape: its sizes; None for a size that the file leaves open.
+      dtype: NumPy's name of the type, e.g. "float32".
+      scale, zero_point: real value = scale * (stored - zero_point); scale 0 means not quantised.
     """
 
     shape: tuple[int | None, ...]
@@ -40,26 +40,30 @@ class Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class Signature:
-    """What can be called: {name: Tensor} of its inputs and outputs."""
+    """A function that can be called.
+
+    Attributes:
+      inputs, outputs: {name: Tensor} each.
+    """
 
     inputs: dict[str, Tensor]
     outputs: dict[str, Tensor]
 
 
 class Program:
-    """A .tflite file that is ready to run. Not for several threads at once.
+    """A .tflite file that is ready to run. Only one thread may use it at a time.
 
     Attributes:
-      path: of the file.
-      content: its bytes.
-      model: tensorflow.lite.python.schema_py_generated.ModelT.
-      signatures: {name: Signature}; of a file without any, {"main": of its first subgraph}.
-      listed: `manifest.Listed`, or None if no manifest lists the file.
+      path: the file's path.
+      content: the file's bytes.
+      model: the parsed file, a tensorflow.lite.python.schema_py_generated.ModelT.
+      signatures: {name: Signature}. For a file without signatures, "main" is its first subgraph.
+      listed: the file's `export_manifest.Listed`; None if no manifest lists the file.
     """
 
     def __init__(self, path, threads=1, trust=False):
         """See `load`."""
-        # Slow to import, and not wanted in a child process.
+        # Imported here because it is slow to import and a child process does not need it.
         from tfseg.formats import tflite_file
 
         self.path = str(path)
@@ -79,10 +83,11 @@ class Program:
         """Calls a signature.
 
         Args:
-          inputs: {name: array}, of the type that the file has, or for a quantised tensor of real values as float32.
-            Those that are left out are zeros.
+          signature: the signature's name.
+          inputs: {name: array} of the type that the file has. For a quantised tensor, float32 real values are possible,
+            too. Omitted inputs are zeros.
         Returns:
-          {name: array}; of quantised outputs the real values, float32.
+          {name: array}; quantised outputs are converted to float32 real values.
         Raises:
           InputError: there is no such signature or input, an array has another shape, or the interpreter fails.
         """
@@ -123,8 +128,9 @@ def load(path, threads=1, trust=False) -> Program:
     """Opens a .tflite file.
 
     Args:
-      threads: of the interpreter.
-      trust: a file that no manifest lists is not tried in a process of its own first.
+      path: the file's path.
+      threads: number of threads of the interpreter.
+      trust: whether to skip the trial in a separate process, which a file needs that no manifest lists.
     Raises:
       InputError: there is no such file, it is damaged, its sha256 is not that of the manifest, or the interpreter
         cannot run it.
@@ -133,12 +139,12 @@ def load(path, threads=1, trust=False) -> Program:
 
 
 def interpreter(path, threads=1):
-    """An interpreter whose tensors are allocated: that of ai-edge-litert where installed, else TensorFlow's.
+    """Returns an interpreter with allocated tensors: from ai-edge-litert if it is installed, else from TensorFlow.
 
-    It reads whatever it is given; `load` checks a file before.
+    It reads whatever file it is given; `load` checks the file first.
 
     Raises:
-      RuntimeError, ValueError: it refuses the file.
+      RuntimeError, ValueError: the interpreter refuses the file.
     """
     if importlib.util.find_spec("ai_edge_litert"):
         from ai_edge_litert.interpreter import Interpreter
@@ -146,26 +152,26 @@ def interpreter(path, threads=1):
         from tensorflow.lite.python.interpreter import Interpreter
     with _quiet():
         opened = Interpreter(model_path=str(path), num_threads=threads)
-        # First of all: without it, signatures run without the XNNPACK kernels.
+        # This must come first: otherwise signatures run without the XNNPACK kernels.
         opened.allocate_tensors()
     return opened
 
 
 def runtime() -> str:
-    """The interpreter's package and version: ai-edge-litert where it is installed, otherwise TensorFlow."""
+    """Returns the interpreter's package and version: ai-edge-litert if it is installed, otherwise tensorflow."""
     package = "ai-edge-litert" if importlib.util.find_spec("ai_edge_litert") else "tensorflow"
     return f"{package} {importlib.metadata.version(package)}"
 
 
 def zeros(tensor: Tensor) -> np.ndarray:
-    """Real values 0 of a tensor's shape; 1 where the file leaves a size open."""
+    """Returns an array that stands for the real value 0, in the tensor's shape and type; open sizes become 1."""
     value = np.zeros([1 if side is None else side for side in tensor.shape], tensor.dtype)
     return value + np.asarray(tensor.zero_point, tensor.dtype) if tensor.scale else value
 
 
 @contextlib.contextmanager
 def _quiet():
-    """Nothing on stderr, where the interpreter, which is not Python, announces its kernels; its errors are raised."""
+    """Silences stderr, on which the interpreter's C++ code announces its kernels. Errors are still raised."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -183,7 +189,7 @@ def _tensors(details):
 
 def _tensor(detail):
     open_shape = detail.get("shape_signature", detail["shape"])
-    # Files of old converters have no shape with open sizes.
+    # Files from old converters do not say which sizes are open.
     shape = open_shape if len(open_shape) == len(detail["shape"]) else detail["shape"]
     scale, zero_point = detail["quantization"]
     return Tensor(
@@ -195,7 +201,7 @@ def _tensor(detail):
 
 
 def _stored(tensor, value, name, path):
-    """An input as the file has it."""
+    """Returns an input in the type that the file stores, quantised if need be; zeros if `value` is None."""
     if value is None:
         return zeros(tensor)
     value = np.asarray(value)
@@ -231,7 +237,7 @@ def _try(path):
 
 
 def _run_all(job):
-    """Opens a file and calls everything in it once, on zeros."""
+    """Opens a file and calls everything in it once, with zeros."""
     opened = interpreter(job["path"])
     for name in opened.get_signature_list():
         runner = opened.get_signature_runner(name)
