@@ -32,7 +32,7 @@ PARSE_ONLY = """
 import importlib, json, os, sys
 from absl import flags
 from ml_collections import config_flags
-from tfseg.commands import entry, experiment_flags
+from tfseg.commands import entry
 
 os.chdir(sys.argv.pop(1))
 command = sys.argv.pop(1)
@@ -43,7 +43,14 @@ def show(argv):
         config = experiment_flags.experiment_config().to_dict()
         print(json.dumps({"recipe": config_flags.get_config_filename(flags.FLAGS["config"]), "config": config}))
 
-entry.run(show, experiment_flags.with_default_recipe if command == "train.py" else None)
+prepare = None
+if command == "train.py":
+    from tfseg.commands import experiment_flags  # its --model would clash with that of other commands
+    prepare = experiment_flags.with_default_recipe
+elif "workdir" in flags.FLAGS:
+    from tfseg.commands import model_flag
+    prepare = model_flag.with_model
+entry.run(show, prepare)
 """
 each_recipe = pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 
@@ -153,8 +160,9 @@ def test_deeperlabs_recipes_have_the_papers_numbers(name, backbone, kernel_size,
     assert model.backbone.name == name.removesuffix("_light")
     if backbone:
         assert (model.backbone.kernel_size, model.backbone.stem_kernel_size) == backbone
-    assert (model.kernel_size, model.width, model.radius, model.graph) == (kernel_size, width, 25.0, "star")
-    assert (model.small_instance_weight, model.hard_pixel_fraction) == (3.0, 0.15)
+    assert (model.kernel_size, model.width) == (kernel_size, width)
+    assert (model.targets.radius, model.targets.graph) == (25.0, "star")
+    assert (model.targets.small_instance_weight, model.losses.hard_pixel_fraction) == (3.0, 0.15)
     assert config.data.crop_size == (721, 721)
     assert (training.total_steps, training.global_batch_size) == (500_000, batch_size)
     assert (training.optimizer, training.learning_rate, training.power) == ("sgd", 1e-2, 0.9)

@@ -159,16 +159,20 @@ def test_what_a_recipe_switched_on_can_be_switched_off(config_of):
         (["--optimizer=adam"], "--optimizer=adam is unknown; one of sgd, adamw"),
         (["--precision=half"], "--precision=half is unknown; one of auto, bfloat16, float16, off"),
         (
-            ["--model=deeperlab", "--config.model.geometry=full", "--config.data.rotation=10"],
+            ["--model=deeperlab", "--config.model.targets.geometry=full", "--config.data.rotation=10"],
             "data.rotation is 10.0; keypoints of geometry=full cannot be turned",
         ),
         *(
             (["--model=deeperlab", f"--config.model.{field}={value}"], message)
             for field, value, message in (
-                ("target_stride", "0", "target stride is 0; it must be at least 1"),
-                ("hard_pixel_fraction", "1.5", "hard_pixel_fraction is 1.5; it must be from 0 (off) to 1"),
-                ("radius", "inf", "radius is inf"),
-                ("small_instance_weight", "-1.0", "small_instance_weight is -1.0; it must be finite and at least 0"),
+                ("targets.stride", "0", "target stride is 0; it must be at least 1"),
+                ("losses.hard_pixel_fraction", "1.5", "hard_pixel_fraction is 1.5; it must be from 0 (off) to 1"),
+                ("targets.radius", "inf", "radius is inf"),
+                (
+                    "targets.small_instance_weight",
+                    "-1.0",
+                    "small_instance_weight is -1.0; it must be finite and at least 0",
+                ),
             )
         ),
         (["--model=deeperlab", "--backbone=xception_71", "--dataset=voc2012"], "has no recipe for --dataset=voc2012"),

@@ -114,7 +114,7 @@ def why_unusable(example, label, ignore_label, label_divisor) -> str | None:
         return "the panoptic map is not a PNG of the label's size and classes"
     largest = int(tf.reduce_max(tf.where(tf.equal(label, ignore_label), 0, instances)))
     if largest >= label_divisor:
-        return f"the panoptic map has instance id {largest}; ids are below the label divisor {label_divisor}"
+        return f"the panoptic map has instance id {largest}; ids must be below the label divisor {label_divisor}"
     return None
 
 

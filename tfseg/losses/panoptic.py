@@ -34,7 +34,7 @@ class PanopticLossConfig:
 
     def __post_init__(self):
         if not 0 <= self.hard_pixel_fraction <= 1:
-            raise InputError(f"hard_pixel_fraction is {self.hard_pixel_fraction}; 0 (off) to 1")
+            raise InputError(f"hard_pixel_fraction is {self.hard_pixel_fraction}; it must be from 0 (off) to 1")
         for field in dataclasses.fields(self):
             if field.name.endswith("_weight") and not 0 <= getattr(self, field.name) < math.inf:
                 raise InputError(f"{field.name} is {getattr(self, field.name)}; it must be a finite number, at least 0")
