@@ -31,7 +31,7 @@ def missing_in(kind, record):
         sentences.append(f"{kind} has no text: export.py could not say what it is")
     if "{name}" not in record.path:
         sentences.append(f"{kind}: path {record.path!r} has no {{name}}: two models would write one file")
-    if record.has_number_in_name != ("{number}" in record.path and record.has_number_in_name):
+    if record.has_number_in_name and "{number}" not in record.path:
         sentences.append(f"{kind} has a file for each number of iterations, and no {{number}} in its path")
     if not set(record.precisions) <= set(PRECISIONS):
         sentences.append(f"{kind}: precisions {record.precisions} are not all of {PRECISIONS}")

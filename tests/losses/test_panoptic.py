@@ -168,9 +168,11 @@ def toy_outputs(batch_size):
     }
 
 
-def terms_of(batch, outputs, config=MINED, stride=4, **fields):
+def terms_of(batch, outputs, config=MINED, stride=4, target_stride=4):
     enlarge = functools.partial(upsample, stride=stride, padding="symmetric")
-    return losses.panoptic_losses(batch, outputs, upsample=enlarge, ignore_label=IGNORED, config=config, **fields)
+    return losses.panoptic_losses(
+        batch, outputs, upsample=enlarge, ignore_label=IGNORED, config=config, radius=25.0, target_stride=target_stride
+    )
 
 
 def test_there_are_five_losses_with_the_weights_of_the_config():

@@ -59,6 +59,7 @@ class Split:
 
     @property
     def num_examples(self) -> int:
+        """Number of examples in all shards."""
         return self.manifest.splits[self.name].num_examples
 
     def examples(self, with_instances=False):

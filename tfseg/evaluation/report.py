@@ -91,55 +91,89 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
     config, info, network = load_run(workdir, options.weights, options.output_stride)
     name = _name(workdir, options.output_stride)
     curves, others = _others(options, info, name)
-    iterations = options.iterations_of(network)
     split = open_split(
         config.data.dataset,
         options.data_dir or config.data.data_dir,
         options.split or config.data.validation_split,
         expected_info=info,
     )
-    # Take the facts from the records: those stored with the model may predate the categories.
-    facts, count = split.info, split.num_examples
-    examples = split.examples(with_instances=bool(facts.thing_ids))
-    is_panoptic = network.is_panoptic
-    if options.panoptic_output and not is_panoptic:
+    if options.panoptic_output and not network.is_panoptic:
         raise InputError(f"--panoptic_output is for panoptic models; {workdir} only tells classes apart")
+    networks = {name: network} | others
     with split.damage_named():
-        results = {
-            key: semantic.evaluate(
-                model, examples, facts, options.iterations_of(model), num_examples=count, views=options.views
-            )
-            for key, model in ({name: network} | others).items()
-        }
-        pictures = {"strip": _strip(network, examples, count, min(iterations, STRIP_ITERATIONS), info)}
-        panoptic = None
-        if is_panoptic:
-            panoptic = evaluate_panoptic(
-                network, examples, facts, num_examples=count, size=options.size, output_dir=options.panoptic_output
-            )
-            pictures["panoptic"] = _panoptic_strip(network, examples, count, facts, options.size)
-    train, result = split.manifest.splits.get(config.data.train_split), results[name]
-    entries = _with_costs({name: network} | others, results, options.views, count_gmacs)
-    metrics = {
-        "protocol": protocol(workdir, config, network.padding, split.name, options, result)
-        | instance_protocol(facts, result),
-        "trained_iterations": network.default_iterations,
-        "best_iteration": semantic.best_entry(result)["iteration"],
-        "remarks": semantic.remarks(result, train.label_histogram if train else None),
-        "num_images": result["num_images"],
-        "iterations": entries[name],
-    }
-    if panoptic:
-        metrics["panoptic"] = panoptic
+        results = _results(networks, split, options)
+        panoptic = _panoptic_result(network, split, options)
+        pictures = _pictures_of_images(network, split, options, info)
+    entries = _with_costs(networks, results, options.views, count_gmacs)
     measured = {key: _points(values) for key, values in entries.items()}
+    metrics = {
+        "protocol": protocol(workdir, config, network.padding, split.name, options, results[name])
+        | instance_protocol(split.info, results[name]),
+        "trained_iterations": network.default_iterations,
+        "best_iteration": semantic.best_entry(results[name])["iteration"],
+        "remarks": semantic.remarks(results[name], _train_histogram(split, config)),
+        "num_images": results[name]["num_images"],
+        "iterations": entries[name],
+        **({"panoptic": panoptic} if panoptic else {}),
+        **({"comparison": measured} if others else {}),
+    }
     pictures["curve"] = visualize.curve(measured | curves)
     pictures["confusion"] = visualize.confusion(metrics["iterations"][-1]["confusion"], info)
-    if others:
-        metrics["comparison"] = measured
     folder = Path(options.report_dir or Path(workdir) / "report")
     _write_comparison(folder, metrics.get("comparison"))
     _write(folder, metrics, pictures)
     return metrics
+
+
+def _results(networks, split, options):
+    """Scores every network on the split; returns {name: result of `semantic.evaluate`}."""
+    # Take the facts from the records: those stored with the model may predate the categories.
+    facts = split.info
+    return {
+        name: semantic.evaluate(
+            network,
+            _examples(split),
+            facts,
+            options.iterations_of(network),
+            num_examples=split.num_examples,
+            views=options.views,
+        )
+        for name, network in networks.items()
+    }
+
+
+def _panoptic_result(network, split, options):
+    """Returns the scores of a panoptic network; None for another one."""
+    if not network.is_panoptic:
+        return None
+    return evaluate_panoptic(
+        network,
+        _examples(split),
+        split.info,
+        num_examples=split.num_examples,
+        size=options.size,
+        output_dir=options.panoptic_output,
+    )
+
+
+def _pictures_of_images(network, split, options, info):
+    """Draws images of the split with what the network makes of them; returns {name: picture}."""
+    iterations = min(options.iterations_of(network), STRIP_ITERATIONS)
+    pictures = {"strip": _strip(network, _examples(split), split.num_examples, iterations, info)}
+    if network.is_panoptic:
+        strip = _panoptic_strip(network, _examples(split), split.num_examples, split.info, options.size)
+        pictures["panoptic"] = strip
+    return pictures
+
+
+def _examples(split):
+    return split.examples(with_instances=bool(split.info.thing_ids))
+
+
+def _train_histogram(split, config):
+    """Training pixels by class id; None if the records have no training split."""
+    train = split.manifest.splits.get(config.data.train_split)
+    return train.label_histogram if train else None
 
 
 def _write_comparison(folder, measured):

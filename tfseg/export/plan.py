@@ -10,7 +10,7 @@ from tfseg.export.format_table import FORMATS, PANOPTIC, RECURRENT, TFLITE_KINDS
 from tfseg.formats.export_manifest import FORMAT
 from tfseg.runs.deeplab_file import load_model
 
-MODELS = {
+NETWORK_TEXTS = {
     RECURRENT: "recurrent models; this one runs once",
     PANOPTIC: "panoptic models; this one tells classes apart only",
 }
@@ -120,7 +120,7 @@ class Export:
             others = "segment or stream" if self.network.is_recurrent else "segment"
             raise InputError(f"--kinds={kind} has no {precision} form: take --kinds={others}")
         if not wanted.suits(self.network):
-            raise InputError(f"--kinds={kind} is for {MODELS[wanted.network]}")
+            raise InputError(f"--kinds={kind} is for {NETWORK_TEXTS[wanted.network]}")
         if self.options.fit_latency is not None and not wanted.has_engine:
             raise InputError(f"--fit_latency does not apply to {kind}: nothing here runs such files; give --iters")
 

@@ -40,9 +40,7 @@ class PanopticLossConfig:
                 raise InputError(f"{field.name} is {getattr(self, field.name)}; it must be a finite number, at least 0")
 
 
-def panoptic_losses(
-    batch, outputs, *, upsample, ignore_label, config, radius=25.0, target_stride=4, class_weights=None
-):
+def panoptic_losses(batch, outputs, *, upsample, ignore_label, config, radius, target_stride, class_weights=None):
     """Computes the loss terms of a network with a semantic and four instance heads: {name: (weight, sum, total)}.
 
     Args:
