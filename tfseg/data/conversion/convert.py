@@ -2,9 +2,11 @@
 
 from pathlib import Path
 
+from tfseg.data.conversion.agreement import agreed
+from tfseg.data.conversion.orientation import with_mask_orientation
 from tfseg.data.conversion.raw import ConvertOptions, Listing
 from tfseg.data.tfrecord import Manifest, write_manifest, write_split
-from tfseg.errors import InputError
+from tfseg.errors import MAX_MESSAGE, InputError, listed, shortened
 from tfseg.labels import DatasetInfo
 from tfseg.system.files import whole_folder
 from tfseg.system.progress import say
@@ -33,11 +35,14 @@ def convert(listing: Listing, data_dir: Path, options: ConvertOptions, source: s
 
 def _convert(listing, target, options, source, report):
     """Writes all shards and the manifest into `target`."""
+    listing = with_mask_orientation(listing, options)
     written = {
         split: write_split(target, split, items, listing.encode, num_workers=options.num_workers)
         for split, items in listing.splits.items()
         if items
     }
+    # This comes first: what two files contradict each other in can make many others bad.
+    agreement = agreed(values for part in written.values() for values in part.label_values)
     problems = listing.problems + [line for part in written.values() for line in part.problems]
     num_examples = sum(len(items) for items in listing.splits.values()) + len(listing.problems)
     _check_problems(problems, num_examples, options.skip_bad, report)
@@ -52,7 +57,7 @@ def _convert(listing, target, options, source, report):
     for union, names in listing.unions.items():
         first, *others = [splits[name] for name in names if name in splits]
         splits[union] = sum(others, first)
-    for line in notes + _warnings(info, splits, sum(part.num_rotated for part in written.values())):
+    for line in notes + agreement + _rotations(written.values()) + _warnings(info, splits):
         say(line)
     manifest = Manifest(info, splits, source)
     write_manifest(target, manifest)
@@ -67,27 +72,35 @@ def _check_problems(problems, num_examples, skip_bad, report):
     advice = ""
     if skip_bad:
         advice = f" ({len(problems)} of {num_examples} files are bad; --skip_bad leaves out at most 1 %)"
-    if len(problems) <= MAX_IN_MESSAGE:
-        raise InputError("; ".join(problems) + advice)
+    together = "; ".join(problems) + advice
+    if len(problems) == 1 or (len(problems) <= MAX_IN_MESSAGE and len(together) <= MAX_MESSAGE):
+        raise InputError(shortened(together))
     for line in problems[:MAX_PRINTED]:
         say(line)
     if len(problems) > MAX_PRINTED:
         say(f"and {len(problems) - MAX_PRINTED} more")
     report.write_text("\n".join(problems) + "\n", errors="backslashreplace")
-    raise InputError(f"{len(problems)} bad files, listed in {report}; the first: {problems[0]}{advice}")
+    raise InputError(shortened(f"{len(problems)} bad files, listed in {report}; the first: {problems[0]}{advice}"))
 
 
-def _warnings(info, splits, num_rotated):
+def _rotations(parts):
+    images, labels = sum(part.num_rotated for part in parts), sum(part.num_labels_rotated for part in parts)
+    if not images:
+        return []
+    masks = {0: "their masks were upright already", images: "their masks were turned with them"}
+    masks = masks.get(labels, f"{labels} of their masks were turned with them, the others were upright already")
+    return [f"note: {images} images were turned upright, as their EXIF orientation says; {masks}"]
+
+
+def _warnings(info, splits):
     lines = []
     for split, size in info.split_sizes.items():
         if split in splits and splits[split].num_examples != size:
             lines.append(f"note: {split} has {splits[split].num_examples} images; the complete {info.name} has {size}")
-    if num_rotated:
-        lines.append(f"note: {num_rotated} images have an EXIF rotation; it was applied to them and to their labels")
     train, val = splits.get("train"), splits.get("val")
     if train and val:
         pairs = zip(info.class_names, train.label_histogram, val.label_histogram, strict=True)
         unseen = [name for name, in_train, in_val in pairs if in_val and not in_train]
         if unseen:
-            lines.append(f"warning: classes in val but not in train, which cannot be learned: {', '.join(unseen)}")
+            lines.append(f"warning: classes in val but not in train, which cannot be learned: {listed(unseen)}")
     return lines
