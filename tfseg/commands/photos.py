@@ -11,7 +11,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfseg import visualize
-from tfseg.errors import InputError
+from tfseg.errors import MAX_MESSAGE, InputError, listed, shortened
 from tfseg.formats.image_file import memory_named
 from tfseg.formats.images import MAX_PIXELS, MAX_SIDE, encode_jpeg, encode_panoptic, encode_png, read_image
 from tfseg.inference.budget import Budget
@@ -136,6 +136,9 @@ def report_outcome(outcome: Outcome, output_dir):
 def _segment(predictor, file, options, budget):
     """Returns the prediction for one file, and the encoded class map, overlay, instances and strip."""
     image, info = read_image(file, options.max_pixels), predictor.info
+    height, width = image.shape[:2]
+    if options.with_strip and height * visualize.CELL_WIDTH > MAX_SIDE * width:
+        raise InputError(f"{file}: {width}x{height} is too long and narrow for --strip; omit it")
     if budget:
         prediction = budget.predict(image)
     else:
@@ -194,7 +197,7 @@ def _listed(inputs, problems):
         if path.is_dir():
             found = [child for child in sorted(path.iterdir()) if _is_photo(child)]
             if not found:
-                problems.append(f"{path}: no images in this folder ({', '.join(sorted(EXTENSIONS))})")
+                problems.append(f"{path}: no images in this folder ({listed(sorted(EXTENSIONS))})")
             files |= {os.path.realpath(child): child for child in found}
         elif os.path.lexists(path):
             files[os.path.realpath(path)] = path
@@ -216,5 +219,6 @@ def _output_names(files):
     for name, count in Counter(names).items():
         if count > 1:
             same = [str(file) for file, own in zip(files, names, strict=True) if own == name]
-            raise InputError(f"{' and '.join(same[:2])} would have the same results; give them different --output_dir")
+            clash = " and ".join(shortened(file, MAX_MESSAGE // 3) for file in same[:2])
+            raise InputError(f"{clash} would have the same results; give them different --output_dir")
     return names

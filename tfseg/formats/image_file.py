@@ -11,7 +11,7 @@ import warnings
 import numpy as np
 from PIL import Image
 
-from tfseg.errors import InputError, shortened
+from tfseg.errors import InputError, listed, shortened
 from tfseg.formats import signatures, tiff_pages
 from tfseg.system.files import open_regular
 
@@ -203,7 +203,7 @@ def _unreadable(found, page, formats):
         return f"cannot be decoded (a {found} file whose header is damaged or of a rare kind)"
     if found:
         return f"is not an image of a known format but {found}; convert it to PNG"
-    return f"is not an image of a known format ({', '.join(formats)})"
+    return f"is not an image of a known format ({listed(formats)})"
 
 
 def _is_misread(page):
