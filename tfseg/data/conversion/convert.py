@@ -87,9 +87,9 @@ def _rotations(parts):
     images, labels = sum(part.num_rotated for part in parts), sum(part.num_labels_rotated for part in parts)
     if not images:
         return []
-    masks = {0: "their masks were upright already", images: "their masks were turned with them"}
-    masks = masks.get(labels, f"{labels} of their masks were turned with them, the others were upright already")
-    return [f"note: {images} images were turned upright, as their EXIF orientation says; {masks}"]
+    masks = {0: "; their masks were upright already", images: " and to their masks"}
+    masks = masks.get(labels, f" and to {labels} of their masks; the others were upright already")
+    return [f"note: {images} images have an EXIF rotation; it was applied to them{masks}"]
 
 
 def _warnings(info, splits):
