@@ -29,6 +29,16 @@ LOW_BYTES = {
 }
 # Of these, PIL gives the bytes themselves: grey, high and low, then alpha, high and low.
 AS_BYTES = {"LA;16B": "RGBA"}
+# What to do with files that are no pictures, by the names that `signatures` gives them.
+ADVICE = {
+    "AppleDouble": "macOS keeps it beside a file; leave it out",
+    "Git LFS pointer": "fetch the file itself with git lfs pull",
+    "HTML": "a web page, as of a download that failed; download the picture again",
+    "ZIP": "unpack it",
+    "gzip": "unpack it",
+    "MP4": "store single frames as PNG",
+    "QuickTime": "store single frames as PNG",
+}
 MAX_REASON = 100
 
 
@@ -202,7 +212,7 @@ def _unreadable(found, page, formats):
     if found in formats:
         return f"cannot be decoded (a {found} file whose header is damaged or of a rare kind)"
     if found:
-        return f"is not an image of a known format but {found}; convert it to PNG"
+        return f"is not an image of a known format but {found}; {ADVICE.get(found, 'convert it to PNG')}"
     return f"is not an image of a known format ({listed(formats)})"
 
 

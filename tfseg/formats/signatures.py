@@ -38,8 +38,8 @@ SIGNATURES = (
     (0, b"\x93NUMPY", "NumPy"),
     (0, b"PK\x03\x04", "ZIP"),
     (0, b"\x1f\x8b", "gzip"),
-    (0, b"\0\x05\x16\x07", "AppleDouble (what macOS keeps beside a file)"),
-    (0, b"version https://git-lfs", "Git LFS pointer (fetch the file itself with git lfs pull)"),
+    (0, b"\0\x05\x16\x07", "AppleDouble"),
+    (0, b"version https://git-lfs", "Git LFS pointer"),
     (128, b"DICM", "DICOM"),
 )
 # The four bytes behind "ftyp" of a file of boxes, which begins with its length.
