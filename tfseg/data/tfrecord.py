@@ -117,7 +117,7 @@ class WrittenSplit:
       problems: one line per item that could not be encoded.
       num_rotated: number of images that were turned as their EXIF orientation says.
       num_labels_rotated: number of their labels that were turned, too.
-      label_values: how the label files store their ids; see `StoredValues`.
+      label_values: {fact: first file that tells it} of how the label files store their ids; see `StoredValues.facts`.
     """
 
     shards: list[Shard]
@@ -126,7 +126,7 @@ class WrittenSplit:
     problems: list[str]
     num_rotated: int = 0
     num_labels_rotated: int = 0
-    label_values: list = dataclasses.field(default_factory=list)
+    label_values: dict = dataclasses.field(default_factory=dict)
 
     @property
     def num_examples(self) -> int:
@@ -185,7 +185,8 @@ def _write_shard(path, results, written):
             written.image_counts += result.class_counts > 0
             written.num_rotated += result.is_rotated
             written.num_labels_rotated += result.is_label_rotated
-            written.label_values += [result.label_values] if result.label_values else []
+            for fact in result.label_values.facts if result.label_values else ():
+                written.label_values.setdefault(fact, result.label_values)
     return num_examples
 
 

@@ -60,6 +60,12 @@ class StoredValues:
     palette: tuple[tuple[int, int, int], ...] | None = None
     largest_grey: int = 255
 
+    @property
+    def facts(self) -> list[tuple]:
+        """What the file tells, one for each value; files that tell the same have equal facts."""
+        kind = self.largest_grey if self.palette is None else "palette"
+        return [(kind, value, color) for value, color in self.colors.items()]
+
 
 @dataclasses.dataclass(frozen=True)
 class StoredLabel:

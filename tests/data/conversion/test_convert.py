@@ -96,7 +96,7 @@ def test_few_bits_are_refused_among_eight_and_noted_alone(folder, capsys):
     (raw_dir / "masks" / "train" / "a.png").write_bytes(grey_png(CLASS_IDS, 2))
     manifest = prepare(raw_dir)
     np.testing.assert_array_equal(labels(raw_dir, manifest, "val")[0], few)
-    assert "note: 2 masks have fewer than 8 bits per pixel" in capsys.readouterr().err
+    assert "note: the masks have fewer than 8 bits per pixel" in capsys.readouterr().err
 
 
 def test_orientation_is_asked_for_and_the_flag_changes_the_records(folder, save, capsys):

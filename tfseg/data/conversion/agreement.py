@@ -20,13 +20,13 @@ def agreed(stored: Iterable[StoredValues]) -> list[str]:
     - Grey files may be mixed with files that have a palette, unless that shows the grey files' values elsewhere.
 
     Args:
-      stored: how each file stores its values.
+      stored: how files store their values; those that tell no new fact may be missing, and others be there twice.
     Returns:
       Notes for the user, one line each.
     Raises:
       InputError: two files contradict each other; the message names both.
     """
-    stored = list(stored)
+    stored = list({id(one): one for one in stored}.values())
     palettes = [one for one in stored if one.palette is not None]
     greys = [one for one in stored if one.palette is None and one.largest_grey == 255]
     few_bits = [one for one in stored if one.palette is None and one.largest_grey < 255 and set(one.colors) != {0}]
@@ -43,13 +43,13 @@ def agreed(stored: Iterable[StoredValues]) -> list[str]:
     if palettes and greys:
         _compare_with_greys(palettes, greys, by_color)
         return [
-            f"note: {len(palettes)} masks have a palette, {len(greys)} are grey; palette indices and grey values are "
-            "both taken as class ids"
+            f"note: some masks have a palette, e.g. {palettes[0].name}, others are grey; palette indices and grey "
+            "values are both taken as class ids"
         ]
     if few_bits and not palettes:
         return [
-            f"note: {len(few_bits)} masks have fewer than 8 bits per pixel, e.g. {few_bits[0].name}; their values are "
-            "taken as class ids as stored (white in 1 bit is class 1)"
+            f"note: the masks have fewer than 8 bits per pixel, e.g. {few_bits[0].name}; their values are taken as "
+            "class ids as stored (white in 1 bit is class 1)"
         ]
     return []
 
