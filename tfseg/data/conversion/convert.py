@@ -6,7 +6,7 @@ from tfseg.data.conversion.agreement import agreed
 from tfseg.data.conversion.orientation import with_mask_orientation
 from tfseg.data.conversion.raw import ConvertOptions, Listing
 from tfseg.data.tfrecord import Manifest, write_manifest, write_split
-from tfseg.errors import MAX_MESSAGE, InputError, listed, shortened
+from tfseg.errors import InputError
 from tfseg.labels import DatasetInfo
 from tfseg.system.files import whole_folder
 from tfseg.system.progress import say
@@ -72,15 +72,14 @@ def _check_problems(problems, num_examples, skip_bad, report):
     advice = ""
     if skip_bad:
         advice = f" ({len(problems)} of {num_examples} files are bad; --skip_bad leaves out at most 1 %)"
-    together = "; ".join(problems) + advice
-    if len(problems) == 1 or (len(problems) <= MAX_IN_MESSAGE and len(together) <= MAX_MESSAGE):
-        raise InputError(shortened(together))
+    if len(problems) <= MAX_IN_MESSAGE:
+        raise InputError("; ".join(problems) + advice)
     for line in problems[:MAX_PRINTED]:
         say(line)
     if len(problems) > MAX_PRINTED:
         say(f"and {len(problems) - MAX_PRINTED} more")
     report.write_text("\n".join(problems) + "\n", errors="backslashreplace")
-    raise InputError(shortened(f"{len(problems)} bad files, listed in {report}; the first: {problems[0]}{advice}"))
+    raise InputError(f"{len(problems)} bad files, listed in {report}; the first: {problems[0]}{advice}")
 
 
 def _rotations(parts):
@@ -102,5 +101,5 @@ def _warnings(info, splits):
         pairs = zip(info.class_names, train.label_histogram, val.label_histogram, strict=True)
         unseen = [name for name, in_train, in_val in pairs if in_val and not in_train]
         if unseen:
-            lines.append(f"warning: classes in val but not in train, which cannot be learned: {listed(unseen)}")
+            lines.append(f"warning: classes in val but not in train, which cannot be learned: {', '.join(unseen)}")
     return lines
