@@ -22,7 +22,7 @@ from tfseg.system.files import locked
 from tfseg.system.progress import say
 
 # Part of the fingerprint of converted data. Raise it when a conversion would give different records.
-VERSION = 1
+VERSION = 2
 
 
 def cache_dir() -> Path:

@@ -6,10 +6,41 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 from tfseg.errors import InputError, RunError
+
+
+def open_regular(path, mode="rb"):
+    """Opens a regular file for reading, like `open`.
+
+    Anything else is refused without waiting: a pipe that nobody writes to would hold up its reader for ever, and a
+    device might never end.
+
+    Raises:
+      InputError: it is a folder, pipe, socket or device.
+      OSError: as for `open`, e.g. if there is no such file.
+    """
+    try:
+        status = os.stat(path)
+    except ValueError as error:
+        raise InputError(f"{str(path)!r}: not a path ({error})") from None
+    _check_regular(path, status)  # before it is opened: opening a device may already do something
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        _check_regular(path, os.fstat(descriptor))  # it may have changed since
+        return os.fdopen(descriptor, mode, encoding=None if "b" in mode else "utf-8")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def _check_regular(path, status):
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
+        raise InputError(f"{path}: {kind}, not a regular file; give a file")
 
 
 def write_atomically(path, data: bytes):

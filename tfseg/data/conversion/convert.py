@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from tfseg.data.conversion.agreement import agreed
+from tfseg.data.conversion.orientation import with_mask_orientation
 from tfseg.data.conversion.raw import ConvertOptions, Listing
 from tfseg.data.tfrecord import Manifest, write_manifest, write_split
 from tfseg.errors import InputError
@@ -33,11 +35,14 @@ def convert(listing: Listing, data_dir: Path, options: ConvertOptions, source: s
 
 def _convert(listing, target, options, source, report):
     """Writes all shards and the manifest into `target`."""
+    listing = with_mask_orientation(listing, options)
     written = {
         split: write_split(target, split, items, listing.encode, num_workers=options.num_workers)
         for split, items in listing.splits.items()
         if items
     }
+    # This comes first: what two files contradict each other in can make many others bad.
+    agreement = agreed(values for part in written.values() for values in part.label_values.values())
     problems = listing.problems + [line for part in written.values() for line in part.problems]
     num_examples = sum(len(items) for items in listing.splits.values()) + len(listing.problems)
     _check_problems(problems, num_examples, options.skip_bad, report)
@@ -52,7 +57,7 @@ def _convert(listing, target, options, source, report):
     for union, names in listing.unions.items():
         first, *others = [splits[name] for name in names if name in splits]
         splits[union] = sum(others, first)
-    for line in notes + _warnings(info, splits, sum(part.num_rotated for part in written.values())):
+    for line in notes + agreement + _rotations(written.values()) + _warnings(info, splits):
         say(line)
     manifest = Manifest(info, splits, source)
     write_manifest(target, manifest)
@@ -77,13 +82,20 @@ def _check_problems(problems, num_examples, skip_bad, report):
     raise InputError(f"{len(problems)} bad files, listed in {report}; the first: {problems[0]}{advice}")
 
 
-def _warnings(info, splits, num_rotated):
+def _rotations(parts):
+    images, labels = sum(part.num_rotated for part in parts), sum(part.num_labels_rotated for part in parts)
+    if not images:
+        return []
+    masks = {0: "; their masks were upright already", images: " and to their masks"}
+    masks = masks.get(labels, f" and to {labels} of their masks; the others were upright already")
+    return [f"note: {images} images have an EXIF rotation; it was applied to them{masks}"]
+
+
+def _warnings(info, splits):
     lines = []
     for split, size in info.split_sizes.items():
         if split in splits and splits[split].num_examples != size:
             lines.append(f"note: {split} has {splits[split].num_examples} images; the complete {info.name} has {size}")
-    if num_rotated:
-        lines.append(f"note: {num_rotated} images have an EXIF rotation; it was applied to them and to their labels")
     train, val = splits.get("train"), splits.get("val")
     if train and val:
         pairs = zip(info.class_names, train.label_histogram, val.label_histogram, strict=True)
