@@ -6,10 +6,27 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
 from tfseg.errors import InputError, RunError
+
+
+def open_regular(path, mode: str = "rb"):
+    """Opens a file to read it; never waits, as `open` does for the writer of a pipe.
+
+    Returns:
+      The file object that `open` returns for this mode.
+    Raises:
+      InputError: the path is a folder, pipe, socket or device.
+      OSError: there is no such file, or it may not be read.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise InputError(f"{path}: not a regular file")
+    return os.fdopen(descriptor, mode)
 
 
 def write_atomically(path, data: bytes):
