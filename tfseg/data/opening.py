@@ -13,6 +13,7 @@ from tfseg.data.conversion.adaptation import adapted
 from tfseg.data.conversion.convert import convert
 from tfseg.data.conversion.raw import ConvertOptions, RawExample
 from tfseg.data.datasets import folder, other_records
+from tfseg.data.datasets.folder_layout import is_stray
 from tfseg.data.datasets.table import dataset_of
 from tfseg.data.manifest import FILE_NAME, Manifest, check_split, read_manifest, split_files
 from tfseg.errors import InputError
@@ -22,7 +23,9 @@ from tfseg.system.files import locked
 from tfseg.system.progress import say
 
 # Part of the fingerprint of converted data. Raise it when a conversion would give different records.
-VERSION = 1
+VERSION = 2
+# Files beside the only folder of an archive that say something about it. README and LICENSE have no ending.
+TEXT_ENDINGS = {"", ".txt", ".md", ".rst", ".pdf", ".html", ".htm", ".rtf", ".doc", ".docx", ".bib", ".cff", ".url"}
 
 
 def cache_dir() -> Path:
@@ -166,6 +169,10 @@ def _listing(name, raw_dir, options, flag):
     raw_dir = None if raw_dir is None else Path(raw_dir)
     if raw_dir is not None and raw_dir.is_file() and is_archive(raw_dir):
         raw_dir = _extracted(raw_dir)
+        # Own data are found in a folder inside by their reader, which must not take the only split for the whole.
+        raw_dir = raw_dir if name == folder.NAME else _folder_of_content(raw_dir)
+    if raw_dir is not None and raw_dir.exists() and not raw_dir.is_file() and not raw_dir.is_dir():
+        raise InputError(f"{raw_dir}: neither a folder nor a regular file")
     if raw_dir is not None and not raw_dir.is_dir():
         raise InputError(f"{raw_dir}: no such folder (an archive must end in {', '.join(ENDINGS)})")
     if raw_dir is not None and not dataset.is_generated and any(raw_dir.glob(other_records.PATTERN)):
@@ -190,18 +197,25 @@ def _listing_of_records(name, raw_dir, options):
 
 
 def _extracted(archive):
-    """Unpacks an archive into the cache, unless that was done before; returns the folder of its content."""
+    """Unpacks an archive into the cache, unless that was done before; returns that folder."""
     stat = archive.stat()
-    facts = f"{archive.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+    facts = f"{VERSION} {archive.resolve()} {stat.st_size} {stat.st_mtime_ns}"
     target = cache_dir() / "archives" / hashlib.sha256(facts.encode(errors="surrogateescape")).hexdigest()[:16]
     with _one_at_a_time(target):
         if not target.exists():
             say(f"{archive}: unpacking into {target}")
             safe_extract(archive, target)
-    # Most archives hold a single folder with everything in it; macOS adds another folder of its own.
-    while len(inside := [path for path in target.iterdir() if path.name != "__MACOSX"]) == 1 and inside[0].is_dir():
-        target = inside[0]
     return target
+
+
+def _folder_of_content(root):
+    """Follows folders that hold a single folder and nothing else but text, as most archives do."""
+    while True:
+        inside = [path for path in root.iterdir() if not is_stray(path.name)]
+        folders = [path for path in inside if path.is_dir()]
+        if len(folders) != 1 or any(path.suffix.lower() not in TEXT_ENDINGS for path in inside if path not in folders):
+            return root
+        root = folders[0]
 
 
 def _fingerprint(name, listing, options):
@@ -212,9 +226,16 @@ def _fingerprint(name, listing, options):
     for item in itertools.chain(*listing.splits.values()):
         if isinstance(item, RawExample):
             paths = (item.image_path, item.label_path, item.instance_path)
-            stats = [os.stat(path) for path in paths if path]
-            digest.update(repr([(stat.st_size, stat.st_mtime_ns) for stat in stats]).encode())
+            digest.update(repr([_size_and_time(path) for path in paths if path]).encode())
     return digest.hexdigest()
+
+
+def _size_and_time(path):
+    try:
+        stat = os.stat(path)
+    except OSError as error:  # a link to nothing, say: the conversion lists it as a bad file
+        return error.errno
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _check_same_labels(dataset, name, manifest, data_dir):

@@ -109,7 +109,7 @@ def split_fields(text: str, line: int = 1) -> Fields:
 
 
 def is_header(row: Fields, with_colors: bool) -> bool:
-    """Whether a line names columns: one of names, and those of colours if `with_colors`, else none but names and ids."""
+    """Whether a line names columns: one of names, and of colours if `with_colors`, else none but names and ids."""
     words = set(column_names(row)) - {""}
     if not words & NAME_COLUMNS:
         return False
@@ -144,8 +144,8 @@ def in_order_of_ids(path, classes: list[ClassRow]) -> list[ClassRow]:
     if not has_ids(classes):
         ids = listed(sorted({row.class_id for row in classes}))
         raise InputError(
-            f"{path}: the ids are {ids}; they must be 0 to {num_classes - 1}, one for each class (void and the like are "
-            "none)"
+            f"{path}: the ids are {ids}; they must be 0 to {num_classes - 1}, one for each class (void and the like "
+            "are none)"
         )
     return sorted(classes, key=lambda row: row.class_id)
 

@@ -1,15 +1,16 @@
 """Converts raw examples to a folder of records, which is either complete or not there at all."""
 
+import re
 from pathlib import Path
 
 from tfseg.data.conversion.raw import ConvertOptions, Listing
 from tfseg.data.tfrecord import Manifest, write_manifest, write_split
-from tfseg.errors import InputError
+from tfseg.errors import MAX_MESSAGE, InputError, listed, shortened
 from tfseg.labels import DatasetInfo
 from tfseg.system.files import whole_folder
 from tfseg.system.progress import say
 
-MAX_PRINTED = 20
+MAX_PRINTED = 5
 MAX_IN_MESSAGE = 3
 MAX_BAD_SHARE = 0.01
 
@@ -23,7 +24,8 @@ def convert(listing: Listing, data_dir: Path, options: ConvertOptions, source: s
       options: the user's choices.
       source: fingerprint of the raw data, for the manifest.
     Raises:
-      InputError: there are bad files. All are listed: up to three in the message, more in <data_dir>.problems.txt.
+      InputError: there are bad files. Up to three are in the message; if there are more, all are in
+        <data_dir>.problems.txt. What is the same about many files is said once.
       RunError: the disk is full, or a worker died.
     """
     with whole_folder(data_dir, may_replace=True) as partial:
@@ -67,14 +69,30 @@ def _check_problems(problems, num_examples, skip_bad, report):
     advice = ""
     if skip_bad:
         advice = f" ({len(problems)} of {num_examples} files are bad; --skip_bad leaves out at most 1 %)"
-    if len(problems) <= MAX_IN_MESSAGE:
-        raise InputError("; ".join(problems) + advice)
-    for line in problems[:MAX_PRINTED]:
-        say(line)
-    if len(problems) > MAX_PRINTED:
-        say(f"and {len(problems) - MAX_PRINTED} more")
+    lines = _grouped(problems)
+    message = "; ".join(lines) + advice
+    if len(problems) <= MAX_IN_MESSAGE and len(message) <= MAX_MESSAGE:
+        raise InputError(message)
+    for line in lines[:MAX_PRINTED]:
+        say(shortened(line))
+    if len(lines) > MAX_PRINTED:
+        say(f"and {len(lines) - MAX_PRINTED} more kinds of problem")
     report.write_text("\n".join(problems) + "\n", errors="backslashreplace")
-    raise InputError(f"{len(problems)} bad files, listed in {report}; the first: {problems[0]}{advice}")
+    message = f"{len(problems)} bad files, listed in {report}{advice}; the first: "
+    raise InputError(message + shortened(problems[0], max(MAX_MESSAGE - len(message), 80)))
+
+
+def _grouped(problems):
+    """Returns one line for all problems that differ in nothing but the file and numbers."""
+    groups = {}
+    for line in problems:
+        path, _, reason = line.partition(": ")
+        groups.setdefault(re.sub(r"\d+", "0", reason.replace(Path(path).stem, "")), []).append(line)
+    lines = []
+    for first, *others in groups.values():
+        names = listed(Path(line.partition(": ")[0]).name for line in others)
+        lines.append(first + (f"; likewise {names}" if others else ""))
+    return lines
 
 
 def _warnings(info, splits, num_rotated):
@@ -89,5 +107,5 @@ def _warnings(info, splits, num_rotated):
         pairs = zip(info.class_names, train.label_histogram, val.label_histogram, strict=True)
         unseen = [name for name, in_train, in_val in pairs if in_val and not in_train]
         if unseen:
-            lines.append(f"warning: classes in val but not in train, which cannot be learned: {', '.join(unseen)}")
+            lines.append(f"warning: classes in val but not in train, which cannot be learned: {listed(unseen)}")
     return lines
