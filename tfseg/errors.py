@@ -1,8 +1,9 @@
 """The two ways a command can end badly, and how their messages stay short."""
 
-MAX_MESSAGE = 300
 MAX_LISTED = 5
-MAX_NAME = 40
+MAX_NAME = 60
+MAX_MESSAGE = 300
+CUT = " ... "
 
 
 class InputError(ValueError):
@@ -13,20 +14,28 @@ class RunError(RuntimeError):
     """The run itself failed (disk full, non-finite losses, lost worker). One line, exit code 1."""
 
 
-def listed(names) -> str:
-    """Joins names for a message: at most five, each of at most 40 characters.
+def listed(names, separator: str = ", ") -> str:
+    """Lists names for a message: at most five, each at most 60 characters, and how many more there are.
 
     Example:
-      listed("abcdefg")  # "a, b, c, d, e and 2 more"
+      listed(range(7))  # "0, 1, 2, 3, 4 and 2 more"
+
+    Args:
+      names: anything that can be iterated and written as text.
+      separator: text between two names.
     """
-    names = [shortened(str(name), MAX_NAME) for name in names]
-    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    return ", ".join(names[:MAX_LISTED]) + more
+    names = [shortened(name, MAX_NAME) for name in names]
+    more = len(names) - MAX_LISTED
+    return separator.join(names[:MAX_LISTED]) + (f" and {more} more" if more > 0 else "")
 
 
-def shortened(text: str, max_length: int = MAX_MESSAGE) -> str:
-    """Returns the text, or its beginning and end around three dots if it is longer than `max_length` characters."""
-    if len(text) <= max_length:
+def shortened(text, limit: int = MAX_MESSAGE) -> str:
+    """Returns the text on one line, at most `limit` characters (10 or more) long.
+
+    What is cut is in the middle: a message begins with the file and ends with the advice.
+    """
+    text = " ".join(str(text).split())
+    if len(text) <= limit:
         return text
-    num_last = (max_length - 3) // 2
-    return f"{text[: max_length - 3 - num_last]}...{text[-num_last:]}"
+    end = (limit - len(CUT)) // 2
+    return text[: limit - len(CUT) - end] + CUT + text[-end:]

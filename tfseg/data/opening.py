@@ -65,6 +65,12 @@ class Split:
         """Number of examples in all shards."""
         return self.manifest.splits[self.name].num_examples
 
+    @property
+    def num_examples_in_all(self) -> int:
+        """Number of examples of the whole data set; those that several splits share count once."""
+        shards = {shard.file: shard for split in self.manifest.splits.values() for shard in split.shards}
+        return sum(shard.num_examples for shard in shards.values())
+
     def examples(self, with_instances=False):
         """Returns every example once, in batches of one; see `pipeline.eval_examples`."""
         return pipeline.eval_examples(self.files, self.info, with_instances=with_instances)
@@ -129,6 +135,16 @@ def open_dataset(name: str, data_dir: str | None, options: ConvertOptions | None
             return str(target), read_manifest(target)
         say(f"{name}: converting into {target}")
         return str(target), convert(listing, target, options, source)
+
+
+def source_of(name: str, data_dir: str) -> str | None:
+    """Returns the fingerprint of the raw data from which records are or would be made; None if there are no data."""
+    with contextlib.suppress(InputError):
+        if (Path(data_dir) / FILE_NAME).exists():
+            return read_manifest(data_dir).source
+        options = ConvertOptions()
+        return _fingerprint(name, _listing(name, data_dir, options, "--data_dir"), options)
+    return None
 
 
 def prepare(name: str, raw_dir, data_dir, options: ConvertOptions | None = None) -> Manifest:

@@ -13,20 +13,34 @@ from pathlib import Path
 from tfseg.errors import InputError, RunError
 
 
-def open_regular(path, mode: str = "rb"):
-    """Opens a file to read it; never waits, as `open` does for the writer of a pipe.
+def open_regular(path, mode="rb"):
+    """Opens a regular file for reading, like `open`.
 
-    Returns:
-      The file object that `open` returns for this mode.
+    Anything else is refused without waiting: a pipe that nobody writes to would hold up its reader for ever, and a
+    device might never end.
+
     Raises:
-      InputError: the path is a folder, pipe, socket or device.
-      OSError: there is no such file, or it may not be read.
+      InputError: it is a folder, pipe, socket or device.
+      OSError: as for `open`, e.g. if there is no such file.
     """
+    try:
+        status = os.stat(path)
+    except ValueError as error:
+        raise InputError(f"{str(path)!r}: not a path ({error})") from None
+    _check_regular(path, status)  # before it is opened: opening a device may already do something
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        _check_regular(path, os.fstat(descriptor))  # it may have changed since
+        return os.fdopen(descriptor, mode, encoding=None if "b" in mode else "utf-8")
+    except BaseException:
         os.close(descriptor)
-        raise InputError(f"{path}: not a regular file")
-    return os.fdopen(descriptor, mode)
+        raise
+
+
+def _check_regular(path, status):
+    if not stat.S_ISREG(status.st_mode):
+        kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
+        raise InputError(f"{path}: {kind}, not a regular file; give a file")
 
 
 def write_atomically(path, data: bytes):

@@ -53,10 +53,13 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
     if not splits and not problems:
         raise InputError(f"{raw_dir}: no images ({', '.join(sorted(IMAGE_ENDINGS))})")
     if "val" not in splits and splits.get("train"):
-        if len(splits) == 1 and len(splits["train"]) > 1:
-            unions[WHOLE] = ("train", "val")
-        splits["train"], splits["val"], remarks = _divided(splits["train"], options)
-        notes += remarks
+        if len(splits["train"]) == 1:
+            unions["val"] = ("train",)
+            notes.append("warning: there is only one image; it is both train and val")
+        else:
+            unions |= {WHOLE: ("train", "val")} if len(splits) == 1 else {}
+            splits["train"], splits["val"], remarks = _divided(splits["train"], options)
+            notes += remarks
     rule = LabelRule(
         len(names) if names else None,
         value_map=options.value_map,
@@ -135,8 +138,6 @@ def _pairs(raw_dir, layout, image_folder, label_folder):
 
 def _divided(examples, options):
     """Returns (train, val, notes). The choice depends only on seed and stem: new files do not reshuffle the others."""
-    if len(examples) == 1:
-        return examples, examples, ["warning: there is only one image; it is both train and val"]
 
     def position(example):
         stem = Path(example.filename).stem

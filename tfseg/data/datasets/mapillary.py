@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfseg.data.conversion.examples import encode_labelled, encode_pair
+from tfseg.data.conversion.examples import encode_labelled
+from tfseg.data.conversion.id_labels import encode_ids
 from tfseg.data.conversion.panoptic_labels import (
     annotated_labels,
     annotations_by_stem,
@@ -147,7 +148,7 @@ def encode_example(example: RawExample, labels: DatasetInfo, class_ids, thing_id
     """
     if example.annotation is None and example.instance_path is None:
         rule = LabelRule(labels.num_classes, dict(enumerate(class_ids[: labels.num_classes].tolist())))
-        return encode_pair(example, rule, max_pixels)
+        return encode_ids(example, rule, max_pixels, f"take labels/, not their colours, from {URL}")
 
     def read_labels():
         label_ids, instance_ids = _read_segments(example, labels, max_pixels)

@@ -51,6 +51,9 @@ def paired(images: list[Path], labels: list[Path]) -> Pairing:
             found.pairs += rest.pairs
             found.images, found.labels = rest.images, rest.labels
     found.pairs.sort()
+    whole = next((pair for pair in found.pairs if pair[0].name == pair[1].stem), None)
+    if whole:
+        found.notes.append(f"note: masks are named after whole file names: {listed(path.name for path in whole)}")
     return found
 
 

@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.data.conversion.examples import encode_labelled
+from tfseg.data.conversion.id_labels import refuse_colors
 from tfseg.data.conversion.panoptic_labels import missing_files
 from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing, RawExample
 from tfseg.errors import InputError
 from tfseg.formats.images import LabelRule, read_label, read_values
+from tfseg.formats.text_lines import read_lines
 from tfseg.labels import IGNORE_LABEL, DatasetInfo, default_colors
 
 CLASS_NAMES = (
@@ -98,6 +100,7 @@ def encode_example(example: RawExample, max_pixels: int) -> EncodedExample:
 
 
 def _read_labels(example, max_pixels):
+    refuse_colors(example.label_path, max_pixels, f"take the palette files of {INFO.url}")
     class_ids = read_label(example.label_path, LabelRule(INFO.num_classes), max_pixels)
     if example.instance_path is None:
         return class_ids, None
@@ -136,6 +139,6 @@ def _is_voc(root):
 def _stems(root, image_set):
     """Reads the names of images in one list file; none if the file is missing."""
     path = root / IMAGE_SETS / f"{image_set}.txt"
-    lines = path.read_text().splitlines() if path.is_file() else []
+    lines = read_lines(path) if path.is_file() else []
     # Some distributions of trainaug.txt hold "/JPEGImages/x.jpg /SegmentationClassAug/x.png".
     return [Path(line.split()[0]).stem for line in lines if line.strip()]
