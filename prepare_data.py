@@ -9,7 +9,7 @@ python prepare_data.py --dataset=folder --raw_dir=photos --data_dir=records/phot
     the images become val.
 python prepare_data.py --dataset=folder --raw_dir=photos --data_dir=records/photos --map=255:1
     Black and white masks. For colour-coded masks give --palette=colours.txt, with one class per line: name red green
-    blue.
+    blue. For masks of photos with an EXIF orientation say --mask_orientation=upright or stored, if you are asked.
 
 If some files cannot be used, all of them are listed together and nothing is written.
 """

@@ -2,12 +2,16 @@
 
 import dataclasses
 import json
+import os
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from tests.fake_network import INFO, FakeNetwork, blocks
+from tests.formats.png_files import deep_png
+from tfseg.commands import photos
 from tfseg.commands.photos import Outcome, PhotoOptions, report_outcome, segment_files
 from tfseg.errors import InputError
 from tfseg.inference import budget
@@ -108,6 +112,78 @@ def test_bad_files_are_listed_and_the_others_are_done(predictor, folder, tmp_pat
     printed = capsys.readouterr()
     assert "2 images segmented into out" in printed.out
     assert len([line for line in printed.err.splitlines() if "missing.jpg" in line]) == 1
+
+
+def test_hidden_files_in_a_folder_are_passed_over(predictor, folder, tmp_path):
+    (folder / "._b.png").write_bytes(b"\0\5\x16\7Mac OS X")
+    (folder / ".hidden.png").write_bytes((folder / "b.png").read_bytes())
+    outcome = segment_files(predictor, [folder], PhotoOptions(tmp_path / "out"))
+    assert outcome == Outcome(num_done=2, num_iterations=6)
+    outcome = segment_files(predictor, [folder / ".hidden.png"], PhotoOptions(tmp_path / "named"))
+    assert outcome.num_done == 1  # who names a file means it
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "._a.jpg").touch()
+    (problem,) = segment_files(predictor, [tmp_path / "empty"], PhotoOptions(tmp_path / "none")).problems
+    assert problem.endswith("empty: no images in this folder (.bmp, .gif, .jpeg, .jpg, .png and 4 more)")
+
+
+def test_pipes_and_dangling_links_in_a_folder_are_named_and_the_others_are_done(predictor, folder, tmp_path):
+    os.mkfifo(folder / "pipe.jpg")
+    (folder / "link.jpg").symlink_to(folder / "gone.jpg")
+    (folder / "folder.jpg").mkdir()
+    for inputs in ([folder], sorted(folder.glob("*.[jpP]*"))):
+        outcome = segment_files(predictor, inputs, PhotoOptions(tmp_path / f"{len(inputs)}"))
+        assert outcome.num_done == 2
+        assert any("pipe.jpg: a pipe, socket or device, not a regular file" in line for line in outcome.problems)
+        assert any("link.jpg: no such file" in line for line in outcome.problems)
+
+
+OUT_OF_MEMORY = {
+    "host": MemoryError(),
+    "array": np.core._exceptions._ArrayMemoryError((1 << 40,), np.dtype(float)),
+    "device": tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"),
+}
+
+
+@pytest.mark.parametrize("error", OUT_OF_MEMORY.values(), ids=OUT_OF_MEMORY)
+def test_a_photo_that_takes_too_much_memory_is_named_and_the_others_are_done(folder, tmp_path, monkeypatch, error):
+    predictor = Predictor(FakeNetwork(), INFO)
+    predict = predictor.predict
+
+    def predict_small(image, *args, **options):
+        if image.shape[1] > 12:
+            raise error
+        return predict(image, *args, **options)
+
+    monkeypatch.setattr(predictor, "predict", predict_small)
+    Image.fromarray(blocks(np.zeros([2, 9], int))).save(folder / "large.png")
+    outcome = segment_files(predictor, [folder], PhotoOptions(tmp_path / "out"))
+    assert outcome.num_done == 2
+    (problem,) = outcome.problems
+    assert "large.png: " in problem and "needs more memory than there is" in problem and "\n" not in problem
+
+
+def test_the_longest_photos_have_an_overlay_if_need_be_without_a_legend(predictor, tmp_path, monkeypatch):
+    monkeypatch.setattr(photos, "MAX_SIDE", 256)
+    (tmp_path / "in").mkdir()
+    Image.fromarray(blocks(np.zeros([64, 2], int))).save(tmp_path / "in" / "long.png")
+    outcome = segment_files(predictor, [tmp_path / "in"], PhotoOptions(tmp_path / "out"))
+    assert outcome.num_done == 1
+    assert Image.open(tmp_path / "out" / "long_overlay.jpg").size == (8, 256)
+    outcome = segment_files(predictor, [tmp_path / "in"], PhotoOptions(tmp_path / "strip", with_strip=True))
+    assert outcome.problems[0].endswith("long.png: 8x256 is too long and narrow for --strip; omit it")
+
+
+def test_a_side_that_no_overlay_can_have_is_named(predictor, folder, tmp_path):
+    Image.new("RGB", (70_000, 10)).save(folder / "wide.png")
+    outcome = segment_files(predictor, [folder], PhotoOptions(tmp_path / "out"))
+    assert outcome.num_done == 2 and "wide.png: 70000x10, but a side has at most 65500" in outcome.problems[0]
+
+
+def test_sixteen_bit_photos_are_refused_with_their_values(predictor, tmp_path):
+    (tmp_path / "deep.png").write_bytes(deep_png(np.uint16([[[16, 4080, 255]]])))
+    outcome = segment_files(predictor, [tmp_path / "deep.png"], PhotoOptions(tmp_path / "out"))
+    assert "deep.png: 16 bits per channel, values 16 to 4080" in outcome.problems[0]
 
 
 def test_an_image_above_the_limit_is_refused(predictor, folder, tmp_path):

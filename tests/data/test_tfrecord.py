@@ -101,6 +101,16 @@ def test_worker_processes_write_the_same_bytes(tmp_path, save, photo, label):
     assert shards[0] == shards[1]
 
 
+def test_what_many_label_files_tell_of_their_storage_is_kept_once(tmp_path, save, photo):
+    image, items = save(tmp_path / "i.png", photo), []
+    for index in range(3):
+        label = save(tmp_path / f"{index}.png", np.full([4, 6], index // 2, np.uint8))
+        items.append(RawExample(str(image), str(label), filename="i.png"))
+    encode_file = functools.partial(encode_pair, rule=LabelRule(2))
+    label_values = tfrecord.write_split(tmp_path, "train", items, encode_file).label_values
+    assert [values.name for values in label_values.values()] == [items[0].label_path, items[2].label_path]
+
+
 def test_a_folder_that_cannot_be_written_is_a_failed_run(tmp_path):
     with pytest.raises(RunError, match="records cannot be written: .*missing"):
         tfrecord.write_split(tmp_path / "missing", "train", [0], encode)

@@ -25,6 +25,13 @@ LONGEST_SIDE = flags.DEFINE_integer(
 CROWD_AS_IGNORE = flags.DEFINE_boolean(
     "crowd_as_ignore", False, "Ignore pixels of things that belong to no single instance; else they keep their class."
 )
+MASK_ORIENTATION = flags.DEFINE_enum(
+    "mask_orientation",
+    None,
+    ["upright", "stored"],
+    "How masks lie whose photo has an EXIF orientation: upright, as viewers show the photo, or as its pixels are "
+    "stored. Default: as the sizes of the set's masks show, which those of square photos and half turns do not.",
+)
 
 
 def conversion_options() -> ConvertOptions:
@@ -39,4 +46,5 @@ def conversion_options() -> ConvertOptions:
         seed=SEED.value,
         longest_side=LONGEST_SIDE.value,
         crowd_as_ignore=CROWD_AS_IGNORE.value,
+        mask_orientation=MASK_ORIENTATION.value,
     )

@@ -1,16 +1,19 @@
 """Segments image files and writes a class map and a picture for each."""
 
+import contextlib
 import dataclasses
 import json
 import os
 from collections import Counter
 from pathlib import Path
 
+import tensorflow as tf
 from tqdm import tqdm
 
 from tfseg import visualize
-from tfseg.errors import InputError
-from tfseg.formats.images import MAX_PIXELS, encode_jpeg, encode_panoptic, encode_png, read_image
+from tfseg.errors import MAX_MESSAGE, InputError, listed, shortened
+from tfseg.formats.image_file import memory_named
+from tfseg.formats.images import MAX_PIXELS, MAX_SIDE, encode_jpeg, encode_panoptic, encode_png, read_image
 from tfseg.inference.budget import Budget
 from tfseg.labels import from_panoptic
 from tfseg.system.files import write_atomically
@@ -75,7 +78,8 @@ def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
 
     Args:
       predictor: a `tfseg.inference.predictor.Predictor`.
-      inputs: image files and folders; of a folder, the images directly in it are taken, not those in subfolders.
+      inputs: image files and folders; of a folder, the images directly in it are taken, not hidden ones and not those
+        in subfolders.
       options: a PhotoOptions.
     Raises:
       InputError: two inputs would get the same results, the model does not allow this number of iterations or cannot
@@ -101,7 +105,8 @@ def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
     outcome.num_skipped = len(files) - len(pending)
     for file, outputs in with_progress(iter(pending), len(pending), "segmenting") if pending else ():
         try:
-            prediction, pictures = _segment(predictor, file, options, budget)
+            with memory_named(file), _allocation_named(file):
+                prediction, pictures = _segment(predictor, file, options, budget)
         except InputError as error:
             outcome.problems.append(str(error))
             continue
@@ -131,12 +136,17 @@ def report_outcome(outcome: Outcome, output_dir):
 def _segment(predictor, file, options, budget):
     """Returns the prediction for one file, and the encoded class map, overlay, instances and strip."""
     image, info = read_image(file, options.max_pixels), predictor.info
+    height, width = image.shape[:2]
+    if options.with_strip and height * visualize.CELL_WIDTH > MAX_SIDE * width:
+        raise InputError(f"{file}: {width}x{height} is too long and narrow for --strip; omit it")
     if budget:
         prediction = budget.predict(image)
     else:
         prediction = predictor.predict(image, options.iters, tolerance=options.tolerance)
     class_ids, panoptic_ids = prediction.class_ids, prediction.panoptic_ids
     overlay = visualize.overlay(image, class_ids, info, panoptic_ids=panoptic_ids)
+    if max(overlay.shape) > MAX_SIDE:  # with the legend it is larger than its image
+        overlay = visualize.overlay(image, class_ids, info, legend=False, panoptic_ids=panoptic_ids)
     pictures = [visualize.palette_png(class_ids, info), encode_jpeg(overlay)]
     if predictor.is_panoptic:
         pictures += [encode_panoptic(*from_panoptic(panoptic_ids, info.label_divisor)), _instances(prediction, info)]
@@ -144,6 +154,15 @@ def _segment(predictor, file, options, budget):
         maps = predictor.predict_iterations(image, prediction.iterations)
         pictures.append(encode_png(visualize.strips([(image, maps, None)], info)))
     return prediction, pictures
+
+
+@contextlib.contextmanager
+def _allocation_named(file):
+    """Turns TensorFlow's lack of memory, on any device, into an InputError that names the file."""
+    try:
+        yield
+    except tf.errors.ResourceExhaustedError:
+        raise InputError(f"{file}: the prediction needs more memory than there is; shrink the photo") from None
 
 
 def _make_folder(path):
@@ -176,18 +195,21 @@ def _listed(inputs, problems):
     files = {}
     for path in map(Path, inputs):
         if path.is_dir():
-            found = [
-                child for child in sorted(path.iterdir()) if child.suffix.lower() in EXTENSIONS and child.is_file()
-            ]
-            found = [child for child in found if not child.name.endswith((CLASSES, OVERLAY, PANOPTIC, STRIP))]
+            found = [child for child in sorted(path.iterdir()) if _is_photo(child)]
             if not found:
-                problems.append(f"{path}: no images in this folder ({', '.join(sorted(EXTENSIONS))})")
+                problems.append(f"{path}: no images in this folder ({listed(sorted(EXTENSIONS))})")
             files |= {os.path.realpath(child): child for child in found}
-        elif path.exists():
+        elif os.path.lexists(path):
             files[os.path.realpath(path)] = path
         else:
             problems.append(f"{path}: no such file or folder")
     return list(files.values())
+
+
+def _is_photo(path):
+    """Whether what lies in a folder is to be segmented: an image, not hidden as ._a.jpg of macOS is, and no result."""
+    is_image = path.suffix.lower() in EXTENSIONS and not path.is_dir()
+    return is_image and not path.name.startswith(".") and not path.name.endswith((CLASSES, OVERLAY, PANOPTIC, STRIP))
 
 
 def _output_names(files):
@@ -197,5 +219,6 @@ def _output_names(files):
     for name, count in Counter(names).items():
         if count > 1:
             same = [str(file) for file, own in zip(files, names, strict=True) if own == name]
-            raise InputError(f"{' and '.join(same[:2])} would have the same results; give them different --output_dir")
+            clash = " and ".join(shortened(file, MAX_MESSAGE // 3) for file in same[:2])
+            raise InputError(f"{clash} would have the same results; give them different --output_dir")
     return names

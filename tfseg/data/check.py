@@ -107,7 +107,7 @@ def _shard_counts(file, info):
         for index, record in enumerate(tf.data.TFRecordDataset(file)):
             example = parse_example(record)
             class_ids = _class_ids(example, info)
-            with Image.open(io.BytesIO(example["image/encoded"].numpy())) as image:
+            with Image.open(io.BytesIO(example["image/encoded"].numpy()), formats=["JPEG", "PNG"]) as image:
                 if image.size != class_ids.shape[::-1]:
                     raise InputError(f"{_name(example)}: image and label differ in size in {file}")
             reason = why_unusable(example, class_ids, info.ignore_label, info.label_divisor)

@@ -68,8 +68,8 @@ class Split:
     @property
     def num_examples_in_all(self) -> int:
         """Number of examples of the whole data set; those that several splits share count once."""
-        shards = {shard.file: shard for split in self.manifest.splits.values() for shard in split.shards}
-        return sum(shard.num_examples for shard in shards.values())
+        shards = [shard for split in self.manifest.splits.values() for shard in split.shards]
+        return sum({shard.sha256: shard.num_examples for shard in shards}.values())
 
     def examples(self, with_instances=False):
         """Returns every example once, in batches of one; see `pipeline.eval_examples`."""

@@ -115,7 +115,9 @@ class WrittenSplit:
       shards: the files.
       pixel_counts, image_counts: [256] number of pixels of each class id, and number of images that contain it.
       problems: one line per item that could not be encoded.
-      num_rotated: number of images whose EXIF rotation was applied.
+      num_rotated: number of images that were turned as their EXIF orientation says.
+      num_labels_rotated: number of their labels that were turned, too.
+      label_values: {fact: first file that tells it} of how the label files store their ids; see `StoredValues.facts`.
     """
 
     shards: list[Shard]
@@ -123,6 +125,8 @@ class WrittenSplit:
     image_counts: np.ndarray
     problems: list[str]
     num_rotated: int = 0
+    num_labels_rotated: int = 0
+    label_values: dict = dataclasses.field(default_factory=dict)
 
     @property
     def num_examples(self) -> int:
@@ -180,6 +184,9 @@ def _write_shard(path, results, written):
             written.pixel_counts += result.class_counts
             written.image_counts += result.class_counts > 0
             written.num_rotated += result.is_rotated
+            written.num_labels_rotated += result.is_label_rotated
+            for fact in result.label_values.facts if result.label_values else ():
+                written.label_values.setdefault(fact, result.label_values)
     return num_examples
 
 

@@ -1,9 +1,8 @@
 """Scores single classes of a model on a data set whose classes differ from the model's."""
 
-from tfseg.data.datasets.folder import WHOLE
 from tfseg.errors import InputError, listed
 from tfseg.evaluation import semantic
-from tfseg.evaluation.scored_images import REMARK, open_scored_split
+from tfseg.evaluation.scored_images import REMARK, WHOLE, open_scored_split
 from tfseg.evaluation.tables import percent
 from tfseg.markdown import table
 from tfseg.runs.deeplab_file import load_model
@@ -40,7 +39,7 @@ def evaluate_matches(path, dataset, options, names) -> str:
         for pair, score in zip(names, scores, strict=True)
     ]
     lines = [f"{split.num_examples} of {split.num_examples_in_all} images scored: {dataset} {split.name}"]
-    lines += [REMARK] if split.name == WHOLE and options.split is None else []
+    lines += [REMARK] if split.name == WHOLE else []
     columns = ["class", f"class of {dataset} {split.name}", "IoU", "recall", "precision"]
     return "\n".join([*lines, "", table(columns, rows)])
 

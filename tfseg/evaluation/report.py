@@ -9,12 +9,11 @@ from collections import Counter
 from pathlib import Path
 
 from tfseg import visualize
-from tfseg.data.datasets.folder import WHOLE
 from tfseg.errors import InputError
 from tfseg.evaluation import semantic
 from tfseg.evaluation.panoptic import evaluate_panoptic, panoptic_label
 from tfseg.evaluation.protocol import cost_size, instance_protocol, protocol
-from tfseg.evaluation.scored_images import REMARK, open_scored_split, scored
+from tfseg.evaluation.scored_images import REMARK, WHOLE, open_scored_split, scored
 from tfseg.evaluation.tables import comparison, comparison_csv, summary
 from tfseg.formats.images import encode_png
 from tfseg.inference.panoptic import PanopticInference
@@ -108,7 +107,7 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
         | instance_protocol(split.info, results[name]),
         "trained_iterations": network.default_iterations,
         "best_iteration": semantic.best_entry(results[name])["iteration"],
-        "remarks": _remarks(split, config, options, results[name]),
+        "remarks": _remarks(split, config, results[name]),
         "num_images": results[name]["num_images"],
         "num_images_in_all": split.num_examples_in_all,
         "iterations": entries[name],
@@ -168,8 +167,8 @@ def _examples(split):
     return split.examples(with_instances=bool(split.info.thing_ids))
 
 
-def _remarks(split, config, options, result):
-    if split.name == WHOLE and options.split is None:  # none of these images was trained on
+def _remarks(split, config, result):
+    if split.name == WHOLE:  # none of these images was trained on
         return [REMARK, *semantic.remarks(result)]
     train = split.manifest.splits.get(config.data.train_split)
     return semantic.remarks(result, train.label_histogram if train else None)

@@ -1,12 +1,13 @@
 """Decides which images of a data set are scored, and says how many of how many they are."""
 
+import dataclasses
 import os
 
 from tfseg.data import opening
-from tfseg.data.datasets.folder import WHOLE
 from tfseg.data.opening import Split, open_split
 from tfseg.labels import DatasetInfo
 
+WHOLE = "all"  # name of the split of all images, where they had no splits
 REMARK = (
     "note: these are not the run's own data and have no splits, so all images are scored; --split=val takes the share "
     "that would be drawn for it"
@@ -30,10 +31,14 @@ def open_scored_split(
       InputError: in the cases of `open_split`.
     """
     first = open_split(dataset, data_dir or own_dir, split or default, expected_info=info)
-    has_no_splits = WHOLE in first.manifest.splits
-    if split is None and data_dir and has_no_splits and not _is_own(dataset, own_dir, data_dir, first.manifest.source):
-        return first.other(WHOLE)
-    return first
+    manifest = first.manifest
+    if split or not data_dir or not manifest.has_drawn_val or _is_own(dataset, own_dir, data_dir, manifest.source):
+        return first
+    first.other("train"), first.other("val")  # checks their shards
+    whole = manifest.splits["train"] + manifest.splits["val"]
+    return dataclasses.replace(
+        first, name=WHOLE, manifest=dataclasses.replace(manifest, splits=manifest.splits | {WHOLE: whole})
+    )
 
 
 def scored(metrics: dict) -> str:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfseg.data import opening
+from tfseg.data.conversion import adaptation
 from tfseg.data.conversion.adaptation import adapted, shrunk, without_crowds
 from tfseg.data.conversion.examples import encode_arrays
 from tfseg.data.conversion.raw import ConvertOptions, Listing
@@ -61,6 +62,17 @@ def test_crowds_can_be_ignored(panoptic_of):
 def test_a_label_without_a_map_knows_no_crowds():
     encoded = record([[0, 1]])
     assert without_crowds(encoded, INFO.thing_ids) is encoded
+
+
+def test_lack_of_memory_is_a_problem_of_one_record(monkeypatch):
+    def fail(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(adaptation, "encode_png", fail)
+    with pytest.raises(InputError, match=r"^a\.jpg: needs more memory than there is"):
+        shrunk(record(np.zeros([3, 4])), 2)
+    with pytest.raises(InputError, match=r"^a\.jpg: needs more memory than there is"):
+        without_crowds(record([[1]], [[0]]), INFO.thing_ids)
 
 
 def test_options_change_the_records_of_a_listing_and_its_fingerprint_and_none_leaves_them(monkeypatch):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tfseg.data.conversion import examples
 from tfseg.data.conversion.examples import encode_arrays, encode_pair
 from tfseg.data.conversion.raw import RawExample
 from tfseg.errors import InputError
@@ -72,6 +73,15 @@ def test_exif_rotation_leaves_a_label_that_is_upright_already(tmp_path, save, ph
 def test_sizes_that_differ_by_one_pixel_are_named(tmp_path, save, photo, label):
     with pytest.raises(InputError, match=r"l\.png: label of 5x4 pixels for an image of 6x4"):
         encode_pair(pair(save(tmp_path / "i.png", photo), save(tmp_path / "l.png", label[:, 1:])), ANY)
+
+
+def test_lack_of_memory_is_a_problem_of_one_file(tmp_path, save, photo, label, monkeypatch):
+    def fail(_):
+        raise MemoryError
+
+    monkeypatch.setattr(examples, "encode_jpeg", fail)
+    with pytest.raises(InputError, match=r"i\.png: needs more memory than there is"):
+        encode_pair(pair(save(tmp_path / "i.png", photo), save(tmp_path / "l.png", label)), ANY)
 
 
 @pytest.mark.parametrize("kept", [0.5, 0.9])

@@ -7,18 +7,22 @@ import io
 import numpy as np
 from PIL import Image
 
+from tfseg.data.conversion.orientation import oriented
 from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing
 from tfseg.errors import InputError
+from tfseg.formats.image_file import memory_named
 from tfseg.formats.images import encode_jpeg, encode_panoptic, encode_png
 from tfseg.labels import IGNORE_LABEL, DatasetInfo
 
 
 def adapted(listing: Listing, options: ConvertOptions) -> Listing:
-    """Returns the listing with `longest_side` and `crowd_as_ignore` applied to its records.
+    """Returns the listing with `longest_side`, `crowd_as_ignore` and `mask_orientation` applied to its records.
 
     Raises:
       InputError: `crowd_as_ignore` is set for a data set without things.
     """
+    if options.mask_orientation:
+        listing = oriented(listing, options.mask_orientation)
     encode = listing.encode
     if options.crowd_as_ignore:
         if not isinstance(listing.info, DatasetInfo) or not listing.info.thing_ids:
@@ -39,20 +43,22 @@ def shrunk(encoded: EncodedExample, longest_side: int) -> EncodedExample:
     if scale >= 1:
         return encoded
     size = tuple(max(1, round(side * scale)) for side in (encoded.height, encoded.width))
-    with Image.open(io.BytesIO(encoded.image_jpeg)) as image:
-        pixels = np.asarray(image.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR))
-    class_ids, instance_ids = _labels(encoded)
-    smaller = _with_labels(encoded, _nearest(class_ids, size), _nearest(instance_ids, size))
-    return dataclasses.replace(smaller, image_jpeg=encode_jpeg(pixels), height=size[0], width=size[1])
+    with memory_named(encoded.filename):
+        with Image.open(io.BytesIO(encoded.image_jpeg), formats=["JPEG"]) as image:
+            pixels = np.asarray(image.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR))
+        class_ids, instance_ids = _labels(encoded)
+        smaller = _with_labels(encoded, _nearest(class_ids, size), _nearest(instance_ids, size))
+        return dataclasses.replace(smaller, image_jpeg=encode_jpeg(pixels), height=size[0], width=size[1])
 
 
 def without_crowds(encoded: EncodedExample, thing_ids: frozenset[int]) -> EncodedExample:
     """Returns the record with pixels of things without an instance ignored; unchanged if it has no panoptic map."""
-    class_ids, instance_ids = _labels(encoded)
-    if instance_ids is None:
-        return encoded
-    is_crowd = np.isin(class_ids, list(thing_ids)) & (instance_ids == 0)
-    return _with_labels(encoded, np.where(is_crowd, np.uint8(IGNORE_LABEL), class_ids), instance_ids)
+    with memory_named(encoded.filename):
+        class_ids, instance_ids = _labels(encoded)
+        if instance_ids is None:
+            return encoded
+        is_crowd = np.isin(class_ids, list(thing_ids)) & (instance_ids == 0)
+        return _with_labels(encoded, np.where(is_crowd, np.uint8(IGNORE_LABEL), class_ids), instance_ids)
 
 
 def _encode_shrunk(item, encode, longest_side):
@@ -65,11 +71,16 @@ def _encode_without_crowds(item, encode, thing_ids):
 
 def _labels(encoded):
     """Returns (class ids uint8, instance ids int32 or None), each [height, width]."""
-    class_ids = np.asarray(Image.open(io.BytesIO(encoded.label_png)))
+    class_ids = _png(encoded.label_png)
     if encoded.panoptic_png is None:
         return class_ids, None
-    panoptic = np.asarray(Image.open(io.BytesIO(encoded.panoptic_png))).astype(np.int32)
+    panoptic = _png(encoded.panoptic_png).astype(np.int32)
     return class_ids, 256 * panoptic[..., 1] + panoptic[..., 2]
+
+
+def _png(content):
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+        return np.asarray(image)
 
 
 def _with_labels(encoded, class_ids, instance_ids):

@@ -138,7 +138,7 @@ def in_order_of_ids(path, classes: list[ClassRow]) -> list[ClassRow]:
     """
     num_classes = len({row.name for row in classes})
     if num_classes > MAX_CLASSES:
-        raise InputError(f"{path}: {num_classes} classes; at most {MAX_CLASSES} are possible")
+        raise InputError(f"{path}: {num_classes} classes; 1 to {MAX_CLASSES} are possible")
     if not classes or classes[0].class_id is None:
         return classes
     if not has_ids(classes):

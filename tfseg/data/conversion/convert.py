@@ -1,8 +1,9 @@
 """Converts raw examples to a folder of records, which is either complete or not there at all."""
 
-import re
 from pathlib import Path
 
+from tfseg.data.conversion.agreement import agreed
+from tfseg.data.conversion.orientation import with_mask_orientation
 from tfseg.data.conversion.raw import ConvertOptions, Listing
 from tfseg.data.tfrecord import Manifest, write_manifest, write_split
 from tfseg.errors import MAX_MESSAGE, InputError, listed, shortened
@@ -10,7 +11,7 @@ from tfseg.labels import DatasetInfo
 from tfseg.system.files import whole_folder
 from tfseg.system.progress import say
 
-MAX_PRINTED = 5
+MAX_PRINTED = 20
 MAX_IN_MESSAGE = 3
 MAX_BAD_SHARE = 0.01
 
@@ -24,8 +25,8 @@ def convert(listing: Listing, data_dir: Path, options: ConvertOptions, source: s
       options: the user's choices.
       source: fingerprint of the raw data, for the manifest.
     Raises:
-      InputError: there are bad files. Up to three are in the message; if there are more, all are in
-        <data_dir>.problems.txt. What is the same about many files is said once.
+      InputError: there are bad files. All are listed: up to three in the message if it is not too long for them, more in
+        <data_dir>.problems.txt.
       RunError: the disk is full, or a worker died.
     """
     with whole_folder(data_dir, may_replace=True) as partial:
@@ -35,11 +36,14 @@ def convert(listing: Listing, data_dir: Path, options: ConvertOptions, source: s
 
 def _convert(listing, target, options, source, report):
     """Writes all shards and the manifest into `target`."""
+    listing = with_mask_orientation(listing, options)
     written = {
         split: write_split(target, split, items, listing.encode, num_workers=options.num_workers)
         for split, items in listing.splits.items()
         if items
     }
+    # This comes first: what two files contradict each other in can make many others bad.
+    agreement = agreed(values for part in written.values() for values in part.label_values.values())
     problems = listing.problems + [line for part in written.values() for line in part.problems]
     num_examples = sum(len(items) for items in listing.splits.values()) + len(listing.problems)
     _check_problems(problems, num_examples, options.skip_bad, report)
@@ -54,9 +58,9 @@ def _convert(listing, target, options, source, report):
     for union, names in listing.unions.items():
         first, *others = [splits[name] for name in names if name in splits]
         splits[union] = sum(others, first)
-    for line in notes + _warnings(info, splits, sum(part.num_rotated for part in written.values())):
+    for line in notes + agreement + _rotations(written.values()) + _warnings(info, splits):
         say(line)
-    manifest = Manifest(info, splits, source)
+    manifest = Manifest(info, splits, source, has_drawn_val=listing.has_drawn_val)
     write_manifest(target, manifest)
     return manifest
 
@@ -69,39 +73,32 @@ def _check_problems(problems, num_examples, skip_bad, report):
     advice = ""
     if skip_bad:
         advice = f" ({len(problems)} of {num_examples} files are bad; --skip_bad leaves out at most 1 %)"
-    lines = _grouped(problems)
-    message = "; ".join(lines) + advice
-    if len(problems) <= MAX_IN_MESSAGE and len(message) <= MAX_MESSAGE:
-        raise InputError(message)
-    for line in lines[:MAX_PRINTED]:
+    together = "; ".join(problems) + advice
+    if len(problems) == 1 or (len(problems) <= MAX_IN_MESSAGE and len(together) <= MAX_MESSAGE):
+        raise InputError(shortened(together))
+    for line in problems[:MAX_PRINTED]:
         say(shortened(line))
-    if len(lines) > MAX_PRINTED:
-        say(f"and {len(lines) - MAX_PRINTED} more kinds of problem")
+    if len(problems) > MAX_PRINTED:
+        say(f"and {len(problems) - MAX_PRINTED} more")
     report.write_text("\n".join(problems) + "\n", errors="backslashreplace")
     message = f"{len(problems)} bad files, listed in {report}{advice}; the first: "
-    raise InputError(message + shortened(problems[0], max(MAX_MESSAGE - len(message), 80)))
+    raise InputError(message + shortened(problems[0], max(MAX_MESSAGE - len(message), 60)))
 
 
-def _grouped(problems):
-    """Returns one line for all problems that differ in nothing but the file and numbers."""
-    groups = {}
-    for line in problems:
-        path, _, reason = line.partition(": ")
-        groups.setdefault(re.sub(r"\d+", "0", reason.replace(Path(path).stem, "")), []).append(line)
-    lines = []
-    for first, *others in groups.values():
-        names = listed(Path(line.partition(": ")[0]).name for line in others)
-        lines.append(first + (f"; likewise {names}" if others else ""))
-    return lines
+def _rotations(parts):
+    images, labels = sum(part.num_rotated for part in parts), sum(part.num_labels_rotated for part in parts)
+    if not images:
+        return []
+    masks = {0: "; their masks were upright already", images: " and to their masks"}
+    masks = masks.get(labels, f" and to {labels} of their masks; the others were upright already")
+    return [f"note: {images} images have an EXIF rotation; it was applied to them{masks}"]
 
 
-def _warnings(info, splits, num_rotated):
+def _warnings(info, splits):
     lines = []
     for split, size in info.split_sizes.items():
         if split in splits and splits[split].num_examples != size:
             lines.append(f"note: {split} has {splits[split].num_examples} images; the complete {info.name} has {size}")
-    if num_rotated:
-        lines.append(f"note: {num_rotated} images have an EXIF rotation; it was applied to them and to their labels")
     train, val = splits.get("train"), splits.get("val")
     if train and val:
         pairs = zip(info.class_names, train.label_histogram, val.label_histogram, strict=True)

@@ -7,6 +7,7 @@ import numpy as np
 
 from tfseg.formats.coco_panoptic.annotations import AnnotatedImage
 from tfseg.formats.images import MAX_PIXELS
+from tfseg.formats.label_file import StoredValues
 from tfseg.labels import DatasetInfo
 
 
@@ -25,6 +26,8 @@ class ConvertOptions:
       longest_side: side in pixels to which larger images are shrunk; None keeps their size.
       crowd_as_ignore: whether pixels of things that belong to no single instance are ignored; otherwise they keep their
         class.
+      mask_orientation: how masks lie whose photo has an EXIF orientation: "upright" as viewers show the photo, or
+        "stored" as its pixels are stored; None finds out from the masks' sizes.
     """
 
     palette: str | None = None
@@ -36,6 +39,7 @@ class ConvertOptions:
     seed: int = 0
     longest_side: int | None = None
     crowd_as_ignore: bool = False
+    mask_orientation: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +53,7 @@ class RawExample:
       sequence_id, frame_id: the video it belongs to, and the number of the frame; None for single images.
       instance_path: file with its instances, if they have their own file.
       annotation: meaning of the segments, if there is a file in COCO's panoptic format.
+      mask_orientation: see `ConvertOptions`; None if only the mask's size can tell.
     """
 
     image_path: str
@@ -58,6 +63,7 @@ class RawExample:
     frame_id: int | None = None
     instance_path: str | None = None
     annotation: AnnotatedImage | None = None
+    mask_orientation: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +75,9 @@ class EncodedExample:
       height, width: size of all of these, in pixels.
       filename, sequence_id, frame_id: see `RawExample`.
       class_counts: [256] int64 number of pixels of every class id; 255 is ignored.
-      is_rotated: whether an EXIF rotation was applied.
+      is_rotated: whether the image was turned, as its EXIF orientation says.
+      is_label_rotated: whether the label was turned with it; otherwise it was upright already.
+      label_values: how the label file stores its ids; None if that cannot differ between files.
     """
 
     image_jpeg: bytes
@@ -82,6 +90,8 @@ class EncodedExample:
     sequence_id: str | None = None
     frame_id: int | None = None
     is_rotated: bool = False
+    is_label_rotated: bool = False
+    label_values: StoredValues | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,6 +107,7 @@ class Listing:
       unions: {split: splits whose records it shares}, e.g. {"train": ("train_fit", "dev")}.
       problems: files that cannot be used, one line each.
       notes: what the user should know, one line each.
+      has_drawn_val: whether val was drawn at random from images that nobody had divided into splits.
       version: text that changes when the same items would give other records.
     """
 
@@ -106,4 +117,5 @@ class Listing:
     unions: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     problems: list[str] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
+    has_drawn_val: bool = False
     version: str = ""

@@ -6,8 +6,6 @@ as <split>/images and <split>/masks or as images/<split> and masks/<split>. All 
 
 Labels are images of class ids (grey or palette, 255 = ignored), or of colours that a palette file explains. A file
 classes.txt or names.txt in the folder names the classes, one per line; without it they are class_0, class_1, ...
-
-If there are no splits, `all` is train and val together.
 """
 
 import functools
@@ -28,7 +26,6 @@ from tfseg.labels import IGNORE_LABEL, DatasetInfo, default_colors
 
 NAME = "folder"
 NAMES_FILES = ("classes.txt", "names.txt")
-WHOLE = "all"  # the split of all images, where the folder has no splits of its own
 # Without names, more ids than this, or ids of which fewer than half occur, are taken for grey levels.
 MAX_UNNAMED = 64
 
@@ -44,7 +41,7 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
         raise InputError(f"--val_share={options.val_share}: it must be between 0 and 1")
     layout = find_layout(raw_dir)
     names, palette = _names(raw_dir, layout.root, options)
-    splits, problems, notes, unions = {}, [], list(layout.notes), {}
+    splits, problems, notes, has_drawn_val = {}, [], list(layout.notes), False
     for split, folders in layout.pairs.items():
         splits[split], bad, remarks = _pairs(raw_dir, layout, *folders)
         problems += bad
@@ -53,13 +50,9 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
     if not splits and not problems:
         raise InputError(f"{raw_dir}: no images ({', '.join(sorted(IMAGE_ENDINGS))})")
     if "val" not in splits and splits.get("train"):
-        if len(splits["train"]) == 1:
-            unions["val"] = ("train",)
-            notes.append("warning: there is only one image; it is both train and val")
-        else:
-            unions |= {WHOLE: ("train", "val")} if len(splits) == 1 else {}
-            splits["train"], splits["val"], remarks = _divided(splits["train"], options)
-            notes += remarks
+        has_drawn_val = len(splits) == 1 and len(splits["train"]) > 1
+        splits["train"], splits["val"], remarks = _divided(splits["train"], options)
+        notes += remarks
     rule = LabelRule(
         len(names) if names else None,
         value_map=options.value_map,
@@ -67,7 +60,7 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
     )
     encode = functools.partial(encode_example, rule=rule, max_pixels=options.max_pixels)
     info = functools.partial(_info, names=names, palette=palette, value_map=options.value_map, raw_dir=raw_dir)
-    return Listing(info, encode, splits, unions=unions, problems=problems, notes=notes)
+    return Listing(info, encode, splits, problems=problems, notes=notes, has_drawn_val=has_drawn_val)
 
 
 def encode_example(example: RawExample, rule: LabelRule, max_pixels: int) -> EncodedExample:
@@ -121,8 +114,7 @@ def _pairs(raw_dir, layout, image_folder, label_folder):
         RawExample(str(image), str(label), image.relative_to(layout.root).as_posix()) for image, label in found.pairs
     ]
     problems = [
-        f"{clash[0]}: {' and '.join(path.name for path in clash[1:3])} has the same name without ending"
-        for clash in found.clashes
+        f"{clash[0]}: {' and '.join(path.name for path in clash[1:3])} has the same stem" for clash in found.clashes
     ]
     unused = f"; {found.labels[0].name} there has no image" if found.labels else ""
     for image in found.images:
@@ -138,6 +130,9 @@ def _pairs(raw_dir, layout, image_folder, label_folder):
 
 def _divided(examples, options):
     """Returns (train, val, notes). The choice depends only on seed and stem: new files do not reshuffle the others."""
+
+    if len(examples) == 1:
+        return examples, examples, ["warning: there is only one image; it is both train and val"]
 
     def position(example):
         stem = Path(example.filename).stem

@@ -21,7 +21,7 @@ import numpy as np
 
 from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing
 from tfseg.errors import InputError
-from tfseg.formats.images import encode_jpeg, encode_panoptic, encode_png, opened
+from tfseg.formats.images import check_depth, encode_jpeg, encode_panoptic, encode_png, opened
 from tfseg.labels import IGNORE_LABEL, DatasetInfo, from_panoptic
 from tfseg.system.files import open_regular
 
@@ -112,6 +112,7 @@ def encode_record(place: RecordPlace, meaning: RecordMeaning, max_pixels: int) -
     name = f"{place.path}: record {place.index} ({os.fsdecode(values.get('image/filename', b''))})"
     content = values.get("image/encoded", b"")
     with opened(io.BytesIO(content), max_pixels, f"{name}: image") as image:
+        check_depth(image, io.BytesIO(content), f"{name}: image")
         is_plain = image.format == "JPEG" and image.mode == "RGB"
         pixels = np.array(image.convert("RGB"))
     class_ids, instance_ids = _labels(values, meaning, pixels.shape[:2], max_pixels, name)
