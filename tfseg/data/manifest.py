@@ -74,7 +74,7 @@ class Manifest:
       splits: {name: Split}.
       source: fingerprint of the raw data from which the records were made.
       compression: compression of the shards, as TFRecordWriter names it; "" is none.
-      has_drawn_val: whether val was drawn at random from images that nobody had divided into splits; train has the rest.
+      has_drawn_val: whether val was drawn at random from images without splits; train has the rest.
     """
 
     info: DatasetInfo

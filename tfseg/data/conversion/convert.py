@@ -25,7 +25,7 @@ def convert(listing: Listing, data_dir: Path, options: ConvertOptions, source: s
       options: the user's choices.
       source: fingerprint of the raw data, for the manifest.
     Raises:
-      InputError: there are bad files. All are listed: up to three in the message if it is not too long for them, more in
+      InputError: there are bad files. All are listed: up to three in the message if they fit into it, otherwise in
         <data_dir>.problems.txt.
       RunError: the disk is full, or a worker died.
     """

@@ -11,7 +11,7 @@ import functools
 import re
 from pathlib import Path, PurePosixPath
 
-from tfseg.data.conversion.id_labels import encode_ids
+from tfseg.data.conversion.id_labels import encode_ids, refuse_sets_of_colors
 from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
 from tfseg.errors import InputError
 from tfseg.formats.images import LabelRule
@@ -70,6 +70,7 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
     splits["dev"] = [example for example in train if example in dev]
     rule = LabelRule(INFO.num_classes, value_map={VOID: IGNORE_LABEL})
     advice = f"take the labels of {INFO.url}"
+    refuse_sets_of_colors(splits, options.max_pixels, advice)
     encode = functools.partial(encode_ids, rule=rule, max_pixels=options.max_pixels, advice=advice)
     return Listing(INFO, encode, splits, unions={"train": ("train_fit", "dev")}, problems=problems)
 

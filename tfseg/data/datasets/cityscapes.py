@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.data.conversion.examples import encode_labelled
-from tfseg.data.conversion.id_labels import refuse_colors
+from tfseg.data.conversion.id_labels import refuse_colors, refuse_sets_of_colors
 from tfseg.data.conversion.panoptic_labels import (
     annotated_labels,
     annotations_by_stem,
@@ -145,6 +145,7 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
             "*_gtFine_labelIds.png or gtFine/cityscapes_panoptic_train_trainId.json with its folder of PNGs); get it "
             f"from {INFO.url}"
         )
+    refuse_sets_of_colors(splits, options.max_pixels, ID_ADVICE)
     rule = LabelRule(INFO.num_classes, value_map=TRAIN_IDS)
     encode = functools.partial(encode_example, rule=rule, max_pixels=options.max_pixels)
     return Listing(INFO, encode, splits, problems=problems)

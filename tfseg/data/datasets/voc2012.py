@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.data.conversion.examples import encode_labelled
-from tfseg.data.conversion.id_labels import refuse_colors
+from tfseg.data.conversion.id_labels import refuse_colors, refuse_sets_of_colors
 from tfseg.data.conversion.panoptic_labels import missing_files
 from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing, RawExample
 from tfseg.errors import InputError
@@ -54,6 +54,7 @@ INFO = DatasetInfo(
     split_sizes={"train": 1464, "val": 1449, "trainval": 2913, "train_aug": 10582},
     url="http://host.robots.ox.ac.uk/pascal/VOC/voc2012/",
 )
+ID_ADVICE = f"take the palette files of {INFO.url}"
 ROOTS = ("VOCdevkit/VOC2012", "VOC2012", "")
 IMAGE_SETS = Path("ImageSets", "Segmentation")
 BORDER = 255  # value of borders in a file of objects
@@ -90,6 +91,7 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
             splits[split] += [example] if not missing else []
     splits = {split: examples for split, examples in splits.items() if examples}
     unions = {"trainval": ("train", "val")} if {"train", "val"} <= splits.keys() else {}
+    refuse_sets_of_colors(splits, options.max_pixels, ID_ADVICE)
     encode = functools.partial(encode_example, max_pixels=options.max_pixels)
     return Listing(INFO, encode, splits, unions=unions, problems=problems)
 
@@ -100,7 +102,7 @@ def encode_example(example: RawExample, max_pixels: int) -> EncodedExample:
 
 
 def _read_labels(example, max_pixels):
-    refuse_colors(example.label_path, max_pixels, f"take the palette files of {INFO.url}")
+    refuse_colors(example.label_path, max_pixels, ID_ADVICE)
     class_ids = read_label(example.label_path, LabelRule(INFO.num_classes), max_pixels)
     if example.instance_path is None:
         return class_ids, None
