@@ -6,6 +6,7 @@ from tfseg.evaluation.scored_images import REMARK, WHOLE, open_scored_split
 from tfseg.evaluation.tables import percent
 from tfseg.markdown import table
 from tfseg.runs.deeplab_file import load_model
+from tfseg.system.progress import say
 
 
 def evaluate_matches(path, dataset, options, names) -> str:
@@ -17,7 +18,7 @@ def evaluate_matches(path, dataset, options, names) -> str:
       options: a ReportOptions; no report is written.
       names: pairs (class name of the model, class name of the data set) that mean the same.
     Returns:
-      A line that says how many images were scored, and a Markdown table with IoU, recall and precision of each pair.
+      A Markdown table with IoU, recall and precision of each pair. How many images were scored is said on stderr.
     Raises:
       InputError: there is no such model, data set or class.
     """
@@ -38,10 +39,10 @@ def evaluate_matches(path, dataset, options, names) -> str:
         [*pair, *(percent(score[key]) for key in ("iou", "recall", "precision"))]
         for pair, score in zip(names, scores, strict=True)
     ]
-    lines = [f"{split.num_examples} of {split.num_examples_in_all} images scored: {dataset} {split.name}"]
-    lines += [REMARK] if split.name == WHOLE else []
-    columns = ["class", f"class of {dataset} {split.name}", "IoU", "recall", "precision"]
-    return "\n".join([*lines, "", table(columns, rows)])
+    say(f"{split.num_examples} of {split.num_examples_in_all} images scored: {dataset} {split.name}")
+    if split.name == WHOLE:
+        say(REMARK)
+    return table(["class", f"class of {dataset} {split.name}", "IoU", "recall", "precision"], rows)
 
 
 def _class_id(info, name):

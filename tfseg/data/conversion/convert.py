@@ -45,6 +45,7 @@ def _convert(listing, target, options, source, report):
     # This comes first: what two files contradict each other in can make many others bad.
     agreement = agreed(values for part in written.values() for values in part.label_values.values())
     problems = listing.problems + [line for part in written.values() for line in part.problems]
+    problems = list(dict.fromkeys(problems))  # a single image is in train and in val
     num_examples = sum(len(items) for items in listing.splits.values()) + len(listing.problems)
     _check_problems(problems, num_examples, options.skip_bad, report)
     if problems:
@@ -81,8 +82,10 @@ def _check_problems(problems, num_examples, skip_bad, report):
     if len(problems) > MAX_PRINTED:
         say(f"and {len(problems) - MAX_PRINTED} more")
     report.write_text("\n".join(problems) + "\n", errors="backslashreplace")
+    path, colon, reason = problems[0].partition(": ")
     message = f"{len(problems)} bad files, listed in {report}{advice}; the first: "
-    raise InputError(message + shortened(problems[0], max(MAX_MESSAGE - len(message), 60)))
+    first = problems[0] if len(message + problems[0]) <= MAX_MESSAGE else Path(path).name + colon + reason
+    raise InputError(message + shortened(first, max(MAX_MESSAGE - len(message), 60)))
 
 
 def _rotations(parts):

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from pathlib import Path
 
-from tfseg.errors import InputError, listed, shortened
+from tfseg.errors import MAX_MESSAGE, MAX_NAME, InputError, listed, shortened
 from tfseg.formats.foreign_labels import first_foreign_label
 
 IMAGE_FOLDER = "images"
@@ -162,12 +162,14 @@ def _notes(raw_dir, unused, pictures, tree):
     if not unused:
         return []
     names = zip(_names(raw_dir, unused), unused, strict=True)
-    counted = shortened(listed(f"{name} ({len(pictures[folder])})" for name, folder in names), 150)
+    counted = listed(f"{name} ({len(pictures[folder])})" for name, folder in names)
     if not any(_may_belong_to_pairs(raw_dir, folder, unused, pictures) for folder in unused):
-        return [f"note: pictures without masks are not used: {counted}"]
+        return [shortened(f"note: pictures without masks are not used: {counted}")]
     foreign = first_foreign_label(folder for folder in tree if _is_label_folder(folder.name))
     advice = "each folder of images needs one of masks, of the same name: see docs/data.md; move others away"
-    raise InputError(f"{raw_dir}: not used: {counted}; {foreign.advice(raw_dir) if foreign else advice}")
+    advice = foreign.advice(raw_dir) if foreign else advice
+    length = MAX_MESSAGE - len(f"{raw_dir}: not used: ; {advice}")
+    raise InputError(f"{raw_dir}: not used: {shortened(counted, max(length, MAX_NAME))}; {advice}")
 
 
 def _names(raw_dir, folders):

@@ -98,6 +98,8 @@ def _pair_by_endings(found):
     for name_of in (plain_name, _small_name):
         image_stems, label_stems = ([name_of(path.stem) for path in paths] for paths in (found.images, found.labels))
         of_images, of_labels = _best_endings(image_stems, label_stems)
+        if not of_images and not of_labels:
+            continue
         images = _by_rest(found.images, image_stems, of_images)
         labels = _by_rest(found.labels, label_stems, of_labels)
         both = [rest for rest in images if rest in labels]
