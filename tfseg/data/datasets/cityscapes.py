@@ -118,7 +118,7 @@ SPLITS = {
 
 
 # Some ids have the colour of others, e.g. pole groups that of poles, so that colours do not tell all classes.
-ID_ADVICE = f"the ids are in the *_labelIds.png of {INFO.url}; they cannot be told from the colours"
+ID_ADVICE = f"the ids are in the *_labelIds.png of {INFO.url}"
 # {how the name of a file of csCreatePanopticImgs ends: category ids of all classes in it}
 PANOPTIC_FILES = {"_trainId.json": range(INFO.num_classes), ".json": EVALUATED_LABEL_IDS}
 
