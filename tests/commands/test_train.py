@@ -156,10 +156,10 @@ def test_what_a_recipe_switched_on_can_be_switched_off(config_of):
         (["--model=unknown"], "--model=unknown is unknown; one of deeperlab, deeplabv3, fcn, pspnet, rnn"),
         (
             ["--model=fcn", "--dataset=camvid"],
-            "--model=fcn has no recipe for --dataset=camvid, but deeplabv3, pspnet, rnn have; or give --config=FILE",
+            "--model=fcn has no recipe for --dataset=camvid; give one: --config=FILE, or take a model that has one: deep",
         ),
-        (["--model=fcn", "--dataset=folder"], "no recipe for --dataset=folder, but deeplabv3, pspnet, rnn have"),
-        (["--model=deeperlab", "--dataset=folder"], "no recipe for --dataset=folder, but deeplabv3, pspnet, rnn have"),
+        (["--model=fcn", "--dataset=folder"], "or take a model that has one: deeplabv3, pspnet, rnn"),
+        (["--model=deeperlab", "--dataset=folder"], "or take a model that has one: deeplabv3, pspnet, rnn"),
         (["--model=fcn", "--dataset=nowhere"], "--dataset=nowhere: unknown; there are scenes"),
         (["--model=fcn", "--iters=3"], "--iters: this model has no iterations"),
         (["--model=fcn", f"--config={SCENES}"], "--model=fcn and --config, a recipe of rnn, disagree"),
@@ -264,5 +264,5 @@ def test_every_model_that_a_message_offers_has_a_recipe():
             if model in offered:
                 assert _default_recipe(given).is_file()
             else:
-                with pytest.raises(InputError, match=f"but {', '.join(offered)} have"):
+                with pytest.raises(InputError, match=f"a model that has one: {', '.join(offered)}$"):
                     _default_recipe(given)

@@ -170,8 +170,9 @@ def _default_recipe(given):
         if here:
             return next((path for path in here if backbone.startswith(path.stem.partition("_")[2])), here[0])
     check_name(dataset)
-    others = ", ".join(models_with_recipe(dataset))
-    raise InputError(f"--model={model} has no recipe for --dataset={dataset}, but {others} have; or give --config=FILE")
+    others = models_with_recipe(dataset)
+    advice = f", or take a model that has one: {', '.join(others)}" if others else ""
+    raise InputError(f"--model={model} has no recipe for --dataset={dataset}; give one: --config=FILE{advice}")
 
 
 def _load_recipe(path):
