@@ -156,7 +156,7 @@ def test_what_a_recipe_switched_on_can_be_switched_off(config_of):
         (["--model=unknown"], "--model=unknown is unknown; one of deeperlab, deeplabv3, fcn, pspnet, rnn"),
         (
             ["--model=fcn", "--dataset=camvid"],
-            "--model=fcn has no recipe for --dataset=camvid; give one: --config=FILE, or take a model that has one: deep",
+            "--model=fcn has no recipe for --dataset=camvid; give one: --config=FILE, or take a model that has one",
         ),
         (["--model=fcn", "--dataset=folder"], "or take a model that has one: deeplabv3, pspnet, rnn"),
         (["--model=deeperlab", "--dataset=folder"], "or take a model that has one: deeplabv3, pspnet, rnn"),
