@@ -21,7 +21,11 @@ MODEL = flags.DEFINE_string(
     "model", None, "Run directory or folder of the model zoo; with --match also a weights file."
 )
 model_flag.define_alias()
-SPLIT = flags.DEFINE_string("split", None, "Split to evaluate on; default is the run's validation split.")
+SPLIT = flags.DEFINE_string(
+    "split",
+    None,
+    "Split to evaluate on; default is the run's validation split, or all of other data without splits.",
+)
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the raw data or of records; default is the run's.")
 DATASET = flags.DEFINE_string("dataset", None, "With --match: the data set.")
 MATCH = flags.DEFINE_list("match", [], "Classes of the model and of --dataset that mean the same, MODEL:DATA,...")
@@ -75,6 +79,8 @@ def main(argv):
             print(matched_classes.evaluate_matches(MODEL.value, DATASET.value, options, _matches(MATCH.value)))
             return
         metrics = report.evaluate_run(MODEL.value, options, flops.executed_gmacs)
+    protocol = metrics["protocol"]
+    print(f"{report.scored(metrics)} scored: {protocol['dataset']} {protocol['split']}\n")
     print(report.summary(metrics))
     if "comparison" in metrics:
         print(report.comparison(metrics["comparison"]), end="\n\n")

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "data": {"labels", "postprocess", "system"},
     "data/conversion": {"data", "formats", "formats/coco_panoptic", "labels", "system"},
     "data/scenes": {"data/conversion", "labels"},
-    "data/datasets": {"data/conversion", "data/scenes", "formats", "formats/coco_panoptic", "labels"},
+    "data/datasets": {"data/conversion", "data/scenes", "formats", "formats/coco_panoptic", "labels", "system"},
     "data/opening": {"data", "data/conversion", "data/datasets", "formats", "labels", "system"},
     "data/check": {"data", "formats", "markdown", "system"},
     "models/segmenter": {"backbones"},

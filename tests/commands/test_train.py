@@ -5,6 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from tfseg.architectures import ARCHITECTURES
+from tfseg.commands.experiment_flags import _default_recipe, models_with_recipe
+from tfseg.data.datasets.table import DATASETS
+from tfseg.errors import InputError
+
 ROOT = Path(__file__).resolve().parents[2]
 SCENES = ROOT / "model_zoo" / "scenes" / "rnn_mobilenet_v2.py"
 SHOW_CONFIG = """
@@ -149,7 +154,13 @@ def test_what_a_recipe_switched_on_can_be_switched_off(config_of):
         (["--iters_range=9:2"], "first <= last"),
         (["--loss_at=9:1"], "loss_at names iteration 9; training runs 1..6"),
         (["--model=unknown"], "--model=unknown is unknown; one of deeperlab, deeplabv3, fcn, pspnet, rnn"),
-        (["--model=fcn", "--dataset=camvid"], "--model=fcn has no recipe for --dataset=camvid; give one: --config="),
+        (
+            ["--model=fcn", "--dataset=camvid"],
+            "--model=fcn has no recipe for --dataset=camvid; give one: --config=FILE, or take a model that has one",
+        ),
+        (["--model=fcn", "--dataset=folder"], "or take a model that has one: deeplabv3, pspnet, rnn"),
+        (["--model=deeperlab", "--dataset=folder"], "or take a model that has one: deeplabv3, pspnet, rnn"),
+        (["--model=fcn", "--dataset=nowhere"], "--dataset=nowhere: unknown; there are scenes"),
         (["--model=fcn", "--iters=3"], "--iters: this model has no iterations"),
         (["--model=fcn", f"--config={SCENES}"], "--model=fcn and --config, a recipe of rnn, disagree"),
         (["--backbone=unknown"], "backbone.name 'unknown' is unknown; one of resnet50_v1"),
@@ -237,3 +248,21 @@ def test_every_end_has_its_exit_code_and_one_line(command, failure, code, line):
     text = "from tfseg.commands import entry\nfrom tfseg.errors import *\n\ndef main(argv):\n"
     name = written(command, "fails.py", f"{text}    raise {failure}\n\nentry.run(main)\n")
     assert command(command.folder / name) == {"code": code, "out": "", "err": f"{line}\n"}
+
+
+def test_the_help_of_model_says_which_models_have_recipes_for_few_data_sets(command):
+    text = " ".join(command("train.py", "--help")["out"].split("\n  --model: ")[1].split("\n  --")[0].split())
+    assert "Some have recipes for few data sets: deeperlab for scenes, crowds or mapillary; fcn for scenes." in text
+
+
+def test_every_model_that_a_message_offers_has_a_recipe():
+    for dataset in DATASETS:
+        offered = models_with_recipe(dataset)
+        assert "rnn" in offered
+        for model in ARCHITECTURES:
+            given = {"model": model, "dataset": dataset}
+            if model in offered:
+                assert _default_recipe(given).is_file()
+            else:
+                with pytest.raises(InputError, match=f"a model that has one: {', '.join(offered)}$"):
+                    _default_recipe(given)

@@ -133,6 +133,45 @@ def test_an_archive_is_raw_data_too(toy_folder, tmp_path):
         opening.open_dataset("folder", str(tmp_path / "bad.zip"))
 
 
+@pytest.mark.parametrize("texts", [["README.txt"], ["LICENSE", "docs.md", ".DS_Store", "__MACOSX/._toy", "more.txt"]])
+def test_an_archive_with_texts_beside_its_folder_is_that_folder(toy_folder, tmp_path, texts):
+    root = toy_folder()
+    path = tmp_path / "toy.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for file in root.rglob("*.*"):
+            archive.write(file, f"photos/{file.relative_to(root)}")
+        for text in texts:
+            archive.writestr(text, "x")
+    manifest = opening.prepare("folder", path, tmp_path / "records")
+    expected = opening.prepare("folder", root, tmp_path / "of_the_folder")
+    assert manifest.info == expected.info
+    assert {name: split.shards for name, split in manifest.splits.items()} == {
+        name: split.shards for name, split in expected.splits.items()
+    }
+
+
+def test_texts_beside_the_folder_of_another_data_set_do_not_hide_it(tmp_path, save, photo, label):
+    path = tmp_path / "camvid.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(save(tmp_path / "a.png", photo), "data/CamVid/train/a_1.png")
+        archive.write(save(tmp_path / "l.png", np.minimum(label, 11)), "data/CamVid/trainannot/a_1.png")
+        archive.writestr("data/README.md", "x")
+        archive.writestr("LICENSE", "x")
+    splits = opening.prepare("camvid", path, tmp_path / "records").splits
+    assert splits["train"].num_examples == 1
+
+
+def test_a_pipe_in_place_of_data_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "x.zip")
+    with pytest.raises(InputError, match=r"x\.zip: neither a folder nor a regular file"):
+        opening.open_dataset("folder", str(tmp_path / "x.zip"))
+
+
+def test_images_of_all_splits_are_counted_once(toy_folder):
+    split = opening.open_split("folder", str(toy_folder()), "val")
+    assert (split.num_examples, split.num_examples_in_all, split.manifest.has_drawn_val) == (1, 3, True)
+
+
 def test_an_existing_folder_is_not_overwritten_but_an_empty_one_is_filled(toy_folder, tmp_path):
     root = toy_folder()
     target = tmp_path / "records"

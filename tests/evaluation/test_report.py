@@ -96,6 +96,13 @@ def test_the_report_holds_scores_cost_pictures_and_protocol(run):
         assert np.asarray(Image.open(folder / name)).std() > 1
 
 
+def test_the_first_line_says_how_many_of_how_many_images_were_scored(run):
+    metrics = evaluate_run(run, ReportOptions(iterations=1), count_gmacs)
+    assert (metrics["num_images"], metrics["num_images_in_all"]) == (5, 5)
+    first, *_ = (run / "report" / "report.md").read_text().splitlines()
+    assert first == "# rnn on camvid val: 5 of 5 images"
+
+
 def test_the_protocol_says_how_it_was_measured(run):
     protocol = evaluate_run(run, ReportOptions(flip=True), count_gmacs)["protocol"]
     names = "".join(f"{index}.png\n" for index in range(5))

@@ -1,13 +1,15 @@
 """Untrusted archives: nothing is written outside of the target, and nothing is half unpacked."""
 
 import io
+import os
+import shutil
 import stat
 import tarfile
 import zipfile
 
 import pytest
 
-from tfseg.errors import InputError
+from tfseg.errors import MAX_MESSAGE, InputError
 from tfseg.formats import archive
 from tfseg.formats.archive import is_archive, safe_extract
 
@@ -133,6 +135,107 @@ def test_damaged_and_foreign_files_are_refused(tar, zipped, tmp_path):
     refused(text, "not an archive")
     with pytest.raises(InputError, match="no such file"):
         safe_extract(tmp_path / "none.zip", tmp_path / "target")
+
+
+CONTENT = {f"data/{name}": bytes(range(256)) * 3 + name.encode() for name in ("a.png", "b.png", "é.txt")}
+KINDS = ("x.zip", "x.tar", "x.tar.gz", "x.tar.bz2", "x.tar.xz")
+
+
+def packed(folder, kind, members=CONTENT):
+    """Writes an archive of `members` and returns its path."""
+    path = folder / kind
+    if kind.endswith(".zip"):
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+            for name, content in members.items():
+                file.writestr(name, content)
+        return path
+    with tarfile.open(path, f"w:{kind.removeprefix('x.tar').removeprefix('.')}") as file:
+        for name, content in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+    return path
+
+
+def unpacked(path):
+    """The content after unpacking; None if the archive is refused, as an InputError and with nothing left behind."""
+    target = path.parent / "target"
+    try:
+        safe_extract(path, target)
+    except InputError as error:
+        assert len(str(error)) <= MAX_MESSAGE
+        assert not target.exists()
+        return None
+    found = {file.relative_to(target).as_posix(): file.read_bytes() for file in target.rglob("*") if file.is_file()}
+    shutil.rmtree(target)
+    return found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_archive_that_is_cut_anywhere_is_never_a_smaller_one(tmp_path, kind):
+    path = packed(tmp_path, kind)
+    content = path.read_bytes()
+    assert unpacked(path) == CONTENT
+    # Every block of a tar ends at one of these places, and so do headers and members.
+    for length in {*range(0, len(content), 512), *range(0, len(content), 97)} - {len(content)}:
+        path.write_bytes(content[:length])
+        assert unpacked(path) in (None, CONTENT), length
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "x.tar"])
+def test_a_flipped_bit_never_changes_what_is_unpacked(tmp_path, kind):
+    path = packed(tmp_path, kind)
+    content, step = path.read_bytes(), 61
+    for place in range(0, 8 * len(content), step):
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        assert unpacked(path) in (None, CONTENT), place
+
+
+def test_a_flipped_bit_in_a_header_of_a_plain_tar_is_no_end_of_it(tmp_path):
+    """Its content has no checksum, so that only headers can be compared."""
+    path = packed(tmp_path, "x.tar")
+    content = path.read_bytes()
+    header = content.index(b"data/b.png")
+    for place in range(8 * header, 8 * (header + 512), 7):
+        damaged = bytearray(content)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        assert unpacked(path) in (None, CONTENT), place - 8 * header
+
+
+def test_a_zip_whose_list_of_members_is_shorter_than_it_says_is_refused(tmp_path):
+    path = packed(tmp_path, "x.zip")
+    content = bytearray(path.read_bytes())
+    end = content.rindex(b"PK\x05\x06")
+    for place in (end + 8, end + 10):
+        content[place] += 1
+    path.write_bytes(content)
+    refused(path, "its end says that it has 4 members, and 3 are listed")
+
+
+def test_an_archive_that_goes_on_after_its_end_is_refused(tmp_path):
+    path = packed(tmp_path, "x.tar")
+    path.write_bytes(path.read_bytes() * 2)
+    refused(path, "it goes on after its end")
+
+
+def test_the_kind_of_an_archive_is_told_by_its_content(tmp_path):
+    packed(tmp_path, "x.zip").rename(tmp_path / "y.tar.gz")
+    assert unpacked(tmp_path / "y.tar.gz") == CONTENT
+    inner = packed(tmp_path, "x.zip").read_bytes()
+    # At its end, this tar looks like the zip inside it.
+    assert unpacked(packed(tmp_path, "x.tar", {"a.zip": inner})) == {"a.zip": inner}
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "x.zip")
+    refused(tmp_path / "x.zip", "not a regular file")
+
+
+def test_long_names_are_shortened_in_messages(zipped):
+    refused(zipped((f"../{'x' * 5000}", b"")), r"^.{1,300}$")
 
 
 def test_an_existing_target_is_left_alone(tar, tmp_path):

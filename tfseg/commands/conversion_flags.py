@@ -7,7 +7,10 @@ from tfseg.data.conversion.raw import ConvertOptions
 from tfseg.formats.images import MAX_PIXELS
 
 PALETTE = flags.DEFINE_string(
-    "palette", None, "Text file that explains colour-coded masks of --dataset=folder: lines 'name red green blue'."
+    "palette",
+    None,
+    "Table that explains colour-coded masks of --dataset=folder: lines 'name red green blue', or class_dict.csv, "
+    "labelmap.txt.",
 )
 MAP = flags.DEFINE_string(
     "map", None, "Mask value:class id of --dataset=folder, e.g. 255:1 for black and white masks, or 10:0,20:1."

@@ -12,6 +12,7 @@ from tfseg.backbones import BACKBONES
 from tfseg.commands import model_flag
 from tfseg.commands.help_texts import DATASET_HELP, one_of
 from tfseg.config import OPTIMIZERS, PRECISIONS, ExperimentConfig, refuse_unknown
+from tfseg.data.datasets.table import DATASETS, check_name
 from tfseg.errors import InputError
 
 RECIPES = Path(__file__).resolve().parents[2] / "model_zoo"
@@ -69,10 +70,27 @@ SHORT_FLAGS = {
     "seed": ("training.seed", int, "Of weights, order and augmentation."),
 }
 
+
+def models_with_recipe(dataset) -> list[str]:
+    """Names of the models that have a recipe for a data set: in its own folder, or in that for people's own images."""
+    stems = [path.stem for folder in (dataset, "folder") for path in (RECIPES / folder).glob("*.py")]
+    return [model for model in sorted(ARCHITECTURES) if any(f"{stem}_".startswith(f"{model}_") for stem in stems)]
+
+
+def _few_recipes():
+    """Says which models have recipes for few data sets."""
+    few = [model for model in sorted(ARCHITECTURES) if model not in models_with_recipe("folder")]
+    with_some = {model: [name for name in DATASETS if model in models_with_recipe(name)] for model in few}
+    return "; ".join(f"{model} for {one_of(names)}" for model, names in with_some.items() if names)
+
+
 _defined = {}
 CONFIG = config_flags.DEFINE_config_file("config", None, "Recipe, e.g. model_zoo/voc2012/rnn_resnet101.py.")
 MODEL = flags.DEFINE_string(
-    "model", None, f"Model whose default recipe for --dataset is taken: {one_of(ARCHITECTURES)}."
+    "model",
+    None,
+    f"Model whose default recipe for --dataset is taken: {one_of(ARCHITECTURES)}. Some have recipes for few data sets: "
+    f"{_few_recipes()}.",
 )
 
 
@@ -151,8 +169,10 @@ def _default_recipe(given):
         here = [path for path in fitting if path.parent.name == folder]
         if here:
             return next((path for path in here if backbone.startswith(path.stem.partition("_")[2])), here[0])
-    example = fitting[0] if fitting else "FILE"
-    raise InputError(f"--model={model} has no recipe for --dataset={dataset}; give one: --config={example}")
+    check_name(dataset)
+    others = models_with_recipe(dataset)
+    advice = f", or take a model that has one: {', '.join(others)}" if others else ""
+    raise InputError(f"--model={model} has no recipe for --dataset={dataset}; give one: --config=FILE{advice}")
 
 
 def _load_recipe(path):

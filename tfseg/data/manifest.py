@@ -74,12 +74,14 @@ class Manifest:
       splits: {name: Split}.
       source: fingerprint of the raw data from which the records were made.
       compression: compression of the shards, as TFRecordWriter names it; "" is none.
+      has_drawn_val: whether val was drawn at random from images without splits; train has the rest.
     """
 
     info: DatasetInfo
     splits: dict[str, Split]
     source: str = ""
     compression: str = ""
+    has_drawn_val: bool = False
 
     def to_dict(self) -> dict:
         """Returns the manifest in plain JSON types; `from_dict` is the inverse."""
@@ -90,6 +92,7 @@ class Manifest:
             "label_hash": self.info.label_hash(),
             "compression": self.compression,
             "source": self.source,
+            "has_drawn_val": self.has_drawn_val,
             "splits": splits,
         }
 
@@ -107,7 +110,7 @@ class Manifest:
             for shard in splits[name].shards:
                 if not re.fullmatch(r"[^/\\\0]+\.tfrecord", shard.file):
                     raise ValueError(f"shard {shard.file!r} is not a file name")
-        return cls(info, splits, values["source"], values["compression"])
+        return cls(info, splits, values["source"], values["compression"], values.get("has_drawn_val", False))
 
 
 def write_manifest(data_dir, manifest: Manifest):

@@ -13,6 +13,7 @@ from tfseg.data.conversion.adaptation import adapted
 from tfseg.data.conversion.convert import convert
 from tfseg.data.conversion.raw import ConvertOptions, RawExample
 from tfseg.data.datasets import folder, other_records
+from tfseg.data.datasets.folder_layout import is_stray
 from tfseg.data.datasets.table import dataset_of
 from tfseg.data.manifest import FILE_NAME, Manifest, check_split, read_manifest, split_files
 from tfseg.errors import InputError
@@ -23,6 +24,8 @@ from tfseg.system.progress import say
 
 # Part of the fingerprint of converted data. Raise it when a conversion would give different records.
 VERSION = 2
+# Files beside the only folder of an archive that say something about it. README and LICENSE have no ending.
+TEXT_ENDINGS = {"", ".txt", ".md", ".rst", ".pdf", ".html", ".htm", ".rtf", ".doc", ".docx", ".bib", ".cff", ".url"}
 
 
 def cache_dir() -> Path:
@@ -61,6 +64,12 @@ class Split:
     def num_examples(self) -> int:
         """Number of examples in all shards."""
         return self.manifest.splits[self.name].num_examples
+
+    @property
+    def num_examples_in_all(self) -> int:
+        """Number of examples of the whole data set; those that several splits share count once."""
+        shards = [shard for split in self.manifest.splits.values() for shard in split.shards]
+        return sum({shard.sha256: shard.num_examples for shard in shards}.values())
 
     def examples(self, with_instances=False):
         """Returns every example once, in batches of one; see `pipeline.eval_examples`."""
@@ -128,6 +137,16 @@ def open_dataset(name: str, data_dir: str | None, options: ConvertOptions | None
         return str(target), convert(listing, target, options, source)
 
 
+def source_of(name: str, data_dir: str) -> str | None:
+    """Returns the fingerprint of the raw data from which records are or would be made; None if there are no data."""
+    with contextlib.suppress(InputError):
+        if (Path(data_dir) / FILE_NAME).exists():
+            return read_manifest(data_dir).source
+        options = ConvertOptions()
+        return _fingerprint(name, _listing(name, data_dir, options, "--data_dir"), options)
+    return None
+
+
 def prepare(name: str, raw_dir, data_dir, options: ConvertOptions | None = None) -> Manifest:
     """Converts raw data into records. The folder `data_dir` appears only when everything is written.
 
@@ -166,6 +185,10 @@ def _listing(name, raw_dir, options, flag):
     raw_dir = None if raw_dir is None else Path(raw_dir)
     if raw_dir is not None and raw_dir.is_file() and is_archive(raw_dir):
         raw_dir = _extracted(raw_dir)
+        # Own data are found in a folder inside by their reader, which must not take the only split for the whole.
+        raw_dir = raw_dir if name == folder.NAME else _folder_of_content(raw_dir)
+    if raw_dir is not None and raw_dir.exists() and not raw_dir.is_file() and not raw_dir.is_dir():
+        raise InputError(f"{raw_dir}: neither a folder nor a regular file")
     if raw_dir is not None and not raw_dir.is_dir():
         raise InputError(f"{raw_dir}: no such folder (an archive must end in {', '.join(ENDINGS)})")
     if raw_dir is not None and not dataset.is_generated and any(raw_dir.glob(other_records.PATTERN)):
@@ -190,18 +213,25 @@ def _listing_of_records(name, raw_dir, options):
 
 
 def _extracted(archive):
-    """Unpacks an archive into the cache, unless that was done before; returns the folder of its content."""
+    """Unpacks an archive into the cache, unless that was done before; returns that folder."""
     stat = archive.stat()
-    facts = f"{archive.resolve()} {stat.st_size} {stat.st_mtime_ns}"
+    facts = f"{VERSION} {archive.resolve()} {stat.st_size} {stat.st_mtime_ns}"
     target = cache_dir() / "archives" / hashlib.sha256(facts.encode(errors="surrogateescape")).hexdigest()[:16]
     with _one_at_a_time(target):
         if not target.exists():
             say(f"{archive}: unpacking into {target}")
             safe_extract(archive, target)
-    # Most archives hold a single folder with everything in it; macOS adds another folder of its own.
-    while len(inside := [path for path in target.iterdir() if path.name != "__MACOSX"]) == 1 and inside[0].is_dir():
-        target = inside[0]
     return target
+
+
+def _folder_of_content(root):
+    """Follows folders that hold a single folder and nothing else but text, as most archives do."""
+    while True:
+        inside = [path for path in root.iterdir() if not is_stray(path.name)]
+        folders = [path for path in inside if path.is_dir()]
+        if len(folders) != 1 or any(path.suffix.lower() not in TEXT_ENDINGS for path in inside if path not in folders):
+            return root
+        root = folders[0]
 
 
 def _fingerprint(name, listing, options):
@@ -212,9 +242,16 @@ def _fingerprint(name, listing, options):
     for item in itertools.chain(*listing.splits.values()):
         if isinstance(item, RawExample):
             paths = (item.image_path, item.label_path, item.instance_path)
-            stats = [os.stat(path) for path in paths if path]
-            digest.update(repr([(stat.st_size, stat.st_mtime_ns) for stat in stats]).encode())
+            digest.update(repr([_size_and_time(path) for path in paths if path]).encode())
     return digest.hexdigest()
+
+
+def _size_and_time(path):
+    try:
+        stat = os.stat(path)
+    except OSError as error:  # a link to nothing, say: the conversion lists it as a bad file
+        return error.errno
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _check_same_labels(dataset, name, manifest, data_dir):

@@ -9,11 +9,11 @@ from collections import Counter
 from pathlib import Path
 
 from tfseg import visualize
-from tfseg.data.opening import open_split
 from tfseg.errors import InputError
 from tfseg.evaluation import semantic
 from tfseg.evaluation.panoptic import evaluate_panoptic, panoptic_label
 from tfseg.evaluation.protocol import cost_size, instance_protocol, protocol
+from tfseg.evaluation.scored_images import REMARK, WHOLE, open_scored_split, scored
 from tfseg.evaluation.tables import comparison, comparison_csv, summary
 from tfseg.formats.images import encode_png
 from tfseg.inference.panoptic import PanopticInference
@@ -31,7 +31,7 @@ class ReportOptions:
     """What is evaluated, and how.
 
     Attributes:
-      split: name of the split; None means the run's validation split.
+      split: name of the split; None means the run's validation split, or see `open_scored_split` for other data.
       data_dir: folder of the data; None means the run's.
       iterations: the model is scored after 1, 2, ..., this many iterations; None means the number it was trained with.
       weights: "last" or "best" of a run directory.
@@ -91,12 +91,8 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
     config, info, network = load_run(workdir, options.weights, options.output_stride)
     name = _name(workdir, options.output_stride)
     curves, others = _others(options, info, name)
-    split = open_split(
-        config.data.dataset,
-        options.data_dir or config.data.data_dir,
-        options.split or config.data.validation_split,
-        expected_info=info,
-    )
+    data = config.data
+    split = open_scored_split(data.dataset, options.data_dir, data.data_dir, options.split, data.validation_split, info)
     if options.panoptic_output and not network.is_panoptic:
         raise InputError(f"--panoptic_output is for panoptic models; {workdir} only tells classes apart")
     networks = {name: network} | others
@@ -111,8 +107,9 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
         | instance_protocol(split.info, results[name]),
         "trained_iterations": network.default_iterations,
         "best_iteration": semantic.best_entry(results[name])["iteration"],
-        "remarks": semantic.remarks(results[name], _train_histogram(split, config)),
+        "remarks": _remarks(split, config, results[name]),
         "num_images": results[name]["num_images"],
+        "num_images_in_all": split.num_examples_in_all,
         "iterations": entries[name],
         **({"panoptic": panoptic} if panoptic else {}),
         **({"comparison": measured} if others else {}),
@@ -170,10 +167,11 @@ def _examples(split):
     return split.examples(with_instances=bool(split.info.thing_ids))
 
 
-def _train_histogram(split, config):
-    """Training pixels by class id; None if the records have no training split."""
+def _remarks(split, config, result):
+    if split.name == WHOLE:  # none of these images was trained on
+        return [REMARK, *semantic.remarks(result)]
     train = split.manifest.splits.get(config.data.train_split)
-    return train.label_histogram if train else None
+    return semantic.remarks(result, train.label_histogram if train else None)
 
 
 def _write_comparison(folder, measured):
@@ -291,7 +289,7 @@ def _json(metrics):
 
 def _markdown(metrics):
     protocol = metrics["protocol"]
-    lines = [f"# {protocol['model']['name']} on {protocol['dataset']} {protocol['split']}", ""]
+    lines = [f"# {protocol['model']['name']} on {protocol['dataset']} {protocol['split']}: {scored(metrics)}", ""]
     lines += [summary(metrics), *(f"- {line}" for line in metrics["remarks"]), ""]
     names = ("panoptic", "curve", "strip", "confusion") if "panoptic" in metrics else ("curve", "strip", "confusion")
     lines += [f"![{name}]({name}.png)\n" for name in names]

@@ -248,8 +248,9 @@ def _ids_of_values(values, rule, path):
     is_bad = (ids > largest) & (ids != IGNORE_LABEL)
     if is_bad.any():
         found = [f"{value} ({counts[value]} pixels)" for value in present[is_bad]]
+        most = "" if rule.num_classes else f"; at most {IGNORE_LABEL} classes are possible"
         raise InputError(
-            f"{path}: label value {_shortened(found)} is neither a class id 0 to {largest} nor 255 (ignored)"
+            f"{path}: label value {_shortened(found)} is neither a class id 0 to {largest} nor 255 (ignored){most}"
         )
     table = np.zeros(len(counts), np.uint8)
     table[present] = ids

@@ -1,5 +1,7 @@
 """People's own images and masks: layouts, pairing, splits, names, and common mistakes."""
 
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -193,5 +195,111 @@ def test_rotated_photos_are_counted(toy_folder, save, photo, capsys):
 
 def test_more_than_255_names_are_refused(toy_folder):
     root = toy_folder(names="\n".join(f"class {index}" for index in range(256)))
-    with pytest.raises(InputError, match="256 classes; 1 to 255 are possible"):
+    with pytest.raises(InputError, match=r"classes\.txt: 256 classes; 1 to 255 are possible"):
         prepare(root)
+
+
+def test_a_map_may_not_join_an_unmapped_value_with_a_mapped_one(toy_folder, save):
+    root = toy_folder(["a", "b"], names="red\nblue\n")
+    save(root / "masks" / "a.png", np.array([[1] * 5 + [2]] * 4, np.uint8))
+    save(root / "masks" / "b.png", np.array([[0] * 6] * 4, np.uint8))  # the two values are in different files
+    with pytest.raises(InputError, match=r"b\.png: 0 is not in --map, and 1 becomes 0; give 0:255 or 0:0"):
+        prepare(root, value_map={1: 0, 2: 1})
+    counts = [split.label_histogram for split in prepare(root, value_map={0: 255, 1: 0, 2: 1}).splits.values()]
+    assert np.sum(counts, 0).tolist() == [20, 4]
+
+
+@pytest.mark.parametrize("value_map", [{0: 0, 1: 0, 2: 1}, {255: 255, 0: 1, 1: 0, 2: 1}])
+def test_a_map_of_every_value_says_what_it_means(toy_folder, save, value_map):
+    root = toy_folder(["a", "b"], names="red\nblue\n")
+    for stem in "ab":
+        save(root / "masks" / f"{stem}.png", np.array([[1, 2, 0, 0, 0, 255]] * 4, np.uint8))
+    assert prepare(root, value_map=value_map).splits["train"].ignored_pixels == 4
+
+
+@pytest.mark.parametrize(
+    "values,value_map",
+    [
+        (range(200), {}),
+        ([0, 38, 75, 113], {}),
+        ([0, 255, 9, 39, 148], {255: 1}),
+        ([0, 100], {}),
+    ],
+)
+def test_many_or_sparse_ids_without_names_are_refused(toy_folder, save, photo, values, value_map):
+    root = toy_folder(["a", "b"], names=None)
+    for stem in "ab":
+        save(root / "images" / f"{stem}.png", np.resize(photo, [1, len(values), 3]))
+        save(root / "masks" / f"{stem}.png", np.array([values], np.uint8))
+    with pytest.raises(InputError, match=r"no classes\.txt, and the masks have .* name the classes in") as caught:
+        prepare(root, value_map=value_map)
+    assert len(str(caught.value)) <= 300
+
+
+def test_sparse_ids_are_accepted_where_names_or_a_map_explain_them(toy_folder, save):
+    root = toy_folder(["a", "b"], names=None)
+    for stem in "ab":
+        save(root / "masks" / f"{stem}.png", np.array([[0] * 5 + [200]] * 4, np.uint8))
+    assert prepare(root, value_map={0: 0, 200: 5}).info.num_classes == 6
+    root.with_name("records").rename(root.with_name("first"))
+    (root / "classes.txt").write_text("".join(f"c{index}\n" for index in range(201)))
+    assert prepare(root).info.num_classes == 201
+
+
+def test_ids_above_254_are_one_line_that_says_how_many_classes_are_possible(toy_folder, save):
+    root = toy_folder(["a", "b"], names=None)
+    save(root / "masks" / "a.png", np.full([4, 6], 300, np.uint16))
+    with pytest.raises(InputError, match=r"a\.png: label value 300 .*; at most 255 classes are possible$"):
+        prepare(root)
+
+
+def test_a_palette_of_more_than_255_classes_is_refused(toy_folder, tmp_path):
+    palette = tmp_path / "colours.txt"
+    palette.write_text("\n".join(f"c{index} {index % 256} {index // 256} 0" for index in range(300)))
+    with pytest.raises(InputError, match="300 classes; 1 to 255 are possible"):
+        listing(toy_folder(names=None), palette=str(palette))
+
+
+def test_names_that_do_not_belong_together_are_shown_from_each_side(toy_folder):
+    root = toy_folder(["a", "b"])
+    (root / "masks" / "a.png").rename(root / "masks" / "cat.png")
+    (root / "masks" / "b.png").rename(root / "masks" / "dog.png")
+    with pytest.raises(InputError, match=r"images and masks: no names belong together, e\.g\. a\.png and cat\.png"):
+        listing(root)
+
+
+def test_an_image_whose_label_is_that_of_another_tool_says_so(toy_folder):
+    root = toy_folder()
+    (root / "masks" / "b.png").unlink()
+    (root / "masks" / "b.json").write_text('{"shapes": [], "imagePath": "b.png"}')
+    (problem,) = listing(root).problems
+    assert "b.png: masks/b.json is an annotation of labelme (JSON)" in problem
+
+
+def test_a_link_to_nothing_is_a_bad_file_like_others(toy_folder):
+    root = toy_folder([f"{index:03d}" for index in range(100)])
+    for kind in ("images", "masks"):
+        (root / kind / "050.png").unlink()
+        (root / kind / "050.png").symlink_to(root / "nowhere.png")
+    with pytest.raises(InputError, match=r"images/050\.png: no such file"):
+        prepare(root, num_workers=1)
+    assert prepare(root, skip_bad=True, num_workers=1).splits
+    assert "050.png: no such file" in (root.with_name("records") / "skipped.txt").read_text()
+
+
+def test_names_beside_a_single_folder_inside_are_read_and_must_agree(toy_folder, tmp_path):
+    (tmp_path / "outer").mkdir()
+    root = toy_folder(names=None).rename(tmp_path / "outer" / "photos").parent
+    (root / "README.txt").write_text("x")
+    (root / "classes.txt").write_text("sky\nroad\n")
+    assert prepare(root).info.class_names == ("sky", "road")
+    (root / "photos" / "classes.txt").write_text("road\nsky\n")
+    with pytest.raises(InputError, match="differ in classes or in their order"):
+        listing(root)
+
+
+def test_a_pipe_in_place_of_names_is_refused_at_once(toy_folder):
+    root = toy_folder(names=None)
+    os.mkfifo(root / "classes.txt")
+    with pytest.raises(InputError, match=r"classes\.txt: .*not a regular file"):
+        listing(root)

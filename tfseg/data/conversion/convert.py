@@ -6,7 +6,7 @@ from tfseg.data.conversion.agreement import agreed
 from tfseg.data.conversion.orientation import with_mask_orientation
 from tfseg.data.conversion.raw import ConvertOptions, Listing
 from tfseg.data.tfrecord import Manifest, write_manifest, write_split
-from tfseg.errors import InputError
+from tfseg.errors import MAX_MESSAGE, InputError, listed, shortened
 from tfseg.labels import DatasetInfo
 from tfseg.system.files import whole_folder
 from tfseg.system.progress import say
@@ -25,7 +25,8 @@ def convert(listing: Listing, data_dir: Path, options: ConvertOptions, source: s
       options: the user's choices.
       source: fingerprint of the raw data, for the manifest.
     Raises:
-      InputError: there are bad files. All are listed: up to three in the message, more in <data_dir>.problems.txt.
+      InputError: there are bad files. All are listed: up to three in the message if they fit into it, otherwise in
+        <data_dir>.problems.txt.
       RunError: the disk is full, or a worker died.
     """
     with whole_folder(data_dir, may_replace=True) as partial:
@@ -44,6 +45,7 @@ def _convert(listing, target, options, source, report):
     # This comes first: what two files contradict each other in can make many others bad.
     agreement = agreed(values for part in written.values() for values in part.label_values.values())
     problems = listing.problems + [line for part in written.values() for line in part.problems]
+    problems = list(dict.fromkeys(problems))  # a single image is in train and in val
     num_examples = sum(len(items) for items in listing.splits.values()) + len(listing.problems)
     _check_problems(problems, num_examples, options.skip_bad, report)
     if problems:
@@ -59,7 +61,7 @@ def _convert(listing, target, options, source, report):
         splits[union] = sum(others, first)
     for line in notes + agreement + _rotations(written.values()) + _warnings(info, splits):
         say(line)
-    manifest = Manifest(info, splits, source)
+    manifest = Manifest(info, splits, source, has_drawn_val=listing.has_drawn_val)
     write_manifest(target, manifest)
     return manifest
 
@@ -72,14 +74,18 @@ def _check_problems(problems, num_examples, skip_bad, report):
     advice = ""
     if skip_bad:
         advice = f" ({len(problems)} of {num_examples} files are bad; --skip_bad leaves out at most 1 %)"
-    if len(problems) <= MAX_IN_MESSAGE:
-        raise InputError("; ".join(problems) + advice)
+    together = "; ".join(problems) + advice
+    if len(problems) == 1 or (len(problems) <= MAX_IN_MESSAGE and len(together) <= MAX_MESSAGE):
+        raise InputError(shortened(together))
     for line in problems[:MAX_PRINTED]:
-        say(line)
+        say(shortened(line))
     if len(problems) > MAX_PRINTED:
         say(f"and {len(problems) - MAX_PRINTED} more")
     report.write_text("\n".join(problems) + "\n", errors="backslashreplace")
-    raise InputError(f"{len(problems)} bad files, listed in {report}; the first: {problems[0]}{advice}")
+    path, colon, reason = problems[0].partition(": ")
+    message = f"{len(problems)} bad files, listed in {report}{advice}; the first: "
+    first = problems[0] if len(message + problems[0]) <= MAX_MESSAGE else Path(path).name + colon + reason
+    raise InputError(message + shortened(first, max(MAX_MESSAGE - len(message), 60)))
 
 
 def _rotations(parts):
@@ -101,5 +107,5 @@ def _warnings(info, splits):
         pairs = zip(info.class_names, train.label_histogram, val.label_histogram, strict=True)
         unseen = [name for name, in_train, in_val in pairs if in_val and not in_train]
         if unseen:
-            lines.append(f"warning: classes in val but not in train, which cannot be learned: {', '.join(unseen)}")
+            lines.append(f"warning: classes in val but not in train, which cannot be learned: {listed(unseen)}")
     return lines

@@ -107,6 +107,7 @@ class Listing:
       unions: {split: splits whose records it shares}, e.g. {"train": ("train_fit", "dev")}.
       problems: files that cannot be used, one line each.
       notes: what the user should know, one line each.
+      has_drawn_val: whether val was drawn at random from images that nobody had divided into splits.
       version: text that changes when the same items would give other records.
     """
 
@@ -116,4 +117,5 @@ class Listing:
     unions: dict[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
     problems: list[str] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
+    has_drawn_val: bool = False
     version: str = ""

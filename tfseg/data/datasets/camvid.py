@@ -11,10 +11,11 @@ import functools
 import re
 from pathlib import Path, PurePosixPath
 
-from tfseg.data.conversion.examples import encode_pair
+from tfseg.data.conversion.id_labels import encode_ids, refuse_sets_of_colors
 from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
 from tfseg.errors import InputError
 from tfseg.formats.images import LabelRule
+from tfseg.formats.text_lines import read_lines
 from tfseg.labels import IGNORE_LABEL, DatasetInfo
 
 INFO = DatasetInfo(
@@ -68,7 +69,9 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
     splits["train_fit"] = [example for example in train if example not in dev]
     splits["dev"] = [example for example in train if example in dev]
     rule = LabelRule(INFO.num_classes, value_map={VOID: IGNORE_LABEL})
-    encode = functools.partial(encode_pair, rule=rule, max_pixels=options.max_pixels)
+    advice = f"take the labels of {INFO.url}"
+    refuse_sets_of_colors(splits, options.max_pixels, advice)
+    encode = functools.partial(encode_ids, rule=rule, max_pixels=options.max_pixels, advice=advice)
     return Listing(INFO, encode, splits, unions={"train": ("train_fit", "dev")}, problems=problems)
 
 
@@ -77,7 +80,7 @@ def _pairs(raw_dir, split):
     text = raw_dir / f"{split}.txt"
     if text.is_file():
         # Paths in the tutorial's lists begin with /SegNet/CamVid/; only folder and name are used.
-        words = [line.split() for line in text.read_text().splitlines() if line.strip()]
+        words = [line.split() for line in read_lines(text) if line.strip()]
         if any(len(line) != 2 for line in words):
             raise InputError(f"{text}: every line must hold two paths, image and label")
         return [tuple(raw_dir.joinpath(*PurePosixPath(word).parts[-2:]) for word in line) for line in words]

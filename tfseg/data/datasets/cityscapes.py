@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.data.conversion.examples import encode_labelled
+from tfseg.data.conversion.id_labels import refuse_colors, refuse_sets_of_colors
 from tfseg.data.conversion.panoptic_labels import (
     annotated_labels,
     annotations_by_stem,
@@ -116,6 +117,8 @@ SPLITS = {
 }
 
 
+# Some ids have the colour of others, e.g. pole groups that of poles, so that colours do not tell all classes.
+ID_ADVICE = f"the ids are in the *_labelIds.png of {INFO.url}"
 # {how the name of a file of csCreatePanopticImgs ends: category ids of all classes in it}
 PANOPTIC_FILES = {"_trainId.json": range(INFO.num_classes), ".json": EVALUATED_LABEL_IDS}
 
@@ -142,6 +145,7 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
             "*_gtFine_labelIds.png or gtFine/cityscapes_panoptic_train_trainId.json with its folder of PNGs); get it "
             f"from {INFO.url}"
         )
+    refuse_sets_of_colors(splits, options.max_pixels, ID_ADVICE)
     rule = LabelRule(INFO.num_classes, value_map=TRAIN_IDS)
     encode = functools.partial(encode_example, rule=rule, max_pixels=options.max_pixels)
     return Listing(INFO, encode, splits, problems=problems)
@@ -191,6 +195,7 @@ def encode_example(example: RawExample, rule: LabelRule, max_pixels: int) -> Enc
 def _read_labels(example, rule, max_pixels):
     if example.annotation and example.instance_path is None:  # the only label
         return annotated_labels(example.annotation, INFO)
+    refuse_colors(example.label_path, max_pixels, ID_ADVICE)
     class_ids = read_label(example.label_path, rule, max_pixels)
     if example.instance_path is None:
         return class_ids, None

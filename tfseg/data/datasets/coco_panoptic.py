@@ -18,7 +18,7 @@ from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
 from tfseg.data.datasets.other_records import RecordMeaning
 from tfseg.errors import InputError
 from tfseg.formats.coco_panoptic.annotations import read_annotations
-from tfseg.labels import IGNORE_LABEL, DatasetInfo
+from tfseg.labels import IGNORE_LABEL, MAX_CLASSES, DatasetInfo
 
 NAME = "coco_panoptic"
 URL = "https://cocodataset.org/#download"
@@ -77,6 +77,9 @@ def _info(annotations):
         facts = [(each.category_ids, each.info.class_names, each.info.thing_ids) for each in (first, other)]
         if facts[0] != facts[1]:
             raise InputError(f"{first.path} and {other.path}: categories differ; take both files of one release")
+    num_classes = len(first.info.class_names)
+    if num_classes > MAX_CLASSES:
+        raise InputError(f"{first.path}: {num_classes} categories; at most {MAX_CLASSES} classes are possible")
     return DatasetInfo(
         NAME,
         first.info.class_names,

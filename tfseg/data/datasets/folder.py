@@ -1,8 +1,8 @@
 """People's own data: a folder of images and a folder of labels with the same names.
 
 Layout: images/ and masks/ (or labels/, annotations/), which are divided into train and val; or one such pair per split,
-as <split>/images and <split>/masks or as images/<split> and masks/<split>. `photo.jpg` belongs to `photo.png`,
-`photo_mask.png` or `photo_label.png`.
+as <split>/images and <split>/masks or as images/<split> and masks/<split>. All of it may be in one folder inside.
+`photo.jpg` belongs to `photo.png`, `photo.jpg.png`, `photo_mask.png` or `photo_label.png`; see `pairing` for others.
 
 Labels are images of class ids (grey or palette, 255 = ignored), or of colours that a palette file explains. A file
 classes.txt or names.txt in the folder names the classes, one per line; without it they are class_0, class_1, ...
@@ -16,33 +16,41 @@ import numpy as np
 
 from tfseg.data.conversion.examples import encode_pair
 from tfseg.data.conversion.palette import read_names, read_palette
-from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
-from tfseg.errors import InputError
-from tfseg.formats.images import LabelRule
+from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing, RawExample
+from tfseg.data.datasets.folder_layout import IMAGE_ENDINGS, find_layout
+from tfseg.data.datasets.pairing import paired
+from tfseg.errors import MAX_NAME, InputError, listed, shortened
+from tfseg.formats.foreign_labels import foreign_label_of
+from tfseg.formats.images import LabelRule, read_values
 from tfseg.labels import IGNORE_LABEL, DatasetInfo, default_colors
 
 NAME = "folder"
-LABEL_FOLDERS = ("masks", "labels", "annotations")
 NAMES_FILES = ("classes.txt", "names.txt")
-LABEL_SUFFIXES = ("_mask", "_masks", "_label", "_labels")
-IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm"}
-SPLIT_NAMES = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}
+# Without names, more ids than this, or ids of which fewer than half occur, are taken for grey levels.
+MAX_UNNAMED = 64
 
 
 def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
-    """Lists the pairs in `raw_dir`. Raises InputError for another layout, or a bad file of names or palette."""
+    """Lists the pairs in `raw_dir`.
+
+    Raises:
+      InputError: another layout, pictures that are in no pair of folders, no names that belong together, or a bad file
+        of names or palette.
+    """
     if not 0 < options.val_share < 1:
         raise InputError(f"--val_share={options.val_share}: it must be between 0 and 1")
-    names, palette = _names(raw_dir, options)
-    splits, problems, notes = {}, [], []
-    for split, folders in _layout(raw_dir).items():
-        splits[split], bad, remarks = _pairs(raw_dir, *folders)
+    layout = find_layout(raw_dir)
+    names, palette = _names(raw_dir, layout.root, options)
+    splits, problems, notes, has_drawn_val = {}, [], list(layout.notes), False
+    for split, folders in layout.pairs.items():
+        splits[split], bad, remarks = _pairs(raw_dir, layout, *folders)
         problems += bad
         notes += remarks
     splits = {split: examples for split, examples in splits.items() if examples}
     if not splits and not problems:
         raise InputError(f"{raw_dir}: no images ({', '.join(sorted(IMAGE_ENDINGS))})")
     if "val" not in splits and splits.get("train"):
+        has_drawn_val = len(splits) == 1 and len(splits["train"]) > 1
         splits["train"], splits["val"], remarks = _divided(splits["train"], options)
         notes += remarks
     rule = LabelRule(
@@ -50,86 +58,79 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
         value_map=options.value_map,
         palette=palette.class_ids if palette else None,
     )
-    encode = functools.partial(encode_pair, rule=rule, max_pixels=options.max_pixels)
+    encode = functools.partial(encode_example, rule=rule, max_pixels=options.max_pixels)
     info = functools.partial(_info, names=names, palette=palette, value_map=options.value_map, raw_dir=raw_dir)
-    return Listing(info, encode, splits, problems=problems, notes=notes)
+    return Listing(info, encode, splits, problems=problems, notes=notes, has_drawn_val=has_drawn_val)
 
 
-def _names(raw_dir, options):
+def encode_example(example: RawExample, rule: LabelRule, max_pixels: int) -> EncodedExample:
+    """Returns the record of an image and its label.
+
+    Raises:
+      InputError: a file cannot be used, or a label has a value that is not in the map, but that another value is mapped
+        to: whether the two are one class is not for us to say. The message names the file.
+    """
+    targets = set(rule.value_map.values()) - set(rule.value_map) - {IGNORE_LABEL}
+    if targets and rule.palette is None:
+        found = sorted(targets.intersection(np.unique(read_values(example.label_path, max_pixels)).tolist()))
+        if found:
+            value = found[0]
+            source = next(key for key, target in rule.value_map.items() if target == value)
+            raise InputError(
+                f"{example.label_path}: {value} is not in --map, and {source} becomes {value}; give "
+                f"{value}:{IGNORE_LABEL} or {value}:{value}"
+            )
+    return encode_pair(example, rule, max_pixels)
+
+
+def _names(raw_dir, root, options):
     """Reads (class names or None, Palette or None) from the text files."""
-    file = next((raw_dir / name for name in NAMES_FILES if (raw_dir / name).is_file()), None)
-    names = read_names(file) if file else None
+    folders = dict.fromkeys((root, raw_dir))
+    files = [folder / name for folder in folders for name in NAMES_FILES]
+    found = {path: read_names(path) for path in files if path.exists() or path.is_symlink()}
+    names = next(iter(found.values()), None)
     palette = read_palette(options.palette) if options.palette else None
-    if names and palette and names != palette.class_names:
-        raise InputError(f"{file} and {options.palette} differ in classes or in their order; remove one of the two")
+    if palette:
+        found[Path(options.palette)] = palette.class_names
+    for path, others in found.items():
+        if others != names and names is not None:
+            raise InputError(
+                f"{next(iter(found))} and {path} differ in classes or in their order; remove one of the two"
+            )
     return names or (palette.class_names if palette else None), palette
 
 
-def _layout(raw_dir):
-    """Returns {split: (image folder, label folder)}."""
-    layout = {}
-    labels = _label_folder(raw_dir)
-    if labels and (raw_dir / "images").is_dir():
-        inside = [path for path in sorted((raw_dir / "images").iterdir()) if path.is_dir()]
-        layout = {path.name: (path, labels / path.name) for path in inside if (labels / path.name).is_dir()}
-        if any(_is_image(path) for path in (raw_dir / "images").iterdir()):
-            layout = {"train": (raw_dir / "images", labels)}
-    else:
-        for path in sorted(raw_dir.iterdir()):
-            if (path / "images").is_dir() and _label_folder(path):
-                layout[path.name] = (path / "images", _label_folder(path))
-    if not layout:
-        raise InputError(
-            f"{raw_dir}: no images/ beside masks/ (or labels/, annotations/) with pictures, and no train/images "
-            "beside train/masks; see python prepare_data.py --help"
-        )
-    return {SPLIT_NAMES.get(name, name): folders for name, folders in layout.items()}
-
-
-def _label_folder(parent):
-    return next((parent / name for name in LABEL_FOLDERS if (parent / name).is_dir()), None)
-
-
-def _is_image(path):
-    return path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
-
-
-def _by_stem(paths, suffixes=()):
-    """Returns {stem without suffix: the files that have it}."""
-    files = {}
-    for path in paths:
-        stem = path.stem
-        for suffix in suffixes:
-            stem = stem.removesuffix(suffix)
-        files.setdefault(stem, []).append(path)
-    return files
-
-
-def _pairs(raw_dir, image_folder, label_folder):
+def _pairs(raw_dir, layout, image_folder, label_folder):
     """Returns (RawExamples, problems, notes) of one split."""
-    images = _by_stem(path for path in sorted(image_folder.iterdir()) if _is_image(path))
-    label_files = [path for path in sorted(label_folder.iterdir()) if _is_image(path)]
-    exact, with_suffix = _by_stem(label_files), _by_stem(label_files, LABEL_SUFFIXES)
-    examples, problems, used = [], [], set()
-    for stem, candidates in images.items():
-        # A label with the full name comes first: an image may itself be named x_mask.
-        labels = exact.get(stem) or with_suffix.get(stem, [])
-        used |= set(labels)
-        clash = next((paths for paths in (candidates, labels) if len(paths) > 1), None)
-        if clash:
-            problems.append(f"{clash[0]}: {' and '.join(path.name for path in clash[1:])} has the same stem")
-        elif not labels:
-            problems.append(f"{candidates[0]}: no label {label_folder / stem}.png")
-        else:
-            filename = candidates[0].relative_to(raw_dir).as_posix()
-            examples.append(RawExample(str(candidates[0]), str(labels[0]), filename))
-    unused = [path for path in label_files if path not in used]
-    notes = [f"note: {len(unused)} labels in {label_folder} have no image, e.g. {unused[0].name}"] if unused else []
+    images, labels = (layout.pictures.get(folder, []) for folder in (image_folder, label_folder))
+    found = paired(images, labels)
+    if images and labels and not found.pairs and not found.clashes:
+        names = [shortened(paths[0].name, MAX_NAME) for paths in (found.images, found.labels)]
+        raise InputError(
+            f"{image_folder} and {label_folder.relative_to(raw_dir)}: no names belong together, e.g. {names[0]} and "
+            f"{names[1]}; give a mask the name of its image, as in a.jpg and a.png"
+        )
+    examples = [
+        RawExample(str(image), str(label), image.relative_to(layout.root).as_posix()) for image, label in found.pairs
+    ]
+    problems = [
+        f"{clash[0]}: {' and '.join(path.name for path in clash[1:3])} has the same stem" for clash in found.clashes
+    ]
+    unused = f"; {found.labels[0].name} there has no image" if found.labels else ""
+    for image in found.images:
+        foreign = foreign_label_of(image, (label_folder, image_folder))
+        wanted = (label_folder / f"{image.stem}.png").relative_to(raw_dir)
+        problems.append(f"{image}: {foreign.advice(raw_dir) if foreign else f'no label {wanted}{unused}'}")
+    notes = list(found.notes)
+    if found.labels:
+        names = listed(path.name for path in found.labels)
+        notes.append(f"note: {len(found.labels)} labels in {label_folder} have no image: {names}")
     return examples, problems, notes
 
 
 def _divided(examples, options):
     """Returns (train, val, notes). The choice depends only on seed and stem: new files do not reshuffle the others."""
+
     if len(examples) == 1:
         return examples, examples, ["warning: there is only one image; it is both train and val"]
 
@@ -157,12 +158,21 @@ def _info(counts, names, palette, value_map, raw_dir):
         )
     notes = []
     if not names:
+        _check_unnamed(raw_dir, labelled, value_map)
         names = tuple(f"class_{class_id}" for class_id in range(max(labelled, default=0) + 1))
-        notes.append(f"note: no {NAMES_FILES[0]}; {len(names)} classes from the labels: {', '.join(names)}")
+        notes.append(f"note: no {NAMES_FILES[0]}; {len(names)} classes from the labels: {listed(names)}")
     unseen = [name for class_id, name in enumerate(names) if not counts[class_id]]
     if unseen:
-        notes.append(f"warning: classes that are in no label: {', '.join(unseen)}")
-    try:
-        return DatasetInfo(NAME, names, palette.colors if palette else default_colors(len(names))), notes
-    except ValueError as error:
-        raise InputError(f"{raw_dir}: {error}") from None
+        notes.append(f"warning: classes that are in no label: {listed(unseen)}")
+    return DatasetInfo(NAME, names, palette.colors if palette else default_colors(len(names))), notes
+
+
+def _check_unnamed(raw_dir, labelled, value_map):
+    """Raises InputError if ids without names look like the grey levels of smoothed or scaled masks."""
+    if set(labelled.tolist()) <= set(value_map.values()):
+        return
+    if len(labelled) > MAX_UNNAMED or 2 * len(labelled) < max(labelled, default=0) + 1:
+        raise InputError(
+            f"{raw_dir}: no {NAMES_FILES[0]}, and the masks have {len(labelled)} ids, {listed(labelled)}, which may be "
+            f"grey levels; name the classes in {NAMES_FILES[0]}, or give every value with --map"
+        )

@@ -16,7 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfseg.data.conversion.examples import encode_labelled, encode_pair
+from tfseg.data.conversion.examples import encode_labelled
+from tfseg.data.conversion.id_labels import encode_ids, refuse_sets_of_colors
 from tfseg.data.conversion.panoptic_labels import (
     annotated_labels,
     annotations_by_stem,
@@ -32,6 +33,7 @@ URL = "https://www.mapillary.com/dataset/vistas"
 FOLDERS = {"train": "training", "val": "validation"}
 SPLIT_SIZES = {"train": 18000, "val": 2000}
 INSTANCES_PER_LABEL = 256
+ID_ADVICE = f"take labels/ as it is in the archive of {URL}"
 
 
 def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
@@ -63,6 +65,7 @@ def _listing(raw_dir, name, version, options):
         problems += bad
     if not splits and not problems:
         raise InputError(f"{raw_dir}: no images in training/images or validation/images")
+    refuse_sets_of_colors(splits, options.max_pixels, ID_ADVICE)
     encode = functools.partial(
         encode_example, labels=labels, class_ids=class_ids, thing_ids=info.thing_ids, max_pixels=options.max_pixels
     )
@@ -147,7 +150,7 @@ def encode_example(example: RawExample, labels: DatasetInfo, class_ids, thing_id
     """
     if example.annotation is None and example.instance_path is None:
         rule = LabelRule(labels.num_classes, dict(enumerate(class_ids[: labels.num_classes].tolist())))
-        return encode_pair(example, rule, max_pixels)
+        return encode_ids(example, rule, max_pixels, ID_ADVICE)
 
     def read_labels():
         label_ids, instance_ids = _read_segments(example, labels, max_pixels)

@@ -23,6 +23,7 @@ from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing
 from tfseg.errors import InputError
 from tfseg.formats.images import check_depth, encode_jpeg, encode_panoptic, encode_png, opened
 from tfseg.labels import IGNORE_LABEL, DatasetInfo, from_panoptic
+from tfseg.system.files import open_regular
 
 PATTERN = "*.tfrecord*"
 SPLIT_NAMES = {"train_fine": "train", "val_fine": "val", "trainval_fine": "trainval", "validation": "val"}
@@ -87,8 +88,12 @@ def list_examples(raw_dir: Path, options: ConvertOptions, meaning: RecordMeaning
 
 def record_places(path: Path) -> list[RecordPlace]:
     """Finds all records of a TFRecord file; reads only their lengths. Raises InputError if they do not add up."""
-    places, offset, size = [], 0, os.path.getsize(path)
-    with open(path, "rb") as file:
+    try:
+        file = open_regular(path)
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror}") from None
+    places, offset, size = [], 0, os.fstat(file.fileno()).st_size
+    with file:
         while offset < size:
             file.seek(offset)
             header = file.read(HEADER_BYTES)

@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.data.conversion.examples import encode_labelled
+from tfseg.data.conversion.id_labels import refuse_colors, refuse_sets_of_colors
 from tfseg.data.conversion.panoptic_labels import missing_files
 from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing, RawExample
 from tfseg.errors import InputError
 from tfseg.formats.images import LabelRule, read_label, read_values
+from tfseg.formats.text_lines import read_lines
 from tfseg.labels import IGNORE_LABEL, DatasetInfo, default_colors
 
 CLASS_NAMES = (
@@ -52,6 +54,7 @@ INFO = DatasetInfo(
     split_sizes={"train": 1464, "val": 1449, "trainval": 2913, "train_aug": 10582},
     url="http://host.robots.ox.ac.uk/pascal/VOC/voc2012/",
 )
+ID_ADVICE = f"take the palette files of {INFO.url}"
 ROOTS = ("VOCdevkit/VOC2012", "VOC2012", "")
 IMAGE_SETS = Path("ImageSets", "Segmentation")
 BORDER = 255  # value of borders in a file of objects
@@ -88,6 +91,7 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
             splits[split] += [example] if not missing else []
     splits = {split: examples for split, examples in splits.items() if examples}
     unions = {"trainval": ("train", "val")} if {"train", "val"} <= splits.keys() else {}
+    refuse_sets_of_colors(splits, options.max_pixels, ID_ADVICE)
     encode = functools.partial(encode_example, max_pixels=options.max_pixels)
     return Listing(INFO, encode, splits, unions=unions, problems=problems)
 
@@ -98,6 +102,7 @@ def encode_example(example: RawExample, max_pixels: int) -> EncodedExample:
 
 
 def _read_labels(example, max_pixels):
+    refuse_colors(example.label_path, max_pixels, ID_ADVICE)
     class_ids = read_label(example.label_path, LabelRule(INFO.num_classes), max_pixels)
     if example.instance_path is None:
         return class_ids, None
@@ -136,6 +141,6 @@ def _is_voc(root):
 def _stems(root, image_set):
     """Reads the names of images in one list file; none if the file is missing."""
     path = root / IMAGE_SETS / f"{image_set}.txt"
-    lines = path.read_text().splitlines() if path.is_file() else []
+    lines = read_lines(path) if path.is_file() else []
     # Some distributions of trainaug.txt hold "/JPEGImages/x.jpg /SegmentationClassAug/x.png".
     return [Path(line.split()[0]).stem for line in lines if line.strip()]
