@@ -1,51 +1,21 @@
 """Runs .tflite files with TensorFlow's interpreter, in Python.
 
 The interpreter trusts what it reads: a damaged file takes the whole process down. So it gets a file only after its
-structure was verified, its sha256 was compared with the manifest, and its activations fit into memory. A file that is not
-trusted is first tried in a separate process, which is this module, run as a program.
+structure was verified, its sha256 was compared with the manifest, and its activations fit into memory. A file that is
+not trusted is first tried in a separate process.
 """
 
-import contextlib
 import dataclasses
-import importlib
-import importlib.metadata
-import importlib.util
-import os
-import sys
 from pathlib import Path
 
 import numpy as np
 
 from tfseg.errors import InputError, listed, shortened
 from tfseg.formats import export_manifest
+from tfseg.inference.engines import tflite_interpreter, tflite_trial
+from tfseg.inference.engines.tflite_interpreter import Tensor, interpreter, tensors_of, zeros
 from tfseg.system import child_process
 from tfseg.system.progress import say
-
-# A trial runs each signature once. Images that take minutes of processor time are of no use to anybody, and loops that
-# never end use it up as fast as the machine is free for them; the clock only ends what waits for ever.
-TRIAL_PROCESSOR_SECONDS, TRIAL_SECONDS = 120, 600
-# What a trial may allocate: some for any file, the rest in proportion to the activations and to the file, whose weights
-# the interpreter may hold unpacked and repacked.
-SPARE_BYTES, ACTIVATIONS_FACTOR, FILE_FACTOR = 2 << 30, 3, 6
-OPEN_SIDE = 64  # what a trial takes for an open side of an image; networks with strides up to 64 divide it
-
-
-@dataclasses.dataclass(frozen=True)
-class Tensor:
-    """An input or an output.
-
-    Attributes:
-      shape: its sizes; None for a size that the file leaves open.
-      dtype: NumPy's name of the type, e.g. "float32".
-      scale, zero_point: real value = scale * (stored - zero_point); scale 0 means not quantised.
-      index: its place among the tensors of its subgraph.
-    """
-
-    shape: tuple[int | None, ...]
-    dtype: str
-    scale: float
-    zero_point: int
-    index: int = dataclasses.field(default=-1, compare=False)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +54,7 @@ class Program:
         tflite_memory.check(self.path, self.model)
         self.is_trusted = is_trusted(self.listed, trust)
         self._names, self._has_signatures = list(tflite_file.signatures(self.model)), bool(self.model.signatureDefs)
-        self._has_delegates = self.is_trusted or _try(self.path, trial_bytes(self.model, len(self.content)))
+        self._has_delegates = self.is_trusted or _try(self.path, self.model)
         try:
             self._open()
         except Exception as error:  # the interpreter raises what it likes
@@ -146,18 +116,18 @@ class Program:
         if self._has_signatures:
             self._runners = {name: self._interpreter.get_signature_runner(name) for name in self._names}
             self.signatures = {
-                name: Signature(_tensors(runner.get_input_details()), _tensors(runner.get_output_details()))
+                name: Signature(tensors_of(runner.get_input_details()), tensors_of(runner.get_output_details()))
                 for name, runner in self._runners.items()
             }
             return
         details = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         self._indices = [{detail["name"]: detail["index"] for detail in part} for part in details]
-        tensors = [_tensors({detail["name"]: detail for detail in part}) for part in details]
+        tensors = [tensors_of({detail["name"]: detail for detail in part}) for part in details]
         self.signatures = {name: Signature(*tensors) for name in self._names}
 
     def _run_main(self, values):
         inputs, outputs = self._indices
-        _invoke(self._interpreter, {inputs[name]: value for name, value in values.items()})
+        tflite_interpreter.invoke(self._interpreter, {inputs[name]: value for name, value in values.items()})
         return {name: self._interpreter.get_tensor(index) for name, index in outputs.items()}
 
 
@@ -178,107 +148,6 @@ def load(path, threads=1, trust=False) -> Program:
 def is_trusted(listed, trust) -> bool:
     """Whether a file runs in this process without a trial: it is in a manifest (`listed`) or the user trusts it."""
     return listed is not None or trust
-
-
-def trial_bytes(model, file_bytes) -> int:
-    """Returns how much memory a trial of a file may allocate.
-
-    Args:
-      model: the result of `tflite_file.read`.
-      file_bytes: size of the file.
-    """
-    from tfseg.formats import tflite_memory
-
-    return SPARE_BYTES + ACTIVATIONS_FACTOR * tflite_memory.activation_bytes(model) + FILE_FACTOR * file_bytes
-
-
-def interpreter(path, threads=1, has_delegates=True):
-    """Returns an interpreter with allocated tensors: from ai-edge-litert if it is installed, else from TensorFlow.
-
-    It reads whatever file it is given; `load` checks the file first.
-
-    Args:
-      path: the file's path.
-      threads: number of threads.
-      has_delegates: whether XNNPACK runs the operators that it knows. It is faster, but refuses some files that the
-        interpreter's own kernels run.
-    Raises:
-      RuntimeError, ValueError: the interpreter refuses the file.
-    """
-    library = _library()
-    kernels = library.OpResolverType.AUTO if has_delegates else library.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    with _quiet():
-        opened = library.Interpreter(model_path=str(path), num_threads=threads, experimental_op_resolver_type=kernels)
-        # This must come first: otherwise signatures run without the XNNPACK kernels.
-        opened.allocate_tensors()
-    return opened
-
-
-def first_that_runs(path, threads, prepare):
-    """Returns `prepare(interpreter)` with the default delegates or, if that fails, without them.
-
-    Args:
-      path, threads: see `interpreter`.
-      prepare: calls what is needed of an interpreter, and returns anything.
-    Returns:
-      (whether it is with delegates, what `prepare` returned).
-    Raises:
-      Whatever the first attempt raised, if both fail.
-    """
-    try:
-        return True, prepare(interpreter(path, threads))
-    except Exception as error:
-        with contextlib.suppress(Exception):
-            return False, prepare(interpreter(path, threads, has_delegates=False))
-        raise error
-
-
-def runtime() -> str:
-    """Returns the interpreter's package and version: ai-edge-litert if it is installed, otherwise tensorflow."""
-    package = "ai-edge-litert" if importlib.util.find_spec("ai_edge_litert") else "tensorflow"
-    return f"{package} {importlib.metadata.version(package)}"
-
-
-def zeros(tensor: Tensor) -> np.ndarray:
-    """Returns an array that stands for the real value 0, in the tensor's shape and type.
-
-    An open batch becomes 1, other open sides become OPEN_SIDE.
-    """
-    sides = [(OPEN_SIDE if axis else 1) if side is None else side for axis, side in enumerate(tensor.shape)]
-    value = np.zeros(sides, tensor.dtype)
-    return value + np.asarray(tensor.zero_point, tensor.dtype) if tensor.scale else value
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Silences stderr, on which the interpreter's C++ code announces its kernels. Errors are still raised."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-
-
-def _tensors(details):
-    return {name: _tensor(detail) for name, detail in details.items()}
-
-
-def _tensor(detail):
-    open_shape = detail.get("shape_signature", detail["shape"])
-    # Files from old converters do not say which sizes are open.
-    shape = open_shape if len(open_shape) == len(detail["shape"]) else detail["shape"]
-    scale, zero_point = detail["quantization"]
-    return Tensor(
-        tuple(int(side) if side >= 0 else None for side in shape),
-        np.dtype(detail["dtype"]).name,
-        float(scale),
-        int(zero_point),
-        int(detail["index"]),
-    )
 
 
 def _stored(tensor, value, name, path):
@@ -309,50 +178,9 @@ def _refusal(path, reason):
     return f"{path}: the interpreter cannot run it ({shortened(reason) or type(reason).__name__})"
 
 
-def _try(path, num_bytes):
+def _try(path, model):
     """Tries a file in another process; returns whether it runs with the default delegates."""
-    job = {"path": path, "num_bytes": num_bytes}
     try:
-        return child_process.run("tfseg.inference.engines.tflite_runtime", job, TRIAL_SECONDS)["has_delegates"]
+        return tflite_trial.run(path, model)
     except child_process.ChildError as error:
         raise InputError(_refusal(path, error)) from error
-
-
-def _trial(job):
-    """Opens a file and calls everything in it once, with zeros."""
-    _library()  # is not to count
-    child_process.limit(job["num_bytes"], TRIAL_PROCESSOR_SECONDS)
-    has_delegates, _ = first_that_runs(job["path"], 1, _call_all)
-    return {"has_delegates": has_delegates}
-
-
-def _call_all(opened):
-    for name in opened.get_signature_list():
-        runner = opened.get_signature_runner(name)
-        details = _tensors(runner.get_input_details())
-        runner(**{key: zeros(tensor) for key, tensor in details.items()})
-    if not opened.get_signature_list():
-        _invoke(opened, {detail["index"]: zeros(_tensor(detail)) for detail in opened.get_input_details()})
-
-
-def _invoke(opened, values):
-    """Runs a file without signatures on {index: array}, after a change of its inputs' sizes where need be."""
-    sizes = {detail["index"]: tuple(detail["shape"]) for detail in opened.get_input_details()}
-    others = [index for index, value in values.items() if value.shape != sizes[index]]
-    for index in others:
-        opened.resize_tensor_input(index, values[index].shape)
-    if others:
-        opened.allocate_tensors()
-    for index, value in values.items():
-        opened.set_tensor(index, value)
-    opened.invoke()
-
-
-def _library():
-    """Returns the module of the interpreter."""
-    package = "ai_edge_litert" if importlib.util.find_spec("ai_edge_litert") else "tensorflow.lite.python"
-    return importlib.import_module(f"{package}.interpreter")
-
-
-if __name__ == "__main__":
-    child_process.answer(_trial)
