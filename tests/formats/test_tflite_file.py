@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tests.export.toy_exports import changed, converted, kernel, loop
 from tfseg.errors import InputError
-from tfseg.formats import flatbuffer, tflite_file
+from tfseg.formats import flatbuffer, tflite_file, tflite_memory
 from tfseg.profiling import tflite_cost
 
 
@@ -35,7 +35,7 @@ def count(model):
         tflite_file.inputs(model, name)
         tflite_cost.operations(model, 3, subgraph)
         tflite_cost.parameters(model, subgraph)
-        tflite_cost.peak_activation_bytes(model, subgraph)
+        tflite_memory.peak_activation_bytes(model, subgraph)
 
 
 def test_a_whole_file_is_read(read_tflite, data):

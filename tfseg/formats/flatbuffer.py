@@ -6,8 +6,9 @@ nothing: they cut strings short and read fields from any bytes.
 
 import struct
 
-# A table counts as often as it is referred to, so that a few bytes cannot cause endless work. Networks have 10,000.
-MAX_TABLES = 100_000
+# A table counts as often as it is referred to, so that a few bytes cannot cause endless work. Networks of some thousand
+# operators have 30,000; this many take seconds to read.
+MAX_TABLES = 50_000
 # So do the bytes of tables, vectors and strings: a reader that copies a string copies it for each table that refers to
 # it. In files of compilers nearly nothing is shared.
 MAX_SHARING, SMALL_BYTES = 4, 1 << 20

@@ -22,7 +22,7 @@ def run(path, model) -> bool:
     Raises:
       ChildError: the interpreter refuses the file, crashes on it, or takes more than the trial's time or memory.
     """
-    job = {"path": path, "num_bytes": allowed_bytes(model, path)}
+    job = {"path": path, "num_bytes": allowed_bytes(model, path), "seconds": PROCESSOR_SECONDS}
     return child_process.run("tfseg.inference.engines.tflite_trial", job, SECONDS)["has_delegates"]
 
 
@@ -37,7 +37,7 @@ def allowed_bytes(model, path) -> int:
 def _trial(job):
     """The work of the child process."""
     library()  # is not to count
-    child_process.limit(job["num_bytes"], PROCESSOR_SECONDS)
+    child_process.limit(job["num_bytes"], job["seconds"])
     has_delegates, _ = first_that_runs(job["path"], 1, _call_all)
     return {"has_delegates": has_delegates}
 
