@@ -16,8 +16,8 @@ def shortened(value, longest=150) -> str:
     return line if len(line) <= longest else f"{line[: longest - 3]}..."
 
 
-def listed(names, most=5) -> str:
-    """Returns the first `most` names, shortened, and how many more there are: "a, b and 7 more"."""
+def listed(names, most=5, longest=30) -> str:
+    """Returns the first `most` names, each up to `longest` characters, and how many more: "a, b and 7 more"."""
     names = list(names)
-    shown = ", ".join(shortened(name, 30) for name in names[:most])
+    shown = ", ".join(shortened(name, longest) for name in names[:most])
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -95,7 +95,7 @@ def test_kernels_of_another_type_count_the_same(read_tflite, precision):
     assert tflite_cost.operations(small) == tflite_cost.operations(whole)
     assert tflite_cost.parameters(small) == tflite_cost.parameters(whole) == 9 * 16 * 80 + 80
     # Kernels are not activations, even if they are converted to float32 first.
-    assert tflite_memory.peak_activation_bytes(small) == tflite_cost.peak_activation_bytes(whole)
+    assert tflite_memory.peak_activation_bytes(small) == tflite_memory.peak_activation_bytes(whole)
 
 
 @pytest.fixture(scope="module")

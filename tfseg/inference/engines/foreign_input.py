@@ -68,10 +68,8 @@ def image_input(path, tensors, metadata, normalization) -> ImageInput:
 
 def described(tensors) -> str:
     """Returns names, types and shapes of inputs or outputs, for messages."""
-    return (
-        listed(f"{shortened(name, 20)} {one.dtype} {shape_text(one.shape)}" for name, one in tensors.items())
-        or "nothing"
-    )
+    ends = (f"{shortened(name, 20)} {one.dtype} {shape_text(one.shape)}" for name, one in tensors.items())
+    return listed(ends, most=3, longest=45) or "nothing"
 
 
 def shape_text(shape) -> str:

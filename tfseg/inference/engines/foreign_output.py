@@ -174,8 +174,8 @@ def _size(one, shape):
 def no_map(path, tensors) -> InputError:
     """Returns the error for a file without a map among its outputs."""
     return InputError(
-        f"{path}: not made by tfseg; as output it has {described(tensors)}, wanted is one map: logits or probabilities "
-        "[1, height, width, num_classes], or class ids"
+        f"{path}: not made by tfseg; as output it has {described(tensors)}, wanted is one map of classes, "
+        "[1, height, width, num_classes]"
     )
 
 
