@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from tests.export.toy_exports import changed, converted, from_saved_model, kernel, loop, save
+from tests.export.toy_exports import changed, converted, from_saved_model, kernel, loop, rescaled_resize, save
 from tfseg.errors import InputError
 from tfseg.profiling import exported_cost, tflite_timing
 
@@ -177,6 +177,12 @@ def test_counts_of_a_file_too_large_to_run_are_there(tmp_path, capsys, monkeypat
     [cost] = exported_cost.profile_tflite(tmp_path / "large.tflite")
     assert cost.executed_gmacs * 1e9 == pytest.approx(32768**2 * 6) and cost.milliseconds is None
     assert "large.tflite: the activations of one run have 20.0 GiB, more than 16.0 GiB" in capsys.readouterr().err
+
+
+def test_a_file_that_the_faster_kernels_refuse_is_timed_with_the_plain_ones(tmp_path, capsys):
+    [cost] = exported_cost.profile_tflite(rescaled_resize(tmp_path), rounds=1)
+    assert cost.milliseconds > 0
+    assert "rescaled.tflite: the interpreter's faster kernels refuse it; the times are" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("layout", ["channels last", "channels first"])

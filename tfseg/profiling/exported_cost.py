@@ -6,7 +6,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from tfseg.errors import InputError
+from tfseg.errors import InputError, shortened
 from tfseg.formats import saved_model, tflite_file, tflite_memory
 from tfseg.inference.engines import tflite_trial
 from tfseg.profiling import flops, frozen_graph, measurement, profile, tflite_cost, tflite_timing
@@ -204,7 +204,7 @@ def _counted(path, model, iterations):
                 operations = tflite_cost.operations(model, n, subgraph)
                 counted[name, n] = [_of_one_image(one, _num_images(model, name)) for one in operations]
         except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+            raise InputError(f"{path}: {shortened(error, 200)}") from error
     if iterations is not None and all(n is None for _, n in counted):
         raise InputError(f"--iters does not apply: nothing in {path} is repeated")
     return counted

@@ -3,7 +3,7 @@
 import dataclasses
 import math
 
-from tfseg.errors import InputError
+from tfseg.errors import InputError, shortened
 from tfseg.formats.tflite_file import (
     called,
     is_constant,
@@ -96,7 +96,8 @@ def _count(model, subgraph, iterations, prefix, executions):
     found, graph = [], model.subgraphs[subgraph]
     for operator in graph.operators:
         what = kind(model, operator)
-        name = prefix + (tensor_name(graph.tensors[operator.outputs[0]]) if len(operator.outputs) else what)
+        result = tensor_name(graph.tensors[operator.outputs[0]]) if len(operator.outputs) else what
+        name = prefix + shortened(result)
         if what == "WHILE":
             trips = _trips(model, graph, operator, iterations, name)
             found += _count_loop(model, operator, trips, name, executions)
@@ -201,7 +202,7 @@ def _fixed_shape(tensor):
     signature = signature_of(tensor)
     if -1 in signature[1:]:
         sizes = "x".join("?" if size < 0 else str(size) for size in signature)
-        raise InputError(f"{tensor_name(tensor)}: its size {sizes} is not fixed; export the model at a fixed size")
+        raise InputError(f"{shortened(tensor_name(tensor), 60)}: its size {sizes} is not fixed; export the model at a fixed size")
     return shape_of(tensor)
 
 

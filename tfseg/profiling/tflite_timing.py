@@ -8,6 +8,7 @@ from tfseg.errors import InputError
 from tfseg.inference.engines import tflite_interpreter, tflite_trial
 from tfseg.profiling.measurement import MATRIX_SIDE, resident_growth, timed
 from tfseg.system import child_process
+from tfseg.system.progress import say
 
 TIMEOUT = 900  # seconds; a measurement normally ends by itself soon after a minute
 
@@ -35,6 +36,8 @@ def run(path, calls, rounds, threads, num_bytes):
         answer = child_process.run("tfseg.profiling.tflite_timing", job, TIMEOUT, environment)
     except child_process.ChildError as error:
         raise InputError(f"{path}: the interpreter cannot run it ({error}); export or download it again") from error
+    if not answer["has_delegates"]:
+        say(f"note: {path}: the interpreter's faster kernels refuse it; the times are those of the plain ones")
     return answer["taken"], answer["grown"]
 
 
@@ -54,9 +57,10 @@ def _measure(path, calls, rounds, threads, num_bytes):
 
     tflite_interpreter.library()  # is not to count
     child_process.limit(num_bytes, tflite_trial.PROCESSOR_SECONDS)
-    _, (ready, grown) = tflite_interpreter.first_that_runs(path, threads, prepared)
+    has_delegates, (ready, grown) = tflite_interpreter.first_that_runs(path, threads, prepared)
     child_process.unlimit_time()
-    return {"taken": timed(ready, functools.partial(np.matmul, matrix, matrix), rounds), "grown": grown}
+    taken = timed(ready, functools.partial(np.matmul, matrix, matrix), rounds)
+    return {"taken": taken, "grown": grown, "has_delegates": has_delegates}
 
 
 def _signature(interpreter, name, iterations, generator):

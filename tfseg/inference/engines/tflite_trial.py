@@ -5,9 +5,9 @@ from pathlib import Path
 from tfseg.inference.engines.tflite_interpreter import first_that_runs, invoke, library, tensor_of, tensors_of, zeros
 from tfseg.system import child_process
 
-# Each signature is run once. Images that take minutes of processor time are of no use to anybody. Loops that never end
+# Each signature is run once. Segmenters take seconds of processor time for an image, on slow machines tens of them. Loops that never end
 # use it up as fast as the machine is free for them; the clock only ends what waits for ever.
-PROCESSOR_SECONDS, SECONDS = 120, 600
+PROCESSOR_SECONDS, SECONDS = 60, 300
 # What a trial may allocate: some for any file, the rest in proportion to the activations and to the file, whose weights
 # the interpreter may hold unpacked and repacked.
 SPARE_BYTES, ACTIVATIONS_FACTOR, FILE_FACTOR = 2 << 30, 3, 6
