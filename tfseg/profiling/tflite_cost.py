@@ -202,7 +202,8 @@ def _fixed_shape(tensor):
     signature = signature_of(tensor)
     if -1 in signature[1:]:
         sizes = "x".join("?" if size < 0 else str(size) for size in signature)
-        raise InputError(f"{shortened(tensor_name(tensor), 60)}: its size {sizes} is not fixed; export the model at a fixed size")
+        name = shortened(tensor_name(tensor), 60)
+        raise InputError(f"{name}: its size {sizes} is not fixed; export the model at a fixed size")
     return shape_of(tensor)
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from tfseg.inference.engines.tflite_interpreter import first_that_runs, invoke, library, tensor_of, tensors_of, zeros
 from tfseg.system import child_process
 
-# Each signature is run once. Segmenters take seconds of processor time for an image, on slow machines tens of them. Loops that never end
-# use it up as fast as the machine is free for them; the clock only ends what waits for ever.
+# Each signature is run once. Segmenters take seconds of processor time for an image, on slow machines some tens. Loops
+# that never end use it up as fast as the machine is free for them; the clock ends what only waits.
 PROCESSOR_SECONDS, SECONDS = 60, 300
 # What a trial may allocate: some for any file, the rest in proportion to the activations and to the file, whose weights
 # the interpreter may hold unpacked and repacked.
