@@ -85,7 +85,7 @@ def _profile_file(path):
     iterations = _iterations(ITERS.value, None) if ITERS.value else None
     import tensorflow as tf
 
-    from tfseg.inference.engines import tflite_runtime
+    from tfseg.inference.engines import tflite_interpreter
     from tfseg.profiling import exported_cost, profile
 
     if is_tflite:
@@ -95,7 +95,7 @@ def _profile_file(path):
         context = {
             "device": profile.processor(),
             "threads": threads if THREADS.value else f"{threads}, the default for a .tflite file",
-            "interpreter": tflite_runtime.runtime(),
+            "interpreter": tflite_interpreter.runtime(),
         }
     else:
         if THREADS.value:

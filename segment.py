@@ -16,8 +16,9 @@ python segment.py --model=exports/scenes/serving/scenes photo.jpg
     Runs the highest version of a SavedModel that export.py wrote. A SavedModel is a program: if the manifest.json of
     its export does not list its sha256, it runs only with --trust.
 python segment.py --model=deeplab_v3.tflite --mean=127.5 --std=127.5 photo.jpg
-    Runs a .tflite segmenter of another program, which takes one image and returns logits. --mean and --std, each one
-    number or three, are needed if the file does not say how images are normalised.
+    Runs a .tflite segmenter of another program, which takes one image and returns one map: logits, probabilities or
+    class ids. --mean and --std, each one number or three, are needed if the file does not say how images are
+    normalised. A file that no manifest.json lists is first tried in another process.
 python segment.py --model=deeplabv3_mnv2_pascal/model.ckpt-30000.index photo.jpg
     Runs DeepLab on MobileNetV2 with a published weights file (a checkpoint, or an .npz with the same names), for the 21
     classes of PASCAL VOC.
@@ -56,7 +57,9 @@ THREADS = flags.DEFINE_integer(
 )
 TRUST = flags.DEFINE_boolean("trust", False, "Run a SavedModel whose sha256 is in no manifest. It can do anything.")
 MEAN = flags.DEFINE_list(
-    "mean", None, "Of another program's float32 .tflite file, which takes (image - mean) / std of 0 to 255."
+    "mean",
+    None,
+    "Of another program's .tflite file, which takes (image - mean) / std of 0 to 255, quantised if it takes 8 bits.",
 )
 STD = flags.DEFINE_list("std", None, "See --mean.")
 STRIP = flags.DEFINE_boolean("strip", False, "Also write <name>_strip.png: the class map after every iteration.")

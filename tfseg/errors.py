@@ -30,11 +30,12 @@ def listed(names, separator: str = ", ") -> str:
 
 
 def shortened(text, limit: int = MAX_MESSAGE) -> str:
-    """Returns the text on one line, at most `limit` characters (10 or more) long.
+    """Returns the text on one printable line, at most `limit` characters (10 or more) long.
 
     What is cut is in the middle: a message begins with the file and ends with the advice.
     """
-    text = " ".join(str(text).split())
+    text = "".join(one if one.isprintable() else " " for one in str(text))
+    text = " ".join(text.split())
     if len(text) <= limit:
         return text
     end = (limit - len(CUT)) // 2

@@ -1,9 +1,13 @@
 """Small SavedModels and .tflite files for tests."""
 
+from pathlib import Path
+
 import flatbuffers
 import numpy as np
 import tensorflow as tf
 from tensorflow.lite.python.schema_py_generated import ModelT
+
+from tfseg.formats import tflite_file
 
 
 def converted(run, *specs, precision="float32") -> bytes:
@@ -22,6 +26,44 @@ def converted(run, *specs, precision="float32") -> bytes:
 def from_saved_model(folder, signatures) -> bytes:
     """A .tflite file of some signatures of a SavedModel."""
     return _written(tf.lite.TFLiteConverter.from_saved_model(str(folder), signature_keys=signatures), "float32")
+
+
+def quantized(run, spec, lowest=0.0, highest=255.0, ends=tf.uint8) -> bytes:
+    """A .tflite file in 8 bits of a function of one float32 input.
+
+    Args:
+      run: tensor -> tensor or {name: tensor}.
+      spec: the input's TensorSpec.
+      lowest, highest: range of the input.
+      ends: type of input and outputs.
+    """
+    function = tf.function(run).get_concrete_function(spec)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    ramp = np.linspace(lowest, highest, int(np.prod(spec.shape)), dtype=np.float32).reshape(spec.shape)
+    converter.representative_dataset = lambda: [[ramp], [ramp[:, ::-1]]]
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+    converter.inference_input_type = converter.inference_output_type = ends
+    return bytes(converter.convert())
+
+
+def rescaled_resize(folder) -> Path:
+    """A .tflite file with a quantised resize that changes the scale, which XNNPACK refuses; returns its path."""
+    spec = tf.TensorSpec([1, 8, 8, 3], name="image")
+    content = quantized(
+        lambda image: tf.image.resize(tf.nn.conv2d(image, tf.eye(3)[None, None] / 255, 2, "SAME"), [8, 8]), spec
+    )
+
+    def rescale(model):
+        [graph] = model.subgraphs
+        for operator in graph.operators:
+            if tflite_file.kind(model, operator) == "RESIZE_BILINEAR":
+                quantization = graph.tensors[operator.outputs[0]].quantization
+                quantization.scale = [1.5 * float(quantization.scale[0])]
+
+    path = folder / "rescaled.tflite"
+    path.write_bytes(changed(content, rescale))
+    return path
 
 
 def _written(converter, precision):

@@ -2,16 +2,18 @@
 
 import copy
 import io
+import os
 import zipfile
 
 import flatbuffers
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.lite.python import schema_py_generated as schema
 
 from tests.export.toy_exports import changed, converted, kernel, loop
 from tfseg.errors import InputError
-from tfseg.formats import flatbuffer, tflite_file
+from tfseg.formats import flatbuffer, tflite_bytes, tflite_file, tflite_memory
 from tfseg.profiling import tflite_cost
 
 
@@ -35,7 +37,7 @@ def count(model):
         tflite_file.inputs(model, name)
         tflite_cost.operations(model, 3, subgraph)
         tflite_cost.parameters(model, subgraph)
-        tflite_cost.peak_activation_bytes(model, subgraph)
+        tflite_memory.peak_activation_bytes(model, subgraph)
 
 
 def test_a_whole_file_is_read(read_tflite, data):
@@ -205,3 +207,108 @@ def test_a_few_bytes_cannot_stand_for_endless_work(monkeypatch):
     assert flatbuffer.verify(nested(2, 30), schema, "Row") <= len(nested(2, 30))  # 1 + 30 + 900 tables
     with pytest.raises(ValueError, match="more than 1000 tables"):
         flatbuffer.verify(nested(4, 30), schema, "Row")
+
+
+def with_tables(model, count):
+    """Many tensors, of which each is a table."""
+    model.subgraphs[0].tensors += [copy.copy(model.subgraphs[0].tensors[0]) for _ in range(count)]
+
+
+def nest(levels):
+    """A change: `levels` subgraphs, each of which runs the next one in both branches."""
+
+    def change(model):
+        code = copy.copy(model.operatorCodes[0])
+        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.IF
+        model.operatorCodes.append(code)
+        image = model.subgraphs[0].tensors[model.subgraphs[0].inputs[0]]
+        for level in range(levels):
+            graph = schema.SubGraphT()
+            graph.tensors, graph.inputs, graph.outputs, graph.operators = [image] * 2, [0], [0], []
+            if level + 1 < levels:
+                branch = schema.OperatorT()
+                branch.opcodeIndex, branch.inputs, branch.outputs = len(model.operatorCodes) - 1, [0, 0], [1]
+                branch.builtinOptionsType, branch.builtinOptions = schema.BuiltinOptions.IfOptions, schema.IfOptionsT()
+                index = len(model.subgraphs) + 1
+                branch.builtinOptions.thenSubgraphIndex = branch.builtinOptions.elseSubgraphIndex = index
+                graph.operators, graph.outputs = [branch], [1]
+            model.subgraphs.append(graph)
+        model.signatureDefs[0].subgraphIndex = 1
+        for item, index in ((model.signatureDefs[0].inputs[0], 0), (model.signatureDefs[0].outputs[0], 0)):
+            item.tensorIndex = index
+
+    return change
+
+
+@pytest.mark.parametrize(
+    "change,reason",
+    [
+        (lambda model: with_tables(model, 600), "more than 500 tables"),
+        (set_on("subgraphs.0.tensors.0.shape", [2**31 - 1] * 100_000), "it has 100000 axes, more than 16"),
+        (set_on("subgraphs.0.tensors.0.shapeSignature", [1] * 100_000), "it has 100000 axes, more than 16"),
+        (set_on("subgraphs.0.inputs", [0] * 600), "more than 500 inputs and outputs"),
+        (nest(30), "its loops and branches lie 29 deep, more than 16"),
+        (nest(17), "run more than 100 operators"),  # 2^16 of them
+    ],
+)
+def test_work_that_would_take_too_long_is_refused(read_tflite, data, monkeypatch, change, reason):
+    monkeypatch.setattr(flatbuffer, "MAX_TABLES", 500)
+    monkeypatch.setattr(tflite_file, "MAX_OPERATORS", 100)
+    monkeypatch.setattr(tflite_file, "MAX_INDICES", 500)
+    with pytest.raises(InputError, match=reason) as caught:
+        read_tflite(changed(data, change))
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_many_tensors_with_the_same_long_name_are_refused():
+    """A reader copies a name for each tensor that refers to it."""
+    builder = flatbuffers.Builder(1 << 21)
+    name = builder.CreateString("x" * (1 << 20))
+    builder.StartObject(10)
+    builder.PrependUOffsetTRelativeSlot(3, name, 0)
+    tensor = builder.EndObject()
+    builder.StartVector(4, 1000, 4)
+    for _ in range(1000):
+        builder.PrependUOffsetTRelative(tensor)
+    tensors = builder.EndVector()
+    builder.StartObject(5)
+    builder.PrependUOffsetTRelativeSlot(0, tensors, 0)
+    builder.Finish(builder.EndObject())
+    with pytest.raises(ValueError, match="its parts share so much that they are many times its size"):
+        flatbuffer.verify(bytes(builder.Output()), tflite_bytes.SCHEMA, "SubGraph")
+
+
+def test_options_are_followed_by_the_number_that_says_what_they_are():
+    """Options with strings are checked, too."""
+    schema_of_options = {"Row": (1, {7: "Named"}), "Named": (flatbuffer.STRING,)}
+
+    def row(number):
+        builder = flatbuffers.Builder(64)
+        builder.StartObject(1)
+        builder.PrependUint32Slot(0, 1 << 30, 0)  # read as a string, it lies far outside
+        options = builder.EndObject()
+        builder.StartObject(2)
+        builder.PrependUint8Slot(0, number, 0)
+        builder.PrependUOffsetTRelativeSlot(1, options, 0)
+        builder.Finish(builder.EndObject())
+        return bytes(builder.Output())
+
+    flatbuffer.verify(row(6), schema_of_options, "Row")
+    with pytest.raises(ValueError, match="Named field 0 lies beyond"):
+        flatbuffer.verify(row(7), schema_of_options, "Row")
+
+
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path):
+    os.mkfifo(tmp_path / "pipe.tflite")
+    with pytest.raises(InputError, match=r"pipe\.tflite: cannot be read \(not a regular file\)"):
+        tflite_file.read(tmp_path / "pipe.tflite")
+
+
+def test_names_with_line_breaks_stay_one_short_line(read_tflite, data):
+    def rename(model):
+        model.subgraphs[0].tensors[0].name = b"a\nb\x1b[31m" * 1000
+        model.subgraphs[0].tensors[0].type = 77
+
+    with pytest.raises(InputError, match=r"tensor a b \[31ma b") as caught:
+        read_tflite(changed(data, rename))
+    assert str(caught.value).isprintable() and len(str(caught.value)) < 300

@@ -1,6 +1,7 @@
 """Costs of SavedModels and .tflite files, and the command that prints them."""
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 import tensorflow as tf
 
-from tests.export.toy_exports import converted, from_saved_model, loop, save
+from tests.export.toy_exports import changed, converted, from_saved_model, kernel, loop, rescaled_resize, save
 from tfseg.errors import InputError
 from tfseg.profiling import exported_cost, tflite_timing
 
@@ -152,13 +153,54 @@ def test_layers_of_a_tflite_file_name_their_signature(tflite):
 def test_an_interpreter_that_refuses_a_file_is_one_line(tmp_path):
     (tmp_path / "model.tflite").write_bytes(b"no model")
     with pytest.raises(InputError, match=r"model\.tflite: the interpreter cannot run it \(.+\); export or download"):
-        tflite_timing.run(tmp_path / "model.tflite", {"0": (None, None)}, 1, 1)
+        tflite_timing.run(tmp_path / "model.tflite", {"0": (None, None)}, 1, 1, num_bytes=1 << 30)
 
 
-def test_an_interpreter_that_breaks_is_one_line(tflite, monkeypatch):
+def test_counts_are_there_even_if_the_interpreter_breaks(tflite, monkeypatch, capsys):
     monkeypatch.setattr(sys, "executable", shutil.which("false"))
-    with pytest.raises(InputError, match=r"the interpreter cannot run it \(exit code 1\)"):
-        exported_cost.profile_tflite(tflite, [1])
+    [cost] = exported_cost.profile_tflite(tflite, [1])
+    assert round(cost.executed_gmacs * 1e9) == 9 * 7 * 16 and cost.milliseconds is None
+    said = capsys.readouterr().err
+    assert re.search(r"note: no times: .+loop\.tflite: the interpreter cannot run it \(exit code 1\)", said)
+
+
+def test_counts_of_a_file_too_large_to_run_are_there(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(tflite_timing, "run", None)
+    content = converted(lambda image: tf.nn.conv2d(image, kernel(1, 1, 3, 2), 1, "SAME"), [1, 4, 4, 3])
+
+    def enlarge(model):
+        for tensor in model.subgraphs[0].tensors:
+            if list(tensor.shape[1:3]) == [4, 4]:
+                tensor.shape = [1, 32768, 32768, tensor.shape[3]]
+
+    (tmp_path / "large.tflite").write_bytes(changed(content, enlarge))
+    [cost] = exported_cost.profile_tflite(tmp_path / "large.tflite")
+    assert cost.executed_gmacs * 1e9 == pytest.approx(32768**2 * 6) and cost.milliseconds is None
+    assert "large.tflite: the activations of one run have 20.0 GiB, more than 16.0 GiB" in capsys.readouterr().err
+
+
+def test_a_file_that_the_faster_kernels_refuse_is_timed_with_the_plain_ones(tmp_path, capsys):
+    [cost] = exported_cost.profile_tflite(rescaled_resize(tmp_path), rounds=1)
+    assert cost.milliseconds > 0
+    assert "rescaled.tflite: the interpreter's faster kernels refuse it; the times are" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("layout", ["channels last", "channels first"])
+def test_a_file_for_two_images_is_counted_as_for_one(tmp_path, layout):
+    def run(image):
+        image = tf.transpose(image, [0, 2, 3, 1]) if layout == "channels first" else image
+        return tf.nn.conv2d(image, kernel(1, 1, 3, 2), 1, "SAME")
+
+    costs = []
+    for batch in (1, 2):
+        shape = [batch, 3, 9, 14] if layout == "channels first" else [batch, 9, 14, 3]
+        (tmp_path / "a.tflite").write_bytes(converted(run, shape))
+        [cost] = exported_cost.profile_tflite(tmp_path / "a.tflite", rounds=0)
+        [row] = exported_cost.tflite_layers(tmp_path / "a.tflite")
+        assert round(row["executed_gmacs"] * 1e9) == 9 * 14 * 6
+        costs.append(cost)
+    assert costs[0] == costs[1]
+    assert (round(costs[0].executed_gmacs * 1e9), costs[0].size) == (9 * 14 * 6, "9x14")
 
 
 def test_the_command_prints_and_writes_its_tables(command, tflite):

@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from tests.export.toy_exports import changed, converted, from_saved_model, kernel, loop
 from tfseg.errors import InputError
-from tfseg.formats import tflite_file
+from tfseg.formats import tflite_file, tflite_memory
 from tfseg.profiling import tflite_cost
 
 IMAGE = [2, 9, 7, 4]
@@ -95,7 +95,7 @@ def test_kernels_of_another_type_count_the_same(read_tflite, precision):
     assert tflite_cost.operations(small) == tflite_cost.operations(whole)
     assert tflite_cost.parameters(small) == tflite_cost.parameters(whole) == 9 * 16 * 80 + 80
     # Kernels are not activations, even if they are converted to float32 first.
-    assert tflite_cost.peak_activation_bytes(small) == tflite_cost.peak_activation_bytes(whole)
+    assert tflite_memory.peak_activation_bytes(small) == tflite_memory.peak_activation_bytes(whole)
 
 
 @pytest.fixture(scope="module")
@@ -184,12 +184,12 @@ def test_memory_is_what_lives_at_one_moment(read_tflite):
 
     # The image is used last; besides it, the wide map and its result are live.
     model = read_tflite(converted(run, IMAGE))
-    assert tflite_cost.peak_activation_bytes(model) == 4 * 2 * 9 * 7 * (4 + 12 + 4)
+    assert tflite_memory.peak_activation_bytes(model) == 4 * 2 * 9 * 7 * (4 + 12 + 4)
 
 
 def test_memory_inside_a_loop_counts(read_tflite, with_loop):
     # The image and its successor, the counter, and the number of iterations.
-    assert tflite_cost.peak_activation_bytes(read_tflite(with_loop)) == 2 * 4 * 9 * 7 * 4 + 4 + 4
+    assert tflite_memory.peak_activation_bytes(read_tflite(with_loop)) == 2 * 4 * 9 * 7 * 4 + 4 + 4
 
 
 def flattened(x):

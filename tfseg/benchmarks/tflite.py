@@ -20,7 +20,7 @@ from tfseg.errors import InputError
 from tfseg.export import tflite
 from tfseg.export.functions import NetworkFunctions
 from tfseg.formats import tflite_file
-from tfseg.inference.engines import tflite_runtime
+from tfseg.inference.engines import tflite_interpreter, tflite_runtime
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.rnn import RNNConfig
 from tfseg.profiling import tflite_cost
@@ -125,7 +125,7 @@ def main(argv):
             raise InputError(f"--precisions={precision}: of {', '.join(tflite.PRECISIONS)}")
     size = entry.parse_size("size", SIZE.value)
     rows = measure(size, CLASSES.value, ITERS.value, PRECISIONS.value, ROUNDS.value, THREADS.value)
-    print(as_markdown(rows), f"interpreter: {tflite_runtime.runtime()}, {THREADS.value} threads", sep="\n\n")
+    print(as_markdown(rows), f"interpreter: {tflite_interpreter.runtime()}, {THREADS.value} threads", sep="\n\n")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ import tensorflow as tf
 from tensorflow.lite.python import schema_py_generated as schema
 
 from tfseg.errors import InputError
-from tfseg.formats import tflite_file
+from tfseg.formats import tflite_bytes, tflite_file
 from tfseg.system import child_process
 
 TIMEOUT = 1800  # seconds; only an analyser that hangs takes this long, even on a busy machine
@@ -61,7 +61,7 @@ def gpu_verdict(path) -> list[str]:
         if _fold(model):
             analysed = Path(folder) / "folded.tflite"
             builder = flatbuffers.Builder(1 << 16)
-            builder.Finish(model.Pack(builder), tflite_file.IDENTIFIER)
+            builder.Finish(model.Pack(builder), tflite_bytes.IDENTIFIER)
             analysed.write_bytes(builder.Output())
         try:
             report = child_process.run("tfseg.export.compatibility", {"path": str(analysed)}, TIMEOUT)["report"]

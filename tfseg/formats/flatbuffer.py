@@ -6,8 +6,12 @@ nothing: they cut strings short and read fields from any bytes.
 
 import struct
 
-# A table counts as often as it is referred to, so that a few bytes cannot cause endless work.
-MAX_TABLES = 1_000_000
+# A table counts as often as it is referred to, so that a few bytes cannot cause endless work. Networks of some thousand
+# operators have 30,000; this many take seconds to read.
+MAX_TABLES = 50_000
+# So do the bytes of tables, vectors and strings: a reader that copies a string copies it for each table that refers to
+# it. In files of compilers nearly nothing is shared.
+MAX_SHARING, SMALL_BYTES = 4, 1 << 20
 STRING = "string"
 # A table whose fields are not described: it is only checked that they lie within the table.
 ANY_TABLE = "any"
@@ -19,19 +23,22 @@ def verify(data, schema, root) -> int:
     Args:
       data: bytes of the whole buffer.
       schema: {table: (type of its first field, type of its second field, ...)}. A type is the width of a number in
-        bytes, STRING, the name of a table, or a list with one of these, which stands for a vector. Further fields,
-        fields of the type None and tables without a description are not followed.
+        bytes, STRING, the name of a table, or a list with one of these, which stands for a vector. A dictionary
+        {number: name of a table} stands for a union, whose number is in the field before it. Further fields, fields of
+        the type None and tables without a description are not followed.
       root: name of the root table.
     Raises:
-      ValueError: something lies outside of the bytes or of its own table; the message names it.
+      ValueError: something lies outside of the bytes or of its own table, which the message names, or so much is
+        referred to several times that reading it would take too long.
     """
     end, waiting, tables = 0, [(_unsigned(data, 0, 4, "the root"), root)], 0
+    left = MAX_SHARING * len(data) + SMALL_BYTES
     while waiting:
         position, table = waiting.pop()
         tables += 1
         _limit(tables + len(waiting))
         fields, table_end = _fields(data, position, table, schema.get(table))
-        end = max(end, table_end)
+        end, left = max(end, table_end), left - (table_end - position)
         for field, kind, place in fields:
             what = f"{table} field {field}"
             if isinstance(kind, int):
@@ -46,7 +53,9 @@ def verify(data, schema, root) -> int:
             # A zero byte follows a string.
             last = first + length * width + (kind == STRING)
             _within(data, first, last - first, what)
-            end = max(end, last)
+            end, left = max(end, last), left - (last - first)
+            if left < 0:
+                raise ValueError("its parts share so much that they are many times its size")
             if not isinstance(element, int):
                 _limit(tables + len(waiting) + length)
                 waiting += [(place + _unsigned(data, place, 4, what), element) for place in range(first, last, 4)]
@@ -70,6 +79,9 @@ def _fields(data, position, table, described):
         width = kind if isinstance(kind, int) else 4
         if offset < 4 or offset + width > table_size:
             raise ValueError(f"{table}: field {number} lies outside of it")
+        if isinstance(kind, dict):
+            chosen = offsets[number - 1]
+            kind = kind.get(data[position + chosen] if 4 <= chosen < table_size else 0, ANY_TABLE)
         fields.append((number, kind, position + offset))
     return fields, position + table_size
 

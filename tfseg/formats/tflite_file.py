@@ -1,37 +1,14 @@
-"""Reads .tflite files without an interpreter, which would crash on a damaged one.
+"""Reads .tflite files without an interpreter, which would crash on a damaged one."""
 
-The format: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite/schema/schema.fbs.
-"""
-
-import io
-import struct
-import zipfile
-from pathlib import Path
-
-from tensorflow.lite.python.schema_py_generated import BuiltinOperator, Model, ModelT, TensorType
+from tensorflow.lite.python.schema_py_generated import BuiltinOperator, ModelT, TensorType
 from tensorflow.lite.python.schema_util import get_builtin_code_from_operator_code
 
-from tfseg.errors import InputError
-from tfseg.formats import flatbuffer
+from tfseg.errors import InputError, shortened
+from tfseg.formats import tflite_bytes
 
-IDENTIFIER, VERSION = b"TFL3", 3
-BYTES, INTS, TEXT, OPTIONS = [1], [4], flatbuffer.STRING, flatbuffer.ANY_TABLE
-# Types of each table's fields, in the schema's order; None is a field that is no longer used.
-SCHEMA = {
-    "Model": (4, ["OperatorCode"], ["SubGraph"], TEXT, ["Buffer"], INTS, ["Metadata"], ["SignatureDef"]),
-    "OperatorCode": (1, TEXT, 4, 4),
-    "SubGraph": (["Tensor"], INTS, INTS, ["Operator"], TEXT),
-    "Tensor": (INTS, 1, 4, TEXT, "Quantization", 1, "Sparsity", INTS, 1, ["VariantSubType"]),
-    "Quantization": (INTS, INTS, INTS, [8], 1, OPTIONS, 4),
-    "Sparsity": (INTS, INTS, ["DimensionMetadata"]),
-    "DimensionMetadata": (1, 4, 1, OPTIONS, 1, OPTIONS),
-    "VariantSubType": (INTS, 1, 1),
-    "Operator": (4, INTS, INTS, 1, OPTIONS, BYTES, 1, BYTES, INTS, 8, 8, 1, OPTIONS),
-    "Buffer": (BYTES, 8, 8),
-    "Metadata": (TEXT, 4),
-    "SignatureDef": (["TensorMap"], ["TensorMap"], TEXT, None, 4),
-    "TensorMap": (TEXT, 4),
-}
+VERSION = 3
+# Sums over all signatures and calls of subgraphs, which a few bytes can multiply; networks have some 10,000.
+MAX_OPERATORS, MAX_INDICES, MAX_DEPTH, MAX_RANK = 100_000, 1_000_000, 16, 16
 KINDS = {code: name for name, code in vars(BuiltinOperator).items() if isinstance(code, int)}
 TYPES = {code: name for name, code in vars(TensorType).items() if isinstance(code, int)}
 BITS = {"FLOAT16": 16, "FLOAT32": 32, "FLOAT64": 64, "COMPLEX64": 64, "COMPLEX128": 128, "BOOL": 8, "INT4": 4}
@@ -60,15 +37,15 @@ def read(path) -> ModelT:
       InputError: there is no such file, or it is damaged or has another format.
     """
     try:
-        data = Path(path).read_bytes()
+        data = tflite_bytes.content(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     try:
-        _check_bytes(data)
-        model = _unpack(data)
+        model = tflite_bytes.unpacked(data)
         _check_model(model, len(data))
     except ValueError as error:
-        raise InputError(f"{path}: damaged, or not a .tflite file ({error}); export or download it again") from error
+        reason = shortened(error, 150)
+        raise InputError(f"{path}: damaged, or not a .tflite file ({reason}); export or download it again") from error
     return model
 
 
@@ -100,12 +77,13 @@ def called(model, operator) -> list[int]:
 
 def subgraphs_of(model, subgraph) -> list[int]:
     """Returns a subgraph and all those that it runs, also indirectly, for every image; not those that run only once."""
-    found = [subgraph]
-    for index in found:
-        for operator in model.subgraphs[index].operators:
-            if kind(model, operator) != "CALL_ONCE":
-                found += [other for other in called(model, operator) if other not in found]
-    return found
+    found, waiting = {subgraph: None}, [subgraph]
+    while waiting:
+        for operator in model.subgraphs[waiting.pop()].operators:
+            others = called(model, operator) if kind(model, operator) != "CALL_ONCE" else ()
+            waiting += [other for other in others if other not in found]
+            found |= dict.fromkeys(others)
+    return list(found)
 
 
 def signatures(model) -> dict[str, int]:
@@ -123,38 +101,6 @@ def inputs(model, signature) -> dict[str, object]:
     return {tensor_name(graph.tensors[index]): graph.tensors[index] for index in graph.inputs}
 
 
-def _check_bytes(data):
-    _check(data, "it is empty")
-    _check(data[4:8] == IDENTIFIER, f"it does not have {IDENTIFIER.decode()} in bytes 4 to 8")
-    end = flatbuffer.verify(data, SCHEMA, "Model")
-    # Labels and other files may follow as a zip archive, which ends with its directory.
-    is_followed = data[end:].lstrip(b"\0").startswith(b"PK\3\4")
-    if is_followed:
-        _check(zipfile.is_zipfile(io.BytesIO(data[end:])), "its end is missing")
-    _check(is_followed or len(data) % 4 == 0, f"{len(data)} bytes are not a multiple of 4: its end is missing")
-
-
-def _unpack(data):
-    try:
-        model = ModelT.InitFromObj(Model.GetRootAs(data))
-    except (struct.error, TypeError, ValueError) as error:
-        raise ValueError("the options of an operator lie outside of it") from error
-    _fill(model, "operatorCodes", "subgraphs", "buffers", "metadata", "metadataBuffer", "signatureDefs")
-    for signature in model.signatureDefs:
-        _fill(signature, "inputs", "outputs")
-    for graph in model.subgraphs:
-        _fill(graph, "tensors", "inputs", "outputs", "operators")
-        for operator in graph.operators:
-            _fill(operator, "inputs", "outputs")
-    return model
-
-
-def _fill(part, *vectors):
-    for name in vectors:
-        if getattr(part, name) is None:
-            setattr(part, name, [])
-
-
 def _check_model(model, num_bytes):
     _check(model.version == VERSION, f"its version is {model.version}, not {VERSION}")
     _check(model.subgraphs, "it has no subgraph")
@@ -163,22 +109,27 @@ def _check_model(model, num_bytes):
         _check(not is_outside or buffer.offset + buffer.size <= num_bytes, "a buffer lies outside of it")
     for index in (*model.metadataBuffer, *(item.buffer for item in model.metadata)):
         _check(0 <= index < len(model.buffers), f"there is no buffer {index}")
+    indices = (len(part) for graph in model.subgraphs for one in graph.operators for part in (one.inputs, one.outputs))
+    ends = (len(part) for graph in model.subgraphs for part in (graph.inputs, graph.outputs))
+    _check(sum(indices) + sum(ends) <= MAX_INDICES, f"its operators have more than {MAX_INDICES} inputs and outputs")
     for index, graph in enumerate(model.subgraphs):
         _check_tensors(model, graph, f"subgraph {index}")
         _check_operators(model, graph, f"subgraph {index}")
-    _check_calls(model)
     for signature in model.signatureDefs:
         index = signature.subgraphIndex
         _check(index < len(model.subgraphs), f"there is no subgraph {index}")
         tensors = [item.tensorIndex for item in (*signature.inputs, *signature.outputs)]
-        _check_indices(tensors, model.subgraphs[index], f"signature {text(signature.signatureKey)}")
+        _check_indices(tensors, model.subgraphs[index], f"signature {shortened(text(signature.signatureKey), 60)}")
+    _check_calls(model)
 
 
 def _check_tensors(model, graph, where):
     for tensor in graph.tensors:
-        name = f"{where}, tensor {tensor_name(tensor)}"
+        name = f"{where}, tensor {shortened(tensor_name(tensor), 60)}"
         _check(tensor.type in TYPES, f"{name}: TensorFlow does not know its type {tensor.type}")
         _check(tensor.buffer < len(model.buffers), f"{name}: there is no buffer {tensor.buffer}")
+        rank = max(0 if sizes is None else len(sizes) for sizes in (tensor.shape, tensor.shapeSignature))
+        _check(rank <= MAX_RANK, f"{name}: it has {rank} axes, more than {MAX_RANK}")
         shape, signature = shape_of(tensor), signature_of(tensor)
         _check(min(shape, default=0) >= 0, f"{name}: its shape is {shape}")
         _check(len(signature) == len(shape) and min(signature, default=0) >= -1, f"{name}: its shape is {signature}")
@@ -211,19 +162,31 @@ def _check_operators(model, graph, where):
 
 
 def _check_calls(model):
-    """Checks that no subgraph runs itself, and that loops and branches fit the subgraphs that they run."""
-    calls = {index: set() for index in range(len(model.subgraphs))}
+    """Checks that no subgraph runs itself or too many others, and that loops and branches fit what they run."""
+    calls = [[other for operator in graph.operators for other in called(model, operator)] for graph in model.subgraphs]
     for index, graph in enumerate(model.subgraphs):
         for operator in graph.operators:
             passed = len(operator.inputs) - (kind(model, operator) == "IF")  # its condition is not passed on
             for other in called(model, operator):
                 wanted = len(model.subgraphs[other].inputs)
                 _check(passed == wanted, f"subgraph {index} gives {passed} inputs to subgraph {other}, not {wanted}")
-                calls[index].add(other)
-    while calls:
-        ends = {index for index, others in calls.items() if not others & calls.keys()}
-        _check(ends, "its subgraphs run each other")
-        calls = {index: others for index, others in calls.items() if index not in ends}
+    callers, missing = [[] for _ in calls], [len(others) for others in calls]
+    for index, others in enumerate(calls):
+        for other in others:
+            callers[other].append(index)
+    costs, depths = [len(graph.operators) for graph in model.subgraphs], [0] * len(calls)
+    ready = [index for index, count in enumerate(missing) if not count]
+    for index in ready:
+        for caller in callers[index]:
+            missing[caller] -= 1
+            costs[caller] = min(costs[caller] + costs[index], MAX_OPERATORS + 1)
+            depths[caller] = max(depths[caller], depths[index] + 1)
+            if not missing[caller]:
+                ready.append(caller)
+    _check(len(ready) == len(calls), "its subgraphs run each other")
+    _check(max(depths) <= MAX_DEPTH, f"its loops and branches lie {max(depths)} deep, more than {MAX_DEPTH}")
+    total = sum(costs[one.subgraphIndex] for one in model.signatureDefs)
+    _check(max(total, costs[0]) <= MAX_OPERATORS, f"its signatures run more than {MAX_OPERATORS} operators")
 
 
 def _check_indices(indices, graph, what):

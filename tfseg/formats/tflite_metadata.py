@@ -17,7 +17,7 @@ import flatbuffers
 from tensorflow.lite.python import schema_py_generated as schema
 
 from tfseg.errors import InputError
-from tfseg.formats import flatbuffer, tflite_file, tflite_metadata_tables
+from tfseg.formats import flatbuffer, tflite_bytes, tflite_file, tflite_metadata_tables
 from tfseg.formats.export_manifest import DESCRIPTION
 
 # Names of the metadata in a model and of MediaPipe's part in them, and the versions of their schemas.
@@ -70,7 +70,7 @@ def with_metadata(content, description) -> bytes:
     _set(model, tflite_metadata_tables.pack("ModelMetadata", _described(model, description)))
     model.buffers = [_AlignedBuffer(buffer.data) for buffer in model.buffers]
     builder = flatbuffers.Builder(len(content) + (1 << 16))
-    builder.Finish(model.Pack(builder), tflite_file.IDENTIFIER)
+    builder.Finish(model.Pack(builder), tflite_bytes.IDENTIFIER)
     file = io.BytesIO()
     file.write(builder.Output())
     with zipfile.ZipFile(file, "a") as archive:
@@ -226,7 +226,7 @@ def _tensors(root, name):
 
 def _archive(content):
     """Returns the archive of attached files; None if there is none."""
-    attached = content[flatbuffer.verify(content, tflite_file.SCHEMA, "Model") :].lstrip(b"\0")
+    attached = content[flatbuffer.verify(content, tflite_bytes.SCHEMA, "Model") :].lstrip(b"\0")
     if not attached.startswith(b"PK\3\4"):
         return None
     if len(attached) > MAX_ARCHIVE_BYTES:

@@ -70,8 +70,9 @@ class Predictor:
           trust: whether to trust a file that no manifest lists with its sha256. A SavedModel is a program and then runs
             without that check; a .tflite file is then not first tried in a separate process.
           threads: number of threads of the interpreter, for .tflite files.
-          mean, std: how images from 0 to 255 are normalised for another program's float32 .tflite file: it takes
-            (image - mean) / std. Each is a number or a sequence of three; None uses what the file's metadata says.
+          mean, std: how images from 0 to 255 are normalised for another program's .tflite file: it takes
+            (image - mean) / std, quantised if it takes 8 bits. Each is a number or a sequence of three; None uses what
+            the file's metadata says, or what the scale and zero point of 8 bits stand for.
         Raises:
           InputError: `path` holds no model, or one that is damaged or not trusted, or whose sha256 is not the
             manifest's.
@@ -106,7 +107,8 @@ class Predictor:
           The prediction in the image's size.
         Raises:
           InputError: the image is of another kind, the file cannot be read, the model cannot run `iters` refinements,
-            or `tolerance` is not a share or the model cannot stop early.
+            `tolerance` is not a share or the model cannot stop early, or the confidence is asked of a file that gives
+            class ids only.
         """
         iters = self.check_iters(iters)
         self.check_tolerance(tolerance)

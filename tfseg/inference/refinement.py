@@ -49,10 +49,11 @@ class Refinement:
     Args:
       layers: one for each view.
       size: (height, width) of the image.
+      are_probabilities: whether the canvases hold probabilities, from 0 to 1, instead of logits.
     """
 
-    def __init__(self, layers: list[Layer], size: tuple[int, int]):
-        self._layers, self._size = layers, size
+    def __init__(self, layers: list[Layer], size: tuple[int, int], are_probabilities=False):
+        self._layers, self._size, self._are_probabilities = layers, size, are_probabilities
         self._grids = tf.constant([(layer.pitch, layer.origin) for layer in layers], tf.float32)
 
     def __len__(self):
@@ -68,13 +69,13 @@ class Refinement:
         return self._read(index, False)[0]
 
     def class_ids_and_confidence(self, index=-1) -> tuple[np.ndarray, np.ndarray]:
-        """Returns what `class_ids` does, and the softmax probability of the class, [height, width] float32."""
+        """Returns what `class_ids` does, and the probability of the class, [height, width] float32."""
         return self._read(index, True)
 
     def _read(self, index, with_confidence):
         height, width = self._size
         canvases = tuple(tf.convert_to_tensor(layer.canvases[index]) for layer in self._layers)
-        read = _reader(len(canvases), with_confidence)
+        read = _reader(len(canvases), with_confidence, self._are_probabilities)
         step = max(STRIP_LOGITS // (width * canvases[0].shape[-1]), 1)
         strips = [
             read(canvases, self._grids, self._size, (top, min(top + step, height))) for top in range(0, height, step)
@@ -83,7 +84,7 @@ class Refinement:
 
 
 @functools.cache
-def _reader(num_views, with_confidence):
+def _reader(num_views, with_confidence, are_probabilities):
     """Returns a function (canvases, grids, size, rows) -> tuple of these rows' class ids and, if asked, confidence."""
 
     def read(canvases, grids, size, rows):
@@ -92,7 +93,7 @@ def _reader(num_views, with_confidence):
         class_ids = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.uint8)
         if not with_confidence:
             return (class_ids,)
-        return class_ids, tf.reduce_max(tf.nn.softmax(logits), axis=-1)
+        return class_ids, tf.reduce_max(logits if are_probabilities else tf.nn.softmax(logits), axis=-1)
 
     canvas, pair = tf.TensorSpec([None, None, None], tf.float32), tf.TensorSpec([2], tf.int32)
     grids = tf.TensorSpec([num_views, 2, 2], tf.float32)

@@ -6,9 +6,11 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from tfseg.errors import InputError
-from tfseg.formats import saved_model, tflite_file
+from tfseg.errors import InputError, shortened
+from tfseg.formats import saved_model, tflite_file, tflite_memory
+from tfseg.inference.engines import tflite_trial
 from tfseg.profiling import flops, frozen_graph, measurement, profile, tflite_cost, tflite_timing
+from tfseg.system.progress import say
 
 COLUMNS = {"signature": "signature", "size": "size"} | {
     name: title for name, title in profile.COLUMNS.items() if name != "published_gmacs"
@@ -21,6 +23,7 @@ LEGEND = (
     "parameters: the trainable weights of a SavedModel; the kernels and biases, of any type, of a .tflite file.",
     "activations: largest total size of the tensors that are live at one moment, computed from the graph; resident:",
     "  growth of the process' memory in the first run, which includes the kernels' own buffers.",
+    "A .tflite file that takes several images at once: everything but resident is the share of one image.",
     "ms: from the inputs in memory to the outputs. The matrix product is TensorFlow's, or NumPy's for a .tflite file.",
 )
 
@@ -133,22 +136,17 @@ def profile_tflite(path, iterations=None, rounds=20, threads=1) -> list[Exported
       rounds: number of timing rounds, in which all calls take turns; 0 for no timing. A loop in a signature without the
         input "iterations" is not timed, because nothing tells it how often to run.
       threads: number of threads of the interpreter.
+    Returns:
+      A row for each signature and number of iterations, for one image. Without times, and with a note on stderr, if the
+      interpreter cannot run the file.
     Raises:
-      InputError: the file is damaged or does not take iterations, a cost cannot be counted (see
-        `tflite_cost.operations`), or the interpreter cannot run the file.
+      InputError: the file is damaged or does not take iterations, or a cost cannot be counted (see
+        `tflite_cost.operations`).
     """
     model = tflite_file.read(path)
     counted = _counted(path, model, iterations)
     gmacs = {key: flops.gmacs(operations) for key, operations in counted.items()}
-    measured = {}
-    if rounds:
-        # JSON has no tuples as keys.
-        timed = {str(number): key for number, key in enumerate(counted) if _obeys(model, key[0])}
-        calls = {number: _call(model, *key) for number, key in timed.items()}
-        by_number = {number: gmacs[key] for number, key in timed.items()}
-        if calls:
-            taken, grown = tflite_timing.run(path, calls, rounds, threads)
-            measured = measurement.speeds(taken, grown, by_number)
+    measured = _measured_tflite(path, model, gmacs, rounds, threads) if rounds else {}
     subgraphs = tflite_file.signatures(model)
     return [
         ExportedCost(
@@ -159,11 +157,31 @@ def profile_tflite(path, iterations=None, rounds=20, threads=1) -> list[Exported
             executed_gmacs=gmacs[name, n],
             executed_gflops=2 * gmacs[name, n],
             parameters=tflite_cost.parameters(model, subgraphs[name]),
-            activation_mib=tflite_cost.peak_activation_bytes(model, subgraphs[name]) / profile.MIB,
+            activation_mib=tflite_memory.peak_activation_bytes(model, subgraphs[name])
+            / profile.MIB
+            / _num_images(model, name),
             **measured.get(str(number), {}),
         )
         for number, (name, n) in enumerate(counted)
     ]
+
+
+def _measured_tflite(path, model, gmacs, rounds, threads):
+    """Returns {number of the row: measured fields}; none of them, and a note, if the file cannot be run."""
+    # JSON has no tuples as keys.
+    timed = {str(number): key for number, key in enumerate(gmacs) if _obeys(model, key[0])}
+    calls = {number: _call(model, *key) for number, key in timed.items()}
+    if not calls:
+        return {}
+    try:
+        tflite_memory.check(path, model)
+        taken, grown = tflite_timing.run(path, calls, rounds, threads, tflite_trial.allowed_bytes(model, path))
+    except InputError as error:
+        say(f"note: no times: {error}")
+        return {}
+    for number, (name, _) in timed.items():
+        taken[number] = [milliseconds / _num_images(model, name) for milliseconds in taken[number]]
+    return measurement.speeds(taken, grown, {number: gmacs[key] for number, key in timed.items()})
 
 
 def tflite_layers(path, iterations=None) -> list[dict]:
@@ -183,12 +201,24 @@ def _counted(path, model, iterations):
             raise InputError(f"--iters is missing: {path} runs as many iterations as it is told, e.g. --iters=6")
         try:
             for n in iterations if is_repeated else [None]:
-                counted[name, n] = tflite_cost.operations(model, n, subgraph)
+                operations = tflite_cost.operations(model, n, subgraph)
+                counted[name, n] = [_of_one_image(one, _num_images(model, name)) for one in operations]
         except InputError as error:
-            raise InputError(f"{path}: {error}") from error
+            raise InputError(f"{path}: {shortened(error, 200)}") from error
     if iterations is not None and all(n is None for _, n in counted):
         raise InputError(f"--iters does not apply: nothing in {path} is repeated")
     return counted
+
+
+def _of_one_image(operation, num_images):
+    return dataclasses.replace(operation, macs=round(operation.macs / num_images))
+
+
+def _num_images(model, signature):
+    """Returns how many images a signature takes at once; 1 for a signature that takes no images."""
+    shapes = [tflite_file.shape_of(tensor) for tensor in tflite_file.inputs(model, signature).values()]
+    batches = {shape[0] for shape in shapes if len(shape) == 4 and 3 in (shape[1], shape[3])}
+    return max(*batches, 1) if len(batches) == 1 else 1
 
 
 def _takes_iterations(model, signature):
@@ -207,6 +237,6 @@ def _call(model, signature, iterations):
 
 
 def _size(inputs):
-    shapes = [tflite_file.shape_of(tensor) for tensor in inputs.values()]
-    images = [shape for shape in shapes if len(shape) == 4 and shape[3] == 3]
-    return f"{images[0][1]}x{images[0][2]}" if len(images) == 1 else None
+    images = [shape for shape in map(tflite_file.shape_of, inputs.values()) if len(shape) == 4]
+    sizes = [shape[1:3] if shape[3] == 3 else shape[2:] for shape in images if 3 in (shape[1], shape[3])]
+    return f"{sizes[0][0]}x{sizes[0][1]}" if len(sizes) == 1 else None

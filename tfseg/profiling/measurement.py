@@ -21,7 +21,12 @@ def measure(calls, product, rounds):
       run}.
     """
     grown = {key: resident_growth(call) for key, call in calls.items()}
-    return timing.interleaved(calls | {MATRIX_PRODUCT: product}, rounds), grown
+    return timed(calls, product, rounds), grown
+
+
+def timed(calls, product, rounds) -> dict:
+    """Returns the milliseconds of calls and of a product of two matrices in turn; see `measure`."""
+    return timing.interleaved(calls | {MATRIX_PRODUCT: product}, rounds)
 
 
 def speeds(taken, grown, gmacs) -> dict:

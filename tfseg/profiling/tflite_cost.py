@@ -2,9 +2,8 @@
 
 import dataclasses
 import math
-from collections import Counter
 
-from tfseg.errors import InputError
+from tfseg.errors import InputError, shortened
 from tfseg.formats.tflite_file import (
     called,
     is_constant,
@@ -16,6 +15,7 @@ from tfseg.formats.tflite_file import (
     tensor_name,
     text,
 )
+from tfseg.formats.tflite_memory import PASSES
 
 # Products, and the positions of their operands (image, kernel); a bias comes after both.
 PRODUCTS = {
@@ -39,10 +39,6 @@ UNCOUNTED = frozenset(
 )
 # Operators whose result holds the elements of their input: if the two sizes disagree, they are not the real ones.
 REARRANGING = frozenset(("RESHAPE", "SQUEEZE", "EXPAND_DIMS", "TRANSPOSE", "SPACE_TO_BATCH_ND"))
-# Operators whose result shares their input's memory under another shape.
-ALIASES = frozenset(("RESHAPE", "SQUEEZE", "EXPAND_DIMS"))
-# Operators that a kernel may pass through on its way from the file into a product.
-PASSES = frozenset(("DEQUANTIZE", "QUANTIZE", "CAST", "DENSIFY", "RESHAPE", "TRANSPOSE"))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,21 +92,12 @@ def parameters(model, subgraph=0) -> int:
     return sum(_weights(model, subgraph, {}).values())
 
 
-def peak_activation_bytes(model, subgraph=0) -> int:
-    """Returns the largest total size of tensors that are live at one moment, without constants.
-
-    It is computed, like `flops.peak_activation_bytes`: operators run in the file's order, and a tensor lives from its
-    creation to its last use, inputs from the start and outputs to the end. The peak of an inner subgraph counts if it
-    is higher.
-    """
-    return max(_peak(model, model.subgraphs[index]) for index in subgraphs_of(model, subgraph))
-
-
 def _count(model, subgraph, iterations, prefix, executions):
     found, graph = [], model.subgraphs[subgraph]
     for operator in graph.operators:
         what = kind(model, operator)
-        name = prefix + (tensor_name(graph.tensors[operator.outputs[0]]) if len(operator.outputs) else what)
+        result = tensor_name(graph.tensors[operator.outputs[0]]) if len(operator.outputs) else what
+        name = prefix + shortened(result)
         if what == "WHILE":
             trips = _trips(model, graph, operator, iterations, name)
             found += _count_loop(model, operator, trips, name, executions)
@@ -215,7 +202,8 @@ def _fixed_shape(tensor):
     signature = signature_of(tensor)
     if -1 in signature[1:]:
         sizes = "x".join("?" if size < 0 else str(size) for size in signature)
-        raise InputError(f"{tensor_name(tensor)}: its size {sizes} is not fixed; export the model at a fixed size")
+        name = shortened(tensor_name(tensor), 60)
+        raise InputError(f"{name}: its size {sizes} is not fixed; export the model at a fixed size")
     return shape_of(tensor)
 
 
@@ -260,31 +248,3 @@ def _entering(model, subgraph, passed, known, what):
         for position, (inside, outside) in enumerate(zip(graph.inputs, passed, strict=True))
         if outside in known and (what == "IF" or list(graph.outputs)[position : position + 1] == [inside])
     }
-
-
-def _peak(model, graph):
-    weights = {index for index, tensor in enumerate(graph.tensors) if is_constant(model, tensor)}
-    owner, last_use = {}, {}
-    for moment, operator in enumerate(graph.operators):
-        for index in operator.inputs:
-            last_use[owner.get(index, index)] = moment
-        what = kind(model, operator)
-        if what in ALIASES:
-            owner[operator.outputs[0]] = owner.get(operator.inputs[0], operator.inputs[0])
-        if what in PASSES and operator.inputs[0] in weights:
-            weights.add(operator.outputs[0])
-    last_use |= {owner.get(index, index): len(graph.operators) for index in graph.outputs}
-    sizes = {
-        index: num_bytes(tensor)
-        for index, tensor in enumerate(graph.tensors)
-        if index in last_use and index not in owner and index not in weights
-    }
-    released = Counter()
-    for index, size in sizes.items():
-        released[last_use[index]] += size
-    live = peak = sum(sizes.get(index, 0) for index in graph.inputs)
-    for moment, operator in enumerate(graph.operators):
-        live += sum(sizes.get(index, 0) for index in operator.outputs)
-        peak = max(peak, live)
-        live -= released[moment]
-    return peak

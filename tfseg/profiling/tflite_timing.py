@@ -5,14 +5,15 @@ import functools
 import numpy as np
 
 from tfseg.errors import InputError
-from tfseg.inference.engines import tflite_runtime
-from tfseg.profiling.measurement import MATRIX_SIDE, measure
+from tfseg.inference.engines import tflite_interpreter, tflite_trial
+from tfseg.profiling.measurement import MATRIX_SIDE, resident_growth, timed
 from tfseg.system import child_process
+from tfseg.system.progress import say
 
 TIMEOUT = 900  # seconds; a measurement normally ends by itself soon after a minute
 
 
-def run(path, calls, rounds, threads):
+def run(path, calls, rounds, threads, num_bytes):
     """Measures time and memory of calls, in turn with a product of two matrices on as many threads.
 
     Args:
@@ -22,32 +23,44 @@ def run(path, calls, rounds, threads):
         are random.
       rounds: number of timing rounds, at least 1.
       threads: number of threads of the interpreter and of the matrix product.
+      num_bytes: how much memory the process may take, see `tflite_trial.allowed_bytes`.
     Returns:
       The same as `measurement.measure`; the product is NumPy's.
     Raises:
-      InputError: the interpreter refuses the file, crashes, or takes longer than TIMEOUT.
+      InputError: the interpreter refuses the file, crashes, takes longer than TIMEOUT, or as long for the first calls
+        as no trial may take.
     """
-    job = {"path": str(path), "calls": calls, "rounds": rounds, "threads": threads}
+    job = {"path": str(path), "calls": calls, "rounds": rounds, "threads": threads, "num_bytes": num_bytes}
     environment = {"OPENBLAS_NUM_THREADS": str(threads), "OMP_NUM_THREADS": str(threads)}
     try:
         answer = child_process.run("tfseg.profiling.tflite_timing", job, TIMEOUT, environment)
     except child_process.ChildError as error:
         raise InputError(f"{path}: the interpreter cannot run it ({error}); export or download it again") from error
+    if not answer["has_delegates"]:
+        say(f"note: {path}: the interpreter's faster kernels refuse it; the times are those of the plain ones")
     return answer["taken"], answer["grown"]
 
 
-def _measure(path, calls, rounds, threads):
-    interpreter = tflite_runtime.interpreter(path, threads)
-    generator = np.random.default_rng(0)
-    matrix = generator.standard_normal([MATRIX_SIDE, MATRIX_SIDE], np.float32)
-    prepared = {
-        key: _signature(interpreter, signature, iterations, generator)
-        if signature is not None
-        else _subgraph(interpreter, generator)
-        for key, (signature, iterations) in calls.items()
-    }
-    taken, grown = measure(prepared, functools.partial(np.matmul, matrix, matrix), rounds)
-    return {"taken": taken, "grown": grown}
+def _measure(path, calls, rounds, threads, num_bytes):
+    matrix = np.random.default_rng(0).standard_normal([MATRIX_SIDE, MATRIX_SIDE], np.float32)
+
+    def prepared(interpreter):
+        """Returns the calls, and the growth of memory in their first runs."""
+        generator = np.random.default_rng(0)
+        ready = {
+            key: _signature(interpreter, signature, iterations, generator)
+            if signature is not None
+            else _subgraph(interpreter, generator)
+            for key, (signature, iterations) in calls.items()
+        }
+        return ready, {key: resident_growth(call) for key, call in ready.items()}
+
+    tflite_interpreter.library()  # is not to count
+    child_process.limit(num_bytes, tflite_trial.PROCESSOR_SECONDS)
+    has_delegates, (ready, grown) = tflite_interpreter.first_that_runs(path, threads, prepared)
+    child_process.unlimit_time()
+    taken = timed(ready, functools.partial(np.matmul, matrix, matrix), rounds)
+    return {"taken": taken, "grown": grown, "has_delegates": has_delegates}
 
 
 def _signature(interpreter, name, iterations, generator):

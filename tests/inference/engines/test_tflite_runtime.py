@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.export import toy_exports
 from tests.export.toy_exports import changed, converted, kernel
 from tests.fake_network import INFO
 from tfseg.errors import InputError
-from tfseg.formats import export_manifest
-from tfseg.inference.engines import tflite_runtime
+from tfseg.formats import export_manifest, tflite_memory
+from tfseg.inference.engines import tflite_interpreter, tflite_runtime, tflite_trial
 
 
 def add_and_double(first, second):
@@ -29,15 +30,9 @@ def path(tmp_path_factory):
 @pytest.fixture(scope="module")
 def quantized(tmp_path_factory):
     """x -> x, where x is from -1 to 1 and stored in 8 bits."""
-    function = tf.function(lambda x: {"y": tf.nn.conv2d(x, tf.ones([1, 1, 1, 1]), 1, "SAME")})
-    function = function.get_concrete_function(tf.TensorSpec([1, 1, 3, 1], name="x"))
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], tf.Module())
-    converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = lambda: [[np.float32([-1, 0, 1]).reshape(1, 1, 3, 1)]]
-    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-    converter.inference_input_type = converter.inference_output_type = tf.uint8
+    run = lambda x: {"y": tf.nn.conv2d(x, tf.ones([1, 1, 1, 1]), 1, "SAME")}  # noqa: E731
     path = tmp_path_factory.mktemp("files") / "quantized.tflite"
-    path.write_bytes(converter.convert())
+    path.write_bytes(toy_exports.quantized(run, tf.TensorSpec([1, 1, 3, 1], name="x"), -1.0, 1.0))
     return path
 
 
@@ -154,3 +149,100 @@ def test_what_the_interpreter_refuses_is_one_line(path, tmp_path):
         with pytest.raises(InputError, match=r"own\.tflite: the interpreter cannot run it \(.*Own") as caught:
             tflite_runtime.load(foreign, trust=trust)
         assert len(str(caught.value).splitlines()) == 1
+
+
+@pytest.mark.parametrize("trust", [False, True])
+def test_a_file_that_the_faster_kernels_refuse_runs_with_the_plain_ones(tmp_path, capsys, trust):
+    path = toy_exports.rescaled_resize(tmp_path)
+    with pytest.raises(RuntimeError, match="XNNPack"):
+        tflite_interpreter.interpreter(path)
+    program = tflite_runtime.load(path, trust=trust)
+    said = f"note: {path}: the interpreter's faster kernels refuse it; it runs with the plain ones"
+    assert said in capsys.readouterr().err
+    [outputs] = program.run("serving_default", {"image": np.full([1, 8, 8, 3], (153, 0, 51))}).values()
+    # The resize gives the same stored values, which stand for 1.5 times as much.
+    np.testing.assert_allclose(outputs[0, 4, 4], (0.9, 0, 0.3), atol=0.02)
+
+
+def test_kernels_that_fail_only_when_they_run_are_replaced_then(path, monkeypatch, capsys):
+    program = tflite_runtime.load(path, trust=True)
+    call = tflite_runtime.Program._call
+
+    def fail_once(self, signature, values):
+        if self._has_delegates:
+            raise RuntimeError("failed to invoke")
+        return call(self, signature, values)
+
+    monkeypatch.setattr(tflite_runtime.Program, "_call", fail_once)
+    np.testing.assert_array_equal(program.run("serving_default", {"first": [[1, 2]]})["double"], [[2, 4]])
+    assert "it runs with the plain ones" in capsys.readouterr().err
+
+
+def test_a_call_that_fails_anyway_is_one_line_and_the_next_one_runs(path, monkeypatch):
+    program = tflite_runtime.load(path, trust=True)
+    with monkeypatch.context() as broken:
+        broken.setattr(tflite_runtime.Program, "_call", lambda *_: (_ for _ in ()).throw(RuntimeError("no\nway")))
+        with pytest.raises(InputError, match=r"model\.tflite: the interpreter cannot run it \(no way\)"):
+            program.run("serving_default", {})
+    np.testing.assert_array_equal(program.run("serving_default", {"first": [[1, 2]]})["double"], [[2, 4]])
+
+
+def enlarged(content, sides):
+    """The file for images of other sides, whose activations nobody has the memory for."""
+
+    def change(model):
+        for tensor in model.subgraphs[0].tensors:
+            if len(tensor.shape) == 4 and list(tensor.shape[1:3]) == [8, 8]:
+                tensor.shape = [1, *sides, tensor.shape[3]]
+
+    return changed(content, change)
+
+
+@pytest.mark.parametrize("trust", [False, True])
+def test_a_file_whose_activations_fill_the_memory_never_reaches_the_interpreter(tmp_path, monkeypatch, trust):
+    monkeypatch.setattr(tflite_runtime, "interpreter", None)
+    monkeypatch.setattr(tflite_runtime, "_try", None)
+    content = converted(lambda image: tf.nn.conv2d(image, kernel(1, 1, 3, 3), 1, "SAME"), [1, 8, 8, 3])
+    path = tmp_path / "bomb.tflite"
+    path.write_bytes(enlarged(content, (32768, 32768)))
+    with pytest.raises(
+        InputError, match=r"bomb\.tflite: the activations of one run have 24\.0 GiB, more than 16\.0 GiB"
+    ):
+        tflite_runtime.load(path, trust=trust)
+    monkeypatch.setattr(tflite_memory, "memory_bytes", lambda: 1 << 30)
+    path.write_bytes(enlarged(content, (8192, 8192)))
+    with pytest.raises(InputError, match=r"bomb\.tflite: one run needs at least 1\.5 GiB, this machine has 1\.0 GiB"):
+        tflite_runtime.load(path, trust=trust)
+
+
+def endless(image):
+    """A loop whose counter never reaches its end."""
+    return tf.while_loop(lambda x: tf.reduce_max(x) < 1e9, lambda x: (tf.minimum(x + 1, 3),), (image,))[0]
+
+
+def test_a_loop_that_never_ends_is_ended_and_said(tmp_path, monkeypatch):
+    monkeypatch.setattr(tflite_trial, "PROCESSOR_SECONDS", 1)
+    (tmp_path / "endless.tflite").write_bytes(converted(endless, [1, 2, 2, 3]))
+    with pytest.raises(
+        InputError, match=r"endless\.tflite: the interpreter cannot run it \(it used up its processor time"
+    ):
+        tflite_runtime.load(tmp_path / "endless.tflite")
+
+
+def test_a_trial_that_asks_for_more_memory_than_it_may_have_is_ended(tmp_path, monkeypatch):
+    """The file's shapes do not tell how large the result is: the image says how often it is repeated."""
+    monkeypatch.setattr(tflite_trial, "allowed_bytes", lambda model, path: 1 << 28)
+
+    def repeat(image):
+        times = 30_000 + tf.cast(image[0, 0, 0, 0], tf.int32)
+        return tf.tile(image, tf.stack([1, times, 30, 1]))
+
+    (tmp_path / "swells.tflite").write_bytes(converted(repeat, [1, 4, 4, 3]))
+    with pytest.raises(InputError, match=r"swells\.tflite: the interpreter cannot run it \("):
+        tflite_runtime.load(tmp_path / "swells.tflite")
+
+
+def test_only_one_function_says_who_is_trusted(path, monkeypatch):
+    monkeypatch.setattr(tflite_runtime, "_try", None)
+    monkeypatch.setattr(tflite_runtime, "is_trusted", lambda listed, trust: True)
+    assert tflite_runtime.load(path).is_trusted

@@ -1,104 +1,126 @@
-"""Finds out how to use a .tflite segmenter that another program made."""
+"""Finds out how to use a .tflite segmenter that another program made, and uses it."""
 
-import dataclasses
-from collections.abc import Callable
+import math
 from pathlib import Path
 
 import numpy as np
 
-from tfseg.errors import InputError
-from tfseg.labels import MAX_CLASSES, DatasetInfo, default_colors
+from tfseg.errors import InputError, listed
+from tfseg.formats import tflite_file
+from tfseg.inference.engines.foreign_input import image_input
+from tfseg.inference.engines.foreign_origin import origin_of
+from tfseg.inference.engines.foreign_output import MapOutput, no_map, reading
+from tfseg.inference.views import WHOLE_IMAGE_PIXELS, Tiling, View, network_inputs
+from tfseg.labels import DatasetInfo, default_colors
 from tfseg.system.progress import say
 
+# An image of unequal sides, which tells rows from columns; what stands for open sides while a file is looked at.
+PROBE_SIZE = (64, 96)
+# Networks that halve an image several times, and join maps of equal sizes again, need sides that this divides.
+GRID = 32
+LONGEST_LABEL = 100
 
-@dataclasses.dataclass(frozen=True)
-class ForeignForm:
-    """How to use such a file.
+
+class ForeignSegmenter:
+    """A .tflite file without a description by tfseg.
 
     Attributes:
       info: its classes; they are called class_0, class_1, ... if the file does not name them.
-      size: (height, width) of its input image.
-      prepare: [1, height, width, 3] float32 RGB, 0 to 255 -> the input that the file takes.
-      logits: (prepared image, iterations, last_only) -> a list of one [1, h, w, num_classes] float32.
+      size: (height, width) of its input image; None if the file leaves both or one open.
     """
 
-    info: DatasetInfo
-    size: tuple[int, int]
-    prepare: Callable
-    logits: Callable
+    def __init__(self, program, metadata, normalization):
+        """Finds out how to use it.
 
+        Args:
+          program: the file's `tflite_runtime.Program`.
+          metadata: the file's `formats.tflite_metadata.Metadata`.
+          normalization: (mean, std), each one value or one per channel: the file takes (image - mean) / std. None uses
+            what the file's metadata says, or what the scale and zero point of 8 bits stand for.
+        Raises:
+          InputError: the file does not take one image and return one map, or nothing says how to normalise.
+        """
+        if len(program.signatures) != 1:
+            raise InputError(
+                f"{program.path}: not made by tfseg, and has {len(program.signatures)} signatures instead of one"
+            )
+        [(self._signature, tensors)] = program.signatures.items()
+        self._path, self._program = program.path, program
+        self._image = image_input(program.path, tensors.inputs, metadata, normalization)
+        self.size = None if None in self._image.size else self._image.size
+        self._has_grid = False
+        self._map = self._map_output(tensors.outputs, metadata)
+        names = _names(program.path, metadata.labels, self._map.num_classes)
+        self.info = DatasetInfo(Path(program.path).stem, names, default_colors(len(names)))
 
-def foreign_form(program, metadata, normalization) -> ForeignForm:
-    """Finds out how to use a file that has no description by tfseg.
+    def answer(self, image):
+        """Returns what `Engine.answer` does.
 
-    Args:
-      program: the file's `tflite_runtime.Program`.
-      metadata: the file's `formats.tflite_metadata.Metadata`.
-      normalization: (mean, std), each one value or one per channel: a float32 file takes (image - mean) / std. None
-        uses what the file's metadata says.
-    Raises:
-      InputError: the file does not take one image and return logits, or nothing says how to normalise.
-    """
-    if len(program.signatures) != 1:
-        raise InputError(
-            f"{program.path}: not made by tfseg, and has {len(program.signatures)} signatures instead of one"
-        )
-    [(signature, tensors)] = program.signatures.items()
-    image_name, image = _only(program.path, "input", tensors.inputs, ("float32", "uint8"))
-    logits_name, logits = _only(program.path, "output", tensors.outputs, ("float32", "uint8", "int8"))
-    num_classes = logits.shape[3]
-    if image.shape[3] != 3 or not 2 <= num_classes <= MAX_CLASSES:
-        raise InputError(
-            f"{program.path}: not made by tfseg; its input has {image.shape[3]} channels and its output {num_classes}, "
-            f"wanted are 3, and logits of 2 to {MAX_CLASSES} classes"
-        )
+        Args:
+          image: [height, width, 3] uint8 RGB.
+        """
+        size = self._size_for(image.shape[:2])
+        try:
+            outputs = self._run(image, size)
+        except InputError:
+            if self._has_grid or self.size is not None:
+                raise
+            self._has_grid = True
+            size = self._size_for(image.shape[:2])
+            outputs = self._run(image, size)
+        return self._map.answer(outputs[self._map.name], size, image.shape[:2])
 
-    def run(prepared, iterations, last_only):
-        return [program.run(signature, {image_name: prepared})[logits_name]]
+    def _run(self, image, size):
+        [pixels] = network_inputs(image, View(base_size=size), Tiling(size, size))
+        return self._program.run(self._signature, {self._image.name: self._image.prepare(pixels.numpy())})
 
-    names = _names(program.path, metadata.labels, num_classes)
-    info = DatasetInfo(Path(program.path).stem, names, default_colors(num_classes))
-    return ForeignForm(info, image.shape[1:3], _preparation(program.path, image, metadata, normalization), run)
+    def _size_for(self, image_size):
+        """Returns (height, width) that the file gets: open sides are those of the image, up to WHOLE_IMAGE_PIXELS."""
+        if self.size is not None:
+            return self.size
+        factor = min(1.0, math.sqrt(WHOLE_IMAGE_PIXELS / math.prod(image_size)))
+        sides = [max(int(side * factor), 1) for side in image_size]
+        if self._has_grid:
+            sides = [max(round(side / GRID), 1) * GRID for side in sides]
+        return tuple(fixed or side for fixed, side in zip(self._image.size, sides, strict=True))
 
+    def _map_output(self, tensors, metadata):
+        """Returns the `MapOutput` of the only output that is a map."""
+        size = tuple(fixed or side for fixed, side in zip(self._image.size, PROBE_SIZE, strict=True))
+        shapes = self._shapes(tensors, size)
+        labels = len(metadata.labels or ()) or None
+        found = {}
+        for name, shape in shapes.items():
+            if one := reading(self._path, name, shape, size, self._image.batch, labels):
+                found[name] = one
+        if not found:
+            raise no_map(self._path, tensors)
+        if len(found) > 1:
+            raise InputError(
+                f"{self._path}: not made by tfseg; several of its outputs are maps: {listed(found)}; export it "
+                "with the one that is wanted"
+            )
+        [(name, one)] = found.items()
+        subgraph = tflite_file.signatures(self._program.model)[self._signature]
+        origin = origin_of(self._program.model, subgraph, tensors[name].index)
+        return MapOutput(self._path, name, tensors[name], one, origin, metadata)
 
-def _only(path, what, tensors, dtypes):
-    """Returns (name, Tensor) of the only input or output."""
-    described = ", ".join(
-        f"{name} {one.dtype} [{', '.join('?' if side is None else str(side) for side in one.shape)}]"
-        for name, one in tensors.items()
-    )
-    [(name, tensor), *others] = tensors.items() or [("", None)]
-    # Converters leave the batch size open; interpreters allocate one image.
-    is_map = tensor is not None and len(tensor.shape) == 4 and tensor.shape[0] in (1, None)
-    is_map = is_map and None not in tensor.shape[1:]
-    if others or not is_map or tensor.dtype not in dtypes:
-        wanted = "[1, height, width, 3]" if what == "input" else "[1, height, width, num_classes] of logits"
-        raise InputError(
-            f"{path}: not made by tfseg; as {what} it has {described or 'nothing'}, wanted is one {wanted}, "
-            f"{' or '.join(dtypes)}"
-        )
-    return name, tensor
+    def _shapes(self, tensors, size):
+        """Returns {name: shape} of the outputs, from a run on a grey image if more than the batch is open."""
+        shapes = {name: (one.shape[0] or 1, *one.shape[1:]) for name, one in tensors.items() if one.shape}
+        if self.size is not None and all(None not in shape for shape in shapes.values()):
+            return shapes
+        grey = np.full([*size, 3], 128, np.uint8)
+        return {name: value.shape for name, value in self._run(grey, size).items()}
 
 
 def _names(path, labels, num_classes):
-    if labels and len(labels) == num_classes:
+    if labels and len(labels) == 1 and num_classes == 2:
+        labels = ("background", *labels)
+    if labels and len(labels) == num_classes and max(map(len, labels)) <= LONGEST_LABEL:
         return tuple(labels)
-    if labels:
+    if labels and len(labels) == num_classes:
+        say(f"note: {path}: has labels of more than {LONGEST_LABEL} characters; they are not used")
+    elif labels:
         say(f"note: {path}: has {len(labels)} labels for {num_classes} classes; they are not used")
     return tuple(f"class_{class_id}" for class_id in range(num_classes))
-
-
-def _preparation(path, image, metadata, normalization):
-    if image.dtype == "uint8":
-        if normalization is not None:
-            raise InputError(f"--mean and --std do not apply to {path}: it takes uint8 images as they are")
-        return lambda pixels: np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
-    if normalization is None and not (metadata.mean and metadata.std):
-        raise InputError(
-            f"{path}: takes float32 images and has no NormalizationOptions that say how they are normalised; "
-            "give it as --mean=127.5 --std=127.5 (for -1 to 1), or whatever it was trained with"
-        )
-    mean, std = (np.float32(values) for values in normalization or (metadata.mean, metadata.std))
-    if not (mean.shape in ((1,), (3,)) and std.shape in ((1,), (3,)) and np.isfinite(mean).all() and (std > 0).all()):
-        raise InputError(f"{path}: mean {mean} and std {std}; wanted are one number or three each, std above 0")
-    return lambda pixels: (pixels - mean) / std

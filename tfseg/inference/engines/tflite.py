@@ -5,11 +5,11 @@ import time
 
 import numpy as np
 
-from tfseg.errors import InputError
+from tfseg.errors import InputError, shortened
 from tfseg.formats import tflite_metadata
 from tfseg.inference.engines import description, tflite_runtime
 from tfseg.inference.engines.description import noted_iterations
-from tfseg.inference.engines.foreign_tflite import foreign_form
+from tfseg.inference.engines.foreign_tflite import ForeignSegmenter
 from tfseg.inference.refinement import Layer, Refinement, Stopped
 from tfseg.inference.views import Tiling, View, network_inputs
 from tfseg.layers import settling
@@ -29,23 +29,24 @@ class TFLiteEngine:
           path: the file's path.
           threads: number of threads of the interpreter.
           trust: whether to skip the trial in a separate process, which a file needs that no manifest lists.
-          normalization: (mean, std), see `foreign_form`; None uses what the file says.
+          normalization: (mean, std), see `ForeignSegmenter`; None uses what the file says.
         Raises:
           InputError: the file is damaged, was changed since the manifest was written, or is no segmenter.
         """
         self.path, self.panoptic, self.answer_until = str(path), None, None
         self._program = tflite_runtime.load(path, threads, trust)
-        if self._program.listed is None and not trust:
+        if not self._program.is_trusted:
             note = "no manifest.json beside it lists it; its structure was checked, its sha256 could not be"
             say(f"note: {path}: {note}")
         try:
             found = tflite_metadata.read_metadata(self._program.content, self._program.model)
         except ValueError as error:
-            raise InputError(f"{path}: its metadata is damaged ({error}); export or download it again") from error
+            reason = shortened(error, 150)
+            raise InputError(f"{path}: its metadata is damaged ({reason}); export or download it again") from error
+        self._foreign = None
         if found.description is None:
-            form = foreign_form(self._program, found, normalization)
-            self.info, self.size, self._prepare = form.info, form.size, form.prepare
-            self._canvases, self._padding, self._stride = form.logits, "same", 1
+            self._foreign = ForeignSegmenter(self._program, found, normalization)
+            self.info, self.size = self._foreign.info, self._foreign.size
             self.is_recurrent, self.has_every_iteration = False, True
             self.default_iterations = self.trained_iterations = self.min_iterations = self.max_iterations = 1
             return
@@ -54,7 +55,9 @@ class TFLiteEngine:
         self._use(description.parse(found.description, path))
 
     def answer(self, image, iterations, last_only):
-        return self._answer(image, self._canvases(self._prepare(self._pixels(image)), iterations, last_only))
+        if self._foreign is not None:
+            return self._foreign.answer(image)
+        return self._answer(image, self._canvases(self._pixels(image), iterations, last_only))
 
     def _answer(self, image, canvases):
         # Each canvas is [1, h, w, num_classes], all together [iterations, h, w, num_classes].
@@ -81,8 +84,10 @@ class TFLiteEngine:
         kinds = {"segment": self._segment, "resizable": self._segment}
         kinds |= {"dynamic": self._dynamic, "stream": self._stream, "panoptic": self._semantic}
         if described.kind not in kinds:
-            raise InputError(f"{self.path}: of the kind {described.kind!r}, this version runs {', '.join(kinds)}")
-        self._canvases, self._prepare = kinds[described.kind], lambda pixels: pixels
+            raise InputError(
+                f"{self.path}: of the kind {shortened(described.kind, 30)!r}, this version runs {', '.join(kinds)}"
+            )
+        self._canvases = kinds[described.kind]
         self._check_signatures(described)
         if described.kind not in ("stream", "dynamic"):
             self.min_iterations = self.max_iterations = described.iterations
