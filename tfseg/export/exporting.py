@@ -13,7 +13,7 @@ from tfseg.export import comparison, latency
 from tfseg.export.format_table import FORMATS
 from tfseg.export.making import entry, make
 from tfseg.export.plan import Export, ExportOptions, Planned
-from tfseg.formats import export_manifest
+from tfseg.formats import export_manifest, trusted_files
 from tfseg.inference.views import resized_pixels
 from tfseg.profiling import flops
 from tfseg.runs.run_directory import weight_arrays
@@ -51,7 +51,15 @@ def export_model(model, options: ExportOptions, load, say) -> list:
         add_scores(content, rows, options.split or export.config.data.validation_split)
         if all(row.is_good for row in rows):
             _take_place(partial, export.folder, content)
+            _note_made_here(export.folder, entries, say)
         return rows
+
+
+def _note_made_here(folder, entries, say):
+    """Notes what was exported, so that it runs on this machine without --trust."""
+    reason = trusted_files.note_made_here({folder / path: facts["sha256"] for path, facts in entries.items()})
+    if reason:
+        say(f"note: {reason}; so the exported files will need --trust or --sha256, like those of somebody else")
 
 
 @contextlib.contextmanager
@@ -175,7 +183,7 @@ def add_scores(content, rows, split):
     """Writes the results of a comparison into a manifest: each file's, and the model's own mIoU by iteration."""
     for row in rows:
         scores = {"agreement": row.agreement, "miou": row.miou, "model_miou": row.model_miou, "images": row.num_images}
-        scores["milliseconds"] = row.milliseconds
+        scores |= {"served": row.served, "milliseconds": row.milliseconds}
         content["artifacts"][row.path].setdefault("check", {})[str(row.iterations)] = scores
         for cost in content["cost"]:
             if row.model_miou is not None and (row.iterations, row.size) == (cost["iterations"], tuple(cost["size"])):

@@ -1,8 +1,8 @@
 """Runs .tflite files with TensorFlow's interpreter, in Python.
 
 The interpreter trusts what it reads: a damaged file takes the whole process down. So it gets a file only after its
-structure was verified and its sha256 was compared with the manifest. A file that no manifest lists is first tried in a
-separate process, which is this module, run as a program.
+structure was verified and its sha256 was compared with the manifest, if one lists it. A file that nobody vouches for is
+first tried in a separate process, which is this module, run as a program.
 """
 
 import contextlib
@@ -71,7 +71,7 @@ class Program:
         self.model = tflite_file.read(path)
         self.content = Path(path).read_bytes()
         self._has_signatures = bool(self.model.signatureDefs)
-        if self.listed is None and not trust:
+        if not trust:
             _try(self.path)
         try:
             self._interpreter = interpreter(self.path, threads)
@@ -130,7 +130,8 @@ def load(path, threads=1, trust=False) -> Program:
     Args:
       path: the file's path.
       threads: number of threads of the interpreter.
-      trust: whether to skip the trial in a separate process, which a file needs that no manifest lists.
+      trust: whether to skip the trial in a separate process, because the file was made on this machine or the user
+        vouches for it. A manifest beside the file does not.
     Raises:
       InputError: there is no such file, it is damaged, its sha256 is not that of the manifest, or the interpreter
         cannot run it.
