@@ -1,7 +1,7 @@
 """Decodes image files inside a served graph to the same pixels as `tfseg.formats.images`, or refuses them.
 
-Training and `segment.py` read files with Pillow. TensorFlow's `decode_image` reads some otherwise: a JPEG with a faster,
-less exact transform, a palette BMP as grey, 16 bits per channel as 8, and of an animation the first frame. Here the
+Training and `segment.py` read files with Pillow. TensorFlow's `decode_image` reads some otherwise: a JPEG with a faster
+and less exact transform, a palette BMP as grey, 16 bits per channel as 8, of an animation the first frame. Here the
 header says what a file holds before it is decoded.
 
 Formats: PNG, https://www.w3.org/TR/png-3/; BMP, https://learn.microsoft.com/windows/win32/gdi/bitmap-storage.
