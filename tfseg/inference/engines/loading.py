@@ -26,7 +26,9 @@ def open_engine(path, weights="last", trust=False, threads=1, normalization=None
         return _open_saved_model(path, trust, sha256, normalization)
     if sha256 is not None and not path.is_file():
         raise InputError(f"--sha256 does not apply to {path}: it is for a SavedModel or a file")
-    vouched = trusted_files.vouched(path, sha256) if path.is_file() else None
+    vouched = None
+    if path.is_file() and (is_tflite or sha256 is not None):
+        vouched = trusted_files.vouched(path, sha256)
     if is_tflite:
         from tfseg.inference.engines.tflite import TFLiteEngine  # the interpreter is slow to import
 
