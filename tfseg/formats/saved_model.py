@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from tfseg.errors import InputError, RunError, listed, shortened
+from tfseg.errors import InputError, RunError, shortened
 from tfseg.formats import export_manifest, trusted_files
 
 PROGRAM = "saved_model.pb"
@@ -17,7 +17,7 @@ ITERATIONS = "iterations"
 # Signatures that are tried first: the one for tensors, then the one that servers call by default.
 PREFERRED = ("segment_tensors", "serving_default")
 WANTED = "one image, uint8 or float32 [batch, height, width, 3], and at most iterations, int32 [] or [batch]"
-MOST_SHOWN = 110  # characters of all signatures in a message
+LONGEST = 100  # characters of a signature in a message
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,8 +118,9 @@ def load(path, trust=False, sha256=None) -> ImageSignature:
             return ImageSignature(
                 str(path), name, function, images[0], inputs[images[0]], inputs.get(ITERATIONS), program
             )
-    has = listed((f"{name}({_described(inputs)})" for name, (_, inputs) in signatures.items()), "; ") or "none"
-    raise InputError(f"{path}: its signatures are {shortened(has, MOST_SHOWN)}; one of them must take {WANTED}")
+    has = [shortened(f"{name}({_described(inputs)})", LONGEST) for name, (_, inputs) in signatures.items()]
+    more = f" and {len(has) - 1} more" if len(has) > 1 else ""
+    raise InputError(f"{path}: its signatures are {has[0] if has else 'none'}{more}; one of them must take {WANTED}")
 
 
 def _loaded(folder, path):
