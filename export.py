@@ -22,7 +22,7 @@ runs these files without --trust, wherever they lie on this machine.
 from absl import flags
 
 from tfseg.commands import entry, model_flag
-from tfseg.errors import InputError, RunError
+from tfseg.errors import InputError, RunError, shortened
 from tfseg.system.progress import say
 
 MODEL = flags.DEFINE_string("model", None, "Run directory, folder of the model zoo, or DeepLab weights file.")
@@ -137,7 +137,7 @@ def _check_words(flag, words, known):
     """Raises InputError, which lists the texts of all known words, for a word that is not one of them."""
     for word in words or [""]:
         if word not in known:
-            raise InputError(f"--{flag}={','.join(words)}: one or more of {', '.join(known.values())}")
+            raise InputError(f"--{flag}={shortened(','.join(words), 40)}: one or more of {', '.join(known.values())}")
 
 
 def _count(word):

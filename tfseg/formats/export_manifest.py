@@ -12,7 +12,7 @@ import re
 import stat
 from pathlib import Path, PurePosixPath
 
-from tfseg.errors import InputError
+from tfseg.errors import InputError, shortened
 from tfseg.labels import DatasetInfo
 from tfseg.system.files import file_sha256, write_atomically
 
@@ -173,7 +173,7 @@ def _parsed(path):
     except (FileNotFoundError, NotADirectoryError):
         raise
     except (OSError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = shortened(error, 120) or type(error).__name__
         raise InputError(f"{path}: damaged ({reason}); export or download the folder again") from error
 
 
@@ -208,7 +208,7 @@ def _checked(values, path):
             _check_artifact(artifact, entry)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = f"there is no {error}" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"{path}: damaged ({reason}); export or download the folder again") from error
+        raise InputError(f"{path}: damaged ({shortened(reason, 120)}); export or download the folder again") from error
     return values
 
 

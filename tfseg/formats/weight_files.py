@@ -21,7 +21,7 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
-from tfseg.errors import InputError, shortened
+from tfseg.errors import MAX_NAME, InputError, shortened
 from tfseg.formats import foreign_weights
 from tfseg.formats.foreign_weights import ADVICE, MAX_ENTRIES
 
@@ -64,7 +64,7 @@ class WeightFile:
             values = self.reader(name)
         if values.dtype == tf.bfloat16.as_numpy_dtype or values.dtype.kind in "fiu":
             return np.asarray(values, np.float32)
-        raise InputError(f"{self.path}: {name} holds {values.dtype}, not numbers")
+        raise InputError(f"{self.path}: {shortened(name, MAX_NAME)} holds {values.dtype.name}, not numbers")
 
 
 def open_weights(path: str) -> WeightFile:
@@ -96,7 +96,7 @@ def _damage_named(path, name="file"):
         raise
     except DAMAGE as error:
         detail = shortened(str(error).splitlines()[0] if str(error) else type(error).__name__, 120)
-        raise InputError(f"{path}: {name} is damaged or of another format ({detail})") from error
+        raise InputError(f"{path}: {shortened(name, MAX_NAME)} is damaged or of another format ({detail})") from error
 
 
 def _open_npz(path):
@@ -106,7 +106,7 @@ def _open_npz(path):
         for member in archive.infolist():
             name, extension = os.path.splitext(member.filename)
             if extension != ".npy":
-                raise InputError(f"{path}: {member.filename} is not an array")
+                raise InputError(f"{path}: {shortened(member.filename, MAX_NAME)} is not an array")
             shapes[name] = _npy_shape(archive, member, path)
 
     def read(name):
@@ -117,17 +117,18 @@ def _open_npz(path):
 
 
 def _npy_shape(archive, member, path):
+    where = f"{path}: {shortened(member.filename, MAX_NAME)}"
     with archive.open(member) as stream:
         file = io.BytesIO(stream.read(MAX_NPY_HEADER))  # the header may claim to have gigabytes
         version = np.lib.format.read_magic(file)
         read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         shape, _, dtype = read_header[version](file)
         if dtype.kind not in "fiu":
-            kind = "pickled Python objects" if dtype.hasobject else dtype
-            raise InputError(f"{path}: {member.filename} holds {kind}; only arrays of numbers are read")
+            kind = "pickled Python objects" if dtype.hasobject else shortened(dtype, MAX_NAME)
+            raise InputError(f"{where} holds {kind}; only arrays of numbers are read")
         declared = file.tell() + int(np.prod(shape, dtype=object)) * dtype.itemsize
     if declared != member.file_size:
-        raise InputError(f"{path}: {member.filename} declares shape {shape}, but holds {member.file_size} bytes")
+        raise InputError(f"{where} declares shape {shortened(shape, MAX_NAME)}, but holds {member.file_size} bytes")
     return shape
 
 
@@ -180,9 +181,9 @@ def _h5_shapes(file, path):
 def _h5_shape(dataset, name, path):
     layout = dataset.get_create_plist()
     if layout.get_external_count() or layout.get_layout() == h5py.h5d.VIRTUAL:
-        raise InputError(f"{path}: {name} points to another file")
+        raise InputError(f"{path}: {shortened(name, MAX_NAME)} points to another file")
     if dataset.get_type().get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT):
-        raise InputError(f"{path}: {name} holds no numbers; only arrays of numbers are read")
+        raise InputError(f"{path}: {shortened(name, MAX_NAME)} holds no numbers; only arrays of numbers are read")
     return dataset.shape
 
 
@@ -224,9 +225,11 @@ def _refuse_foreign(config, path):
         return
     class_name, module = config.get("class_name"), config.get("module")
     if class_name in ("Lambda", "__lambda__", "function") or ">" in (config.get("registered_name") or ""):
-        raise InputError(f"{path}: its configuration holds code ({class_name}); only plain Keras layers are read")
+        name = shortened(class_name, MAX_NAME)
+        raise InputError(f"{path}: its configuration holds code ({name}); only plain Keras layers are read")
     if module is not None and module != "builtins" and module.split(".")[0] != "keras":
-        raise InputError(f"{path}: its configuration names the foreign module {module!r}; only Keras layers are read")
+        module = shortened(module, MAX_NAME)
+        raise InputError(f"{path}: its configuration names a foreign module, {module}; only Keras layers are read")
     for value in config.values():
         _refuse_foreign(value, path)
 
