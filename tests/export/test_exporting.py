@@ -52,7 +52,7 @@ def load(path):
 def exports(run, tmp_path_factory):
     """(folder of exports, what was compared, what was said)."""
     output_dir, said = tmp_path_factory.mktemp("exports"), []
-    rows = exporting.export_model(run, options(output_dir), load, said.append)
+    rows = exporting.export_model(run, options(output_dir), Predictor.load, said.append)
     return output_dir / "road", rows, said
 
 

@@ -51,15 +51,7 @@ def export_model(model, options: ExportOptions, load, say) -> list:
         add_scores(content, rows, options.split or export.config.data.validation_split)
         if all(row.is_good for row in rows):
             _take_place(partial, export.folder, content)
-            _note_made_here(export.folder, entries, say)
         return rows
-
-
-def _note_made_here(folder, entries, say):
-    """Notes what was exported, so that it runs on this machine without --trust."""
-    reason = trusted_files.note_made_here({folder / path: facts["sha256"] for path, facts in entries.items()})
-    if reason:
-        say(f"note: {reason}; so the exported files will need --trust or --sha256, like those of somebody else")
 
 
 @contextlib.contextmanager
@@ -87,20 +79,23 @@ def _partial_folder(export):
 
 
 def _made(export, folder, images, load, say):
-    """Makes all files; returns {path: entry of the manifest}."""
-    milliseconds, threads, entries = export.options.fit_latency, export.options.threads, {}
+    """Makes all files and notes that they were made here; returns {path: entry of the manifest}."""
+    milliseconds, threads, entries, reason = export.options.fit_latency, export.options.threads, {}, None
     for index, planned in enumerate(export.planned):
         choice = None
         if milliseconds is not None and FORMATS[planned.kind].has_number_in_name:
             planned, choice = latency.fitted(export, planned, load, milliseconds, images)
             export.planned[index] = planned
         make(export, planned, folder, images)
+        entries[planned.path] = facts = entry(export, planned, folder)
+        reason = trusted_files.note_made_here({export.folder / planned.path: facts["sha256"]})
         if milliseconds is not None and choice is None:
             choice = latency.measured(export, load(folder / planned.path), milliseconds)
-        entries[planned.path] = entry(export, planned, folder)
-        say(f"{planned.path}: {entries[planned.path]['bytes'] / 1e6:.2f} MB{f'; {choice}' if choice else ''}")
+        say(f"{planned.path}: {facts['bytes'] / 1e6:.2f} MB{f'; {choice}' if choice else ''}")
         if choice:
-            entries[planned.path]["budget"] = latency.note(export, choice, threads)
+            facts["budget"] = latency.note(export, choice, threads)
+    if reason:
+        say(f"note: {reason}; so the exported files will need --trust or --sha256, like those of somebody else")
     return entries
 
 
