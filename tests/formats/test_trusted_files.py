@@ -69,7 +69,7 @@ def test_lines_that_were_cut_or_written_by_hand_do_no_harm(home, artifact):
 
 
 def test_the_list_is_in_the_users_own_folder(monkeypatch, tmp_path):
-    monkeypatch.delenv("TFSEG_HOME")
+    monkeypatch.delenv("TFSEG_HOME", raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("XDG_DATA_HOME", raising=False)
     assert trusted_files.list_path() == tmp_path / ".local" / "share" / "tfseg" / "made_here.txt"
