@@ -12,13 +12,17 @@ python export.py --model=runs/demo --format=savedmodel --size=128x192 --version=
 python export.py --model=runs/demo --format=tflite_int8 --fit_latency=40
     Writes a file that runs as many iterations as this machine manages within 40 ms.
 python export.py --model=runs/demo --check_only
-    Compares the files in exports/demo with the model once more.
+    Compares the files in exports/demo with the model once more. A SavedModel that was not made on this machine is run
+    only with --trust.
+
+The sha256 of what is exported is noted in ~/.local/share/tfseg ($XDG_DATA_HOME/tfseg, or $TFSEG_HOME). So segment.py
+runs these files without --trust, wherever they lie on this machine.
 """
 
 from absl import flags
 
 from tfseg.commands import entry, model_flag
-from tfseg.errors import InputError, RunError
+from tfseg.errors import InputError, RunError, shortened
 from tfseg.system.progress import say
 
 MODEL = flags.DEFINE_string("model", None, "Run directory, folder of the model zoo, or DeepLab weights file.")
@@ -55,6 +59,7 @@ CHECK_IMAGES = flags.DEFINE_integer(
     "check_images", 16, "Images on which every file is compared with the model; 0 is no comparison.", lower_bound=0
 )
 CHECK_ONLY = flags.DEFINE_boolean("check_only", False, "Only compare what has been exported.")
+TRUST = flags.DEFINE_boolean("trust", False, "With --check_only: run a SavedModel whoever made it. It can do anything.")
 FIT_LATENCY = flags.DEFINE_float(
     "fit_latency", None, "Milliseconds an image: measure this machine and note the iterations that fit."
 )
@@ -71,13 +76,15 @@ def main(argv):
         raise InputError("--check_only --check_images=0: nothing is left to do")
     if CHECK_ONLY.value and FIT_LATENCY.value is not None:
         raise InputError("--check_only changes nothing: omit --fit_latency")
+    if TRUST.value and not CHECK_ONLY.value:
+        raise InputError("--trust is for --check_only: what is exported now is trusted anyway")
     options = _options()
     from tfseg.export import comparison, exporting
     from tfseg.inference.predictor import Predictor
 
     def load(path):
-        # Without --check_only these files were written a moment ago; otherwise the folder's manifest must list them.
-        return Predictor.load(path, trust=not CHECK_ONLY.value, threads=THREADS.value)
+        # Without --check_only these files were written a moment ago.
+        return Predictor.load(path, trust=TRUST.value or not CHECK_ONLY.value, threads=THREADS.value)
 
     if CHECK_ONLY.value:
         rows = exporting.check_export(MODEL.value, options, load)
@@ -130,7 +137,7 @@ def _check_words(flag, words, known):
     """Raises InputError, which lists the texts of all known words, for a word that is not one of them."""
     for word in words or [""]:
         if word not in known:
-            raise InputError(f"--{flag}={','.join(words)}: one or more of {', '.join(known.values())}")
+            raise InputError(f"--{flag}={shortened(','.join(words), 40)}: one or more of {', '.join(known.values())}")
 
 
 def _count(word):

@@ -9,7 +9,8 @@ python profile_flops.py --model=runs/camvid_rnn --size=360x480 --layers --output
     JSON.
 python profile_flops.py --model=exports/camvid_rnn/serving/camvid_rnn --size=360x480 --iters=1..6
     Costs of an exported SavedModel, given by its folder; --size and --iters apply only if the SavedModel leaves them
-    open.
+    open. A SavedModel is a program: one that was not made on this machine needs --trust, or --sha256 as its maker gives
+    it.
 python profile_flops.py --model=exports/camvid_rnn/camvid_rnn_stream_fp16.tflite --threads=2 --layers
     Costs of every signature in a .tflite file. (--model=rnn is always the architecture; a folder of that name is
     ./rnn.)
@@ -43,11 +44,16 @@ THREADS = flags.DEFINE_integer(
     "threads", 0, "Threads of one operation; 0 is one a core, of a .tflite file 1.", lower_bound=0
 )
 LAYERS = flags.DEFINE_boolean("layers", False, "Also list every layer.")
+TRUST = flags.DEFINE_boolean("trust", False, "Run a SavedModel whoever made it. It can do anything.")
+SHA256 = flags.DEFINE_string(
+    "sha256", None, "Run the model file if this is its sha256; of a SavedModel folder the one in its manifest.json."
+)
 RECURRENCE = flags.DEFINE_boolean("recurrence", False, "Instead, one iteration beside its bare matrix products.")
 PAPER_TABLES = flags.DEFINE_boolean("paper_tables", False, "Print the published cost table beside our count.")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the tables as Markdown, CSV and JSON.")
-NOT_FOR_RUNS = ("dataset", "backbone", "output_stride", "paper_tables")
-NOT_FOR_EXPORTS = (*NOT_FOR_RUNS, "classes", "video", "multi_scale", "recurrence")
+NOT_FOR_MODELS = ("dataset", "backbone", "output_stride", "paper_tables")
+NOT_FOR_RUNS = (*NOT_FOR_MODELS, "trust", "sha256")
+NOT_FOR_EXPORTS = (*NOT_FOR_MODELS, "classes", "video", "multi_scale", "recurrence")
 
 
 def main(argv):
@@ -79,16 +85,21 @@ def _profile_file(path):
     is_tflite = Path(path).is_file()
     if is_tflite and not path.endswith(".tflite"):
         raise InputError(f"--model={path}: neither a run directory, nor the folder of a SavedModel, nor a .tflite file")
+    if is_tflite and TRUST.value:
+        raise InputError(f"--trust does not apply to --model={path}: a .tflite file runs in a separate process anyway")
     if is_tflite and SIZE.value:
         raise InputError(f"--size={SIZE.value} does not apply to --model={path}: a .tflite file has its own")
     size = entry.parse_size("size", SIZE.value) if SIZE.value else None
     iterations = _iterations(ITERS.value, None) if ITERS.value else None
     import tensorflow as tf
 
+    from tfseg.formats import saved_model, trusted_files
     from tfseg.inference.engines import tflite_interpreter
     from tfseg.profiling import exported_cost, profile
 
     if is_tflite:
+        if SHA256.value:
+            trusted_files.vouched(path, SHA256.value)
         threads = THREADS.value or 1
         costs = exported_cost.profile_tflite(path, iterations, ROUNDS.value, threads)
         layers = exported_cost.tflite_layers(path, iterations) if LAYERS.value else []
@@ -100,8 +111,9 @@ def _profile_file(path):
     else:
         if THREADS.value:
             tf.config.threading.set_intra_op_parallelism_threads(THREADS.value)
-        costs = exported_cost.profile_saved_model(path, size, iterations, ROUNDS.value)
-        layers = exported_cost.saved_model_layers(path, size, iterations) if LAYERS.value else []
+        signature = saved_model.load(path, TRUST.value, SHA256.value)
+        costs = exported_cost.profile_saved_model(signature, size, iterations, ROUNDS.value)
+        layers = exported_cost.saved_model_layers(signature, size, iterations) if LAYERS.value else []
         context = profile.device()
     context = {"model": path} | context
     _show("cost", [dataclasses.asdict(cost) for cost in costs], exported_cost.COLUMNS, context)

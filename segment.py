@@ -13,12 +13,14 @@ python segment.py --model=runs/scenes_rnn --tolerance=0.01 photo.jpg
 python segment.py --model=exports/scenes/scenes_stream_fp16.tflite --threads=2 photo.jpg
     Runs a .tflite file that export.py wrote. Images are resized to the file's size, and the result to theirs.
 python segment.py --model=exports/scenes/serving/scenes photo.jpg
-    Runs the highest version of a SavedModel that export.py wrote. A SavedModel is a program: if the manifest.json of
-    its export does not list its sha256, it runs only with --trust.
+    Runs the highest version of a SavedModel that export.py wrote. A SavedModel is a program: one that was not made on
+    this machine runs only with --trust, or with --sha256 as its maker gives it.
 python segment.py --model=deeplab_v3.tflite --mean=127.5 --std=127.5 photo.jpg
     Runs a .tflite segmenter of another program, which takes one image and returns one map: logits, probabilities or
     class ids. --mean and --std, each one number or three, are needed if the file does not say how images are
-    normalised. A file that no manifest.json lists is first tried in another process.
+    normalised. A file that was not made on this machine is first tried in another process.
+python segment.py --model=my_keras_model --trust --mean=0 --std=1 photo.jpg
+    Runs a SavedModel of another program, e.g. of Keras, which takes one image and returns logits or probabilities.
 python segment.py --model=deeplabv3_mnv2_pascal/model.ckpt-30000.index photo.jpg
     Runs DeepLab on MobileNetV2 with a published weights file (a checkpoint, or an .npz with the same names), for the 21
     classes of PASCAL VOC.
@@ -55,11 +57,16 @@ TOLERANCE = flags.DEFINE_float(
 THREADS = flags.DEFINE_integer(
     "threads", 0, "Threads of one operation; 0 is one a core, of a .tflite file 1.", lower_bound=0
 )
-TRUST = flags.DEFINE_boolean("trust", False, "Run a SavedModel whose sha256 is in no manifest. It can do anything.")
+TRUST = flags.DEFINE_boolean(
+    "trust", False, "Run a SavedModel or .tflite file whoever made it. A SavedModel can do anything."
+)
+SHA256 = flags.DEFINE_string(
+    "sha256", None, "Run the model file if this is its sha256; of a SavedModel folder the one in its manifest.json."
+)
 MEAN = flags.DEFINE_list(
     "mean",
     None,
-    "Of another program's .tflite file, which takes (image - mean) / std of 0 to 255, quantised if it takes 8 bits.",
+    "Of another program's model, which takes (image - mean) / std of 0 to 255, quantised if it takes 8 bits.",
 )
 STD = flags.DEFINE_list("std", None, "See --mean.")
 STRIP = flags.DEFINE_boolean("strip", False, "Also write <name>_strip.png: the class map after every iteration.")
@@ -88,7 +95,8 @@ def main(argv):
 
     if THREADS.value:
         tf.config.threading.set_intra_op_parallelism_threads(THREADS.value)
-    predictor = Predictor.load(MODEL.value, WEIGHTS.value, TRUST.value, THREADS.value or 1, mean, std)
+    threads = THREADS.value or 1
+    predictor = Predictor.load(MODEL.value, WEIGHTS.value, TRUST.value, threads, mean, std, sha256=SHA256.value)
     options = photos.PhotoOptions(
         OUTPUT_DIR.value,
         iters=ITERS.value,

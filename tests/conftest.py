@@ -58,6 +58,14 @@ def write_toy_folder(root):
     (root / "classes.txt").write_text("bright\ndark\ngreen\n")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_home(tmp_path_factory):
+    """The folder in which tests note what they export, instead of the one of whoever runs them."""
+    os.environ["TFSEG_HOME"] = str(tmp_path_factory.mktemp("home") / "tfseg")
+    yield
+    del os.environ["TFSEG_HOME"]
+
+
 @pytest.fixture(scope="session")
 def toy_records(tmp_path_factory):
     """Folder with the TFRecords of 10 toy images with 3 classes: 8 in train, 2 in val. Tests must not change it."""

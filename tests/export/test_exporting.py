@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
+from tests.formats import hostile_saved_models
 from tests.tiny_backbone import tiny
 from tests.training.toy_run import toy_config
 from tfseg import architectures
@@ -50,7 +51,7 @@ def load(path):
 def exports(run, tmp_path_factory):
     """(folder of exports, what was compared, what was said)."""
     output_dir, said = tmp_path_factory.mktemp("exports"), []
-    rows = exporting.export_model(run, options(output_dir), load, said.append)
+    rows = exporting.export_model(run, options(output_dir), Predictor.load, said.append)
     return output_dir / "road", rows, said
 
 
@@ -90,6 +91,58 @@ def test_files_are_used_like_the_run_and_need_no_trust(exports, run, capsys):
     for path in (SAVED, SEGMENT):
         np.testing.assert_array_equal(Predictor.load(folder / path).predict(image).class_ids, expected)
     assert capsys.readouterr().err == ""
+
+
+def test_they_need_no_trust_wherever_they_lie_on_this_machine(exports, tmp_path):
+    for path in (SAVED, SEGMENT):
+        copy = shutil.copytree if (exports[0] / path).is_dir() else shutil.copy
+        Predictor.load(copy(exports[0] / path, tmp_path / "moved.tflite" if path == SEGMENT else tmp_path / "moved"))
+
+
+def test_an_export_without_a_home_says_what_will_be_needed(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFSEG_HOME", "/dev/null/tfseg")
+    said, only = [], options(tmp_path, formats=("savedmodel",), check_images=0)
+    exporting.export_model(run, only, load, said.append)
+    assert said[-1].startswith("note: /dev/null") and "will need --trust or --sha256" in said[-1]
+    folder = tmp_path / "road"
+    with pytest.raises(InputError, match="not made on this machine"):
+        Predictor.load(folder / SAVED)
+    sha256 = export_manifest.read(folder)["artifacts"][SAVED]["sha256"]
+    assert Predictor.load(folder / SAVED, sha256=sha256).max_iterations == 2
+
+
+def test_a_check_runs_no_saved_model_of_a_stranger(exports, run, command, tmp_path):
+    """A perfect manifest lists it."""
+    folder = shutil.copytree(exports[0], tmp_path / "exports" / "road")
+    shutil.rmtree(folder / SAVED)
+    (tmp_path / "written").mkdir()
+    hostile_saved_models.save(folder / SAVED, tmp_path / "written")
+    listed = export_manifest.read(folder)
+    facts = listed["artifacts"][SAVED] | {"sha256": export_manifest.sha256(folder / SAVED)}
+    export_manifest.write(folder, listed | {"artifacts": {SAVED: facts}})
+    words = [f"--model={run}", f"--output_dir={folder.parent}", "--check_only", "--check_images=1"]
+    done = command("export.py", *words)
+    assert (done["code"], len(done["err"].splitlines())) == (2, 1)
+    assert f"{SAVED}: not made on this machine" in done["err"]
+    assert list((tmp_path / "written").iterdir()) == []
+    command("export.py", *words, "--trust")
+    assert list((tmp_path / "written").iterdir()) != []
+
+
+def test_jpeg_files_are_sent_to_what_servers_run(exports, run):
+    folder, rows, _ = exports
+    assert [row.served for row in rows] == [None, 1.0, None]  # the SavedModel after its own two iterations
+    facts = export_manifest.read(folder)["artifacts"][SAVED]["check"]
+    assert [facts[number]["served"] for number in ("1", "2")] == [None, 1.0]
+
+    def load_another(path):
+        predictor = load(path)
+        if serve := predictor.serve:
+            predictor.serve = lambda content: (serve(content) + 1) % 3
+        return predictor
+
+    rows = exporting.check_export(run, options(folder.parent, check_images=1), load_another)
+    assert [(row.path, row.served, row.is_good) for row in rows if row.served is not None] == [(SAVED, 0, False)]
 
 
 def test_a_server_finds_its_files_beside_the_model(exports):
@@ -164,10 +217,12 @@ def test_a_file_loses_too_much_by_its_classes_or_by_its_miou():
     assert not dataclasses.replace(row, miou=0.594).is_good
     assert not dataclasses.replace(row, precision="fp32").is_good
     assert dataclasses.replace(row, miou=None, model_miou=None).is_good
-    table = comparison.as_markdown([row, dataclasses.replace(row, agreement=0.5, miou=None, model_miou=None)])
+    assert not dataclasses.replace(row, served=0.979).is_good
+    other = dataclasses.replace(row, agreement=0.5, miou=None, model_miou=None, served=0.981)
+    table = comparison.as_markdown([row, other])
     assert table.splitlines()[2:] == [
-        "| a    |          3 |         99.00 |   60.00 |                61.00 | 12.3 |  yes |",
-        "| a    |          3 |         50.00 |         |                      | 12.3 |   NO |",
+        "| a    |          3 |         99.00 |   60.00 |                61.00 |                | 12.3 |  yes |",
+        "| a    |          3 |         50.00 |         |                      |          98.10 | 12.3 |   NO |",
     ]
 
 
@@ -261,6 +316,7 @@ def test_what_a_check_cannot_use_is_one_line(exports, run, change, message):
     before = (folder / "manifest.json").read_text()
     values = json.loads(before)
     change(values["artifacts"][SEGMENT])
+    del values["checksum"]
     (folder / "manifest.json").write_text(json.dumps(values))
     with pytest.raises(InputError, match=message):
         exporting.check_export(run, options(folder.parent), load)

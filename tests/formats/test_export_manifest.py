@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 
 import pytest
 
@@ -92,9 +93,52 @@ def test_a_linked_folder_in_a_saved_model_is_refused(folder, tmp_path):
         export_manifest.check(folder / "serving/toy/1")
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device", "link to nowhere"])
+def test_what_is_no_file_in_a_saved_model_is_refused_and_not_waited_for(folder, kind):
+    path = folder / "serving/toy/1/variables/more"
+    if kind == "pipe":
+        os.mkfifo(path)
+    else:
+        path.symlink_to("/dev/zero" if kind == "device" else "nowhere")
+    with pytest.raises(InputError, match="variables/more: (neither a file nor a folder|cannot be read)"):
+        export_manifest.check(folder / "serving/toy/1")
+
+
+def test_a_link_to_a_file_counts_as_the_file(folder, tmp_path):
+    path = folder / "serving/toy/1/saved_model.pb"
+    path.rename(tmp_path / "blob")
+    path.symlink_to(tmp_path / "blob")
+    assert export_manifest.check(folder / "serving/toy/1") is not None
+
+
+@pytest.mark.parametrize("limit,most", [("MAX_FILES", 1), ("MAX_FOLDER_BYTES", 4)])
+def test_a_folder_that_is_too_large_for_a_model_is_not_read(folder, monkeypatch, limit, most):
+    monkeypatch.setattr(export_manifest, limit, most)
+    monkeypatch.setattr(export_manifest, "file_sha256", None)
+    with pytest.raises(InputError, match="toy/1: more than .+ files or .+ GiB; a SavedModel of tfseg is smaller"):
+        export_manifest.sha256(folder / "serving/toy/1")
+
+
 def changed(folder, **values):
     path = folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+@pytest.mark.parametrize("values", [{"name": "other"}, {"cost": []}, {"checksum": None}, {"checksum": "0" * 64}])
+def test_a_manifest_that_was_changed_is_noticed(folder, values):
+    changed(folder, **values)
+    for read in (lambda: export_manifest.read(folder), lambda: export_manifest.check(folder / "toy.tflite")):
+        with pytest.raises(InputError, match=r"manifest\.json: damaged \(it was changed after it was written\)"):
+            read()
+
+
+def test_a_manifest_of_an_earlier_version_has_no_checksum_and_is_read(folder):
+    path = folder / "manifest.json"
+    values = json.loads(path.read_text())
+    del values["checksum"]
+    path.write_text(json.dumps(values, indent=4))
+    assert export_manifest.read(folder) == values
+    assert export_manifest.check(folder / "toy.tflite").path == "toy.tflite"
 
 
 @pytest.mark.parametrize(

@@ -10,25 +10,29 @@ from tfseg.errors import InputError
 from tfseg.formats import saved_model
 
 
+def loaded(path):
+    return saved_model.load(path, trust=True)
+
+
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     return save(tmp_path_factory.mktemp("exports") / "model", serving_default="segment_bytes", any_name="segment")
 
 
 def test_a_signature_for_images_is_found(whole):
-    signature = saved_model.load(whole)
+    signature = loaded(whole)
     assert (signature.name, signature.image_name) == ("any_name", "images")
     assert signature.image.dtype == tf.uint8 and signature.iterations.shape == [None]
 
 
 def test_signatures_for_tensors_come_before_others(tmp_path):
     every = save(tmp_path / "1", another="grey", other="half_open", serving_default="fixed", segment_tensors="segment")
-    assert saved_model.load(every).name == "segment_tensors"
-    assert saved_model.load(save(tmp_path / "2", other="half_open", serving_default="fixed")).name == "serving_default"
+    assert loaded(every).name == "segment_tensors"
+    assert loaded(save(tmp_path / "2", other="half_open", serving_default="fixed")).name == "serving_default"
 
 
 def test_a_signature_is_traced_at_a_static_size(whole):
-    function = saved_model.trace(saved_model.load(whole), (9, 14), 3)
+    function = saved_model.trace(loaded(whole), (9, 14), 3)
     [image, *_] = function.inputs
     assert (image.dtype, image.shape) == (tf.uint8, [1, 9, 14, 3])
 
@@ -44,7 +48,7 @@ def test_a_signature_is_traced_at_a_static_size(whole):
 def test_without_a_fitting_signature_all_are_named(tmp_path, method, signature):
     message = rf"model: its signatures are one\({signature}\); one of them must take one image, uint8 or float32"
     with pytest.raises(InputError, match=message):
-        saved_model.load(save(tmp_path / "model", one=method))
+        loaded(save(tmp_path / "model", one=method))
 
 
 def shorten(path):
@@ -72,5 +76,5 @@ def test_a_damaged_saved_model_is_one_line(whole, tmp_path, damage, reason):
     folder = shutil.copytree(whole, tmp_path / "damaged")
     damage(folder)
     with pytest.raises(InputError, match=reason) as caught:
-        saved_model.load(folder)
+        loaded(folder)
     assert str(folder) in str(caught.value) and len(str(caught.value).splitlines()) == 1

@@ -1,5 +1,6 @@
 """Hostile and damaged weights files are refused in one line; nothing in them is run or allocated."""
 
+import io
 import json
 import os
 import tracemalloc
@@ -15,6 +16,7 @@ from tfseg import backbones
 from tfseg.backbones import BackboneConfig
 from tfseg.backbones.pretrained import load_backbone
 from tfseg.errors import InputError
+from tfseg.formats import weight_files
 from tfseg.formats.weight_files import open_weights
 
 HUGE = (10**6, 10**6)  # 3.6 TiB of float32
@@ -67,7 +69,7 @@ def test_a_keras_archive_that_names_a_foreign_module_is_refused_unopened(tmp_pat
     layer = {"module": "os", "class_name": "mkdir", "config": str(marker), "registered_name": "mkdir"}
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("config.json", json.dumps({"class_name": "Functional", "config": {"layers": [layer]}}))
-    with pytest.raises(InputError, match="names the foreign module 'os'"):
+    with pytest.raises(InputError, match="names a foreign module, os;"):
         open_weights(path)
 
 
@@ -108,6 +110,113 @@ def test_a_shape_of_terabytes_is_refused_in_little_memory(extension, write, tmp_
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 10e6
+
+
+def write_many_groups(file):
+    for number in range(30_000):
+        file.create_group(f"g{number}")
+
+
+def write_many_arrays(file):
+    for number in range(200):
+        for other in range(110):
+            file[f"{number}/{other}"] = np.float32(0)
+
+
+def write_deep(file):
+    group = file
+    for _ in range(3000):
+        group = group.create_group("g")
+
+
+def write_circle(file):
+    file["a/b"] = np.float32([1])
+    for number in range(3):
+        file[f"a/again{number}"] = file["a"]  # a hard link to the group itself
+
+
+CROWDED = [write_many_groups, write_many_arrays, write_deep, write_circle]
+
+
+@pytest.mark.parametrize("compression", [None, zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED])
+@pytest.mark.parametrize("write", CROWDED)
+def test_a_crowded_file_is_refused_soon(tmp_path, write, compression, monkeypatch):
+    monkeypatch.setattr(weight_files, "_h5_shape", limited(weight_files._h5_shape, 22_000))
+    content = io.BytesIO()
+    with h5py.File(content, "w", libver="latest") as file:
+        write(file)
+    path = tmp_path / ("weights.h5" if compression is None else "weights.keras")
+    if compression is None:
+        path.write_bytes(content.getvalue())
+    else:
+        with zipfile.ZipFile(path, "w", compression) as archive:
+            archive.writestr("config.json", json.dumps({"config": {"layers": []}}))
+            archive.writestr("model.weights.h5", content.getvalue())
+    with pytest.raises(InputError, match="more than (20000 entries|32 groups in each other)|would unpack to"):
+        open_weights(path)
+
+
+def limited(function, most):
+    """The function, which fails when it is called more than `most` times."""
+    counts = iter(range(most))
+
+    def called(*arguments):
+        next(counts)
+        return function(*arguments)
+
+    return called
+
+
+def test_an_archive_of_many_arrays_is_refused_unread(tmp_path, monkeypatch):
+    monkeypatch.setattr(weight_files, "_npy_shape", None)
+    with zipfile.ZipFile(tmp_path / "weights.npz", "w") as archive:
+        for number in range(20_001):
+            archive.writestr(f"{number}.npy", b"")
+    with pytest.raises(InputError, match=r"weights\.npz: more than 20000 entries"):
+        open_weights(tmp_path / "weights.npz")
+
+
+def test_a_header_that_claims_gigabytes_is_not_read(tmp_path):
+    header = b"\x93NUMPY\x02\x00" + (2**32 - 1).to_bytes(4, "little")
+    with zipfile.ZipFile(tmp_path / "weights.npz", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", header + b" " * 50_000_000)
+    tracemalloc.start()
+    with pytest.raises(InputError, match=r"weights\.npz: file is damaged"):
+        open_weights(tmp_path / "weights.npz")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6
+
+
+@pytest.mark.parametrize(
+    "member,most", [("config.json", "larger than 8 MB"), ("model.weights.h5", "would unpack to 0.1")]
+)
+def test_a_keras_archive_that_unpacks_to_far_more_is_refused_unread(tmp_path, member, most):
+    contents = {"config.json": b"{}", "model.weights.h5": b""} | {member: bytes(60_000_000)}
+    with zipfile.ZipFile(tmp_path / "weights.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in contents.items():
+            archive.writestr(name, content)
+    tracemalloc.start()
+    with pytest.raises(InputError, match=f"weights.keras: .*{most}"):
+        open_weights(tmp_path / "weights.keras")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 10e6
+
+
+def test_a_keras_archive_is_read_whether_it_is_compressed_or_not(tmp_path):
+    model = keras.Sequential([keras.Input([3]), keras.layers.Dense(2, name="one"), keras.layers.Dense(4, name="two")])
+    model.save(tmp_path / "stored.keras")
+    with (
+        zipfile.ZipFile(tmp_path / "stored.keras") as stored,
+        zipfile.ZipFile(tmp_path / "deflated.keras", "w", zipfile.ZIP_DEFLATED) as deflated,
+    ):
+        for name in stored.namelist():
+            deflated.writestr(name, stored.read(name))
+    for name in ("stored.keras", "deflated.keras"):
+        file = open_weights(tmp_path / name)
+        assert file.shapes == {"one/kernel": (3, 2), "one/bias": (2,), "two/kernel": (2, 4), "two/bias": (4,)}
+        np.testing.assert_array_equal(file.read("two/kernel"), model.layers[1].kernel)
 
 
 def write_small(path):

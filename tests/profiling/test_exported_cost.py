@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from tests.export.toy_exports import changed, converted, from_saved_model, kernel, loop, rescaled_resize, save
 from tfseg.errors import InputError
+from tfseg.formats import saved_model
 from tfseg.profiling import exported_cost, tflite_timing
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -19,9 +20,13 @@ FIRST, ITERATION = 5 * 7 * 27 * 4, 5 * 7 * 16
 MIB = 2**20
 
 
+def trusted(folder):
+    return saved_model.load(folder, trust=True)
+
+
 @pytest.fixture(scope="module")
 def recurrent(tmp_path_factory):
-    return save(tmp_path_factory.mktemp("exports") / "model", segment_tensors="segment")
+    return trusted(save(tmp_path_factory.mktemp("exports") / "model", segment_tensors="segment"))
 
 
 def test_a_loop_in_a_saved_model_counts_as_often_as_it_runs(recurrent):
@@ -40,13 +45,14 @@ def test_a_loop_in_a_saved_model_counts_as_often_as_it_runs(recurrent):
 
 
 def test_the_size_of_a_signature_is_taken_from_it(tmp_path):
-    [cost] = exported_cost.profile_saved_model(save(tmp_path, serving_default="fixed"), rounds=0)
+    [cost] = exported_cost.profile_saved_model(trusted(save(tmp_path, serving_default="fixed")), rounds=0)
     assert (cost.size, cost.iterations, cost.milliseconds) == ("9x14", None, None)
     assert round(cost.executed_gmacs * 1e9) == FIRST
 
 
 def test_iterations_may_be_a_scalar(tmp_path):
-    [cost] = exported_cost.profile_saved_model(save(tmp_path, any_name="half_open"), (9, 14), [4], rounds=1)
+    signature = trusted(save(tmp_path, any_name="half_open"))
+    [cost] = exported_cost.profile_saved_model(signature, (9, 14), [4], rounds=1)
     assert round(cost.executed_gmacs * 1e9) == FIRST + 4 * ITERATION
     assert cost.signature == "any_name"
 
@@ -70,7 +76,7 @@ def test_layers_add_up_to_the_whole(recurrent):
 def test_what_a_signature_does_not_take_is_an_error(tmp_path, method, size, iterations, message):
     folder = save(tmp_path / "model", one=method)
     with pytest.raises(InputError, match=message) as caught:
-        exported_cost.profile_saved_model(folder, size, iterations, rounds=0)
+        exported_cost.profile_saved_model(trusted(folder), size, iterations, rounds=0)
     assert str(folder) in str(caught.value)
 
 
@@ -83,7 +89,7 @@ def test_a_loop_that_ends_when_it_likes_cannot_be_counted(tmp_path):
     module = Endless()
     tf.saved_model.save(module, tmp_path, {"serving_default": module.run})
     with pytest.raises(InputError, match="serving_default at 8x8: .+ does not follow from constants"):
-        exported_cost.profile_saved_model(tmp_path, rounds=0)
+        exported_cost.profile_saved_model(trusted(tmp_path), rounds=0)
 
 
 def test_a_network_costs_the_same_in_every_format(tmp_path):
@@ -104,7 +110,7 @@ def test_a_network_costs_the_same_in_every_format(tmp_path):
         variable.assign(tf.random.stateless_uniform(variable.shape, [number, 0], 0.1, 1.0))
     tf.saved_model.save(network, tmp_path / "saved")
     (tmp_path / "model.tflite").write_bytes(from_saved_model(tmp_path / "saved", ["serving_default"]))
-    [saved] = exported_cost.profile_saved_model(tmp_path / "saved", rounds=0)
+    [saved] = exported_cost.profile_saved_model(trusted(tmp_path / "saved"), rounds=0)
     [lite] = exported_cost.profile_tflite(tmp_path / "model.tflite", rounds=0)
     half, whole = 9 * 14, 18 * 28
     products = half * 27 * 8 + half * 9 * 4 * 8 + half * 8 * 4 * 4 + whole * 4 * 5
@@ -220,7 +226,9 @@ def test_the_command_prints_and_writes_its_tables(command, tflite):
 def test_a_folder_of_versions_stands_for_the_highest(command):
     save(command.folder / "served" / "3", segment_tensors="segment")
     (command.folder / "served" / "1").mkdir()
-    done = command("profile_flops.py", "--model=served", "--size=9x14", "--iters=2..2", "--rounds=0")
+    words = ["--model=served", "--size=9x14", "--iters=2..2", "--rounds=0"]
+    assert "served/3: not made on this machine" in command("profile_flops.py", *words)["err"]
+    done = command("profile_flops.py", *words, "--trust")
     assert (done["code"], done["err"]) == (0, "")
     assert "segment_tensors" in done["out"]
 

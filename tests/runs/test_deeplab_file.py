@@ -93,6 +93,13 @@ def test_another_file_is_refused_with_what_it_lacks(network, tmp_path, missing):
         load_deeplab(write_npz(tmp_path / "other.npz", arrays))
 
 
+@pytest.mark.parametrize("name", ["model.keras", "model.h5", "MODEL.HDF5"])
+def test_a_keras_file_is_no_model_and_the_message_leads_to_one(tmp_path, name):
+    (tmp_path / name).write_bytes(b"anything")
+    with pytest.raises(InputError, match=rf"{name}: a Keras file, from which no network is rebuilt .+ --trust"):
+        load_deeplab(tmp_path / name)
+
+
 def test_a_missing_array_is_named(network, tmp_path):
     arrays = folded(network)
     del arrays["image_pooling/biases"]

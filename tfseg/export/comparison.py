@@ -2,10 +2,13 @@
 
 import dataclasses
 import functools
+import io
 
 import numpy as np
+from PIL import Image
 
 from tfseg.evaluation.tables import percent
+from tfseg.export.serving.service import MAX_PIXELS
 from tfseg.inference.runner import inference_of
 from tfseg.inference.views import SINGLE_VIEW, View, resized_pixels
 from tfseg.markdown import table
@@ -17,6 +20,8 @@ from tfseg.system.progress import with_progress
 LEAST_AGREEMENT = {"fp32": 0.999, "fp16": 0.995, "dynamic": 0.99, "int8": 0.98}
 MOST_MIOU_LOST = 0.015
 ROUNDS = 20  # timing rounds
+# How many images also go to a server as files, and as what: photos of phones are compressed like this.
+SERVED_IMAGES, SERVED_QUALITY = 4, 75
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,6 +37,7 @@ class Compared:
       miou, model_miou: mIoU of the file and of the model, 0 to 1; None if the images have no labels.
       num_images: number of images they were compared on.
       milliseconds: median time from an image to its class map; all files are timed in turn.
+      served: like `agreement`, for JPEG files sent to the signature that servers call; None where none were sent.
     """
 
     path: str
@@ -43,29 +49,38 @@ class Compared:
     model_miou: float | None
     num_images: int
     milliseconds: float
+    served: float | None = None
 
     @property
     def is_good(self) -> bool:
         """Whether agreement and mIoU are within the tolerance of the precision."""
         lost = 0 if self.miou is None else self.model_miou - self.miou
-        return self.agreement >= LEAST_AGREEMENT[self.precision] and lost <= MOST_MIOU_LOST
+        least = min(self.agreement, 1 if self.served is None else self.served)
+        return least >= LEAST_AGREEMENT[self.precision] and lost <= MOST_MIOU_LOST
 
 
 class _Counts:
     """The counts for one file and one number of iterations."""
 
     def __init__(self, num_classes):
-        self.same = self.pixels = 0
+        self.same = self.pixels = self.served_same = self.served_pixels = 0
         self.matrix, self.model_matrix = (np.zeros([num_classes, num_classes], np.int64) for _ in range(2))
 
     def add_pixels(self, expected, found):
         self.same += int(np.count_nonzero(expected == found))
         self.pixels += expected.size
 
+    def add_served(self, expected, found):
+        self.served_same += int(np.count_nonzero(expected == found))
+        self.served_pixels += expected.size
+
     def add_scores(self, rows, expected, found):
         num_classes = len(self.matrix)
         self.matrix += count_pairs(rows, found, num_classes)
         self.model_matrix += count_pairs(rows, expected, num_classes)
+
+    def served(self):
+        return self.served_same / self.served_pixels if self.served_pixels else None
 
     def mious(self):
         return [mean_iou(matrix)[0] if matrix.any() else None for matrix in (self.matrix, self.model_matrix)]
@@ -85,7 +100,7 @@ def compare(network, info, files, examples, num_images) -> list[Compared]:
     numbers = {path: range(file.min_iterations, file.max_iterations + 1) for path, (file, _) in files.items()}
     counts = {(path, n): _Counts(info.num_classes) for path in files for n in numbers[path]}
     most, sizes = max(n for _, n in counts), set()
-    for example in with_progress(iter(examples.take(num_images)), num_images, "comparing"):
+    for index, example in enumerate(with_progress(iter(examples.take(num_images)), num_images, "comparing")):
         image, label = example["image"][0].numpy(), example["label"][0].numpy()
         rows = label_rows(label, info.num_classes, info.ignore_label)
         sizes.add(tuple(image.shape[:2]))
@@ -98,6 +113,8 @@ def compare(network, info, files, examples, num_images) -> list[Compared]:
             for n in numbers[path]:
                 counts[path, n].add_scores(rows, expected_found[n - 1], found[n])
                 counts[path, n].add_pixels(expected_small[n - 1], small[n])
+            if predictor.serve and index < SERVED_IMAGES and image[..., 0].size <= MAX_PIXELS:
+                counts[path, network.default_iterations].add_served(*_served(network, image, predictor))
     milliseconds = _milliseconds(files, counts, image)
     common = next(iter(sizes)) if len(sizes) == 1 else None
     return [
@@ -110,6 +127,7 @@ def compare(network, info, files, examples, num_images) -> list[Compared]:
             *count.mious(),
             num_images,
             milliseconds[path, n],
+            count.served(),
         )
         for (path, n), count in counts.items()
     ]
@@ -130,6 +148,15 @@ def _expected(network, image, iterations, size):
     if not _is_other(size, image):
         return whole, whole
     return whole, _class_maps(network, resized_pixels(image, size), iterations, None)
+
+
+def _served(network, image, predictor):
+    """The model's class map of an image that went through a JPEG file, and the server's of that file."""
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=SERVED_QUALITY)
+    pixels = np.asarray(Image.open(file).convert("RGB"))
+    expected = _class_maps(network, pixels, network.default_iterations, predictor.size)
+    return expected[-1], predictor.serve(file.getvalue())
 
 
 def _class_maps(network, image, iterations, size):
@@ -154,9 +181,11 @@ def as_markdown(rows) -> str:
             str(row.iterations),
             percent(row.agreement),
             *("" if value is None else percent(value) for value in (row.miou, row.model_miou)),
+            "" if row.served is None else percent(row.served),
             f"{row.milliseconds:.1f}",
             "yes" if row.is_good else "NO",
         ]
         for row in rows
     ]
-    return table(["file", "iterations", "same class, %", "mIoU, %", "mIoU of the model, %", "ms", "good"], lines)
+    titles = ["file", "iterations", "same class, %", "mIoU, %", "mIoU of the model, %", "served JPEGs, %", "ms", "good"]
+    return table(titles, lines)

@@ -13,7 +13,7 @@ from tfseg.export import comparison, latency
 from tfseg.export.format_table import FORMATS
 from tfseg.export.making import entry, make
 from tfseg.export.plan import Export, ExportOptions, Planned
-from tfseg.formats import export_manifest
+from tfseg.formats import export_manifest, trusted_files
 from tfseg.inference.views import resized_pixels
 from tfseg.profiling import flops
 from tfseg.runs.run_directory import weight_arrays
@@ -79,20 +79,23 @@ def _partial_folder(export):
 
 
 def _made(export, folder, images, load, say):
-    """Makes all files; returns {path: entry of the manifest}."""
-    milliseconds, threads, entries = export.options.fit_latency, export.options.threads, {}
+    """Makes all files and notes that they were made here; returns {path: entry of the manifest}."""
+    milliseconds, threads, entries, reason = export.options.fit_latency, export.options.threads, {}, None
     for index, planned in enumerate(export.planned):
         choice = None
         if milliseconds is not None and FORMATS[planned.kind].has_number_in_name:
             planned, choice = latency.fitted(export, planned, load, milliseconds, images)
             export.planned[index] = planned
         make(export, planned, folder, images)
+        entries[planned.path] = facts = entry(export, planned, folder)
+        reason = trusted_files.note_made_here({export.folder / planned.path: facts["sha256"]})
         if milliseconds is not None and choice is None:
             choice = latency.measured(export, load(folder / planned.path), milliseconds)
-        entries[planned.path] = entry(export, planned, folder)
-        say(f"{planned.path}: {entries[planned.path]['bytes'] / 1e6:.2f} MB{f'; {choice}' if choice else ''}")
+        say(f"{planned.path}: {facts['bytes'] / 1e6:.2f} MB{f'; {choice}' if choice else ''}")
         if choice:
-            entries[planned.path]["budget"] = latency.note(export, choice, threads)
+            facts["budget"] = latency.note(export, choice, threads)
+    if reason:
+        say(f"note: {reason}; so the exported files will need --trust or --sha256, like those of somebody else")
     return entries
 
 
@@ -175,7 +178,7 @@ def add_scores(content, rows, split):
     """Writes the results of a comparison into a manifest: each file's, and the model's own mIoU by iteration."""
     for row in rows:
         scores = {"agreement": row.agreement, "miou": row.miou, "model_miou": row.model_miou, "images": row.num_images}
-        scores["milliseconds"] = row.milliseconds
+        scores |= {"served": row.served, "milliseconds": row.milliseconds}
         content["artifacts"][row.path].setdefault("check", {})[str(row.iterations)] = scores
         for cost in content["cost"]:
             if row.model_miou is not None and (row.iterations, row.size) == (cost["iterations"], tuple(cost["size"])):

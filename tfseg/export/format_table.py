@@ -10,7 +10,7 @@ from tfseg.errors import RunError
 from tfseg.export import compatibility, onnx, tflite
 from tfseg.export.functions import NetworkFunctions
 from tfseg.export.serving import server_files, service
-from tfseg.formats import tflite_file, tflite_metadata
+from tfseg.formats import saved_model, tflite_file, tflite_metadata
 from tfseg.profiling import exported_cost
 from tfseg.system.files import write_atomically
 
@@ -50,7 +50,8 @@ def _make_tflite(signatures):
 
 
 def _saved_model_cost(export, path):
-    return exported_cost.profile_saved_model(path, export.size, range(1, export.max_iterations + 1), rounds=0)
+    signature = saved_model.load(path, trust=True)  # it was made a moment ago
+    return exported_cost.profile_saved_model(signature, export.size, range(1, export.max_iterations + 1), rounds=0)
 
 
 def _tflite_cost(export, path):

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfseg.errors import InputError
 from tfseg.export.functions import SEGMENT
+from tfseg.formats import saved_model
 from tfseg.system import child_process
 
 # Precision of the weights; in int8 files also that of the activations.
@@ -63,7 +64,7 @@ def _convert(job):
             converter.representative_dataset = lambda: ({"image": image} for image in _singly(images))
             converter.inference_input_type = converter.inference_output_type = tf.uint8
         else:
-            functions = tf.saved_model.load(str(folder / "functions")).signatures
+            functions = saved_model.run_program(folder / "functions", trust=True).loaded.signatures
             converter.representative_dataset = lambda: stream_inputs(functions, images, job["max_iterations"])
     (folder / "model.tflite").write_bytes(converter.convert())
     return {}

@@ -1,6 +1,7 @@
 """The manifest of a folder of exports: which artifacts were made from a model, and the sha256 of each.
 
-It is written last, so a folder without it is an export that did not finish.
+It is written last, so a folder without it is an export that did not finish. Its checksums show damage and mix-ups. They
+say nothing about who made the files; `trusted_files` says what may be run.
 """
 
 import dataclasses
@@ -8,9 +9,10 @@ import hashlib
 import json
 import os
 import re
+import stat
 from pathlib import Path, PurePosixPath
 
-from tfseg.errors import InputError
+from tfseg.errors import InputError, shortened
 from tfseg.labels import DatasetInfo
 from tfseg.system.files import file_sha256, write_atomically
 
@@ -20,6 +22,10 @@ DESCRIPTION = "tfseg.json"
 FORMAT = "tfseg 1"
 # Number of levels from the folder of a SavedModel, serving/NAME/VERSION, up to the folder of all exports.
 LEVELS_ABOVE_SAVED_MODEL = 3
+# The sha256 of all other values of the manifest; a manifest of earlier versions has none.
+CHECKSUM = "checksum"
+# Larger folders are not read. TensorFlow writes 2 GiB of graph at most, and two files for the weights.
+MAX_FILES, MAX_FOLDER_BYTES = 10_000, 8 << 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,18 +52,19 @@ def write(folder, manifest: dict):
     """
     path = Path(folder) / FILE_NAME
     _checked(manifest, path)
-    write_atomically(path, (json.dumps(manifest, indent=1) + "\n").encode())
+    values = json.loads(json.dumps(manifest))
+    write_atomically(path, (json.dumps(values | {CHECKSUM: _checksum(values)}, indent=1) + "\n").encode())
 
 
 def read(folder) -> dict:
-    """Reads the manifest of a folder of exports, in JSON types.
+    """Reads the manifest of a folder of exports, in JSON types, without its own checksum.
 
     Raises:
-      InputError: the manifest is missing, is damaged, or belongs to another program.
+      InputError: the manifest is missing, is damaged or was changed, or belongs to another program.
     """
     path = Path(folder) / FILE_NAME
     try:
-        return _checked(_parsed(path), path)
+        return _unchanged(_checked(_parsed(path), path), path)
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{folder}: no exports here, or unfinished ones: it has no {FILE_NAME}") from None
 
@@ -78,10 +85,7 @@ def check(artifact) -> Listed | None:
         return None
     actual, wanted = sha256(artifact), listed.values["sha256"]
     if actual != wanted:
-        raise InputError(
-            f"{artifact}: sha256 is {actual}, the manifest says {wanted}; export or download it again "
-            f"({listed.folder / FILE_NAME})"
-        )
+        raise InputError(f"{artifact}: sha256 is {actual}, the manifest says {wanted}; export or download it again")
     return listed
 
 
@@ -97,7 +101,7 @@ def find(artifact) -> Listed | None:
         if not _is_ours(values):
             continue  # many programs have a manifest.json
         path = absolute.relative_to(folder).as_posix()
-        artifacts = _checked(values, folder / FILE_NAME)["artifacts"]
+        artifacts = _unchanged(_checked(values, folder / FILE_NAME), folder / FILE_NAME)["artifacts"]
         if path in artifacts:
             return Listed(folder, path, artifacts[path])
     return None
@@ -110,19 +114,50 @@ def sha256(artifact) -> str:
     all files in it.
 
     Raises:
-      InputError: something cannot be read, or the folder has a link to another folder, whose files would not count.
+      InputError: something cannot be read, or `files_of` refuses the folder.
     """
     artifact = Path(artifact)
     if not artifact.is_dir():
         return _read_sha256(artifact)
-    lines = []
-    for folder, folders, files in os.walk(artifact):
-        for name in folders:
-            if (Path(folder) / name).is_symlink():
-                raise InputError(f"{Path(folder) / name}: a link to a folder; put the folder itself there")
-        for path in (Path(folder) / name for name in files):
-            lines.append(f"{_read_sha256(path)}  {path.relative_to(artifact).as_posix()}\n")
-    return hashlib.sha256("".join(sorted(lines)).encode()).hexdigest()
+    lines = [f"{_read_sha256(artifact / path)}  {path}\n" for path in files_of(artifact)]
+    return hashlib.sha256("".join(sorted(lines)).encode(errors="surrogateescape")).hexdigest()
+
+
+def files_of(folder) -> list[str]:
+    """Returns the paths of all files in a SavedModel folder, relative to it, with slashes.
+
+    A link to a file counts as the file.
+
+    Raises:
+      InputError: something is neither a file nor a folder or is a link to a folder, whose files would not count; or
+        there is more than MAX_FILES files or MAX_FOLDER_BYTES bytes.
+    """
+    found, num_bytes = [], 0
+
+    def refuse(error):
+        raise InputError(f"{error.filename}: cannot be read ({error.strerror})")
+
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        for path in (Path(place) / name for name in folders):
+            if path.is_symlink():
+                raise InputError(f"{path}: a link to a folder; put the folder itself there")
+        for path in (Path(place) / name for name in files):
+            num_bytes += _size_of_file(path)
+            found.append(path.relative_to(folder).as_posix())
+            if len(found) > MAX_FILES or num_bytes > MAX_FOLDER_BYTES:
+                most = f"{MAX_FILES} files or {MAX_FOLDER_BYTES >> 30} GiB"
+                raise InputError(f"{folder}: more than {most}; a SavedModel of tfseg is smaller, is it this folder?")
+    return found
+
+
+def _size_of_file(path):
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    if not stat.S_ISREG(status.st_mode):
+        raise InputError(f"{path}: neither a file nor a folder; take it out of the model's folder")
+    return status.st_size
 
 
 def _read_sha256(path):
@@ -138,8 +173,21 @@ def _parsed(path):
     except (FileNotFoundError, NotADirectoryError):
         raise
     except (OSError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = shortened(error, 120) or type(error).__name__
         raise InputError(f"{path}: damaged ({reason}); export or download the folder again") from error
+
+
+def _checksum(values):
+    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _unchanged(values, path):
+    """Returns the values without their checksum. Raises InputError if it is not theirs."""
+    rest = {name: value for name, value in values.items() if name != CHECKSUM}
+    if CHECKSUM in values and values[CHECKSUM] != _checksum(rest):
+        raise InputError(f"{path}: damaged (it was changed after it was written); export or download the folder again")
+    return rest
 
 
 def _is_ours(values):
@@ -160,7 +208,7 @@ def _checked(values, path):
             _check_artifact(artifact, entry)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         reason = f"there is no {error}" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"{path}: damaged ({reason}); export or download the folder again") from error
+        raise InputError(f"{path}: damaged ({shortened(reason, 120)}); export or download the folder again") from error
     return values
 
 

@@ -1,18 +1,42 @@
-"""Reads anybody's SavedModel: its signature for images, traced with static shapes."""
+"""Reads anybody's SavedModel: whether it may be run, and its signature for images, traced with static shapes."""
 
 import contextlib
 import dataclasses
 import re
+import shutil
+import tempfile
 from pathlib import Path
 
 import tensorflow as tf
 
-from tfseg.errors import InputError
+from tfseg.errors import InputError, RunError, shortened
+from tfseg.formats import export_manifest, trusted_files
 
+PROGRAM = "saved_model.pb"
 ITERATIONS = "iterations"
 # Signatures that are tried first: the one for tensors, then the one that servers call by default.
 PREFERRED = ("segment_tensors", "serving_default")
 WANTED = "one image, uint8 or float32 [batch, height, width, 3], and at most iterations, int32 [] or [batch]"
+LONGEST = 100  # characters of a signature in a message
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A SavedModel that was loaded.
+
+    Attributes:
+      path: the SavedModel's path.
+      folder: where its files are; for a model that was not trusted blindly, a private copy, see `run_program`.
+      loaded: TensorFlow's object, with the signatures.
+      listed: its `export_manifest.Listed`; None if no manifest lists it or it is trusted blindly.
+      kept: what has to live as long as `folder` is needed.
+    """
+
+    path: str
+    folder: Path
+    loaded: object
+    listed: export_manifest.Listed | None = None
+    kept: object = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,7 +49,7 @@ class ImageSignature:
       function: the signature as a function of keywords.
       image_name, image: the image's keyword and TensorSpec.
       iterations: the iterations' TensorSpec; None if the signature takes none.
-      loaded: the object that keeps the variables alive.
+      program: the Program, which keeps the variables alive.
     """
 
     path: str
@@ -34,22 +58,57 @@ class ImageSignature:
     image_name: str
     image: tf.TensorSpec
     iterations: tf.TensorSpec | None
-    loaded: object
+    program: Program
 
 
-def load(path) -> ImageSignature:
+def run_program(path, trust=False, sha256=None) -> Program:
+    """Loads a SavedModel if it may be run: loading alone runs code of its maker.
+
+    No other function of tfseg loads a SavedModel. Without `trust`, its files are copied into a private folder first and
+    loaded from there, so that what is loaded is what was compared, even if somebody exchanges the files meanwhile.
+
+    Args:
+      path: the folder with saved_model.pb.
+      trust: whether the user vouches for whatever is in the folder.
+      sha256: what the user says the folder's sha256 is; see `trusted_files.vouched`.
+    Raises:
+      InputError: nobody vouches for the SavedModel, or it is not the one that was meant: its sha256 is not `sha256`, or
+        not that of the manifest above it. Or the folder is no SavedModel, or is damaged.
+      RunError: there is no space for the copy.
+    """
+    if not (Path(path) / PROGRAM).is_file():
+        raise InputError(f"{path}: not a SavedModel, which is a folder with {PROGRAM}")
+    if trust and sha256 is None:
+        return Program(str(path), Path(path), _loaded(path, path))
+    entry = None if trust else export_manifest.check(path)
+    vouched = trusted_files.vouched(path, sha256)
+    if vouched is None:
+        raise InputError(
+            f"{path}: not made on this machine, and a SavedModel is a program that may do anything; if you trust its "
+            f"maker: --trust, or --sha256= and what the maker says it is (here {export_manifest.sha256(path)})"
+        )
+    private = tempfile.TemporaryDirectory(prefix="tfseg-", ignore_cleanup_errors=True)
+    folder = Path(private.name) / "model"
+    _copy(path, folder)
+    if export_manifest.sha256(folder) != vouched:
+        raise InputError(f"{path}: changed while it was read; try again when nothing writes to it")
+    return Program(str(path), folder, _loaded(folder, path), entry, private)
+
+
+def load(path, trust=False, sha256=None) -> ImageSignature:
     """Returns the first fitting signature of a SavedModel: one of PREFERRED, or else the first of the others.
 
+    Arguments are those of `run_program`.
+
     Raises:
-      InputError: the folder is not a SavedModel, is damaged, or has no signature that takes what WANTED says.
+      InputError: `run_program` refuses it, or it has no signature that takes what WANTED says.
+      RunError: see `run_program`.
     """
-    if not (Path(path) / "saved_model.pb").is_file():
-        raise InputError(f"{path}: not a SavedModel, which is a folder with saved_model.pb")
+    program = run_program(path, trust, sha256)
     try:
-        loaded = tf.saved_model.load(str(path))
-        signatures = {name: (loaded.signatures[name], _inputs(loaded.signatures[name])) for name in loaded.signatures}
-    except Exception as error:  # on a damaged file, any part of TensorFlow's loader may fail
-        raise InputError(f"{path}: not a complete SavedModel ({_first_line(error)}); export it again") from error
+        signatures = {name: (function, _inputs(function)) for name, function in program.loaded.signatures.items()}
+    except Exception as error:  # an object without signatures, or with strange ones
+        raise InputError(f"{path}: its signatures cannot be read ({_first_line(error)}); export it again") from error
     names = sorted(signatures, key=lambda name: PREFERRED.index(name) if name in PREFERRED else len(PREFERRED))
     for name in names:
         function, inputs = signatures[name]
@@ -57,10 +116,29 @@ def load(path) -> ImageSignature:
         others = [key for key in inputs if key not in images]
         if len(images) == 1 and all(_is_iterations(key, inputs[key]) for key in others):
             return ImageSignature(
-                str(path), name, function, images[0], inputs[images[0]], inputs.get(ITERATIONS), loaded
+                str(path), name, function, images[0], inputs[images[0]], inputs.get(ITERATIONS), program
             )
-    has = "; ".join(f"{name}({_described(inputs)})" for name, (_, inputs) in signatures.items()) or "none"
-    raise InputError(f"{path}: its signatures are {has}; one of them must take {WANTED}")
+    has = [shortened(f"{name}({_described(inputs)})", LONGEST) for name, (_, inputs) in signatures.items()]
+    more = f" and {len(has) - 1} more" if len(has) > 1 else ""
+    raise InputError(f"{path}: its signatures are {has[0] if has else 'none'}{more}; one of them must take {WANTED}")
+
+
+def _loaded(folder, path):
+    try:
+        return tf.saved_model.load(str(folder))
+    except Exception as error:  # on a damaged file, any part of TensorFlow's loader may fail
+        raise InputError(f"{path}: not a complete SavedModel ({_first_line(error)}); export it again") from error
+
+
+def _copy(path, folder):
+    try:
+        for name in export_manifest.files_of(path):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(Path(path) / name, folder / name)
+    except OSError as error:
+        raise RunError(
+            f"{path}: cannot be copied into {folder.parent} ({error.strerror}); point TMPDIR to a folder with space"
+        ) from error
 
 
 def trace(signature, size, iterations) -> tf.types.experimental.ConcreteFunction:
@@ -122,4 +200,4 @@ def _first_line(error):
     # Removes the names that TensorFlow gives to parts of its graphs.
     text = re.sub(r"\{\{.*?\}\}", "", str(error))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[0][:200] if lines else type(error).__name__
+    return shortened(lines[0], 120) if lines else type(error).__name__

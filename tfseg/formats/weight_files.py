@@ -7,9 +7,12 @@ file before any of it is allocated. No model is ever deserialised: a Keras layer
 import collections
 import contextlib
 import dataclasses
+import io
 import json
 import os
+import shutil
 import struct
+import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -18,7 +21,9 @@ import h5py
 import numpy as np
 import tensorflow as tf
 
-from tfseg.errors import InputError
+from tfseg.errors import MAX_NAME, InputError, shortened
+from tfseg.formats import foreign_weights
+from tfseg.formats.foreign_weights import ADVICE, MAX_ENTRIES
 
 # {Keras class: (its name inside `.keras` archives, the order of its weights there)}; weights' names are not stored.
 _KERAS_LAYERS = {
@@ -31,7 +36,12 @@ _KERAS_LAYERS = {
 # Exceptions that the readers raise on bytes that they do not expect.
 DAMAGE = (OSError, ValueError, TypeError, LookupError, EOFError, RuntimeError, struct.error, zlib.error)
 DAMAGE += (zipfile.BadZipFile, tf.errors.OpError)
-MAX_CONFIG_BYTES = 64 << 20
+# A file beyond these limits is refused before it is read, because a small one can take hours or all memory to list.
+# Networks have a few thousand arrays, three times as many with an optimizer's state, and configurations of a megabyte.
+MAX_DEPTH = 32
+MAX_CONFIG_BYTES = 8 << 20
+MAX_NPY_HEADER = 10_000  # NumPy's own limit
+MOST_COMPRESSION = 200  # arrays of a network shrink by half at most, and zeros by 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +64,7 @@ class WeightFile:
             values = self.reader(name)
         if values.dtype == tf.bfloat16.as_numpy_dtype or values.dtype.kind in "fiu":
             return np.asarray(values, np.float32)
-        raise InputError(f"{self.path}: {name} holds {values.dtype}, not numbers")
+        raise InputError(f"{self.path}: {shortened(name, MAX_NAME)} holds {values.dtype.name}, not numbers")
 
 
 def open_weights(path: str) -> WeightFile:
@@ -73,6 +83,8 @@ def open_weights(path: str) -> WeightFile:
     if opener is not _open_checkpoint and not os.path.isfile(path):
         raise InputError(f"{path}: no such weights file")
     with _damage_named(path):
+        if opener is _open_checkpoint and os.path.isfile(path):
+            foreign_weights.refuse(path)
         return opener(path)
 
 
@@ -83,17 +95,18 @@ def _damage_named(path, name="file"):
     except InputError:
         raise
     except DAMAGE as error:
-        detail = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path}: {name} is damaged or of another format ({detail[:200]})") from error
+        detail = shortened(str(error).splitlines()[0] if str(error) else type(error).__name__, 120)
+        raise InputError(f"{path}: {shortened(name, MAX_NAME)} is damaged or of another format ({detail})") from error
 
 
 def _open_npz(path):
     shapes = {}
     with zipfile.ZipFile(path) as archive:
+        _check_entries(len(archive.infolist()), path)
         for member in archive.infolist():
             name, extension = os.path.splitext(member.filename)
             if extension != ".npy":
-                raise InputError(f"{path}: {member.filename} is not an array")
+                raise InputError(f"{path}: {shortened(member.filename, MAX_NAME)} is not an array")
             shapes[name] = _npy_shape(archive, member, path)
 
     def read(name):
@@ -104,16 +117,18 @@ def _open_npz(path):
 
 
 def _npy_shape(archive, member, path):
-    with archive.open(member) as file:
+    where = f"{path}: {shortened(member.filename, MAX_NAME)}"
+    with archive.open(member) as stream:
+        file = io.BytesIO(stream.read(MAX_NPY_HEADER))  # the header may claim to have gigabytes
         version = np.lib.format.read_magic(file)
         read_header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
         shape, _, dtype = read_header[version](file)
         if dtype.kind not in "fiu":
-            kind = "pickled Python objects" if dtype.hasobject else dtype
-            raise InputError(f"{path}: {member.filename} holds {kind}; only arrays of numbers are read")
+            kind = "pickled Python objects" if dtype.hasobject else shortened(dtype, MAX_NAME)
+            raise InputError(f"{where} holds {kind}; only arrays of numbers are read")
         declared = file.tell() + int(np.prod(shape, dtype=object)) * dtype.itemsize
     if declared != member.file_size:
-        raise InputError(f"{path}: {member.filename} declares shape {shape}, but holds {member.file_size} bytes")
+        raise InputError(f"{where} declares shape {shortened(shape, MAX_NAME)}, but holds {member.file_size} bytes")
     return shape
 
 
@@ -137,41 +152,68 @@ def _open_h5(path):
     return WeightFile(path, shapes, read)
 
 
+def _check_entries(count, path):
+    if count > MAX_ENTRIES:
+        raise InputError(f"{path}: more than {MAX_ENTRIES} entries; a file of weights has a few thousand")
+
+
 def _h5_shapes(file, path):
-    shapes = {}
-
-    def visit(name, entry):
-        if not isinstance(entry, h5py.Dataset):
-            return
-        if entry.external or entry.is_virtual:
-            raise InputError(f"{path}: {name} points to another file")
-        if entry.dtype.kind not in "fiu":
-            raise InputError(f"{path}: {name} holds {entry.dtype}; only arrays of numbers are read")
-        shapes[name] = entry.shape
-
-    file.visititems(visit)  # follows no soft or external links
+    """Returns {name: shape} of all datasets; links to other files are left out."""
+    shapes, groups, count = {}, [("", file.id)], 0
+    while groups:
+        place, group = groups.pop()
+        count += group.get_num_objs()
+        _check_entries(count, path)
+        if place.count("/") > MAX_DEPTH:
+            raise InputError(f"{path}: more than {MAX_DEPTH} groups in each other; a file of weights has a few")
+        for link in group:
+            name = place + link.decode("utf-8", errors="replace")
+            if group.links.get_info(link).type != h5py.h5l.TYPE_HARD:
+                continue
+            kind = h5py.h5o.get_info(group, link).type
+            if kind == h5py.h5o.TYPE_GROUP:
+                groups.append((f"{name}/", h5py.h5g.open(group, link)))
+            elif kind == h5py.h5o.TYPE_DATASET:
+                shapes[name] = _h5_shape(h5py.h5d.open(group, link), name, path)
     return shapes
+
+
+def _h5_shape(dataset, name, path):
+    layout = dataset.get_create_plist()
+    if layout.get_external_count() or layout.get_layout() == h5py.h5d.VIRTUAL:
+        raise InputError(f"{path}: {shortened(name, MAX_NAME)} points to another file")
+    if dataset.get_type().get_class() not in (h5py.h5t.INTEGER, h5py.h5t.FLOAT):
+        raise InputError(f"{path}: {shortened(name, MAX_NAME)} holds no numbers; only arrays of numbers are read")
+    return dataset.shape
 
 
 def _open_keras(path):
     with zipfile.ZipFile(path) as archive:
+        _check_entries(len(archive.infolist()), path)
         if archive.getinfo("config.json").file_size > MAX_CONFIG_BYTES:
             raise InputError(f"{path}: its config.json is larger than {MAX_CONFIG_BYTES >> 20} MB")
         config = json.loads(archive.read("config.json"))
         _refuse_foreign(config, path)
-        with archive.open("model.weights.h5") as member, h5py.File(member, "r") as file:
-            shapes = _h5_shapes(file, path)
+        weights = _unpacked(archive, archive.getinfo("model.weights.h5"), path)
+    file = h5py.File(weights, "r")
+    shapes = _h5_shapes(file, path)
     stored = _keras_names(config, shapes)
+    return WeightFile(
+        path, {name: shapes[place] for name, place in stored.items()}, lambda name: file[stored[name]][()]
+    )
 
-    def read(name):
-        with (
-            zipfile.ZipFile(path) as archive,
-            archive.open("model.weights.h5") as member,
-            h5py.File(member, "r") as file,
-        ):
-            return file[stored[name]][()]
 
-    return WeightFile(path, {name: shapes[place] for name, place in stored.items()}, read)
+def _unpacked(archive, member, path):
+    """Returns an unnamed file with a member's content: HDF5 jumps about, and zip archives are slow to jump in."""
+    if member.file_size > MOST_COMPRESSION * member.compress_size:
+        raise InputError(
+            f"{path}: {member.filename} would unpack to {member.file_size / 1e9:.1f} GB, {MOST_COMPRESSION} times its "
+            "size or more; weights do not shrink like that"
+        )
+    file = tempfile.TemporaryFile()  # noqa: SIM115, the reader of the weights keeps it open
+    with archive.open(member) as stream:
+        shutil.copyfileobj(stream, file, 1 << 20)  # never more than file_size
+    return file
 
 
 def _refuse_foreign(config, path):
@@ -183,9 +225,11 @@ def _refuse_foreign(config, path):
         return
     class_name, module = config.get("class_name"), config.get("module")
     if class_name in ("Lambda", "__lambda__", "function") or ">" in (config.get("registered_name") or ""):
-        raise InputError(f"{path}: its configuration holds code ({class_name}); only plain Keras layers are read")
+        name = shortened(class_name, MAX_NAME)
+        raise InputError(f"{path}: its configuration holds code ({name}); only plain Keras layers are read")
     if module is not None and module != "builtins" and module.split(".")[0] != "keras":
-        raise InputError(f"{path}: its configuration names the foreign module {module!r}; only Keras layers are read")
+        module = shortened(module, MAX_NAME)
+        raise InputError(f"{path}: its configuration names a foreign module, {module}; only Keras layers are read")
     for value in config.values():
         _refuse_foreign(value, path)
 
@@ -206,6 +250,8 @@ def _keras_names(config, shapes):
 
 def _open_checkpoint(path):
     prefix = path[: -len(".index")] if path.endswith(".index") else path
+    if os.path.isfile(os.path.join(path, "saved_model.pb")):
+        raise InputError(f"{path}: a SavedModel, whose weights are not read; {ADVICE}")
     if os.path.isdir(path):
         found = sorted(name for name in os.listdir(path) if name.endswith(".index"))
         prefix = tf.train.latest_checkpoint(path) or (os.path.join(path, found[0][:-6]) if len(found) == 1 else None)

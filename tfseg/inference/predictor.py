@@ -53,35 +53,41 @@ class Predictor:
       trained_iterations: largest number of refinements that training ran or that the export allows. More do not improve
         the results.
       min_iterations, max_iterations: smallest and largest `iters`; max_iterations is None where nothing limits it.
+      serve: bytes of an image file -> [height, width] uint8 class ids, as a server answers that loads this SavedModel;
+        None for other models. TensorFlow raises InvalidArgumentError for a file that a server refuses.
     """
 
     def __init__(self, network, info: DatasetInfo):
         self._use(NetworkEngine(network, info))
 
     @classmethod
-    def load(cls, path, weights="last", trust=False, threads=1, mean=None, std=None) -> "Predictor":
+    def load(cls, path, weights="last", trust=False, threads=1, mean=None, std=None, *, sha256=None) -> "Predictor":
         """Loads a model from anything that holds one.
 
         Args:
-          path: one of these: a run directory; a model zoo folder; a DeepLab weights file; a SavedModel folder made by
-            tfseg, or the folder of its versions, of which the highest is taken; a .tflite file made by tfseg or by
-            another program; the folder of an export that holds one model.
+          path: one of these: a run directory; a model zoo folder; a DeepLab weights file; a SavedModel folder, or the
+            folder of its versions, of which the highest is taken; a .tflite file; the folder of an export that holds
+            one model. SavedModels and .tflite files may be made by tfseg or by another program.
           weights: which weights of a run directory, "last" or "best".
-          trust: whether to trust a file that no manifest lists with its sha256. A SavedModel is a program and then runs
-            without that check; a .tflite file is then not first tried in a separate process.
+          trust: whether to run a model file whoever made it. A SavedModel is a program; it runs only if it was made on
+            this machine, if `sha256` says what it is, or if it is trusted. A .tflite file is first tried in a separate
+            process, except in the same three cases.
           threads: number of threads of the interpreter, for .tflite files.
-          mean, std: how images from 0 to 255 are normalised for another program's .tflite file: it takes
-            (image - mean) / std, quantised if it takes 8 bits. Each is a number or a sequence of three; None uses what
-            the file's metadata says, or what the scale and zero point of 8 bits stand for.
+          mean, std: how images from 0 to 255 are normalised for another program's model: it takes (image - mean) / std,
+            quantised if it takes 8 bits. Each is a number or a sequence of three; None uses what a .tflite file's
+            metadata says, or what the scale and zero point of 8 bits stand for.
+          sha256: what the maker of a SavedModel or file says its sha256 is, 64 hex digits; the content is compared. Of
+            a folder it is the one that the manifest.json of its export gives.
         Raises:
-          InputError: `path` holds no model, or one that is damaged or not trusted, or whose sha256 is not the
-            manifest's.
+          InputError: `path` holds no model, or one that is damaged or not trusted, or whose sha256 is not `sha256` or
+            the manifest's.
+          RunError: there is no space to copy a SavedModel.
         """
         if (mean is None) != (std is None):
             raise InputError("--mean and --std go together: an image is normalised as (image - mean) / std")
         normalization = None if mean is None else tuple(np.atleast_1d(values) for values in (mean, std))
         predictor = cls.__new__(cls)
-        predictor._use(open_engine(path, weights, trust, threads, normalization))
+        predictor._use(open_engine(path, weights, trust, threads, normalization, sha256))
         return predictor
 
     def predict(self, image, iters=None, with_confidence=False, *, latest_start=None, tolerance=None) -> Prediction:
@@ -180,7 +186,7 @@ class Predictor:
         self.size = engine.size and tuple(engine.size)
         self.default_iterations, self.is_panoptic = engine.default_iterations, engine.panoptic is not None
         self.min_iterations, self.max_iterations = engine.min_iterations, engine.max_iterations
-        self.trained_iterations = engine.trained_iterations
+        self.trained_iterations, self.serve = engine.trained_iterations, engine.serve
 
 
 def as_rgb(image):

@@ -58,21 +58,18 @@ class ExportedCost:
     share_of_matrix_product: float | None = None
 
 
-def profile_saved_model(path, size=None, iterations=None, rounds=20) -> list[ExportedCost]:
+def profile_saved_model(signature, size=None, iterations=None, rounds=20) -> list[ExportedCost]:
     """Returns the costs of one image in a SavedModel, whose signature is traced anew with static shapes.
 
-    The signature is the one for images, see `saved_model.load`.
-
     Args:
-      path: folder with saved_model.pb.
+      signature: the SavedModel's ImageSignature, from `saved_model.load`.
       size: (height, width) of the image; None if the signature has a fixed size.
       iterations: numbers of iterations, ascending; None for a signature without iterations.
       rounds: number of timing rounds, in which all calls take turns; 0 for no timing.
     Raises:
-      InputError: the folder is not a SavedModel, is damaged or has no such signature; the signature does not take the
-        size or the iterations; or some of the graph's cost cannot be counted.
+      InputError: the signature does not take the size or the iterations; or some of the graph's cost cannot be counted.
     """
-    signature, size, traced = _traced(path, size, iterations)
+    size, traced = _traced(signature, size, iterations)
     with saved_model.refusing(signature, size):
         frozen = {n: frozen_graph.freeze(function) for n, function in traced.items()}
         operations = {n: flops.count(graph) for n, graph in frozen.items()}
@@ -96,17 +93,16 @@ def profile_saved_model(path, size=None, iterations=None, rounds=20) -> list[Exp
     ]
 
 
-def saved_model_layers(path, size=None, iterations=None) -> list[dict]:
+def saved_model_layers(signature, size=None, iterations=None) -> list[dict]:
     """Returns every convolution and matrix product for the last number of iterations; see `profile_saved_model`."""
-    signature, size, traced = _traced(path, size, iterations and iterations[-1:])
+    size, traced = _traced(signature, size, iterations and iterations[-1:])
     with saved_model.refusing(signature, size):
         return profile.shares(flops.count(frozen_graph.freeze(*traced.values())))
 
 
-def _traced(path, size, iterations):
-    """Returns the signature, the size and {iterations: ConcreteFunction}; refuses a size or iterations not taken."""
-    signature = saved_model.load(path)
-    own = signature.image.shape[1:3]
+def _traced(signature, size, iterations):
+    """Returns the size and {iterations: ConcreteFunction}; refuses a size or iterations that are not taken."""
+    path, own = signature.path, signature.image.shape[1:3]
     if size is None and not own.is_fully_defined():
         raise InputError(f"--size is missing: {path} takes images of any size, e.g. --size=513x513")
     if size is not None and not own.is_compatible_with(size):
@@ -117,7 +113,7 @@ def _traced(path, size, iterations):
     if signature.iterations is not None and iterations is None:
         raise InputError(f"--iters is missing: {path} runs as many iterations as it is told, e.g. --iters=6")
     size = tuple(own if size is None else size)
-    return signature, size, {n: saved_model.trace(signature, size, n) for n in iterations or [None]}
+    return size, {n: saved_model.trace(signature, size, n) for n in iterations or [None]}
 
 
 def _measured(signature, size, traced, gmacs, rounds):

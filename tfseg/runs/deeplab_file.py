@@ -16,6 +16,7 @@ from tfseg.runs.run_directory import load_run
 LAST_CONVOLUTION, LAST_CHANNELS = "MobilenetV2/expanded_conv_16/project/weights", 320  # at width 1
 
 TRAINED_STRIDE = 16
+KERAS = (".keras", ".h5", ".hdf5")
 
 
 def load_model(path, which="last", output_stride=None):
@@ -37,6 +38,11 @@ def load_deeplab(path, output_stride=TRAINED_STRIDE):
     Raises:
       InputError: it is another kind of file, or arrays are missing, wrongly shaped or not finite.
     """
+    if Path(path).suffix.lower() in KERAS and Path(path).is_file():
+        raise InputError(
+            f"{path}: a Keras file, from which no network is rebuilt because that can run code; save it in Keras as a "
+            "SavedModel, model.export(FOLDER), and give segment.py the folder, with --trust"
+        )
     file = open_weights(str(path))
     last, logits = (_shape(file, name) for name in (LAST_CONVOLUTION, f"{CLASSIFIER}/weights"))
     if last is None or logits is None:

@@ -52,7 +52,7 @@ def test_the_c_api_gives_the_masks_of_the_keras_network_and_survives_bad_request
         ("segment_tensors", {"images": images[:2], "iterations": counts}),
         ("segment_bytes", {"image_bytes": pngs, "iterations": counts}),
     )
-    assert bad[0] == INVALID_ARGUMENT and "Unknown image file format" in bad[1] and not bad[2]
+    assert bad[0] == INVALID_ARGUMENT and "7 bytes that are not a JPEG" in bad[1] and not bad[2]
     assert (tensors[:2], packed[:2]) == ((0, ""), (0, ""))
     for index, count in enumerate((1, 3)):
         np.testing.assert_array_equal(tensors[2]["mask"][index], expected(images[index], count))

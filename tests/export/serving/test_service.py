@@ -194,9 +194,7 @@ def test_classes_can_be_read_a_few_at_a_time(fake, monkeypatch):
         np.testing.assert_allclose(parts["confidence"], whole["confidence"], rtol=1e-5)
 
 
-@pytest.mark.parametrize(
-    "kind,mode", [("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "L"), ("PNG", "P"), ("BMP", "RGB"), ("GIF", "P")]
-)
+@pytest.mark.parametrize("kind,mode", [("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "L"), ("PNG", "P"), ("BMP", "RGB")])
 def test_files_are_read_as_pictures_of_three_colours(fake, kind, mode):
     picture = Image.fromarray(blocks([[0, 1, 2]])).convert(mode)
     [mask] = masks_of(fake.serving_default(tf.constant([encoded(picture, kind)])))
@@ -212,7 +210,7 @@ def test_what_cannot_be_segmented_is_an_invalid_argument():
     assert limit in message(limited.segment_bytes, image_bytes=tf.constant([large]), iterations=one)
     assert limit in message(limited.segment_tensors, images=tf.zeros([1, 10, 11, 3], tf.uint8), iterations=one)
     assert masks_of(limited.serving_default(tf.constant([encoded(np.zeros([10, 10, 3], np.uint8))])))
-    for content, reason in ((b"", "Input is empty"), (b"garbage", "Unknown image file format")):
+    for content, reason in ((b"", "0 bytes that are not a JPEG"), (b"garbage", "7 bytes that are not a JPEG, a PNG")):
         assert reason in message(limited.segment_bytes, image_bytes=tf.constant([content]), iterations=one)
     reason = "2 numbers of iterations for 1 images; one for each is needed"
     wrong = {"images": tf.zeros([1, 8, 8, 3], tf.uint8), "iterations": tf.constant([1, 2])}
@@ -236,8 +234,9 @@ def test_shapes_are_static_where_they_are_known():
 
 def test_the_cost_of_iterations_can_be_counted(tmp_path):
     service.save(small_network(NUM_CLASSES), tmp_path / "1", {}, max_iterations=3)
-    assert saved_model.load(tmp_path / "1").name == "segment_tensors"
-    costs = exported_cost.profile_saved_model(tmp_path / "1", (50, 71), [1, 3], rounds=0)
+    signature = saved_model.load(tmp_path / "1", trust=True)
+    assert signature.name == "segment_tensors"
+    costs = exported_cost.profile_saved_model(signature, (50, 71), [1, 3], rounds=0)
     first, third = [cost.executed_gmacs for cost in costs]
     # 4 gates at 4x5 positions, three layers; the first iteration leaves out the products with the state.
     later = 20 * 4 * ((NUM_CLASSES + 8) * 8 + (8 + 6) * 6 + (6 + NUM_CLASSES) * NUM_CLASSES) / 1e9

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tests.fake_network import INFO
+from tfseg.formats import saved_model as saved_models
 from tfseg.inference.engines.engine import Engine, Maps
 from tfseg.inference.engines.network import NetworkEngine
 from tfseg.inference.engines.saved_model import SavedModelEngine
@@ -29,7 +30,7 @@ def engines(network, files, saved_model):
     kinds = ("segment", "stream", "dynamic")
     return {
         "network": NetworkEngine(network, INFO),
-        "saved model": SavedModelEngine(saved_model / "2", trust=True),
+        "saved model": SavedModelEngine(saved_models.load(saved_model / "2", trust=True)),
         **{kind: TFLiteEngine(files / f"{kind}.tflite", trust=True) for kind in kinds},
     }
 

@@ -10,7 +10,8 @@ from PIL import Image
 import tfseg
 from tests.fake_network import INFO, blocks
 from tfseg.errors import InputError
-from tfseg.formats import export_manifest
+from tfseg.formats import export_manifest, trusted_files
+from tfseg.inference.engines import tflite_runtime
 from tfseg.inference.engines.loading import found
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -50,7 +51,7 @@ def test_an_export_of_several_lists_them(exports):
     message = r"toy: holds 3 models; give one of them: segment\.tflite, serving/toy/2, stream\.tflite"
     with pytest.raises(InputError, match=message):
         tfseg.load(folder)
-    assert tfseg.load(folder / "serving" / "toy").max_iterations == 5
+    assert tfseg.load(folder / "serving" / "toy", trust=True).max_iterations == 5
     with pytest.raises(InputError, match="holds no model that can be run here"):
         found(exports("onnx.onnx"))
 
@@ -111,3 +112,29 @@ def test_the_command_says_in_one_line_that_a_file_was_cut(command, files, tmp_pa
     done = segment(command, tmp_path, f"--model={path}", "--iters=2")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "cut.tflite: damaged, or not a .tflite file" in done.stderr
+
+
+def test_a_manifest_beside_a_file_does_not_spare_it_the_trial(exports, monkeypatch, tmp_path):
+    """A list of this machine does, and the user's word."""
+    monkeypatch.setenv("TFSEG_HOME", str(tmp_path / "home"))
+    path, tried = exports("segment.tflite") / "segment.tflite", []
+    monkeypatch.setattr(tflite_runtime, "_try", tried.append)
+    sha256 = export_manifest.sha256(path)
+    for options, num_trials in (({}, 1), ({"trust": True}, 0), ({"sha256": sha256}, 0)):
+        tried.clear()
+        tfseg.load(path, **options)
+        assert len(tried) == num_trials
+    trusted_files.note_made_here({path: sha256})
+    tfseg.load(path)
+    assert tried == []
+    with pytest.raises(InputError, match=r"segment\.tflite: its sha256 is .+, not that of --sha256"):
+        tfseg.load(path, sha256="0" * 64)
+
+
+def test_the_sha256_of_weights_is_compared_and_of_a_run_there_is_none(tmp_path):
+    np.savez(tmp_path / "weights.npz", a=np.ones(3))
+    with pytest.raises(InputError, match=r"weights\.npz: its sha256 is .+, not that of --sha256"):
+        tfseg.load(tmp_path / "weights.npz", sha256="0" * 64)
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(InputError, match="--sha256 does not apply to .+: it is for a SavedModel or a file"):
+        tfseg.load(tmp_path, sha256="0" * 64)

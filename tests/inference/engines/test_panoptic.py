@@ -14,6 +14,7 @@ from tfseg.errors import InputError
 from tfseg.export.functions import NetworkFunctions
 from tfseg.export.serving import service
 from tfseg.export.tflite import convert
+from tfseg.formats import saved_model as saved_models
 from tfseg.formats import tflite_metadata
 from tfseg.inference.engines.saved_model import SavedModelEngine
 from tfseg.inference.engines.tflite import TFLiteEngine
@@ -125,7 +126,7 @@ def test_instances_are_made_of_a_saved_models_maps_without_tensorflow(network, s
 
 def test_a_saved_model_of_one_size_finds_instances_in_resized_images(network, tmp_path):
     service.save(network, tmp_path / "1", description("savedmodel", size=list(SIZE)), 1, SIZE)
-    engine = SavedModelEngine(tmp_path / "1", trust=True)
+    engine = SavedModelEngine(saved_models.load(tmp_path / "1", trust=True))
     np.testing.assert_array_equal(
         engine.panoptic(photo(*SIZE)).panoptic_ids, Predictor(network, INFO).predict(photo(*SIZE)).panoptic_ids
     )

@@ -11,7 +11,8 @@ from tests.fake_network import INFO, blocks, striped
 from tests.inference.engines import toy_artifacts
 from tests.inference.engines.conftest import SIZE
 from tfseg.errors import InputError
-from tfseg.formats import export_manifest
+from tfseg.formats import export_manifest, trusted_files
+from tfseg.formats import saved_model as formats
 from tfseg.inference.engines import saved_model as engines
 from tfseg.inference.predictor import Predictor
 from tfseg.inference.runner import Inference
@@ -54,7 +55,7 @@ def test_more_iterations_than_were_exported_are_refused(predictor, image):
 def test_large_images_go_through_it_in_tiles_as_through_a_network(saved_model, network):
     class_ids = striped(24, 300, 8)  # in tiles of 96 by 1024 pixels
     large = blocks(class_ids)
-    engine = engines.SavedModelEngine(saved_model / "2", True, WHOLE)
+    engine = engines.SavedModelEngine(formats.load(saved_model / "2", trust=True), WHOLE)
     [answer] = Inference(network, WHOLE).refine([large], 3, last_only=True)
     np.testing.assert_array_equal(engine.answer(large, 3, True).class_ids(), answer.class_ids())
     np.testing.assert_array_equal(answer.class_ids()[2::4, 2::4], class_ids)
@@ -62,12 +63,12 @@ def test_large_images_go_through_it_in_tiles_as_through_a_network(saved_model, n
 
 def test_tiles_of_a_feed_forward_model_are_joined(once):
     class_ids = striped(24, 300, 8)
-    engine = engines.SavedModelEngine(once, True, WHOLE)
+    engine = engines.SavedModelEngine(formats.load(once, trust=True), WHOLE)
     joined, confidence = engine.answer(blocks(class_ids), 1, True).class_ids_and_confidence()
     assert joined.shape == confidence.shape == (96, 1200)
     np.testing.assert_array_equal(joined[2::4, 2::4], class_ids)
     assert (confidence > 0.3).all()
-    whole = engines.SavedModelEngine(once, True).answer(blocks(class_ids), 1, True).class_ids()
+    whole = engines.SavedModelEngine(formats.load(once, trust=True)).answer(blocks(class_ids), 1, True).class_ids()
     assert (joined == whole).mean() > 0.999
 
 
@@ -92,25 +93,24 @@ def test_a_fixed_size_without_steps_enlarges_the_class_map(photo, image, class_i
         predictor.predict(image, 2)
 
 
-def test_it_is_run_if_a_manifest_lists_it_or_somebody_trusts_it(saved_model, image, tmp_path):
+def test_it_is_run_if_it_was_made_here_or_somebody_vouches_for_it(saved_model, image, tmp_path, monkeypatch):
+    monkeypatch.setenv("TFSEG_HOME", str(tmp_path / "home"))
     folder = tmp_path / "toy"
     path = shutil.copytree(saved_model / "2", folder / "serving" / "toy" / "2")
-    with pytest.raises(InputError, match=r"a SavedModel is a program .+ --trust"):
-        Predictor.load(path)
-    artifacts = {"serving/toy/2": {"kind": "savedmodel", "sha256": export_manifest.sha256(path)}}
+    sha256 = export_manifest.sha256(path)
+    artifacts = {"serving/toy/2": {"kind": "savedmodel", "sha256": sha256}}
     export_manifest.write(folder, {"format": "tfseg 1", "name": "a", "classes": INFO.to_dict(), "artifacts": artifacts})
+    with pytest.raises(InputError, match=f"2: not made on this machine, and a SavedModel is a program .+{sha256}"):
+        Predictor.load(path)
+    assert Predictor.load(path, sha256=sha256.upper()).predict(image).iterations == 3
+    with pytest.raises(InputError, match=f"its sha256 is {sha256}, not that of --sha256"):
+        Predictor.load(path, trust=True, sha256="0" * 64)
+    trusted_files.note_made_here({path: sha256})
     assert Predictor.load(path).predict(image).iterations == 3
     (path / "assets.extra" / "more").write_text("x")
     with pytest.raises(InputError, match="sha256 is .+, the manifest says"):
         Predictor.load(path)
     assert Predictor.load(path, trust=True).predict(image).iterations == 3
-
-
-def test_a_saved_model_of_another_program_is_refused_before_it_is_loaded(tmp_path, monkeypatch):
-    path = toy_exports.save(tmp_path / "model", serving_default="segment")
-    monkeypatch.setattr(engines.saved_model, "load", None)
-    with pytest.raises(InputError, match=r"model: not a SavedModel of tfseg \(tfseg\.json cannot be read: No such"):
-        Predictor.load(path, trust=True)
 
 
 def test_without_the_signature_it_is_refused(saved_model, tmp_path):

@@ -240,9 +240,3 @@ def test_a_trial_that_asks_for_more_memory_than_it_may_have_is_ended(tmp_path, m
     (tmp_path / "swells.tflite").write_bytes(converted(repeat, [1, 4, 4, 3]))
     with pytest.raises(InputError, match=r"swells\.tflite: the interpreter cannot run it \("):
         tflite_runtime.load(tmp_path / "swells.tflite")
-
-
-def test_only_one_function_says_who_is_trusted(path, monkeypatch):
-    monkeypatch.setattr(tflite_runtime, "_try", None)
-    monkeypatch.setattr(tflite_runtime, "is_trusted", lambda listed, trust: True)
-    assert tflite_runtime.load(path).is_trusted

@@ -40,7 +40,9 @@ The first axis of everything is the batch.
 | `segment_tensors` | `images`, `iterations` | `mask`, `confidence`, `iterations` |
 $steps
 
-- `image_bytes`, string [batch]: files. JPEG, PNG, BMP, or the first frame of a GIF.
+- `image_bytes`, string [batch]: files. JPEG (grey or of three colours), PNG with up to 8 bits per channel, or an
+  uncompressed BMP of 24 bits per pixel. They are decoded to the same pixels as in `segment.py`; all others (CMYK, 16
+  bits per channel, GIF, animations, BMP with a palette) are INVALID_ARGUMENT.
 - `images`, uint8 [batch, $height, $width, 3]: RGB.
 - `iterations`, int32 [batch]: one number for each image, cut to 1 .. $most; what was run comes back.
   Without it there are $default.

@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from tfseg.errors import InputError
 from tfseg.export.functions import panoptic_maps
+from tfseg.export.serving import image_files
 from tfseg.export.serving.canvas_reader import CanvasReader
 from tfseg.formats.export_manifest import DESCRIPTION
 from tfseg.system.files import whole_folder
@@ -101,7 +102,7 @@ class Service:
         """Computes class ids of encoded images, which may differ in size.
 
         Args:
-          image_bytes: [batch] string; JPEG, PNG, BMP, or the first frame of a GIF.
+          image_bytes: [batch] string; files of the kinds that `image_files.decoded` reads.
           iterations: [batch] int32, cut to 1 .. max_iterations.
         Returns:
           mask_png_bytes: [batch] string, grey PNGs of class ids in the images' own sizes.
@@ -212,9 +213,7 @@ class Service:
         return tf.ensure_shape(resized, [*self._size, 3]), size
 
     def _decoded(self, image_bytes):
-        image = tf.io.decode_image(image_bytes, channels=3, expand_animations=False)
-        with tf.control_dependencies(self._check_size(tf.shape(image)[:2])):
-            return tf.identity(image)
+        return image_files.decoded(image_bytes, self._check_size)
 
     def _floats(self, images):
         checks = _check(_count(images) > 0, "there is no image in the batch, shape {}", tf.shape(images))

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import math
 
-from tfseg.errors import InputError
+from tfseg.errors import InputError, shortened
 from tfseg.formats.export_manifest import DESCRIPTION, FORMAT
 from tfseg.labels import DatasetInfo
 from tfseg.postprocess.fusion_config import NETWORK_FIELDS, FusionConfig
@@ -57,6 +57,7 @@ def parse(content, path) -> Description:
         if isinstance(error, InputError):
             raise
         reason = f"there is no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
+        reason = shortened(reason, 120)
         raise InputError(f"{path}: its {DESCRIPTION} is damaged ({reason}); export or download it again") from error
 
 
@@ -74,7 +75,8 @@ def noted_iterations(listed, described) -> int:
 
 def _parsed(values, path):
     if values["format"] != FORMAT:
-        raise InputError(f"{path}: its format is {values['format']!r}, this version reads {FORMAT!r}; update tfseg")
+        found = shortened(repr(values["format"]), 60)
+        raise InputError(f"{path}: its format is {found}, this version reads {FORMAT!r}; update tfseg")
     size = values["size"]
     if size is not None and (len(size) != 2 or not all(_is_count(side) for side in size)):
         raise ValueError(f"size is {size!r}")

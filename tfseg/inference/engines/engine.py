@@ -50,6 +50,8 @@ class Engine(typing.Protocol):
       answer_until: (image, iterations, latest_start, tolerance) -> Stopped, like `Inference.refine_until`; None where
         the iterations cannot be stopped.
       panoptic: image -> `postprocess.fusion.PanopticPrediction`; None if the model does not tell instances apart.
+      serve: bytes of an image file -> [height, width] uint8 class ids after the default number of iterations, as a
+        server that loads the model answers; None where no server does.
     """
 
     path: str
@@ -63,6 +65,7 @@ class Engine(typing.Protocol):
     has_every_iteration: bool
     answer_until: Callable[..., Stopped] | None
     panoptic: Callable | None
+    serve: Callable | None
 
     def answer(self, image: np.ndarray, iterations: int, last_only: bool) -> Refinement | Maps:
         """Computes the class maps of one image.

@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import math
 import re
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -21,7 +20,7 @@ from tfseg.layers import settling
 from tfseg.models.segmenter import Segmenter
 from tfseg.postprocess.fusion_config import network_fields
 
-SEGMENT = "segment_tensors"
+SEGMENT, SERVED = "segment_tensors", "serving_default"
 PANOPTIC = "panoptic_maps"
 STEPS = ("encode", "initial_state", "refine")
 
@@ -37,31 +36,23 @@ class SavedModelEngine:
 
     min_iterations, has_every_iteration = 1, True
 
-    def __init__(self, path, trust=False, whole_image_pixels=WHOLE_IMAGE_PIXELS):
-        """Loads the model.
+    def __init__(self, signature, whole_image_pixels=WHOLE_IMAGE_PIXELS):
+        """Sets up a SavedModel that was loaded.
 
         Args:
-          path: the folder with saved_model.pb.
-          trust: whether to run it unchecked; a SavedModel is a program that may do anything. Otherwise a manifest has
-            to list its sha256.
+          signature: its `formats.saved_model.ImageSignature`.
           whole_image_pixels: number of pixels above which an image is cut into tiles.
         Raises:
-          InputError: the model is not trusted, not made by tfseg, or damaged.
+          InputError: the model is not made by tfseg, or is damaged.
         """
-        described = _description(path)
-        listed = None if trust else export_manifest.check(path)
-        if not trust and listed is None:
-            raise InputError(
-                f"{path}: a SavedModel is a program that may do anything, and no {export_manifest.FILE_NAME} above it "
-                "lists its sha256; if it comes from someone you trust: --trust, from Python "
-                "tfseg.load(path, trust=True)"
-            )
+        path, program = signature.path, signature.program
+        described = _description(signature)
         self.path, self.info, self.size = str(path), described.info, described.size
-        self.is_recurrent, self.default_iterations = described.is_recurrent, noted_iterations(listed, described)
+        self.is_recurrent = described.is_recurrent
+        self.default_iterations = noted_iterations(program.listed, described)
         self.max_iterations = self.trained_iterations = described.max_iterations if described.is_recurrent else 1
         self._whole_image_pixels, self._view = whole_image_pixels, View(base_size=described.size)
-        self._segment = saved_model.load(path)
-        signatures = self._segment.loaded.signatures
+        self._segment, signatures = signature, program.loaded.signatures
         if self._segment.name != SEGMENT:
             raise InputError(f"{path}: has no signature {SEGMENT} of images and iterations; export it again")
         self._inference = None
@@ -70,6 +61,8 @@ class SavedModelEngine:
             self._inference = Inference(network, whole_image_pixels)
         self.answer_until = self._answer_until if self._inference else None
         self.panoptic = PanopticInference(network, described.info, self._view).predict if network.is_panoptic else None
+        self._served = signatures.get(SERVED)
+        self.serve = self._serve if self._served is not None else None
 
     def answer(self, image, iterations, last_only):
         size = image.shape[:2]
@@ -87,6 +80,10 @@ class SavedModelEngine:
     def _answer_until(self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER):
         with saved_model.refusing(self._segment, image.shape[:2]), _with_reason():
             return self._inference.refine_until(image, iterations, latest_start, tolerance, self._view)
+
+    def _serve(self, content):
+        answer = self._served(image_bytes=tf.constant([content]))
+        return tf.io.decode_png(answer["mask_png_bytes"][0])[..., 0].numpy()
 
     def _maps(self, image, iterations):
         """Returns the [height, width] class ids and confidence of an image that is neither resized nor tiled."""
@@ -196,12 +193,19 @@ def _as_pixels(images):
     return tf.cast(tf.round(images), tf.uint8)
 
 
-def _description(path):
-    file = Path(path) / "assets.extra" / export_manifest.DESCRIPTION
+def is_described(signature) -> bool:
+    """Whether a SavedModel says about itself that tfseg made it."""
+    return _description_file(signature).exists()
+
+
+def _description(signature):
+    file = _description_file(signature)
     try:
         content = file.read_bytes()
     except OSError as error:
-        raise InputError(
-            f"{path}: not a SavedModel of tfseg ({file.name} cannot be read: {error.strerror}); export.py makes one"
-        ) from error
-    return description.parse(content, path)
+        raise InputError(f"{signature.path}: its {file.name} cannot be read ({error.strerror})") from error
+    return description.parse(content, signature.path)
+
+
+def _description_file(signature):
+    return signature.program.folder / "assets.extra" / export_manifest.DESCRIPTION

@@ -22,20 +22,22 @@ from tfseg.system.progress import say
 class TFLiteEngine:
     """Runs a .tflite file: resizes images to its input size, and its logits to the image's size. See `engine.py`."""
 
+    serve = None
+
     def __init__(self, path, threads=1, trust=False, normalization=None):
         """Opens the file.
 
         Args:
           path: the file's path.
           threads: number of threads of the interpreter.
-          trust: whether to skip the trial in a separate process, which a file needs that no manifest lists.
+          trust: whether to skip the trial in a separate process.
           normalization: (mean, std), see `ForeignSegmenter`; None uses what the file says.
         Raises:
           InputError: the file is damaged, was changed since the manifest was written, or is no segmenter.
         """
         self.path, self.panoptic, self.answer_until = str(path), None, None
         self._program = tflite_runtime.load(path, threads, trust)
-        if not self._program.is_trusted:
+        if self._program.listed is None and not trust:
             note = "no manifest.json beside it lists it; its structure was checked, its sha256 could not be"
             say(f"note: {path}: {note}")
         try:

@@ -1,8 +1,8 @@
 """Runs .tflite files with TensorFlow's interpreter, in Python.
 
 The interpreter trusts what it reads: a damaged file takes the whole process down. So it gets a file only after its
-structure was verified, its sha256 was compared with the manifest, and its activations fit into memory. A file that is
-not trusted is first tried in a separate process.
+structure was verified, its sha256 was compared with the manifest, if one lists it, and its activations fit into memory.
+A file that nobody vouches for is first tried in a separate process.
 """
 
 import dataclasses
@@ -39,7 +39,6 @@ class Program:
       model: the parsed file, a tensorflow.lite.python.schema_py_generated.ModelT.
       signatures: {name: Signature}. For a file without signatures, "main" is its first subgraph.
       listed: the file's `export_manifest.Listed`; None if no manifest lists the file.
-      is_trusted: whether it runs in this process without a trial in another one.
     """
 
     def __init__(self, path, threads=1, trust=False):
@@ -52,9 +51,8 @@ class Program:
         self.model = tflite_file.read(path)
         self.content = tflite_bytes.content(path)
         tflite_memory.check(self.path, self.model)
-        self.is_trusted = is_trusted(self.listed, trust)
         self._names, self._has_signatures = list(tflite_file.signatures(self.model)), bool(self.model.signatureDefs)
-        self._has_delegates = self.is_trusted or _try(self.path, self.model)
+        self._has_delegates = trust or _try(self.path, self.model)
         try:
             self._open()
         except Exception as error:  # the interpreter raises what it likes
@@ -137,17 +135,13 @@ def load(path, threads=1, trust=False) -> Program:
     Args:
       path: the file's path.
       threads: number of threads of the interpreter.
-      trust: whether to skip the trial in a separate process, which a file needs that no manifest lists.
+      trust: whether to skip the trial in a separate process, because the file was made on this machine or the user
+        vouches for it. A manifest beside the file does not.
     Raises:
       InputError: there is no such file, it is damaged, its sha256 is not that of the manifest, its activations would
         fill the memory, or the interpreter cannot run it.
     """
     return Program(path, threads, trust)
-
-
-def is_trusted(listed, trust) -> bool:
-    """Whether a file runs in this process without a trial: it is in a manifest (`listed`) or the user trusts it."""
-    return listed is not None or trust
 
 
 def _stored(tensor, value, name, path):
