@@ -1,7 +1,7 @@
 """Scores single classes of a model on a data set whose classes differ from the model's."""
 
 from tfseg.data.opening import open_split
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed
 from tfseg.evaluation import semantic
 from tfseg.evaluation.tables import percent
 from tfseg.markdown import table
@@ -42,5 +42,5 @@ def evaluate_matches(path, dataset, options, names) -> str:
 
 def _class_id(info, name):
     if name not in info.class_names:
-        raise InputError(f"--match: {info.name} has no class {name!r}; it has {', '.join(info.class_names)}")
+        raise InputError(f"--match: {info.name} has no class {name!r}; it has {listed(info.class_names)}")
     return info.class_names.index(name)

@@ -1,6 +1,5 @@
 """Turns a trained and evaluated run into a model zoo folder: small weights, figures, the curve and a model card."""
 
-import csv
 import hashlib
 import io
 import json
@@ -17,6 +16,7 @@ from tfseg.errors import InputError
 from tfseg.evaluation.model_card import model_card
 from tfseg.formats.weight_files import open_weights
 from tfseg.runs.run_directory import check_weights_sha256, load_run, read_config, write_config
+from tfseg.runs.training_log import read_log
 from tfseg.system.files import file_sha256, whole_folder
 
 WEIGHTS = "weights.npz"
@@ -111,18 +111,16 @@ def training_facts(config, log, weights_name) -> dict:
       validation and start-up; "hours" is None if the log does not tell.
     """
     training = config.training
-    with open(log, newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_log(log)
     steps = training.total_steps
-    validated = [(float(row["val_miou"]), -int(row["step"])) for row in rows if row.get("val_miou")]
+    validated = [(row.val_miou, -row.step) for row in rows if row.val_miou is not None]
     if weights_name == "best" and validated:
         steps = -max(validated)[1]
     seconds, last = 0.0, 0
     for row in rows:
-        step = int(row["step"])
-        if row.get("images_per_second") and step <= steps:
-            seconds += (step - last) * training.global_batch_size / float(row["images_per_second"])
-            last = step
+        if row.images_per_second and row.step <= steps:
+            seconds += (row.step - last) * training.global_batch_size / row.images_per_second
+            last = row.step
     hours = seconds * steps / last / 3600 if last else None
     return {"steps": steps, "images": steps * training.global_batch_size, "hours": hours}
 

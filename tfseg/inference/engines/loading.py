@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed
 from tfseg.formats import export_manifest
 from tfseg.inference.engines.network import NetworkEngine
 from tfseg.runs.deeplab_file import load_model
@@ -58,6 +58,6 @@ def found(path) -> Path:
         )
     artifacts = [name for name in export_manifest.read(path)["artifacts"] if Path(name).suffix not in FOR_OTHERS]
     if len(artifacts) != 1:
-        several = f"holds {len(artifacts)} models; give one of them: {', '.join(sorted(artifacts))}"
+        several = f"holds {len(artifacts)} models; give one of them: {listed(sorted(artifacts))}"
         raise InputError(f"{path}: {several if artifacts else 'holds no model that can be run here'}")
     return path / artifacts[0]

@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed
 from tfseg.formats import tflite_metadata
 from tfseg.inference.engines import description, tflite_runtime
 from tfseg.inference.engines.description import noted_iterations
@@ -81,7 +81,7 @@ class TFLiteEngine:
         kinds = {"segment": self._segment, "resizable": self._segment}
         kinds |= {"dynamic": self._dynamic, "stream": self._stream, "panoptic": self._semantic}
         if described.kind not in kinds:
-            raise InputError(f"{self.path}: of the kind {described.kind!r}, this version runs {', '.join(kinds)}")
+            raise InputError(f"{self.path}: of the kind {described.kind!r}, this version runs {listed(kinds)}")
         self._canvases, self._prepare = kinds[described.kind], lambda pixels: pixels
         self._check_signatures(described)
         if described.kind not in ("stream", "dynamic"):

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed
 from tfseg.formats import export_manifest
 from tfseg.system import child_process
 
@@ -92,10 +92,10 @@ class Program:
           InputError: there is no such signature or input, an array has another shape, or the interpreter fails.
         """
         if signature not in self.signatures:
-            raise InputError(f"{self.path}: has no signature {signature}, only {', '.join(self.signatures)}")
+            raise InputError(f"{self.path}: has no signature {signature}, only {listed(self.signatures)}")
         wanted = self.signatures[signature]
         if unknown := set(inputs) - set(wanted.inputs):
-            raise InputError(f"{self.path}: {signature} has no input {', '.join(sorted(unknown))}")
+            raise InputError(f"{self.path}: {signature} has no input {listed(sorted(unknown))}")
         values = {name: _stored(tensor, inputs.get(name), name, self.path) for name, tensor in wanted.inputs.items()}
         try:
             outputs = self._runners[signature](**values) if self._has_signatures else self._run_main(values)
