@@ -144,7 +144,9 @@ def test_curves_of_other_reports_are_read_from_their_folders(run):
     with pytest.raises(InputError, match="no curve.csv"):
         evaluate_run(run, ReportOptions(compare=(str(run / "data"),)), count_gmacs)
     (run / "report" / "curve.csv").write_text("a,b\n1,2\n")
-    with pytest.raises(InputError, match="not the curve of a report"):
+    with pytest.raises(
+        InputError, match=r"curve.csv: damaged \(line 2, iteration is missing\); evaluate that model again"
+    ):
         read_curve(run)
 
 

@@ -23,7 +23,7 @@ import reprlib
 import types
 import typing
 
-from tfseg.errors import InputError, listed
+from tfseg.errors import InputError, listed, shortened
 from tfseg.system.files import failure, open_regular
 
 MAX_BYTES = 16 << 20
@@ -294,4 +294,4 @@ def _joined(field, key):
 
 
 def _shown(value):
-    return reprlib.repr(value)
+    return shortened(reprlib.repr(value), 60)
