@@ -56,7 +56,11 @@ def write_records(folder, count=5, info=INFO, num_panoptic=0):
             )
             writer.write(example.SerializeToString())
     shard = Shard(path.name, count, path.stat().st_size, file_sha256(path))
-    splits = {"val": Split(count, [9, 9, 9], 9, [1, 1, 1], [shard]), "train": Split(0, [5, 0, 5], 0, [1, 0, 1], [])}
+    train_shard = Shard("train-00000-of-00001.tfrecord", 1, 9, "0" * 64)
+    splits = {
+        "val": Split(count, [9, 9, 9], 9, [1, 1, 1], [shard]),
+        "train": Split(1, [5, 0, 5], 0, [1, 0, 1], [train_shard]),
+    }
     write_manifest(folder, Manifest(info, splits))
     return path
 

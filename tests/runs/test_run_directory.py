@@ -165,7 +165,7 @@ def edited(folder, place, value):
         ("model.name", ["fcn"], r"model.name \['fcn'\] is unknown"),
         ("model.widths", [8, "x"], r"model.widths\[1\] takes int, not 'x'"),
         ("model.backbone.output_stride", True, "model.backbone.output_stride takes int, not True"),
-        ("data.crop_size", [1, 10**30], r"damaged|no run can"),
+        ("data.crop_size", [1, 10**30], r"data.crop_size\[1\] is 1000.*, which is too large"),
         ("data.min_scale", float("nan"), "data.min_scale is nan; it must be a finite number"),
         ("data.dataset", "nowhere", "--dataset=nowhere: unknown"),
         ("training.total_steps", 0, "training.total_steps is 0; it must be above 0"),

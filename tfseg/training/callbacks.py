@@ -55,7 +55,7 @@ class BadSteps(StepCallback):
             parts = self.model.distribute_strategy.experimental_local_results(self.model.filenames)
             names = [name.decode(errors="replace") for part in parts for name in part.numpy()]
         self._log(
-            f"step {step}: loss or gradients not finite, update skipped ({self.total} so far); images: {listed(names)}"
+            f"step {step}: loss or gradients not finite, update skipped ({self.total} so far); images: [{listed(map(repr, names))}]"
         )
         if self._in_a_row > self._max:
             raise RunError(
