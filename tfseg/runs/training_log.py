@@ -81,6 +81,8 @@ def _rows_of_damaged(content):
 
 def _whole_rows(text):
     rows = []
+    if text and "step" not in text.splitlines()[0].split(","):
+        raise FieldError("line 1", "names no column step")
     for number, row in csv_rows(text):
         for name, value in row.items():
             number_of(value, f"line {number}, {name}")

@@ -54,9 +54,8 @@ class BadSteps(StepCallback):
         if self.model.filenames is not None:
             parts = self.model.distribute_strategy.experimental_local_results(self.model.filenames)
             names = [name.decode(errors="replace") for part in parts for name in part.numpy()]
-        self._log(
-            f"step {step}: loss or gradients not finite, update skipped ({self.total} so far); images: [{listed(map(repr, names))}]"
-        )
+        images = f"images: [{listed(map(repr, names))}]"
+        self._log(f"step {step}: loss or gradients not finite, update skipped ({self.total} so far); {images}")
         if self._in_a_row > self._max:
             raise RunError(
                 f"step {step}: {self._in_a_row} non-finite updates in a row; the last good checkpoint stands. "
