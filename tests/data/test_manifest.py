@@ -118,7 +118,7 @@ def test_a_changed_digit_is_found_by_the_checksum(records, edit):
         (lambda train: train.pop("ignored_pixels"), "splits.train.ignored_pixels is missing"),
         (lambda train: train.update(ignored=1), "splits.train has no field 'ignored'; did you mean 'ignored_pixels'?"),
         (lambda train: train["shards"][0].update(num_bytes=None), r"splits.train.shards\[0\].num_bytes takes int"),
-        (lambda train: train["shards"][0].update(sha256="12"), r"shards\[0\].sha256 is '12', not 64 hex digits"),
+        (lambda train: train["shards"][0].update(sha256="12"), r"splits.train.shards\[0\].sha256 is '12', not 64"),
         (lambda train: train.update(shards={}), "splits.train.shards takes list, not {}"),
     ],
 )

@@ -92,7 +92,7 @@ def test_a_damaged_log_is_put_aside_and_its_whole_rows_go_on(tmp_path, capsys):
     assert (tmp_path / "metrics.csv.bad").read_bytes() == content
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(
-        f"{tmp_path}/metrics.csv: damaged (byte 19 is not UTF-8); it is kept as metrics.csv.bad, and"
+        f"{tmp_path}/metrics.csv: damaged (byte 20 is not UTF-8); it is kept as metrics.csv.bad, and"
     )
 
 

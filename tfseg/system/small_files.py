@@ -254,7 +254,7 @@ def _typed_scalar(hint, value, field):
         if not math.isfinite(number):
             raise FieldError(field, f"is {_shown(value)}; it must be a finite number")
         return number
-    if hint is int and type(value) is int and abs(value) >= 2**63:  # more than TensorFlow's and NumPy's whole numbers hold
+    if hint is int and type(value) is int and abs(value) >= 2**63:  # NumPy holds no larger ones
         raise FieldError(field, f"is {_shown(value)}, which is too large")
     if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and not is_number):
         return value

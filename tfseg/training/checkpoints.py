@@ -1,10 +1,12 @@
 """Checkpoints from which a killed run continues."""
 
 import collections
+import glob
 import re
 import shutil
 import tempfile
 import time
+import weakref
 from pathlib import Path
 
 import tensorflow as tf
@@ -39,6 +41,13 @@ class Checkpoints:
         self._is_chief = is_chief
         self._aside = None if is_chief else tempfile.mkdtemp(prefix="worker-checkpoints-")
         self._manager = None
+        self._read_from = self._folder
+        if glob.escape(str(self._folder)) != str(self._folder):
+            # TensorFlow takes a name with [ for a pattern, and would find no files.
+            links = tempfile.mkdtemp(prefix="checkpoints-")
+            weakref.finalize(self, shutil.rmtree, links, ignore_errors=True)
+            self._read_from = Path(links) / "checkpoints"
+            self._read_from.symlink_to(self._folder.absolute())
 
     def save(self):
         """Writes the checkpoint of this step. Raises RunError if it cannot be written; older checkpoints stay."""
@@ -88,7 +97,7 @@ class Checkpoints:
     def _read(self, step):
         for file in self._files_by_step()[step]:
             open_regular(self._folder / file).close()
-        self._checkpoint.restore(self._path(step)).assert_existing_objects_matched()
+        self._checkpoint.restore(f"{self._read_from}/{NAME}-{step}").assert_existing_objects_matched()
 
     def _tidy(self, kept):
         """Removes all but the checkpoints of the steps `kept`, and gives those to the manager in this order."""
