@@ -2,6 +2,7 @@
 
 import csv
 import io
+import signal
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ import tensorflow as tf
 
 from tfseg.errors import RunError
 from tfseg.training import callbacks
-from tfseg.training.callbacks import BadSteps, MetricsLog, Progress, Validation
+from tfseg.training.callbacks import BadSteps, MetricsLog, Progress, Saving, Validation
 
 
 @pytest.fixture
@@ -190,6 +191,21 @@ def test_bad_steps_are_reported_where_batches_have_no_file_names():
     bad.set_model(trainer())
     bad.on_step(1, {"is_finite": 0.0})
     assert lines[0].endswith("images: []")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_after_the_step_and_ends_the_run(capsys, number, code):
+    steps, interruption = [], SimpleNamespace(signal=None)
+    saving = Saving(SimpleNamespace(save=lambda: steps.append("saved")), 3, 7, interruption)
+    for step in range(1, 8):
+        steps.append(step)
+        saving.on_step(step, {})
+    assert steps == [1, 2, 3, "saved", 4, 5, 6, "saved", 7, "saved"]
+    interruption.signal = number
+    with pytest.raises(SystemExit) as ended:
+        saving.on_step(8, {})
+    assert (ended.value.code, steps[-1]) == (code, "saved")
+    assert capsys.readouterr().err == f"{number.name}: saved step 8; the same command goes on from here\n"
 
 
 def test_the_best_weights_are_kept_and_later_worse_ones_are_not(tmp_path, monkeypatch, capsys):

@@ -12,7 +12,7 @@ import absl.logging
 from absl import app, flags
 
 from tfseg.errors import MAX_MESSAGE, InputError, RunError, shortened
-from tfseg.system.files import failure
+from tfseg.system.files import disk_failure, failure
 from tfseg.system.progress import say
 
 flags.DEFINE_boolean("debug", False, "Show the whole traceback of an error.")
@@ -75,10 +75,11 @@ def _guarded(main, argv):
         _fail(error, 1)
     except OSError as error:
         _show(error)
-        _fail(f"{error.filename}: {failure(error)}" if error.filename else error, 1)
+        _fail(f"{error.filename}: {failure(error)}" if error.filename else failure(error), 1)
     except Exception as error:
         _show(error)
-        _fail(f"{type(error).__name__}: {shortened(error, MAX_MESSAGE // 2)} (--debug shows where)", 1)
+        reason = disk_failure(error) or "--debug shows where"
+        _fail(f"{type(error).__name__}: {shortened(error, MAX_MESSAGE // 2)} ({reason})", 1)
 
 
 def _show(error):

@@ -1,8 +1,8 @@
 """Turns a trained and evaluated run into a model zoo folder: small weights, figures, the curve and a model card."""
 
+import dataclasses
 import hashlib
 import io
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -18,6 +18,7 @@ from tfseg.formats.weight_files import open_weights
 from tfseg.runs.run_directory import check_weights_sha256, load_run, read_config, write_config
 from tfseg.runs.training_log import read_log
 from tfseg.system.files import file_sha256, whole_folder
+from tfseg.system.small_files import AtLeastOne, Open, Sha256, damage_named, read_json, typed
 
 WEIGHTS = "weights.npz"
 PICTURES = ("curve.png",)
@@ -143,17 +144,34 @@ def _check_target(target, overwrite):
         raise InputError(f"{target}: exists already; take another --name, or --overwrite")
 
 
+@dataclasses.dataclass(frozen=True)
+class _Protocol(Open):
+    """What is read of a report's protocol."""
+
+    dataset: str
+    weights: str
+    weights_sha256: Sha256
+
+
+@dataclasses.dataclass(frozen=True)
+class _Report(Open):
+    """What is read of a report's metrics.json; the model card shows the rest."""
+
+    protocol: _Protocol
+    iterations: list[dict]
+    trained_iterations: AtLeastOne
+
+
 def _read_metrics(workdir, report_dir):
     """The content of metrics.json. Raises InputError if the report is not whole."""
     again = f"evaluate the run: python evaluate.py --model={workdir} --report_dir={report_dir}"
     for name in ("metrics.json", *PICTURES):
         if not (report_dir / name).exists():
             raise InputError(f"{report_dir}: no {name}; {again}")
-    try:
-        metrics = json.loads((report_dir / "metrics.json").read_text())
-        scored, trained = len(metrics["iterations"]), metrics["trained_iterations"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{report_dir}/metrics.json: damaged ({error!r}); {again}") from None
+    with damage_named(report_dir / "metrics.json", again):
+        metrics = read_json(report_dir / "metrics.json", 64 << 20)
+        report = typed(_Report, metrics)
+    scored, trained = len(report.iterations), report.trained_iterations
     if scored < trained:
         raise InputError(f"{report_dir}: scores {scored} iterations, the model was trained with {trained}; {again}")
     return metrics

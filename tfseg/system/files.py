@@ -65,10 +65,15 @@ def failure(error) -> str:
       error: an OSError, or the error of another library that says so in its text.
     """
     text = shortened(str(error).splitlines()[0] if str(error) else type(error).__name__, 120)
+    return disk_failure(error) or getattr(error, "strerror", None) or text
+
+
+def disk_failure(error) -> str | None:
+    """Returns what `failure` says if the disk is full, read-only or forbidden; None for other errors."""
     for number, advice in ADVICE.items():
         if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
             return f"{os.strerror(number)}: {advice}"
-    return getattr(error, "strerror", None) or text
+    return None
 
 
 @contextlib.contextmanager
