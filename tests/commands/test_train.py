@@ -242,7 +242,7 @@ def test_debug_shows_where_an_error_comes_from(command, words):
         (
             "InputError('a/b: ' + 'x' * 999 + '; give another')",
             2,
-            f"error: a/b: {'x' * 137} ... {'x' * 133}; give another",
+            f"error: a/b: {'x' * 136} ... {'x' * 133}; give another",
         ),
         ("RunError('the losses\\nare gone')", 1, "error: the losses are gone"),
         ("InputError('no such file')", 2, "error: no such file"),
