@@ -17,7 +17,7 @@ from tfseg.evaluation.model_card import model_card
 from tfseg.formats.weight_files import open_weights
 from tfseg.runs.run_directory import check_weights_sha256, load_run, read_config, write_config
 from tfseg.runs.training_log import read_log
-from tfseg.system.files import file_sha256, whole_folder
+from tfseg.system.files import file_sha256, locked, whole_folder
 from tfseg.system.small_files import AtLeastOne, Open, Sha256, damage_named, read_json, typed
 
 WEIGHTS = "weights.npz"
@@ -55,7 +55,12 @@ def publish(workdir, report_dir, target, summary: Callable[[dict], str], overwri
     log = workdir / "metrics.csv"
     if not log.exists():
         raise InputError(f"{workdir}: no {log.name}, the log of the training")
-    with whole_folder(target, may_replace=True) as partial:
+
+    def refuse():
+        raise InputError(f"{target}: another publish.py is writing it; wait for it, or take another --name") from None
+
+    lock = target.with_name(f".{target.name}.lock")
+    with locked(lock, refuse), whole_folder(target, may_replace=True) as partial:
         config = without_paths(config)
         write_config(partial, config, info)
         write_half_weights(weights, partial / WEIGHTS)

@@ -56,7 +56,8 @@ def locked(workdir):
         for folder in (workdir, workdir / WEIGHTS_FOLDER):
             remove_unfinished(folder)
             for name in UNFINISHED_BEFORE:
-                (folder / name).unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    (folder / name).unlink()
         try:
             yield
         finally:
