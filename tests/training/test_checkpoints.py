@@ -12,6 +12,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfseg.errors import InputError, RunError
+from tfseg.training.averaging import WeightAverage
 from tfseg.training.checkpoints import Checkpoints
 
 INDEX, DATA = "index", "data-00000-of-00001"
@@ -20,7 +21,8 @@ INDEX, DATA = "index", "data-00000-of-00001"
 def trainer():
     """What a checkpoint holds of a trainer, with 6 weights."""
     network = keras.Sequential([keras.layers.Dense(2, input_shape=(2,))])
-    return SimpleNamespace(network=network, optimizer=keras.optimizers.SGD(momentum=0.9))
+    optimizer = keras.optimizers.SGD(momentum=0.9)
+    return SimpleNamespace(network=network, optimizer=optimizer, average=WeightAverage(network, 0.9))
 
 
 def checkpoints(workdir, is_chief=True):

@@ -17,7 +17,6 @@ from tfseg.runs import training_log
 from tfseg.runs.run_directory import save_weights
 from tfseg.system.files import failure, failure_named, write_atomically
 from tfseg.system.progress import say
-from tfseg.training.trainer import AveragedWeights
 
 PLAIN_LINE_SECONDS = 30
 
@@ -231,7 +230,7 @@ class Validation(StepCallback):
     def on_step(self, step, logs):
         if step % self._every:
             return
-        with AveragedWeights(self.model.network, self.model.optimizer):
+        with self.model.average.applied():
             scalars, pictures = self._evaluate(self.model.network)
             best = float(self._checkpoints.best_miou.numpy())
             if scalars["miou"] > best:

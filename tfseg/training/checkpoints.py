@@ -22,7 +22,7 @@ UNFINISHED = rf"{NAME}-\d+(_temp|\.tmp|\.\w+\.tmp\w*|\..*tempstate\w*)|checkpoin
 
 
 class Checkpoints:
-    """Checkpoints of network, optimizer, step and best mIoU, from which a run can resume; the newest three are kept.
+    """Checkpoints of weights, their average, optimizer, step and best mIoU, from which a run resumes; three are kept.
 
     Args:
       workdir: the run directory.
@@ -34,9 +34,9 @@ class Checkpoints:
         self._folder = Path(workdir) / "checkpoints"
         self.best_miou = tf.Variable(-1.0, trainable=False, name="best_miou")
         trainer.optimizer.build(trainer.network.trainable_variables)
-        self._checkpoint = tf.train.Checkpoint(
-            network=trainer.network, optimizer=trainer.optimizer, best_miou=self.best_miou
-        )
+        self._parts = {"network": trainer.network, "optimizer": trainer.optimizer, "best_miou": self.best_miou}
+        self._average = trainer.average
+        self._checkpoint = tf.train.Checkpoint(**self._parts, average=self._average)
         self._optimizer = trainer.optimizer
         self._is_chief = is_chief
         self._aside = None if is_chief else tempfile.mkdtemp(prefix="worker-checkpoints-")
@@ -79,7 +79,7 @@ class Checkpoints:
         found = sorted(self._files_by_step(), reverse=True)
         for index, step in enumerate(found):
             try:
-                self._read(step)
+                self._read(step, warn)
             except Exception as error:  # a damaged file can make the reader fail in any way, e.g. with a MemoryError
                 reason = shortened(error, 120) or type(error).__name__
                 warn(f"{self._path(step)}: not whole or of another model, trying the one before ({reason})")
@@ -94,10 +94,18 @@ class Checkpoints:
         self._tidy([])
         return 0
 
-    def _read(self, step):
+    def _read(self, step, warn):
         for file in self._files_by_step()[step]:
             open_regular(self._folder / file).close()
-        self._checkpoint.restore(f"{self._read_from}/{NAME}-{step}").assert_existing_objects_matched()
+        path = f"{self._read_from}/{NAME}-{step}"
+        if any(key.startswith("average/") for key in tf.train.load_checkpoint(path).get_variable_to_shape_map()):
+            self._checkpoint.restore(path).assert_existing_objects_matched()
+            return
+        tf.train.Checkpoint(**self._parts).restore(path).assert_existing_objects_matched()
+        self._average.restart()
+        if self._average.values:
+            made = f"{self._path(step)}: made by an earlier version"
+            warn(f"{made}; the moving average of weights starts anew from its weights")
 
     def _tidy(self, kept):
         """Removes all but the checkpoints of the steps `kept`, and gives those to the manager in this order."""
