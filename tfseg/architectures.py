@@ -6,7 +6,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfseg.data import panoptic_targets, targets
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed
 from tfseg.losses.panoptic import panoptic_losses
 from tfseg.losses.semantic import semantic_losses
 from tfseg.models import deeperlab, rnn
@@ -96,7 +96,7 @@ def name_of(config: SegmenterConfig) -> str:
     for name, architecture in ARCHITECTURES.items():
         if type(config) is architecture.config:
             return name
-    raise InputError(f"{type(config).__name__} has no row in ARCHITECTURES; it has {', '.join(ARCHITECTURES)}")
+    raise InputError(f"{type(config).__name__} has no row in ARCHITECTURES; it has {listed(ARCHITECTURES)}")
 
 
 def build(config: SegmenterConfig, num_classes: int) -> Segmenter:

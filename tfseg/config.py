@@ -5,16 +5,15 @@ after parsing.
 """
 
 import dataclasses
-import difflib
 import json
 import math
-import types
-import typing
+import reprlib
 
 from tfseg import architectures
 from tfseg.data.datasets.table import check_name
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed
 from tfseg.models.segmenter import SegmenterConfig
+from tfseg.system.small_files import FieldError, refuse_unknown, typed
 
 OPTIMIZERS = ("sgd", "adamw")
 PRECISIONS = ("auto", "bfloat16", "float16", "off")
@@ -115,7 +114,7 @@ class TrainingConfig:
         """Raises InputError for values that no run can use."""
         for name, known in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
-                raise InputError(f"--{name}={getattr(self, name)} is unknown; one of {', '.join(known)}")
+                raise InputError(f"--{name}={getattr(self, name)} is unknown; one of {listed(known)}")
         _check_finite(self)
         for name in ("total_steps", "global_batch_size", "learning_rate", "checkpoint_every", "log_every"):
             if getattr(self, name) <= 0:
@@ -161,54 +160,37 @@ class ExperimentConfig:
         return json.loads(json.dumps(values))
 
     @classmethod
-    def from_dict(cls, values: dict) -> "ExperimentConfig":
-        """Returns the config that `to_dict` wrote. Raises InputError for an unknown key or a value of a wrong type."""
-        values = dict(values)
-        model = dict(values.pop("model", {}))
-        name = model.pop("name", None)
-        if name not in architectures.ARCHITECTURES:
-            known = ", ".join(architectures.ARCHITECTURES)
-            raise InputError(f"config: model.name {name!r} is unknown; one of {known}")
+    def from_dict(cls, values: dict, source: str = "config") -> "ExperimentConfig":
+        """Returns the config that `to_dict` wrote.
+
+        Args:
+          values: JSON types.
+          source: the file of the values, with which messages begin.
+        Raises:
+          InputError: a field is unknown or has a value of a wrong type.
+        """
+        try:
+            return cls._typed(values)
+        except FieldError as error:
+            raise InputError(f"{source}: {error}") from None
+
+    @classmethod
+    def _typed(cls, values):
+        if not isinstance(values, dict):
+            raise FieldError("config", f"is a group of fields, not {reprlib.repr(values)}")
+        refuse_unknown(values, ("model", "data", "training"), "config")
+        model = values.get("model", {})
+        name = model.get("name") if isinstance(model, dict) else None
+        if not isinstance(name, str) or name not in architectures.ARCHITECTURES:
+            known = listed(architectures.ARCHITECTURES)
+            raise FieldError("model.name", f"{reprlib.repr(name)} is unknown; one of {known}")
         model_config = architectures.ARCHITECTURES[name].config
-        parts = {"model": _parse(model_config, model_config.current_fields(model), "model")}
-        for key, part in (("data", DataConfig), ("training", TrainingConfig)):
-            parts[key] = _parse(part, values.pop(key, {}), key)
-        refuse_unknown(values, {"model", "data", "training"}, "config")
-        return cls(**parts)
-
-
-def _parse(config_type, values, where):
-    if not isinstance(values, dict):
-        raise InputError(f"config: {where} is a group of fields, not {values!r}")
-    hints = typing.get_type_hints(config_type)
-    refuse_unknown(values, [field.name for field in dataclasses.fields(config_type)], where)
-    return config_type(**{key: _cast(value, hints[key], f"{where}.{key}") for key, value in values.items()})
-
-
-def refuse_unknown(values, known, where):
-    """Raises InputError, which suggests the nearest known key, if a key of `values` is not in `known`."""
-    for key in values:
-        if key not in known:
-            nearest = difflib.get_close_matches(key, list(known), n=1)
-            hint = f"; did you mean {nearest[0]!r}?" if nearest else f"; known: {', '.join(sorted(known))}"
-            raise InputError(f"config: {where} has no field {key!r}{hint}")
-
-
-def _cast(value, hint, where):
-    origin = typing.get_origin(hint)
-    if origin in (typing.Union, types.UnionType):
-        options = [option for option in typing.get_args(hint) if option is not type(None)]
-        return None if value is None else _cast(value, options[0], where)
-    if origin is tuple and isinstance(value, list | tuple):
-        members = typing.get_args(hint)
-        is_open = len(members) == 2 and members[1] is Ellipsis
-        if not is_open and len(members) != len(value):
-            raise InputError(f"config: {where} takes {len(members)} values, not {value!r}")
-        return tuple(_cast(item, members[0] if is_open else members[i], where) for i, item in enumerate(value))
-    if dataclasses.is_dataclass(hint):
-        return _parse(hint, value, where)
-    if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(hint, type) and isinstance(value, hint) and not (hint is int and isinstance(value, bool)):
-        return value
-    raise InputError(f"config: {where} takes {getattr(hint, '__name__', hint)}, not {value!r}")
+        try:
+            fields = model_config.current_fields({key: value for key, value in model.items() if key != "name"})
+        except TypeError:
+            raise FieldError("model", "has a single value where a group of fields or a list belongs") from None
+        return cls(
+            typed(model_config, fields, "model"),
+            typed(DataConfig, values.get("data", {}), "data"),
+            typed(TrainingConfig, values.get("training", {}), "training"),
+        )

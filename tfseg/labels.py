@@ -43,6 +43,8 @@ class DatasetInfo:
     def __post_init__(self):
         if not 1 <= len(self.class_names) <= MAX_CLASSES:
             raise ValueError(f"{self.name}: {len(self.class_names)} classes; 1 to {MAX_CLASSES} are possible")
+        if self.label_divisor < 1 or not 0 <= self.ignore_label <= IGNORE_LABEL:
+            raise ValueError(f"{self.name}: label divisor {self.label_divisor} or ignored label {self.ignore_label}")
         if len(self.colors) != len(self.class_names):
             raise ValueError(f"{self.name}: {len(self.class_names)} class names but {len(self.colors)} colours")
         for color, name in zip(self.colors, self.class_names, strict=True):

@@ -238,7 +238,23 @@ def test_debug_shows_where_an_error_comes_from(command, words):
     "failure,code,line",
     [
         ("KeyboardInterrupt()", 130, "interrupted"),
-        ("OSError(28, 'No space left on device')", 1, "error: [Errno 28] No space left on device"),
+        ("OSError(28, 'No space left on device')", 1, "error: No space left on device: free some space"),
+        (
+            "OSError(30, 'x', 'a/b')",
+            1,
+            "error: a/b: Read-only file system: this disk is read-only, choose a folder on another",
+        ),
+        ("OSError('x')", 1, "error: x"),
+        (
+            "RuntimeError('a; No space left on device')",
+            1,
+            "error: RuntimeError: a; No space left on device (No space left on device: free some space)",
+        ),
+        (
+            "InputError('a/b: ' + 'x' * 999 + '; give another')",
+            2,
+            f"error: a/b: {'x' * 136} ... {'x' * 133}; give another",
+        ),
         ("RunError('the losses\\nare gone')", 1, "error: the losses are gone"),
         ("InputError('no such file')", 2, "error: no such file"),
         ("RuntimeError('x')", 1, "error: RuntimeError: x (--debug shows where)"),

@@ -10,6 +10,7 @@ from tests.fake_network import INFO
 from tfseg.errors import InputError
 from tfseg.formats import export_manifest
 
+FACTS = {"kind": "segment", "sha256": "0" * 64}
 EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # sha256 of nothing
 
 
@@ -149,14 +150,20 @@ def test_a_manifest_of_an_earlier_version_has_no_checksum_and_is_read(folder):
         (lambda folder: (folder / "manifest.json").write_bytes(b"\xff\xfe"), r"json: damaged \(.+\); export or"),
         (lambda folder: (folder / "manifest.json").write_text("[" * 100_000), r"json: damaged \(.+\); export or"),
         (lambda folder: changed(folder, format="tfseg 2"), "its format is 'tfseg 2', this version reads 'tfseg 1'"),
-        (lambda folder: changed(folder, name=1), r"damaged \(its name is not a text\)"),
-        (lambda folder: changed(folder, classes={}), r"damaged \(there is no 'class_names'\)"),
-        (lambda folder: changed(folder, artifacts=None), r"damaged \('NoneType' object has no attribute 'items'\)"),
-        (lambda folder: changed(folder, artifacts={"../x": {}}), r"artifact '\.\./x' is not a path within the folder"),
-        (lambda folder: changed(folder, artifacts={"/etc/x": {}}), "artifact '/etc/x' is not a path within"),
-        (lambda folder: changed(folder, artifacts={"x": {"kind": "segment"}}), r"there is no 'sha256'"),
-        (lambda folder: changed(folder, artifacts={"x": {"kind": 1}}), "the kind of x is 1"),
-        (lambda folder: changed(folder, artifacts={"x": {"kind": "a", "sha256": "12"}}), "the sha256 of x is '12'"),
+        (lambda folder: changed(folder, name=1), r"damaged \(name takes str, not 1\)"),
+        (lambda folder: changed(folder, classes={}), r"damaged \(classes.name is missing\)"),
+        (lambda folder: changed(folder, artifacts=None), r"damaged \(artifacts takes dict, not None\)"),
+        (lambda folder: changed(folder, artifacts={"../x": FACTS}), r"artifact '\.\./x' is not a path within the"),
+        (lambda folder: changed(folder, artifacts={"/etc/x": FACTS}), "artifact '/etc/x' is not a path within"),
+        (lambda folder: changed(folder, artifacts={"x": {"kind": "segment"}}), r"artifacts.x.sha256 is missing"),
+        (lambda folder: changed(folder, artifacts={"x": FACTS | {"kind": 1}}), "artifacts.x.kind takes str, not 1"),
+        (lambda folder: changed(folder, artifacts={"x": FACTS | {"sha256": "12"}}), "artifacts.x.sha256 is '12', not"),
+        (lambda folder: changed(folder, artifacts={"x": FACTS | {"bytes": -1}}), "artifacts.x.bytes is -1; it must be"),
+        (lambda folder: changed(folder, artifacts={"x": FACTS | {"budget": 5}}), "artifacts.x.budget is a group of"),
+        (lambda folder: changed(folder, cost=[{"size": [3, 3]}]), r"cost\[0\].iterations is missing"),
+        (lambda folder: changed(folder, cost=[{"iterations": 1, "size": [3]}]), r"cost\[0\].size takes 2 values"),
+        (lambda folder: changed(folder, cost={}), "cost takes tuple, not {}"),
+        (lambda folder: changed(folder, miou_images=0.5), "miou_images takes int, not 0.5"),
     ],
 )
 def test_a_damaged_manifest_is_one_line(folder, damage, message):

@@ -137,11 +137,108 @@ def test_weights_without_their_checksum_are_refused(network, tmp_path):
         load_run(tmp_path)
 
 
-@pytest.mark.parametrize("text", ["", "{", '"text"', "[]", "{}", '{"dataset_info": 5}', "\udc80"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", '"text"', "[]", "{}", '{"dataset_info": 5}', "\udc80", "[" * 9999, '{"a": 1, "a": 1}', " " * (17 << 20)],
+)
 def test_a_damaged_config_is_named(tmp_path, text):
     (tmp_path / "config.json").write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(InputError, match=r"config.json: damaged"):
         read_config(tmp_path)
+
+
+def edited(folder, place, value):
+    """Changes a value of config.json, at a place like "training.seed", by hand."""
+    path = folder / "config.json"
+    values = part = json.loads(path.read_text())
+    *parents, last = place.split(".")
+    for parent in parents:
+        part = part[parent]
+    part[last] = value
+    path.write_text("\ufeff" + json.dumps(values, indent=4))  # as an editor under Windows writes it
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ("model", 5, "model.name None is unknown"),
+        ("model.name", ["fcn"], r"model.name \['fcn'\] is unknown"),
+        ("model.widths", [8, "x"], r"model.widths\[1\] takes int, not 'x'"),
+        ("model.backbone.output_stride", True, "model.backbone.output_stride takes int, not True"),
+        ("data.crop_size", [1, 10**30], r"data.crop_size\[1\] is 1000.*, which is too large"),
+        ("data.min_scale", float("nan"), "data.min_scale is nan; it must be a finite number"),
+        ("data.dataset", "nowhere", "--dataset=nowhere: unknown"),
+        ("training.total_steps", 0, "training.total_steps is 0; it must be above 0"),
+        ("training.momentum", 10**400, "training.momentum is 1000"),
+        ("dataset_info.colors", [[0, 0, 0]], "dataset_info toy: 3 class names but 1 colours"),
+        ("dataset_info.class_names", "abc", "dataset_info.class_names takes tuple, not 'abc'"),
+        ("dataset_info.thing_ids", [7], r"dataset_info toy: thing ids \[7\] outside 0..2"),
+    ],
+)
+def test_a_value_of_the_config_that_cannot_be_is_named_with_the_file(tmp_path, place, value, message):
+    write_config(tmp_path, CONFIG, INFO)
+    edited(tmp_path, place, value)
+    with pytest.raises(InputError, match=rf"config.json: .*({message})") as caught:
+        read_config(tmp_path)
+    assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_config_changed_by_hand_is_read_and_a_line_says_so(tmp_path, capsys):
+    write_config(tmp_path, CONFIG, INFO)
+    assert read_config(tmp_path) == (CONFIG, INFO)
+    assert capsys.readouterr().err == ""
+    edited(tmp_path, "training.seed", 7)
+    assert read_config(tmp_path)[0].training.seed == 7
+    assert capsys.readouterr().err.startswith(f"note: {tmp_path}/config.json was changed by hand")
+    values = json.loads((tmp_path / "config.json").read_text(encoding="utf-8-sig"))
+    del values["checksum"]  # as in the runs of earlier versions
+    (tmp_path / "config.json").write_text(json.dumps(values))
+    read_config(tmp_path)
+    assert capsys.readouterr().err == ""
+
+
+def test_a_network_that_cannot_be_built_is_the_configs_fault(tmp_path, network):
+    write_config(tmp_path, CONFIG, INFO)
+    save_weights(tmp_path / "weights" / "last.npz", network)
+    edited(tmp_path, "model.widths", [-8])
+    with pytest.raises(InputError, match=r"config.json: no network can be built from its model \(.+\)"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["config.json", "weights/last.npz", "weights/last.npz.sha256"])
+def test_a_pipe_in_a_run_does_not_hold_up_its_reader(network, tmp_path, name):
+    write_config(tmp_path, CONFIG, INFO)
+    save_weights(tmp_path / "weights" / "last.npz", network)
+    (tmp_path / name).unlink()
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(InputError, match=f"{name}: a pipe, socket or device, not a regular file"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", "abc", "\x00"])
+def test_a_checksum_that_is_none_is_named(network, tmp_path, text):
+    write_config(tmp_path, CONFIG, INFO)
+    save_weights(tmp_path / "weights" / "last.npz", network)
+    (tmp_path / "weights" / "last.npz.sha256").write_text(text)
+    with pytest.raises(InputError, match=r"weights/last.npz.sha256: not a checksum"):
+        load_run(tmp_path)
+
+
+def test_what_killed_processes_left_is_removed_when_the_run_is_locked(tmp_path):
+    (tmp_path / "weights").mkdir()
+    mine = [tmp_path / "notes.part", tmp_path / "weights" / "mine.npz"]
+    left = [tmp_path / ".metrics.csv.9-0123abcd.part", tmp_path / "weights" / ".best.npz.part"]
+    for path in mine + left:
+        path.write_text("")
+    with locked(tmp_path):
+        assert [path.exists() for path in mine + left] == [True, True, False, False]
+
+
+def test_many_weights_that_do_not_fit_are_few_in_the_message(network, tmp_path):
+    arrays = {f"cells/{'deep/' * 30}{index}": np.zeros(1, "f4") for index in range(500)}
+    with pytest.raises(InputError, match=r"\d{3} weights do not fit: .+; and \d{3} more") as caught:
+        assign_weights(network, saved(tmp_path, arrays))
+    assert len(str(caught.value)) - len(str(tmp_path)) < 300
 
 
 def test_a_config_with_an_unknown_field_is_named(tmp_path):

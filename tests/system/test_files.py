@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -20,7 +21,9 @@ from tfseg.system.files import (
     check_sha256,
     file_sha256,
     locked,
+    open_regular,
     partial_folder,
+    remove_unfinished,
     take_place,
     whole_file,
     whole_folder,
@@ -66,11 +69,10 @@ def full(*_):
 @pytest.mark.parametrize("step", ["write", "fsync", "replace"])
 def test_a_write_that_fails_leaves_the_old_file_and_nothing_beside_it(tmp_path, monkeypatch, step):
     write_atomically(tmp_path / "config.json", b"old")
-    if step == "write":
-        (tmp_path / ".config.json.part").symlink_to("/dev/full")
-    else:
-        monkeypatch.setattr(files.os, step, full)
-    message = r"config.json: cannot be written \(No space left on device\); the file of before is untouched$"
+    monkeypatch.setattr(*((Path, "write_bytes") if step == "write" else (files.os, step)), full)
+    message = (
+        r"config.json: cannot be written \(No space left on device: free some space\); the file of before is untouched$"
+    )
     with pytest.raises(RunError, match=message):
         write_atomically(tmp_path / "config.json", b"new")
     monkeypatch.undo()
@@ -112,19 +114,82 @@ def test_a_kill_leaves_the_old_file_and_the_next_write_nothing_else(tmp_path):
     body += "    part.write_bytes(b'ne'); print('ready', flush=True); sys.stdin.read()"
     with child(body, tmp_path / "a") as process:
         process.kill()
-    assert content_of(tmp_path) == {"a": b"old", ".a.part": b"ne"}
-    write_atomically(tmp_path / "a", b"n")
-    assert content_of(tmp_path) == {"a": b"n"}
+    assert sorted(content_of(tmp_path).values()) == [b"ne", b"old"]
+    with child("write_atomically(sys.argv[1], b'n'); print('ready', flush=True)", tmp_path / "b"):
+        assert content_of(tmp_path) == {"a": b"old", "b": b"n"}
 
 
-def test_many_writers_do_not_write_into_the_same_file(tmp_path):
-    body = "with whole_file(sys.argv[1], many_writers=True) as part:\n"
+def test_two_writers_do_not_write_into_the_same_file(tmp_path):
+    body = "with whole_file(sys.argv[1]) as part:\n"
     body += "    part.write_bytes(b'theirs'); print('ready', flush=True); sys.stdin.read()"
     with child(body, tmp_path / "a"):
-        with whole_file(tmp_path / "a", many_writers=True) as part:
+        with whole_file(tmp_path / "a") as part, whole_file(tmp_path / "a") as second:
             part.write_bytes(b"ours")
-            assert sorted(content_of(tmp_path).values()) == [b"ours", b"theirs"]
+            second.write_bytes(b"ours, too")
+            remove_unfinished(tmp_path)  # none of them is left from a killed process
+            assert sorted(content_of(tmp_path).values()) == [b"ours", b"ours, too", b"theirs"]
         assert (tmp_path / "a").read_bytes() == b"ours"
+
+
+def test_what_others_have_not_finished_stays(tmp_path):
+    for name in (".photo.png.part", "photo.1-00000000.part", ".photo.png.1-0.part"):
+        (tmp_path / name).write_bytes(b"of a browser")
+    (tmp_path / ".a.1-00000000.part").mkdir()
+    before = sorted(tmp_path.iterdir())
+    remove_unfinished(tmp_path)
+    remove_unfinished(tmp_path / "nowhere")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "ü" * 127, "a\udcff"])
+def test_a_name_may_be_as_long_as_the_disk_allows(tmp_path, name):
+    write_atomically(tmp_path / name, b"1")
+    assert content_of(tmp_path) == {name: b"1"}
+
+
+def fifo(path):
+    os.mkfifo(path)
+
+
+def bound_socket(path):
+    socket.socket(socket.AF_UNIX).bind(os.path.relpath(path))
+
+
+@pytest.mark.parametrize("make", [fifo, bound_socket, os.mkdir, lambda path: os.symlink("/dev/zero", path)])
+def test_only_regular_files_are_opened_and_nothing_waits(tmp_path, monkeypatch, make):
+    monkeypatch.chdir(tmp_path)
+    make(tmp_path / "config.json")
+    for read in (open_regular, file_sha256, lambda path: check_sha256(str(path), SHA256)):
+        with pytest.raises(InputError, match=r"config.json: a .+, not a regular file"):
+            read(tmp_path / "config.json")
+
+
+def test_a_regular_file_is_opened_also_by_a_link(tmp_path):
+    (tmp_path / "a").write_text("ü\n")
+    (tmp_path / "link").symlink_to("a")
+    with open_regular(tmp_path / "link", "r") as file:
+        assert file.read() == "ü\n"
+    with pytest.raises(FileNotFoundError):
+        open_regular(tmp_path / "b")
+    with pytest.raises(InputError, match="not a path"):
+        open_regular("a\0b")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device: free some space"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "Disk quota exceeded: free some space, or ask for a larger"),
+        (OSError(errno.EROFS, "Read-only file system"), "Read-only file system: this disk is read-only, choose"),
+        (OSError(errno.EACCES, "Permission denied"), "Permission denied: no permission, choose another folder"),
+        (RuntimeError("{{node}} runs/a/step-1; No space left on device [Op:Save]"), "No space left on device: free"),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error"),
+        (RuntimeError("first\nsecond"), "first"),
+        (RuntimeError(), "RuntimeError"),
+    ],
+)
+def test_the_cause_of_a_failure_is_named_with_what_to_do(error, text):
+    assert files.failure(error).startswith(text)
 
 
 def test_a_folder_appears_when_it_is_whole(tmp_path):

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import signal
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +12,7 @@ import tensorflow as tf
 from tfseg.errors import RunError
 from tfseg.training import callbacks
 from tfseg.training.averaging import WeightAverage
-from tfseg.training.callbacks import BadSteps, MetricsLog, Progress, Validation
+from tfseg.training.callbacks import BadSteps, MetricsLog, Progress, Saving, Validation
 
 
 @pytest.fixture
@@ -85,6 +86,46 @@ def test_a_line_that_a_full_disk_cut_is_dropped(tmp_path, clock):
     assert [row["step"] for row in rows_of(tmp_path)] == ["1", "2", "31"]
 
 
+def test_a_damaged_log_is_put_aside_and_its_whole_rows_go_on(tmp_path, capsys):
+    content = b"step,loss\n1,0.5\n2,0.\xff4\n3,0.3\n"
+    (tmp_path / "metrics.csv").write_bytes(content)
+    metrics_log(tmp_path, first_step=30).write(31, {"loss": 0.25})
+    assert [(row["step"], row["loss"]) for row in rows_of(tmp_path)] == [("1", "0.5"), ("3", "0.3"), ("31", "0.25")]
+    assert (tmp_path / "metrics.csv.bad").read_bytes() == content
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(
+        f"{tmp_path}/metrics.csv: damaged (byte 20 is not UTF-8); it is kept as metrics.csv.bad, and"
+    )
+
+
+def test_a_run_needs_no_tensorboard_files(tmp_path, capsys):
+    (tmp_path / "tensorboard").write_text("not a folder")
+    log = metrics_log(tmp_path)
+    log.write(1, {"loss": 1.0})
+    log.write_pictures(1, "canvas", np.zeros([1, 4, 4, 3], np.uint8))
+    log.write(2, {"loss": 0.5})
+    assert [row["step"] for row in rows_of(tmp_path)] == ["1", "2"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"{tmp_path}/tensorboard: cannot be written (")
+
+
+def test_a_log_on_a_full_disk_names_the_cause(tmp_path):
+    log = metrics_log(tmp_path)
+    log.write(1, {"loss": 1.0})
+    (tmp_path / "metrics.csv").unlink()
+    (tmp_path / "metrics.csv").symlink_to("/dev/full")
+    with pytest.raises(RunError, match=r"metrics.csv: cannot be written \(No space left on device: free some space\)"):
+        log.write(2, {"loss": 1.0})
+
+
+def test_of_many_bad_images_five_are_named():
+    lines = []
+    bad = BadSteps(9, lines.append)
+    bad.set_model(trainer(filenames=SimpleNamespace(numpy=lambda: [b"%d.png" % index for index in range(64)])))
+    bad.on_step(1, {"is_finite": 0.0})
+    assert lines[0].endswith("images: ['0.png', '1.png', '2.png', '3.png', '4.png' and 59 more]")
+
+
 def test_new_columns_are_added_to_the_rows_before(tmp_path):
     log = metrics_log(tmp_path)
     log.write(1, {"loss": 1.0})
@@ -151,6 +192,21 @@ def test_bad_steps_are_reported_where_batches_have_no_file_names():
     bad.set_model(trainer())
     bad.on_step(1, {"is_finite": 0.0})
     assert lines[0].endswith("images: []")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_saves_after_the_step_and_ends_the_run(capsys, number, code):
+    steps, interruption = [], SimpleNamespace(signal=None)
+    saving = Saving(SimpleNamespace(save=lambda: steps.append("saved")), 3, 7, interruption)
+    for step in range(1, 8):
+        steps.append(step)
+        saving.on_step(step, {})
+    assert steps == [1, 2, 3, "saved", 4, 5, 6, "saved", 7, "saved"]
+    interruption.signal = number
+    with pytest.raises(SystemExit) as ended:
+        saving.on_step(8, {})
+    assert (ended.value.code, steps[-1]) == (code, "saved")
+    assert capsys.readouterr().err == f"{number.name}: saved step 8; the same command goes on from here\n"
 
 
 def test_the_best_weights_are_kept_and_later_worse_ones_are_not(tmp_path, monkeypatch, capsys):

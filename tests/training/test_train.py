@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from tests.training.toy_run import toy_config
 from tfseg.data import opening
 from tfseg.errors import InputError, RunError
 from tfseg.runs.run_directory import load_run, locked
+from tfseg.system.checksums import check_sha256_beside
 from tfseg.training import train
 
 TOY_RUN = Path(__file__).parent / "toy_run.py"
@@ -63,27 +65,78 @@ def start_held(records, workdir, step, values=None):
     return start(records, workdir, {"hold": [str(hold), step], **(values or {})}), hold
 
 
+def kill(process):
+    process.send_signal(signal.SIGKILL)
+    hanging.finish(process)
+    assert process.returncode == -signal.SIGKILL
+
+
 def test_a_run_killed_at_any_step_goes_on_with_the_same_losses_to_the_bit(toy_records, unbroken, tmp_path):
     workdir = tmp_path / "run"
     process, _ = start_held(toy_records, workdir, 7)  # so that it does not end before it is killed
     wait_for_step(workdir, int(np.random.default_rng().integers(3, 7)), process)
-    process.send_signal(signal.SIGKILL)
-    hanging.finish(process)
-    assert process.returncode == -signal.SIGKILL
+    kill(process)
+    leave_behind(workdir)
     assert "going on from step" in finish(start(toy_records, workdir))
+    assert_equals(workdir, unbroken)
+
+
+def leave_behind(workdir):
+    """Adds what a kill leaves behind in unlucky moments."""
+    checkpoints = workdir / "checkpoints"
+    (checkpoints / "step-7_temp").mkdir()
+    (checkpoints / "step-7_temp" / "part-00000-of-00001.data-00000-of-00001").write_bytes(b"x")
+    names = ["checkpoints/checkpoint.tmp0123abcd", ".config.json.1-0123abcd.part", "weights/.last.npz.1-0123abcd.part"]
+    names += [f"checkpoints/step-{step}.data-00000-of-00001" for step in (1, 7)]
+    (workdir / "weights").mkdir(exist_ok=True)
+    for name in names:
+        (workdir / name).write_bytes(b"x")
+    (checkpoints / "checkpoint").write_bytes(b'all_model_checkpoint_paths: "\xe9')
+
+
+def names_in(workdir):
+    """The names of all files of a run, without those of TensorBoard, of which every start adds one."""
+    files = (path.relative_to(workdir) for path in workdir.rglob("*") if not path.is_dir())
+    return sorted(str(path) for path in files if path.parent.name != "tensorboard")
+
+
+def assert_equals(workdir, unbroken):
+    """A run has the losses and the weights of another to the bit, and the same files."""
     assert losses_of(workdir) == losses_of(unbroken)
     for name, ours in np.load(workdir / "weights" / "last.npz").items():
         np.testing.assert_array_equal(ours, np.load(unbroken / "weights" / "last.npz")[name])
+    assert names_in(workdir) == names_in(unbroken)
+    check_sha256_beside(workdir / "weights" / "last.npz")
 
 
 @pytest.mark.slow
-def test_sigterm_saves_the_step_and_exits_143(toy_records, unbroken, tmp_path):
+def test_a_run_killed_at_30_random_moments_loses_nothing_and_leaves_nothing_behind(toy_records, tmp_path):
+    values = {"training": {"total_steps": 200, "checkpoint_every": 1, "validate_every": 3}}
+    generator, workdir, last = np.random.default_rng(), tmp_path / "run", 0
+    for _ in range(30):
+        process, hold = start_held(toy_records, workdir, 190, values)
+        wait_for_step(workdir, min(last + 1, 190), process)
+        time.sleep(generator.uniform(0, 0.5))
+        kill(process)
+        last = max(losses_of(workdir))
+        for weights in (workdir / "weights").glob("*.npz"):
+            check_sha256_beside(weights)
+    hold.unlink()
+    finish(start(toy_records, workdir, values))
+    finish(start(toy_records, tmp_path / "unbroken", values))
+    check_sha256_beside(workdir / "weights" / "best.npz")
+    assert_equals(workdir, tmp_path / "unbroken")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_sigterm_and_ctrl_c_save_the_step_and_exit_with_their_number(toy_records, unbroken, tmp_path, number, code):
     workdir = tmp_path / "run"
     process, hold = start_held(toy_records, workdir, 2, {"training": {"checkpoint_every": 1000}})
     wait_for_step(workdir, 2, process)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     hold.unlink()
-    assert "saved step 2" in finish(process, 143)
+    assert f"{number.name}: saved step 2; the same command goes on from here" in finish(process, code)
     finish(start(toy_records, workdir, {"training": {"checkpoint_every": 1000}}))
     assert losses_of(workdir) == losses_of(unbroken)
 
@@ -126,6 +179,24 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(toy_records, unb
     assert "step-8: not whole" in error
     assert "going on from step 6 of 8" in error
     assert losses_of(copied) == losses_of(unbroken)
+
+
+def test_no_damage_to_the_files_beside_the_checkpoints_holds_up_a_run(toy_records, unbroken, copied, capsys):
+    for part in ("index", "data-00000-of-00001"):
+        (copied / "checkpoints" / f"step-8.{part}").unlink()
+    (copied / "checkpoints" / "checkpoint").write_bytes(b"")
+    (copied / "weights" / "last.npz.sha256").write_bytes(b"")
+    (copied / "weights" / "last.npz").write_bytes(b"")
+    log = (copied / "metrics.csv").read_bytes()
+    (copied / "metrics.csv").write_bytes(log + b"\xff\n")
+    shutil.rmtree(copied / "tensorboard")
+    (copied / "tensorboard").write_bytes(b"")
+    train.train(toy_config(toy_records, {}), copied)
+    error = capsys.readouterr().err
+    assert "going on from step 6 of 8" in error
+    (copied / "metrics.csv.bad").unlink()
+    (copied / "tensorboard").unlink()
+    assert_equals(copied, unbroken)
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import dataclasses
 from tfseg.backbones.mobilenet_v2 import MobileNetV2
 from tfseg.backbones.resnet_v1 import ResNetV1
 from tfseg.backbones.xception import Xception71
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed
 
 
 @dataclasses.dataclass
@@ -89,7 +89,7 @@ def build(config: BackboneConfig, name: str = "backbone", endpoints: str = "bloc
       InputError: the name is unknown, a value is out of range, or a field is set that this backbone does not have.
     """
     if config.name not in BACKBONES:
-        raise InputError(f"backbone.name {config.name!r} is unknown; one of {', '.join(BACKBONES)}")
+        raise InputError(f"backbone.name {config.name!r} is unknown; one of {listed(BACKBONES)}")
     if config.output_stride not in (8, 16, 32):
         raise InputError(f"backbone.output_stride must be 8, 16 or 32, not {config.output_stride}")
     if config.padding not in ("same", "symmetric"):

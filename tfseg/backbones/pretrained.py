@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfseg.backbones.mobilenet_v2 import center_padded
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed, shortened
 from tfseg.formats.weight_files import open_weights
 
 # What a file may hold besides the backbone: classifiers, DeepLab's head, the optimizer's state.
@@ -222,7 +222,7 @@ def _match_names(convolutions, file):
     if not any(name in found for name in targets):
         raise InputError(
             f"{file.path} holds no array of {root}; expected names like {next(iter(targets))}, "
-            f"found {', '.join(list(file.shapes)[:3]) or 'none'}"
+            f"found {listed(file.shapes) or 'none'}"
         )
     return targets, is_folded
 
@@ -263,11 +263,7 @@ def _canonical_names(file, roots):
 
 
 def _refuse(path, problems):
-    """Raises one line that lists every problem, with at most six names of each kind."""
-    parts = [
-        f"{len(names)} {kind} ({', '.join(names[:6])}{', ...' if len(names) > 6 else ''})"
-        for kind, names in problems.items()
-        if names
-    ]
+    """Raises one line that lists every kind of problem with a few names."""
+    parts = [f"{len(names)} {kind} ({shortened(listed(names), 100)})" for kind, names in problems.items() if names]
     if parts:
         raise InputError(f"{path} does not fit this network: arrays " + "; ".join(parts))

@@ -11,7 +11,8 @@ import traceback
 import absl.logging
 from absl import app, flags
 
-from tfseg.errors import InputError, RunError
+from tfseg.errors import MAX_MESSAGE, InputError, RunError, shortened
+from tfseg.system.files import disk_failure, failure
 from tfseg.system.progress import say
 
 flags.DEFINE_boolean("debug", False, "Show the whole traceback of an error.")
@@ -69,12 +70,16 @@ def _guarded(main, argv):
     except (InputError, flags.Error, app.UsageError) as error:
         _show(error)
         _fail(error, 2)
-    except (RunError, MemoryError, OSError) as error:
+    except (RunError, MemoryError) as error:
         _show(error)
         _fail(error, 1)
+    except OSError as error:
+        _show(error)
+        _fail(f"{error.filename}: {failure(error)}" if error.filename else failure(error), 1)
     except Exception as error:
         _show(error)
-        _fail(f"{type(error).__name__}: {error} (--debug shows where)", 1)
+        reason = disk_failure(error) or "--debug shows where"
+        _fail(f"{type(error).__name__}: {shortened(error, MAX_MESSAGE // 2)} ({reason})", 1)
 
 
 def _show(error):
@@ -83,6 +88,5 @@ def _show(error):
 
 
 def _fail(error, code):
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    say(f"error: {' '.join(lines) or type(error).__name__}")
+    say(shortened(f"error: {str(error).strip() or type(error).__name__}"))
     sys.exit(code)

@@ -11,9 +11,10 @@ from tfseg.architectures import ARCHITECTURES
 from tfseg.backbones import BACKBONES
 from tfseg.commands import model_flag
 from tfseg.commands.help_texts import DATASET_HELP, one_of
-from tfseg.config import OPTIMIZERS, PRECISIONS, ExperimentConfig, refuse_unknown
+from tfseg.config import OPTIMIZERS, PRECISIONS, ExperimentConfig
 from tfseg.data.datasets.table import DATASETS, check_name
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed
+from tfseg.system.small_files import FieldError, refuse_unknown
 
 RECIPES = Path(__file__).resolve().parents[2] / "model_zoo"
 
@@ -161,7 +162,7 @@ def for_path_or_recipe(not_for_runs, not_for_exports):
 def _default_recipe(given):
     model, dataset, backbone = given.get("model", "rnn"), given.get("dataset", "scenes"), given.get("backbone", "")
     if model not in ARCHITECTURES:
-        known = ", ".join(sorted(ARCHITECTURES))
+        known = listed(sorted(ARCHITECTURES))
         raise InputError(f"--model={model} is unknown; one of {known}, or a recipe: --config=FILE")
     # Recipes are called <model>_<backbone>.py, or <model>.py if the model has no backbone.
     fitting = [path for path in sorted(RECIPES.glob("*/*.py")) if f"{path.stem}_".startswith(f"{model}_")]
@@ -194,7 +195,10 @@ def _check_field(config, field):
     for name in field.split("."):
         if not dataclasses.is_dataclass(part):
             raise InputError(f"--config.{field}: {where} is a single value")
-        refuse_unknown([name], [item.name for item in dataclasses.fields(part)], where)
+        try:
+            refuse_unknown([name], [item.name for item in dataclasses.fields(part)], where)
+        except FieldError as error:
+            raise InputError(f"config: {error}") from None
         part, where = getattr(part, name), name if where == "config" else f"{where}.{name}"
     if dataclasses.is_dataclass(part):
         raise InputError(f"--config.{field} is a group of fields; set one of them, e.g. {_first_field(part, field)}")

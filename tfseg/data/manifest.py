@@ -5,12 +5,23 @@ It is written last, so a folder without it is a conversion that did not finish.
 
 import dataclasses
 import json
-import re
+import typing
 from pathlib import Path
 
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed
 from tfseg.labels import DatasetInfo
-from tfseg.system.files import file_sha256, write_atomically
+from tfseg.system.files import failure, file_sha256, open_regular, write_atomically
+from tfseg.system.small_files import (
+    Count,
+    FieldError,
+    Matches,
+    Sha256,
+    check_seal,
+    damage_named,
+    read_json,
+    sealed,
+    typed,
+)
 
 FILE_NAME = "manifest.json"
 FORMAT = 1
@@ -28,10 +39,10 @@ class Shard:
       sha256: sha256 of the content, in hex.
     """
 
-    file: str
-    num_examples: int
-    num_bytes: int
-    sha256: str
+    file: typing.Annotated[str, Matches(r"[^/\\\0]+\.tfrecord", "a file name ending in .tfrecord")]
+    num_examples: Count
+    num_bytes: Count
+    sha256: Sha256
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,10 +57,10 @@ class Split:
       shards: the files; splits may share them.
     """
 
-    num_examples: int
-    label_histogram: list[int]
-    ignored_pixels: int
-    images_per_class: list[int]
+    num_examples: Count
+    label_histogram: list[Count]
+    ignored_pixels: Count
+    images_per_class: list[Count]
     shards: list[Shard]
 
     def __add__(self, other: "Split") -> "Split":
@@ -98,38 +109,73 @@ class Manifest:
 
     @classmethod
     def from_dict(cls, values: dict) -> "Manifest":
-        """Returns the manifest that `to_dict` wrote. Raises ValueError, KeyError or TypeError for anything else."""
-        if values["format"] != FORMAT:
-            raise ValueError(f"format {values['format']}, not {FORMAT}")
-        info = DatasetInfo.from_dict(values["info"])
-        if info.label_hash() != values["label_hash"]:
-            raise ValueError("label_hash is not that of the class names: edited by hand")
-        splits = {}
-        for name, split in values["splits"].items():
-            splits[name] = Split(**split | {"shards": [Shard(**shard) for shard in split["shards"]]})
-            for shard in splits[name].shards:
-                if not re.fullmatch(r"[^/\\\0]+\.tfrecord", shard.file):
-                    raise ValueError(f"shard {shard.file!r} is not a file name")
-        return cls(info, splits, values["source"], values["compression"], values.get("has_drawn_val", False))
+        """Returns the manifest that `to_dict` made, or `write_manifest` wrote. Raises FieldError for anything else."""
+        if isinstance(values, dict) and values.get("format") != FORMAT:
+            raise FieldError("format", f"is {values.get('format')!r:.40}, this version reads {FORMAT}")
+        file = typed(_File, values)
+        if file.info.label_hash() != file.label_hash:
+            raise FieldError("label_hash", "is not that of the class names in info: edited by hand")
+        for name, split in file.splits.items():
+            _check_counts(split, file.info.num_classes, f"splits.{name}")
+        check_seal(values)
+        return cls(file.info, file.splits, file.source, file.compression, file.has_drawn_val)
+
+
+@dataclasses.dataclass(frozen=True)
+class _File:
+    """The fields of the file; see `Manifest`."""
+
+    format: int
+    info: DatasetInfo
+    label_hash: str
+    compression: str
+    source: str
+    splits: dict[str, Split]
+    has_drawn_val: bool = False
+    checksum: Sha256 | None = None
+
+
+def _check_counts(split, num_classes, field):
+    """Raises FieldError if the counts of a split contradict each other."""
+    in_shards = sum(shard.num_examples for shard in split.shards)
+    if in_shards != split.num_examples:
+        raise FieldError(f"{field}.num_examples", f"is {split.num_examples}, its shards have {in_shards}")
+    for name in ("label_histogram", "images_per_class"):
+        if len(getattr(split, name)) != num_classes:
+            raise FieldError(f"{field}.{name}", f"has {len(getattr(split, name))} counts for {num_classes} classes")
+    for index, (pixels, images) in enumerate(zip(split.label_histogram, split.images_per_class, strict=True)):
+        if images > split.num_examples:
+            raise FieldError(f"{field}.images_per_class[{index}]", f"is {images} of {split.num_examples} images")
+        if images > pixels or (pixels and not images):
+            raise FieldError(f"{field}.label_histogram[{index}]", f"is {pixels} pixels in {images} images")
+    if sum(split.label_histogram) + split.ignored_pixels < split.num_examples:
+        raise FieldError(f"{field}.label_histogram", f"has fewer pixels than the {split.num_examples} images")
 
 
 def write_manifest(data_dir, manifest: Manifest):
-    """Writes `data_dir`/manifest.json so that it is there whole or not at all. Raises RunError."""
-    write_atomically(Path(data_dir) / FILE_NAME, (json.dumps(manifest.to_dict(), indent=1) + "\n").encode())
+    """Writes `data_dir`/manifest.json so that it is there whole or not at all. Raises RunError.
+
+    Its field "checksum" is the checksum of the others, since a changed histogram would silently change class weights.
+    """
+    content = json.dumps(sealed(manifest.to_dict()), indent=1) + "\n"
+    write_atomically(Path(data_dir) / FILE_NAME, content.encode())
 
 
 def read_manifest(data_dir) -> Manifest:
-    """Reads the manifest of a folder of records. Raises InputError if it is missing or damaged."""
+    """Reads the manifest of a folder of records.
+
+    Raises:
+      InputError: it is missing, damaged, or was changed by hand; the message names the field.
+    """
     path = Path(data_dir) / FILE_NAME
     try:
-        return Manifest.from_dict(json.loads(path.read_text()))
+        with damage_named(path, "convert the data again"):
+            return Manifest.from_dict(read_json(path))
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"{data_dir}: no records with a {FILE_NAME} here; make them with "
             "python prepare_data.py --dataset=... --raw_dir=... --data_dir=..."
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise InputError(f"{path}: not a manifest of tfseg ({error!r}); convert the data again") from error
 
 
 def split_files(manifest: Manifest, data_dir, split: str) -> list[str]:
@@ -153,8 +199,8 @@ def check_split(manifest: Manifest, data_dir, split: str, expected_info: Dataset
     if expected_info is not None and expected_info.label_hash() != manifest.info.label_hash():
         ours, theirs = manifest.info.class_names, expected_info.class_names
         raise InputError(
-            f"{data_dir}: records of {len(ours)} classes ({', '.join(ours[:3])}...) but the config is for "
-            f"{len(theirs)} ({', '.join(theirs[:3])}...); convert the data again or take another data set"
+            f"{data_dir}: records of {len(ours)} classes ({listed(ours[:3])}...) but the config is for "
+            f"{len(theirs)} ({listed(theirs[:3])}...); convert the data again or take another data set"
         )
     if manifest.compression:
         raise InputError(f"{data_dir}: compression {manifest.compression!r} is not supported; convert the data again")
@@ -167,17 +213,17 @@ def check_split(manifest: Manifest, data_dir, split: str, expected_info: Dataset
 
 def _split(manifest, data_dir, split):
     if split not in manifest.splits:
-        raise InputError(f"{data_dir}: no split {split!r}; there are {', '.join(manifest.splits)}")
+        raise InputError(f"{data_dir}: no split {split!r}; there are {listed(manifest.splits)}")
     return manifest.splits[split]
 
 
 def _check_shard(path, shard, verify):
     try:
         size = path.stat().st_size
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             magic = file.read(len(GZIP_MAGIC))
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}; {FILE_NAME} lists it: convert the data again") from None
+        raise InputError(f"{path}: {failure(error)}; {FILE_NAME} lists it: convert the data again") from None
     if size != shard.num_bytes:
         if magic == GZIP_MAGIC:
             raise InputError(f"{path}: is gzip-compressed, but {FILE_NAME} declares no compression; gunzip it")

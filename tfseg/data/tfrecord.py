@@ -20,7 +20,7 @@ from tfseg.data.manifest import (
 )
 from tfseg.errors import RunError
 from tfseg.labels import IGNORE_LABEL
-from tfseg.system.files import file_sha256
+from tfseg.system.files import failure, file_sha256
 from tfseg.system.parallel import Attempt, parallel_map
 
 __all__ = [
@@ -165,7 +165,7 @@ def write_split(data_dir, split: str, items: list, encode, *, num_workers=None, 
             try:
                 num_examples = _write_shard(path, itertools.islice(results, size), written)
             except (OSError, tf.errors.OpError) as error:
-                raise RunError(f"records cannot be written: {error}") from error
+                raise RunError(f"{path}: records cannot be written ({failure(error)})") from error
             written.shards.append(Shard(path.name, num_examples, path.stat().st_size, file_sha256(path)))
         next(results, None)  # reaches the end, so that the progress bar closes
     return written

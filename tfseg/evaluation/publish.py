@@ -1,9 +1,8 @@
 """Turns a trained and evaluated run into a model zoo folder: small weights, figures, the curve and a model card."""
 
-import csv
+import dataclasses
 import hashlib
 import io
-import json
 import re
 import shutil
 from collections.abc import Callable
@@ -17,7 +16,9 @@ from tfseg.errors import InputError
 from tfseg.evaluation.model_card import model_card
 from tfseg.formats.weight_files import open_weights
 from tfseg.runs.run_directory import check_weights_sha256, load_run, read_config, write_config
-from tfseg.system.files import file_sha256, whole_folder
+from tfseg.runs.training_log import read_log
+from tfseg.system.files import file_sha256, locked, whole_folder
+from tfseg.system.small_files import AtLeastOne, Open, Sha256, damage_named, read_json, typed
 
 WEIGHTS = "weights.npz"
 PICTURES = ("curve.png",)
@@ -54,7 +55,12 @@ def publish(workdir, report_dir, target, summary: Callable[[dict], str], overwri
     log = workdir / "metrics.csv"
     if not log.exists():
         raise InputError(f"{workdir}: no {log.name}, the log of the training")
-    with whole_folder(target, may_replace=True) as partial:
+
+    def refuse():
+        raise InputError(f"{target}: another publish.py is writing it; wait for it, or take another --name") from None
+
+    lock = target.with_name(f".{target.name}.lock")
+    with locked(lock, refuse), whole_folder(target, may_replace=True) as partial:
         config = without_paths(config)
         write_config(partial, config, info)
         write_half_weights(weights, partial / WEIGHTS)
@@ -111,18 +117,16 @@ def training_facts(config, log, weights_name) -> dict:
       validation and start-up; "hours" is None if the log does not tell.
     """
     training = config.training
-    with open(log, newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = read_log(log)
     steps = training.total_steps
-    validated = [(float(row["val_miou"]), -int(row["step"])) for row in rows if row.get("val_miou")]
+    validated = [(row.val_miou, -row.step) for row in rows if row.val_miou is not None]
     if weights_name == "best" and validated:
         steps = -max(validated)[1]
     seconds, last = 0.0, 0
     for row in rows:
-        step = int(row["step"])
-        if row.get("images_per_second") and step <= steps:
-            seconds += (step - last) * training.global_batch_size / float(row["images_per_second"])
-            last = step
+        if row.images_per_second and row.step <= steps:
+            seconds += (row.step - last) * training.global_batch_size / row.images_per_second
+            last = row.step
     hours = seconds * steps / last / 3600 if last else None
     return {"steps": steps, "images": steps * training.global_batch_size, "hours": hours}
 
@@ -145,17 +149,34 @@ def _check_target(target, overwrite):
         raise InputError(f"{target}: exists already; take another --name, or --overwrite")
 
 
+@dataclasses.dataclass(frozen=True)
+class _Protocol(Open):
+    """What is read of a report's protocol."""
+
+    dataset: str
+    weights: str
+    weights_sha256: Sha256
+
+
+@dataclasses.dataclass(frozen=True)
+class _Report(Open):
+    """What is read of a report's metrics.json; the model card shows the rest."""
+
+    protocol: _Protocol
+    iterations: list[dict]
+    trained_iterations: AtLeastOne
+
+
 def _read_metrics(workdir, report_dir):
     """The content of metrics.json. Raises InputError if the report is not whole."""
     again = f"evaluate the run: python evaluate.py --model={workdir} --report_dir={report_dir}"
     for name in ("metrics.json", *PICTURES):
         if not (report_dir / name).exists():
             raise InputError(f"{report_dir}: no {name}; {again}")
-    try:
-        metrics = json.loads((report_dir / "metrics.json").read_text())
-        scored, trained = len(metrics["iterations"]), metrics["trained_iterations"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{report_dir}/metrics.json: damaged ({error!r}); {again}") from None
+    with damage_named(report_dir / "metrics.json", again):
+        metrics = read_json(report_dir / "metrics.json", 64 << 20)
+        report = typed(_Report, metrics)
+    scored, trained = len(report.iterations), report.trained_iterations
     if scored < trained:
         raise InputError(f"{report_dir}: scores {scored} iterations, the model was trained with {trained}; {again}")
     return metrics

@@ -11,6 +11,7 @@ from pathlib import Path
 from tfseg import visualize
 from tfseg.errors import InputError
 from tfseg.evaluation import semantic
+from tfseg.evaluation.curve_file import CURVE_COLUMNS, read_curve
 from tfseg.evaluation.panoptic import evaluate_panoptic, panoptic_label
 from tfseg.evaluation.protocol import cost_size, instance_protocol, protocol
 from tfseg.evaluation.scored_images import REMARK, WHOLE, open_scored_split, scored
@@ -23,7 +24,6 @@ from tfseg.runs.run_directory import load_run
 from tfseg.system.files import write_atomically
 
 STRIP_ROWS, STRIP_ITERATIONS = 4, 6
-CURVE_COLUMNS = ("iteration", "gmacs", "gflops", "milliseconds", "miou")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,21 +201,6 @@ def _others(options, info, name):
     if name in networks | curves or len(networks | curves) < len(options.compare):
         raise InputError("--compare: two models have one name; their folders' names have to differ")
     return curves, networks
-
-
-def read_curve(folder) -> list[dict]:
-    """The points of a report's curve.csv, in `folder` or in its `report`. Raises InputError if there are none."""
-    paths = [Path(folder) / "curve.csv", Path(folder) / "report" / "curve.csv"]
-    path = next((path for path in paths if path.exists()), None)
-    if path is None:
-        raise InputError(f"{folder}: no curve.csv to compare with; evaluate it first")
-    try:
-        with open(path, newline="") as file:
-            rows = list(csv.DictReader(file))
-        points = [{name: float(row[name]) for name in CURVE_COLUMNS} for row in rows]
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: not the curve of a report ({error!r})") from None
-    return [point | {"iteration": int(point["iteration"])} for point in points]
 
 
 def _name(folder, output_stride=None):

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tfseg.data.opening import open_split
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed
 from tfseg.export import comparison, latency
 from tfseg.export.format_table import FORMATS
 from tfseg.export.making import entry, make
@@ -113,7 +113,7 @@ def check_export(model, options: ExportOptions, load) -> list:
         if precision not in comparison.LEAST_AGREEMENT:
             raise InputError(f"{place}: the precision of {path} is {precision!r}; export it again")
         if facts["kind"] not in FORMATS:
-            raise InputError(f"{place}: the kind of {path} is {facts['kind']!r}; there are {', '.join(FORMATS)}")
+            raise InputError(f"{place}: the kind of {path} is {facts['kind']!r}; there are {listed(FORMATS)}")
         if facts.get("weights_sha256", sha256) != sha256:
             raise InputError(f"{export.folder / path}: of other weights than {model}; --weights is {options.weights}")
         export.planned.append(Planned(path, facts["kind"], precision, facts.get("iterations")))

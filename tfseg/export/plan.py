@@ -2,13 +2,13 @@
 
 import contextlib
 import dataclasses
-import json
 from pathlib import Path
 
 from tfseg.errors import InputError
 from tfseg.export.format_table import FORMATS, PANOPTIC, RECURRENT, TFLITE_KINDS, WORDS
 from tfseg.formats.export_manifest import FORMAT
 from tfseg.runs.deeplab_file import load_model
+from tfseg.system.small_files import AtLeastOne, read_json, typed
 
 NETWORK_TEXTS = {
     RECURRENT: "recurrent models; this one runs once",
@@ -173,8 +173,10 @@ def _checked_name(name):
 def _usual_size(model, config):
     """(height, width) of most images of the last evaluation, or else of the crops in training."""
     for report in ("report/metrics.json", "metrics.json"):
-        with contextlib.suppress(OSError, ValueError, KeyError):
-            return tuple(json.loads((Path(model) / report).read_text())["protocol"]["cost_size"])
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            return typed(
+                tuple[AtLeastOne, AtLeastOne], read_json(Path(model) / report, 64 << 20)["protocol"]["cost_size"]
+            )
     return tuple(config.data.crop_size)
 
 

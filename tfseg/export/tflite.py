@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed
 from tfseg.export.functions import SEGMENT
 from tfseg.formats import saved_model
 from tfseg.system import child_process
@@ -31,7 +31,7 @@ def convert(holder, signatures, precision, images=None, max_iterations=1) -> byt
       InputError: int8 is asked for a loop (the converter crashes on it) or without images, or the converter fails.
     """
     if precision not in PRECISIONS:
-        raise InputError(f"precision {precision!r}: one of {', '.join(PRECISIONS)}")
+        raise InputError(f"precision {precision!r}: one of {listed(PRECISIONS)}")
     is_loop = SEGMENT in signatures and "iterations" in signatures[SEGMENT].structured_outputs
     if precision == "int8" and is_loop:
         raise InputError("int8 is not possible with a number of iterations at run time: fix it, or export a stream")

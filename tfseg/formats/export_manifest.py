@@ -8,13 +8,27 @@ import dataclasses
 import hashlib
 import json
 import os
-import re
 import stat
 from pathlib import Path, PurePosixPath
 
-from tfseg.errors import InputError, shortened
+from tfseg.errors import InputError
 from tfseg.labels import DatasetInfo
-from tfseg.system.files import file_sha256, write_atomically
+from tfseg.system.files import failure, file_sha256, write_atomically
+from tfseg.system.small_files import (
+    SEAL,
+    AtLeastOne,
+    Count,
+    FieldError,
+    NotNegative,
+    Open,
+    Rate,
+    Sha256,
+    check_seal,
+    damage_named,
+    read_json,
+    sealed,
+    typed,
+)
 
 FILE_NAME = "manifest.json"
 # The file in which every artifact describes itself: in assets.extra of a SavedModel, or attached to a .tflite file.
@@ -22,10 +36,67 @@ DESCRIPTION = "tfseg.json"
 FORMAT = "tfseg 1"
 # Number of levels from the folder of a SavedModel, serving/NAME/VERSION, up to the folder of all exports.
 LEVELS_ABOVE_SAVED_MODEL = 3
-# The sha256 of all other values of the manifest; a manifest of earlier versions has none.
-CHECKSUM = "checksum"
 # Larger folders are not read. TensorFlow writes 2 GiB of graph at most, and two files for the weights.
 MAX_FILES, MAX_FOLDER_BYTES = 10_000, 8 << 30
+ADVICE = "export or download the folder again"
+
+
+Size = tuple[AtLeastOne, AtLeastOne]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Budget(Open):
+    """How many iterations fit into a time, see `export.latency`."""
+
+    milliseconds: NotNegative | None = None
+    iterations: AtLeastOne | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Check(Open):
+    """The comparison of a file with the network, see `export.comparison`."""
+
+    agreement: Rate | None = None
+    miou: Rate | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Artifact(Open):
+    """What is read of an entry of `artifacts`."""
+
+    kind: str
+    sha256: Sha256
+    precision: str | None = None
+    iterations: AtLeastOne | None = None
+    size: Size | None = None
+    bytes: Count | None = None
+    weights_sha256: Sha256 | None = None
+    budget: _Budget | None = None
+    check: dict[str, _Check] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Cost(Open):
+    """What is read of an entry of `cost`."""
+
+    iterations: AtLeastOne
+    size: Size
+    gmacs: NotNegative | None = None
+    gflops: NotNegative | None = None
+    miou: Rate | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class _Manifest(Open):
+    """What is read of a manifest; it may hold more."""
+
+    format: str
+    name: str
+    classes: DatasetInfo
+    artifacts: dict[str, _Artifact]
+    cost: tuple[_Cost, ...] = ()
+    miou_split: str | None = None
+    miou_images: Count | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,8 +123,8 @@ def write(folder, manifest: dict):
     """
     path = Path(folder) / FILE_NAME
     _checked(manifest, path)
-    values = json.loads(json.dumps(manifest))
-    write_atomically(path, (json.dumps(values | {CHECKSUM: _checksum(values)}, indent=1) + "\n").encode())
+    values = sealed(json.loads(json.dumps(manifest)))
+    write_atomically(path, (json.dumps(values, indent=1) + "\n").encode())
 
 
 def read(folder) -> dict:
@@ -64,7 +135,7 @@ def read(folder) -> dict:
     """
     path = Path(folder) / FILE_NAME
     try:
-        return _unchanged(_checked(_parsed(path), path), path)
+        return _unsealed(_checked(_parsed(path), path), path)
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(f"{folder}: no exports here, or unfinished ones: it has no {FILE_NAME}") from None
 
@@ -101,7 +172,7 @@ def find(artifact) -> Listed | None:
         if not _is_ours(values):
             continue  # many programs have a manifest.json
         path = absolute.relative_to(folder).as_posix()
-        artifacts = _unchanged(_checked(values, folder / FILE_NAME), folder / FILE_NAME)["artifacts"]
+        artifacts = _unsealed(_checked(values, folder / FILE_NAME), folder / FILE_NAME)["artifacts"]
         if path in artifacts:
             return Listed(folder, path, artifacts[path])
     return None
@@ -164,30 +235,19 @@ def _read_sha256(path):
     try:
         return file_sha256(path)
     except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+        raise InputError(f"{path}: cannot be read ({failure(error)})") from error
 
 
 def _parsed(path):
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, NotADirectoryError):
-        raise
-    except (OSError, ValueError, RecursionError) as error:
-        reason = shortened(error, 120) or type(error).__name__
-        raise InputError(f"{path}: damaged ({reason}); export or download the folder again") from error
+    with damage_named(path, ADVICE):
+        return read_json(path)
 
 
-def _checksum(values):
-    text = json.dumps(values, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _unchanged(values, path):
+def _unsealed(values, path):
     """Returns the values without their checksum. Raises InputError if it is not theirs."""
-    rest = {name: value for name, value in values.items() if name != CHECKSUM}
-    if CHECKSUM in values and values[CHECKSUM] != _checksum(rest):
-        raise InputError(f"{path}: damaged (it was changed after it was written); export or download the folder again")
-    return rest
+    with damage_named(path, ADVICE):
+        check_seal(values)
+    return {name: value for name, value in values.items() if name != SEAL}
 
 
 def _is_ours(values):
@@ -199,24 +259,11 @@ def _checked(values, path):
     if not _is_ours(values):
         raise InputError(f"{path}: not the manifest of exports (its format is not {FORMAT!r})")
     if values["format"] != FORMAT:
-        raise InputError(f"{path}: its format is {values['format']!r}, this version reads {FORMAT!r}; update tfseg")
-    try:
-        if not isinstance(values["name"], str):
-            raise ValueError("its name is not a text")
-        DatasetInfo.from_dict(values["classes"])
-        for artifact, entry in values["artifacts"].items():
-            _check_artifact(artifact, entry)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        reason = f"there is no {error}" if isinstance(error, KeyError) else str(error)
-        raise InputError(f"{path}: damaged ({shortened(reason, 120)}); export or download the folder again") from error
+        version = str(values["format"])[:20]
+        raise InputError(f"{path}: its format is {version!r}, this version reads {FORMAT!r}; update tfseg")
+    with damage_named(path, ADVICE):
+        for artifact in typed(_Manifest, values).artifacts:
+            pure = PurePosixPath(artifact)
+            if pure.is_absolute() or ".." in pure.parts or pure.as_posix() != artifact or artifact == ".":
+                raise FieldError("", f"artifact {artifact[:80]!r} is not a path within the folder")
     return values
-
-
-def _check_artifact(path, entry):
-    pure = PurePosixPath(path)
-    if pure.is_absolute() or ".." in pure.parts or pure.as_posix() != path or path == ".":
-        raise ValueError(f"artifact {path!r} is not a path within the folder")
-    if not isinstance(entry["kind"], str):
-        raise ValueError(f"the kind of {path} is {entry['kind']!r}")
-    if not re.fullmatch("[0-9a-f]{64}", str(entry["sha256"])):
-        raise ValueError(f"the sha256 of {path} is {entry['sha256']!r}")

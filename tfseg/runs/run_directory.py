@@ -4,7 +4,6 @@ A model zoo folder is read in the same way.
 """
 
 import contextlib
-import hashlib
 import io
 import json
 import os
@@ -15,19 +14,30 @@ import tensorflow as tf
 
 from tfseg import architectures
 from tfseg.config import ExperimentConfig
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed, shortened
 from tfseg.formats.weight_files import open_weights
 from tfseg.labels import DatasetInfo
 from tfseg.models.segmenter import set_output_stride
 from tfseg.system import files
-from tfseg.system.files import check_sha256, write_atomically
+from tfseg.system.checksums import check_sha256_beside, write_with_sha256
+from tfseg.system.files import failure, remove_unfinished, write_atomically
+from tfseg.system.progress import say
+from tfseg.system.small_files import SEAL, FieldError, check_seal, damage_named, read_json, sealed, typed
+
+WEIGHTS_FOLDER = "weights"
+# Names of earlier versions for unfinished files.
+UNFINISHED_BEFORE = [
+    f".{name}.part"
+    for name in ("config.json", "metrics.csv", "last.npz", "last.npz.sha256", "best.npz", "best.npz.sha256")
+]
 
 
 @contextlib.contextmanager
 def locked(workdir):
     """Locks the run directory for this process; the lock ends with the process, even if it is killed.
 
-    If the directory is made here and nothing is written into it, it is removed again.
+    Files that a killed process left unfinished are removed. If the directory is made here and nothing is written into
+    it, it is removed again.
 
     Raises:
       InputError: another run holds the lock, or the directory cannot be written.
@@ -42,7 +52,12 @@ def locked(workdir):
         try:
             held.enter_context(files.locked(workdir / "lock", refuse, is_kept=True))
         except OSError as error:
-            raise InputError(f"{workdir}: cannot be written ({error.strerror}); choose another --workdir") from None
+            raise InputError(f"{workdir}: cannot be written ({failure(error)}); choose another --workdir") from None
+        for folder in (workdir, workdir / WEIGHTS_FOLDER):
+            remove_unfinished(folder)
+            for name in UNFINISHED_BEFORE:
+                with contextlib.suppress(OSError):
+                    (folder / name).unlink()
         try:
             yield
         finally:
@@ -107,14 +122,14 @@ def assign_weights(network, path, skip_mismatched=False) -> list[str]:
                 f"{name}: {tuple(file.shapes[name])} in the file, {tuple(variables[name].shape)} in this model"
             )
     if lines and not skip_mismatched:
-        raise InputError(
-            f"{path}: {len(lines)} weights do not fit: {'; '.join(lines[:4])}{'; ...' if lines[4:] else ''}"
-        )
+        shown = "; ".join(shortened(line, 90) for line in lines[:2])
+        more = f"; and {len(lines) - 2} more" if len(lines) > 2 else ""
+        raise InputError(f"{path}: {len(lines)} weights do not fit: {shown}{more}")
     skipped = {line.split(":")[0] for line in lines}
     arrays = {name: file.read(name) for name in sorted(set(variables) & set(file.shapes) - skipped)}
     bad = [name for name, array in arrays.items() if not np.isfinite(array).all()]
     if bad:
-        raise InputError(f"{path}: values that are not finite in {', '.join(bad[:4])}")
+        raise InputError(f"{path}: values that are not finite in {listed(bad)}")
     for name, array in arrays.items():
         variables[name].assign(array)
     return lines
@@ -130,9 +145,7 @@ def save_weights(path, network, is_chief=True):
         return
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
-    data = buffer.getvalue()
-    write_atomically(path, data)
-    write_atomically(f"{path}.sha256", f"{hashlib.sha256(data).hexdigest()}  {Path(path).name}\n".encode())
+    write_with_sha256(path, buffer.getvalue())
 
 
 def load_run(path, which="last", output_stride=None):
@@ -154,9 +167,19 @@ def load_run(path, which="last", output_stride=None):
         set_output_stride(config.model, output_stride, folder)
     weights = weights_file(folder, which)
     check_weights_sha256(weights)
-    network = architectures.build(config.model, info.num_classes)
+    network = _build(config, info, folder)
     assign_weights(network, weights)
     return config, info, network
+
+
+def _build(config, info, folder):
+    try:
+        return architectures.build(config.model, info.num_classes)
+    except InputError:
+        raise
+    except (ValueError, ArithmeticError, MemoryError, tf.errors.OpError) as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise InputError(f"{folder}/config.json: no network can be built from its model ({reason[0]:.80})") from error
 
 
 def weights_file(folder, which="last") -> Path:
@@ -171,31 +194,51 @@ def weights_file(folder, which="last") -> Path:
 
 
 def check_weights_sha256(path):
-    """Compares a weights file with the checksum beside it. Raises InputError if that differs or is missing."""
-    beside = Path(f"{path}.sha256")
-    if not beside.exists():
-        raise InputError(f"{path}: its checksum {beside.name} is missing beside it")
-    check_sha256(str(path), beside.read_text().split()[0])
+    """Compares a weights file with the checksum beside it. Raises InputError if that differs, is missing or damaged."""
+    check_sha256_beside(path)
 
 
 def read_config(folder):
     """Reads (ExperimentConfig, DatasetInfo) of a run directory or a model zoo folder.
 
+    A file that was changed by hand is read, and a line says so.
+
     Raises:
-      InputError: there is no config.json, or it is damaged or has unknown fields.
+      InputError: there is no config.json, it is damaged, or it has unknown fields or values that no run can use.
     """
     path = Path(folder) / "config.json"
-    if not path.exists():
-        raise InputError(f"{folder}: not a run directory (no config.json)")
     try:
-        values = json.loads(path.read_text())
-        info = DatasetInfo.from_dict(values.pop("dataset_info"))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: damaged ({type(error).__name__}: {error})") from None
-    return ExperimentConfig.from_dict(values), info
+        with damage_named(path, "copy the run again, or take its values from the training's command"):
+            values = read_json(path)
+            info, values, is_changed = _parts(values)
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{folder}: not a run directory (no config.json)") from None
+    config = ExperimentConfig.from_dict(values, path)
+    try:
+        config.check()
+    except InputError as error:
+        raise InputError(f"{path}: {str(error).removeprefix('config: ')}") from None
+    if is_changed:
+        say(f"note: {path} was changed by hand since it was written; it is read as it is")
+    return config, info
+
+
+def _parts(values):
+    """Returns (DatasetInfo, the experiment's values, whether the file was changed by hand)."""
+    if not isinstance(values, dict):
+        raise FieldError("", "not a group of fields")
+    if "dataset_info" not in values:
+        raise FieldError("dataset_info", "is missing")
+    info = typed(DatasetInfo, values["dataset_info"], "dataset_info")
+    is_changed = False
+    try:
+        check_seal(values)
+    except FieldError:
+        is_changed = True
+    return info, {key: value for key, value in values.items() if key not in ("dataset_info", SEAL)}, is_changed
 
 
 def write_config(folder, config, info):
-    """Writes config.json: the experiment and what its labels mean."""
+    """Writes config.json: the experiment, what its labels mean, and a checksum that shows changes by hand."""
     values = config.to_dict() | {"dataset_info": info.to_dict()}
-    write_atomically(Path(folder) / "config.json", json.dumps(values, indent=1).encode())
+    write_atomically(Path(folder) / "config.json", json.dumps(sealed(values), indent=1).encode())

@@ -8,7 +8,7 @@ import urllib.parse
 import urllib.request
 
 from tfseg.errors import InputError
-from tfseg.system.files import check_sha256, whole_file
+from tfseg.system.files import ADVICE, check_sha256, whole_file
 
 CHUNK_BYTES = 1 << 20
 
@@ -46,6 +46,7 @@ def download(url: str, sha256: str, cache_dir: str) -> str:
       The file's path.
     Raises:
       InputError: there is no connection (the message says where to put the file by hand), or the content differs.
+      RunError: the file cannot be written.
     """
     parts = urllib.parse.urlparse(url)
     name = os.path.basename(parts.path)
@@ -55,10 +56,12 @@ def download(url: str, sha256: str, cache_dir: str) -> str:
     if os.path.exists(path):
         check_sha256(path, sha256)
         return path
-    with whole_file(path, many_writers=True) as part:  # several workers may start at once
+    with whole_file(path) as part:
         try:
             _fetch(url, part)
         except (OSError, http.client.HTTPException) as error:  # URLError is an OSError
+            if getattr(error, "errno", None) in ADVICE:  # the file cannot be written
+                raise
             reason = getattr(error, "reason", None) or error
             raise InputError(
                 f"cannot download {url} ({reason}); fetch it by other means and put it at {path}"

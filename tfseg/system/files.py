@@ -1,16 +1,31 @@
 """Files and folders that appear whole or not at all, locks that end with their process, and checksums."""
 
 import contextlib
+import errno
 import fcntl
+import functools
 import hashlib
 import os
 import re
+import secrets
 import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from tfseg.errors import InputError, RunError
+from tfseg.errors import InputError, RunError, shortened
+
+# Names of unfinished files: the final name, the process and something random, so that no two writers share one.
+PART = r"\..*\.\d+-[0-9a-f]{8}\.part"
+MAX_NAME_BYTES = 200  # of the final name in that of the unfinished file, which may not be longer than 255
+ADVICE = {
+    errno.ENOSPC: "free some space",
+    errno.EDQUOT: "free some space, or ask for a larger quota",
+    errno.EFBIG: "files of this size are not allowed here, see ulimit -f",
+    errno.EROFS: "this disk is read-only, choose a folder on another",
+    errno.EACCES: "no permission, choose another folder or change its owner",
+    errno.EPERM: "no permission, choose another folder or change its owner",
+}
 
 
 def open_regular(path, mode="rb"):
@@ -43,6 +58,33 @@ def _check_regular(path, status):
         raise InputError(f"{path}: {kind}, not a regular file; give a file")
 
 
+def failure(error) -> str:
+    """Says why something cannot be read or written, and what to do: "No space left on device: free some space".
+
+    Args:
+      error: an OSError, or the error of another library that says so in its text.
+    """
+    text = shortened(str(error).splitlines()[0] if str(error) else type(error).__name__, 120)
+    return disk_failure(error) or getattr(error, "strerror", None) or text
+
+
+def disk_failure(error) -> str | None:
+    """Returns what `failure` says if the disk is full, read-only or forbidden; None for other errors."""
+    for number, advice in ADVICE.items():
+        if getattr(error, "errno", None) == number or os.strerror(number) in str(error):
+            return f"{os.strerror(number)}: {advice}"
+    return None
+
+
+@contextlib.contextmanager
+def failure_named(path):
+    """Turns an OSError while `path` is written into a RunError that names it and says why."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path}: cannot be written ({failure(error)})") from None
+
+
 def write_atomically(path, data: bytes):
     """Writes a file as `whole_file` does: a half-written file never has the final name. Raises RunError."""
     with whole_file(path) as part:
@@ -50,33 +92,66 @@ def write_atomically(path, data: bytes):
 
 
 @contextlib.contextmanager
-def whole_file(path, many_writers: bool = False):
+def whole_file(path):
     """Yields the path of a new file beside `path`; at the end the new file is on disk and takes the place of `path`.
 
-    Missing folders of `path` are made. After an error the new file is removed and the previous file is untouched.
+    Missing folders of `path` are made. After an error the new file is removed and the previous file is untouched. Any
+    number of processes may write the same file: the last one wins. What killed processes left unfinished in the folder
+    is removed at this process' first write into it.
 
-    Args:
-      path: the final path.
-      many_writers: whether other processes may write the same file at the same time; then each one writes under a name
-        of its own. Otherwise the unfinished file of a killed process is overwritten.
     Raises:
       RunError: raised instead of any OSError.
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part" if many_writers else f".{path.name}.part")
+    name = os.fsencode(path.name)[:MAX_NAME_BYTES].decode(errors="ignore")
+    part = path.with_name(f".{name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    with contextlib.ExitStack() as held:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _swept_once(path.parent.absolute())
+            held.callback(os.close, _new_locked_file(part))
+            yield part
+            with open(part, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                part.unlink()
+            if isinstance(error, OSError):
+                message = f"{path}: cannot be written ({failure(error)}); the file of before is untouched"
+                raise RunError(message) from None
+            raise
+
+
+def _new_locked_file(path):
+    """Returns the descriptor of a new file. Its lock tells other processes that a living one is writing it."""
+    descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o666)
+    with contextlib.suppress(OSError):  # a file system without locks, on which nobody can remove it either
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return descriptor
+
+
+@functools.lru_cache(maxsize=1024)
+def _swept_once(folder):
+    remove_unfinished(folder)
+
+
+def remove_unfinished(folder):
+    """Removes the unfinished files of `whole_file` whose processes are gone from a folder, which need not exist."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if re.fullmatch(PART, entry.name) and entry.is_file(follow_symlinks=False):
+                with contextlib.suppress(OSError):
+                    _remove_unlocked(entry.path)
+
+
+def _remove_unlocked(path):
+    descriptor = os.open(path, os.O_RDWR)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield part
-        with open(part, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException as error:
-        with contextlib.suppress(OSError):
-            part.unlink()
-        if isinstance(error, OSError):
-            message = f"{path}: cannot be written ({error.strerror}); the file of before is untouched"
-            raise RunError(message) from None
-        raise
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.unlink(path)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
@@ -199,8 +274,8 @@ def _wait(descriptor, when_held):
 
 
 def file_sha256(path) -> str:
-    """Returns the sha256 of a file's content, in hex."""
-    with open(path, "rb") as file:
+    """Returns the sha256 of a file's content, in hex. Errors are those of `open_regular`."""
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -208,7 +283,7 @@ def check_sha256(path: str, expected: str, name: str | None = None):
     """Raises InputError unless the file's sha256 is `expected` (64 hex digits); the message calls the file `name`."""
     name = name or path
     if not re.fullmatch(r"[0-9a-fA-F]{64}", expected):
-        raise InputError(f"{name}: a sha256 has 64 hex digits, not {expected!r}")
+        raise InputError(f"{name}: a sha256 has 64 hex digits, not {shortened(repr(expected), 80)}")
     try:
         actual = file_sha256(path)
     except OSError as error:

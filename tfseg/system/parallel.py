@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import multiprocessing
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
@@ -49,7 +50,7 @@ def parallel_map(function, items, num_workers=None, title=""):
     # A process that has started TensorFlow's threads must not be forked.
     context = multiprocessing.get_context("spawn")
     chunk = max(1, min(MAX_CHUNK, len(items) // (4 * num_workers)))
-    executor = futures.ProcessPoolExecutor(num_workers, mp_context=context, initializer=_end_with_parent)
+    executor = futures.ProcessPoolExecutor(num_workers, mp_context=context, initializer=_leave_ending_to_parent)
     try:
         with _hidden_main():
             results = executor.map(function, items, chunksize=chunk)  # starts all workers
@@ -75,8 +76,9 @@ def _hidden_main():
         main.__file__ = path
 
 
-def _end_with_parent():
-    """Makes a worker end when its parent is killed; otherwise it would wait for work for ever."""
+def _leave_ending_to_parent():
+    """Makes a worker end when its parent is killed, which it would not notice, and leaves Ctrl-C to the parent."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def wait():
         multiprocessing.parent_process().join()

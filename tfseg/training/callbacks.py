@@ -1,8 +1,8 @@
 """Callbacks that run between training steps: log, progress, checkpoints, validation, interruption."""
 
+import contextlib
 import csv
 import io
-import signal
 import sys
 import time
 from pathlib import Path
@@ -12,9 +12,10 @@ import tensorflow as tf
 from tensorflow import keras
 from tqdm import tqdm
 
-from tfseg.errors import RunError
+from tfseg.errors import RunError, listed
+from tfseg.runs import training_log
 from tfseg.runs.run_directory import save_weights
-from tfseg.system.files import write_atomically
+from tfseg.system.files import failure, failure_named, write_atomically
 from tfseg.system.progress import say
 
 PLAIN_LINE_SECONDS = 30
@@ -52,7 +53,8 @@ class BadSteps(StepCallback):
         if self.model.filenames is not None:
             parts = self.model.distribute_strategy.experimental_local_results(self.model.filenames)
             names = [name.decode(errors="replace") for part in parts for name in part.numpy()]
-        self._log(f"step {step}: loss or gradients not finite, update skipped ({self.total} so far); images: {names}")
+        images = f"images: [{listed(map(repr, names))}]"
+        self._log(f"step {step}: loss or gradients not finite, update skipped ({self.total} so far); {images}")
         if self._in_a_row > self._max:
             raise RunError(
                 f"step {step}: {self._in_a_row} non-finite updates in a row; the last good checkpoint stands. "
@@ -77,15 +79,14 @@ class MetricsLog(StepCallback):
 
     def __init__(self, workdir, *, first_step, log_every, global_batch_size, is_chief=True):
         super().__init__()
-        self._path = Path(workdir) / "metrics.csv"
-        folder = str(Path(workdir) / "tensorboard")
-        self._writer = tf.summary.create_file_writer(folder) if is_chief else tf.summary.create_noop_writer()
+        self._path = Path(workdir) / training_log.FILE_NAME
         self.is_chief = is_chief
+        self._writer = tf.summary.create_noop_writer()
+        if is_chief:
+            with self._tensorboard_optional():
+                self._writer = tf.summary.create_file_writer(str(Path(workdir) / "tensorboard"))
         self._log_every, self._batch = log_every, global_batch_size
-        lines = self._path.read_text().splitlines(keepends=True) if self._path.exists() else []
-        # A full disk or a kill may have cut the last line.
-        rows = csv.DictReader([line for line in lines if line.endswith("\n")])
-        self._rows = [row for row in rows if int(row["step"]) <= first_step]
+        self._rows = training_log.recovered_rows(workdir, first_step) if is_chief else []
         self._columns = None
         self._since, self._steps, self._waited = time.perf_counter(), 0, 0.0
 
@@ -114,16 +115,26 @@ class MetricsLog(StepCallback):
         if not self.is_chief:
             return
         self._rows.append({"step": step} | values)
-        with self._writer.as_default(step=step):
+        with self._tensorboard_optional(), self._writer.as_default(step=step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
         self._append_or_rewrite()
 
     def write_pictures(self, step, name, pictures):
         """Adds pictures to TensorBoard: uint8 [n, height, width, 3]."""
-        with self._writer.as_default(step=step):
-            tf.summary.image(name, pictures, max_outputs=len(pictures))
-        self._writer.flush()
+        with self._tensorboard_optional():
+            with self._writer.as_default(step=step):
+                tf.summary.image(name, pictures, max_outputs=len(pictures))
+            self._writer.flush()
+
+    @contextlib.contextmanager
+    def _tensorboard_optional(self):
+        """Goes on without TensorBoard's files if they cannot be written: the run does not need them."""
+        try:
+            yield
+        except (tf.errors.OpError, OSError) as error:
+            say(f"{self._path.parent / 'tensorboard'}: cannot be written ({failure(error)}); going on without it")
+            self._writer = tf.summary.create_noop_writer()
 
     def _append_or_rewrite(self):
         columns = list(dict.fromkeys(name for row in self._rows for name in row))
@@ -131,7 +142,7 @@ class MetricsLog(StepCallback):
         writer = csv.DictWriter(text, columns, restval="")
         if columns == self._columns:
             writer.writerow(self._rows[-1])
-            with self._path.open("a") as file:
+            with failure_named(self._path), self._path.open("a") as file:
                 file.write(text.getvalue())
             return
         writer.writeheader()
@@ -175,28 +186,29 @@ class Progress(StepCallback):
 
 
 class Saving(StepCallback):
-    """Saves a checkpoint every `every` updates and at the end; SIGTERM saves after the current step and exits 143."""
+    """Saves a checkpoint every `every` updates and at the end.
 
-    def __init__(self, checkpoints, every, total_steps):
+    If the run is to stop, it saves after the current step and exits with 128 + the number of the signal.
+
+    Args:
+      checkpoints: the Checkpoints.
+      every: number of updates between two checkpoints.
+      total_steps: number of the last update.
+      interruption: the Interruption that says whether the run is to stop.
+    """
+
+    def __init__(self, checkpoints, every, total_steps, interruption):
         super().__init__()
         self._checkpoints, self._every, self._total = checkpoints, every, total_steps
-        self._terminated = False
-
-    def on_train_begin(self, logs=None):
-        def terminate(*_):
-            self._terminated = True
-
-        self._previous = signal.signal(signal.SIGTERM, terminate)
+        self._interruption = interruption
 
     def on_step(self, step, logs):
-        if step % self._every == 0 or step == self._total or self._terminated:
+        signal = self._interruption.signal
+        if step % self._every == 0 or step == self._total or signal:
             self._checkpoints.save()
-        if self._terminated:
-            say(f"SIGTERM: saved step {step}; the same command goes on from here")
-            raise SystemExit(128 + signal.SIGTERM)
-
-    def on_train_end(self, logs=None):
-        signal.signal(signal.SIGTERM, self._previous)
+        if signal:
+            say(f"{signal.name}: saved step {step}; the same command goes on from here")
+            raise SystemExit(128 + signal)
 
 
 class Validation(StepCallback):

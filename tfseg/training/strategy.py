@@ -6,7 +6,7 @@ import os
 import tensorflow as tf
 from tensorflow import keras
 
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed
 
 STRATEGIES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 
@@ -42,7 +42,7 @@ def build_strategy(name="auto", tpu=""):
     if name == "mirrored":
         devices = gpus or tf.config.list_logical_devices("CPU")
         return tf.distribute.MirroredStrategy([device.name for device in devices])
-    raise InputError(f"--strategy={name} is unknown; one of {', '.join(STRATEGIES)}")
+    raise InputError(f"--strategy={name} is unknown; one of {listed(STRATEGIES)}")
 
 
 def _cluster_size():

@@ -16,7 +16,7 @@ from tfseg.backbones import pretrained as backbone_weights
 from tfseg.config import ExperimentConfig
 from tfseg.data import pipeline
 from tfseg.data.opening import Split, cache_dir, open_split
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed
 from tfseg.layers.conv import BatchNorm
 from tfseg.layers.resize import upsample
 from tfseg.losses.semantic import median_frequency_weights
@@ -31,9 +31,11 @@ from tfseg.runs.run_directory import (
 )
 from tfseg.system.download import local_path
 from tfseg.system.progress import say
+from tfseg.system.small_files import damage_named, number_of, read_bytes, text_of
 from tfseg.training import callbacks, schedule, validation
 from tfseg.training.averaging import WeightAverage
 from tfseg.training.checkpoints import Checkpoints
+from tfseg.training.interruption import Interruption
 from tfseg.training.strategy import build_strategy, is_chief, set_precision
 from tfseg.training.trainer import Trainer
 
@@ -166,13 +168,13 @@ def class_weights(choice, manifest, split):
     path = Path(choice)
     if not path.exists():
         raise InputError(f"--class_weights={choice}: no such file; none, median, root_median, or a file of weights")
-    try:
-        weights = [float(line) for line in path.read_text().split()]
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from None
+    with damage_named(path, "it has one number a class"):
+        words = text_of(read_bytes(path)).split()
+        weights = [number_of(word, f"number {index}") for index, word in enumerate(words, 1)]
     if len(weights) != info.num_classes or min(weights) < 0 or not np.isfinite(weights).all():
         raise InputError(
-            f"{path}: {info.num_classes} finite weights of 0 or more are needed, one a class; it has {weights}"
+            f"{path}: {info.num_classes} finite weights of 0 or more are needed, one a class; it has {len(weights)}: "
+            f"{listed(weights)}"
         )
     return weights
 
@@ -195,7 +197,7 @@ def _refuse_other_config(workdir, config, info):
         differences.append(f"classes: {len(old_info.class_names)} -> {len(info.class_names)} or other names")
     if differences:
         raise InputError(
-            f"{workdir}: was started with another config ({'; '.join(differences)}); "
+            f"{workdir}: was started with another config ({listed(differences, '; ')}); "
             "take another --workdir, the old values, or --override"
         )
 
@@ -275,9 +277,10 @@ def _fit(trainer, config, workdir, saved, data, first_step):
         steps.append(callbacks.Validation(evaluate, training.validate_every, log, saved, workdir))
     if chief:
         steps.append(callbacks.Progress(first_step, training.total_steps, training.global_batch_size))
-    steps.append(callbacks.Saving(saved, training.checkpoint_every, training.total_steps))
+    interruption = Interruption()
+    steps.append(callbacks.Saving(saved, training.checkpoint_every, training.total_steps, interruption))
     is_panoptic = architectures.architecture_of(config.model).is_panoptic
-    with data.split.damage_named(needs_labels=True, with_instances=is_panoptic):
+    with interruption, data.split.damage_named(needs_labels=True, with_instances=is_panoptic):
         trainer.fit(dataset, steps_per_epoch=training.total_steps - first_step, callbacks=steps, verbose=0)
 
 

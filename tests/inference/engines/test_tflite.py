@@ -137,7 +137,10 @@ def described(content, change):
         (lambda text: text.replace(b'"segment"', b'"dynamic"'), "not those of a dynamic file of 3 classes"),
         (lambda text: text.replace(b'"segment"', b'"stream"'), "not those of a stream file of 3 classes"),
         (lambda text: text.replace(b'"segment"', b'"onnx"'), "of the kind 'onnx', this version runs segment, "),
-        (lambda text: text.replace(b'"stride": 4', b'"stride": 0'), r"its tfseg\.json is damaged \(stride is 0\)"),
+        (
+            lambda text: text.replace(b'"stride": 4', b'"stride": 0'),
+            r"its tfseg\.json is damaged \(stride is 0; it must be 1 or more\)",
+        ),
         (lambda text: text[:-20], "its metadata is damaged"),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from tfseg.data.conversion.raw import ConvertOptions, Listing
 from tfseg.data.datasets import camvid, cityscapes, coco_panoptic, folder, mapillary, other_records, voc2012
 from tfseg.data.scenes import crowds, listing, streets
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed
 from tfseg.labels import DatasetInfo
 
 
@@ -48,7 +48,7 @@ DATASETS = {
 def check_name(name):
     """Raises InputError unless `name` is a key of `DATASETS`."""
     if name not in DATASETS:
-        raise InputError(f"--dataset={name}: unknown; there are {', '.join(DATASETS)}")
+        raise InputError(f"--dataset={name}: unknown; there are {listed(DATASETS)}")
 
 
 def dataset_of(name) -> Dataset:

@@ -1,15 +1,13 @@
 """tfseg.json: what every artifact made by tfseg says about itself."""
 
 import dataclasses
-import json
-import math
+import typing
 
-from tfseg.errors import InputError, shortened
+from tfseg.errors import InputError
 from tfseg.formats.export_manifest import DESCRIPTION, FORMAT
 from tfseg.labels import DatasetInfo
 from tfseg.postprocess.fusion_config import NETWORK_FIELDS, FusionConfig
-
-PADDINGS = ("same", "symmetric")
+from tfseg.system.small_files import AtLeastOne, FieldError, Matches, Open, json_of, typed
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,6 +39,23 @@ class Description:
     fusion: FusionConfig | None = None
 
 
+@dataclasses.dataclass(frozen=True)
+class _File(Open):
+    """The fields of the file; see `Description`."""
+
+    format: str
+    name: str
+    classes: DatasetInfo
+    is_recurrent: bool
+    iterations: AtLeastOne
+    max_iterations: AtLeastOne
+    size: tuple[AtLeastOne, AtLeastOne] | None
+    padding: typing.Annotated[str, Matches("same|symmetric", "same or symmetric")]
+    stride: AtLeastOne
+    kind: str
+    fusion: dict[str, typing.Any] | None = None
+
+
 def parse(content, path) -> Description:
     """Parses the content of a tfseg.json.
 
@@ -51,14 +66,9 @@ def parse(content, path) -> Description:
       InputError: the content is damaged, or of another version.
     """
     try:
-        values = json.loads(content) if isinstance(content, bytes) else content
-        return _parsed(values, path)
-    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
-        if isinstance(error, InputError):
-            raise
-        reason = f"there is no {error}" if isinstance(error, KeyError) else " ".join(str(error).split())
-        reason = shortened(reason, 120)
-        raise InputError(f"{path}: its {DESCRIPTION} is damaged ({reason}); export or download it again") from error
+        return _parsed(json_of(content) if isinstance(content, bytes) else content, path)
+    except FieldError as error:
+        raise InputError(f"{path}: its {DESCRIPTION} is damaged ({error}); export or download it again") from error
 
 
 def noted_iterations(listed, described) -> int:
@@ -74,47 +84,36 @@ def noted_iterations(listed, described) -> int:
 
 
 def _parsed(values, path):
-    if values["format"] != FORMAT:
-        found = shortened(repr(values["format"]), 60)
-        raise InputError(f"{path}: its format is {found}, this version reads {FORMAT!r}; update tfseg")
-    size = values["size"]
-    if size is not None and (len(size) != 2 or not all(_is_count(side) for side in size)):
-        raise ValueError(f"size is {size!r}")
-    for name in ("iterations", "max_iterations", "stride"):
-        if not _is_count(values[name]):
-            raise ValueError(f"{name} is {values[name]!r}")
-    if values["iterations"] > values["max_iterations"]:
-        raise ValueError(f"iterations is {values['iterations']}, max_iterations {values['max_iterations']}")
-    if values["padding"] not in PADDINGS:
-        raise ValueError(f"padding is {values['padding']!r}")
-    if not isinstance(values["is_recurrent"], bool):
-        raise ValueError(f"is_recurrent is {values['is_recurrent']!r}")
+    if isinstance(values, dict) and values.get("format", FORMAT) != FORMAT:
+        version = str(values["format"])[:20]
+        raise InputError(f"{path}: its format is {version!r}, this version reads {FORMAT!r}; update tfseg")
+    file = typed(_File, values)
+    if file.iterations > file.max_iterations:
+        raise FieldError("iterations", f"is {file.iterations}, max_iterations {file.max_iterations}")
     return Description(
-        str(values["name"]),
-        DatasetInfo.from_dict(values["classes"]),
-        values["is_recurrent"],
-        values["iterations"],
-        values["max_iterations"],
-        size and tuple(size),
-        values["padding"],
-        values["stride"],
-        str(values["kind"]),
-        _fusion(values),
+        file.name,
+        file.classes,
+        file.is_recurrent,
+        file.iterations,
+        file.max_iterations,
+        file.size,
+        file.padding,
+        file.stride,
+        file.kind,
+        None if file.fusion is None else _fusion(file.fusion),
     )
 
 
-def _fusion(values):
-    if "fusion" not in values:
-        return None
-    fields = values["fusion"]
-    numbers = {name: fields[name] for name in NETWORK_FIELDS if name != "graph"}
-    for name, value in numbers.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise ValueError(f"{name} is {value!r}")
+def _fusion(fields):
+    for name in NETWORK_FIELDS:
+        if name not in fields:
+            raise FieldError(f"fusion.{name}", "is missing")
+    graph = typed(str, fields["graph"], "fusion.graph")
+    numbers = {name: typed(float, fields[name], f"fusion.{name}") for name in NETWORK_FIELDS if name != "graph"}
     try:
-        return FusionConfig.of_network(str(fields["graph"]), **numbers)
+        return FusionConfig.of_network(graph, **numbers)
     except InputError as error:
-        raise ValueError(str(error)) from error
+        raise FieldError("", str(error)) from error
 
 
 def _is_count(value):

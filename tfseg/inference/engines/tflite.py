@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from tfseg.errors import InputError, shortened
+from tfseg.errors import InputError, listed, shortened
 from tfseg.formats import tflite_metadata
 from tfseg.inference.engines import description, tflite_runtime
 from tfseg.inference.engines.description import noted_iterations
@@ -87,7 +87,7 @@ class TFLiteEngine:
         kinds |= {"dynamic": self._dynamic, "stream": self._stream, "panoptic": self._semantic}
         if described.kind not in kinds:
             raise InputError(
-                f"{self.path}: of the kind {shortened(described.kind, 30)!r}, this version runs {', '.join(kinds)}"
+                f"{self.path}: of the kind {shortened(described.kind, 30)!r}, this version runs {listed(kinds)}"
             )
         self._canvases = kinds[described.kind]
         self._check_signatures(described)
