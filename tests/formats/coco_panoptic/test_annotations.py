@@ -131,12 +131,18 @@ BAD_FILES = {
     "no annotations": (rewritten(CONTENT | {"annotations": []}), r"val\.json: no annotations"),
     "no categories": (rewritten({"annotations": [1]}), r"val\.json: no categories"),
     "nested too deeply": (damaged("[" * 200_000), r"val\.json: damaged JSON \(nested too deeply\); write"),
-    "half a category": (rewritten(CONTENT | {"categories": [{"id": 1}]}), r"val\.json: categories\[0\]: no name; it must be text on one line"),
+    "half a category": (
+        rewritten(CONTENT | {"categories": [{"id": 1}]}),
+        r"val\.json: categories\[0\]: no name; it must be text on one line",
+    ),
     "no file name": (
         rewritten(CONTENT | {"annotations": [{"image_id": 1}]}),
         r"val\.json: image 1: no file_name; it must be the path of a PNG inside the folder of PNGs",
     ),
-    "text for an annotation": (rewritten(CONTENT | {"annotations": ["a"]}), r"annotations\[0\] is 'a'; it must be an object"),
+    "text for an annotation": (
+        rewritten(CONTENT | {"annotations": ["a"]}),
+        r"annotations\[0\] is 'a'; it must be an object",
+    ),
     "an image twice": (twice("annotations"), "two annotations of image 139"),
     "a category twice": (twice("categories"), "2 categories have the id 184; rename or delete one"),
     "unknown category": (
@@ -180,8 +186,32 @@ BAD_FILES = {
         rewritten(changed_annotation(image_id=True)),
         r"annotations\[0\]: the image_id is True; it must be a whole number or text on one line",
     ),
-    "an object of segments": (rewritten(changed_annotation(segments_info={})), r"image 139: the segments_info is \{\}; it must be a list"),
+    "an object of segments": (
+        rewritten(changed_annotation(segments_info={})),
+        r"image 139: the segments_info is \{\}; it must be a list",
+    ),
     "an id of 25 bits": (rewritten(changed(id=2**24)), r"segments_info\[0\]: the id is 16777216; it"),
+    "a huge id": (rewritten(changed(id=10**400)), r"segments_info\[0\]: the id is 1000000000.*; it must be a whole"),
+    "a negative id": (rewritten(changed(id=-1)), r"segments_info\[0\]: the id is -1; it must"),
+    "a fraction for an id": (rewritten(changed(id=300.0)), r"segments_info\[0\]: the id is 300\.0; it must"),
+    "a huge category": (rewritten(changed(category_id=10**400)), r"the unknown category_id 10000.*\.\.\..*0000$"),
+    "text for an area": (rewritten(changed(area="3")), "segment 300: the area is '3'; it must be a number of pixels"),
+    "true for an area": (rewritten(changed(area=True)), "segment 300: the area is True; it must"),
+    "a negative area": (rewritten(changed(area=-1)), "segment 300: the area is -1; it must"),
+    "an infinite area": (rewritten(changed(area=float("inf"))), "segment 300: the area is inf; it must"),
+    "no number for an area": (rewritten(changed(area=float("nan"))), "segment 300: the area is nan; it must"),
+    "a huge area": (rewritten(changed(area=10**400)), r"segment 300: the area is 1000.*; it must"),
+    "text for a segment": (
+        rewritten(changed_annotation(segments_info=["a"])),
+        r"val\.json: image 139: segments_info\[0\] is 'a'; it must be an object",
+    ),
+    "null for segments": (rewritten(changed_annotation(segments_info=None)), "the segments_info is None; it must"),
+    "null for an image": (rewritten(changed_annotation(image_id=None)), "the image_id is None; it must"),
+    "a fraction for an image": (rewritten(changed_annotation(image_id=1.5)), r"the image_id is 1\.5; it must"),
+    "two lines for an image": (rewritten(changed_annotation(image_id="a\nb")), r"the image_id is 'a\\nb'; it must"),
+    "a text of annotations": (rewritten(CONTENT | {"annotations": "abc"}), "no annotations; it must have a list"),
+    "text for a category": (rewritten(CONTENT | {"categories": ["a"]}), r"categories\[0\] is 'a'; it must be an obj"),
+    "digits without end": (damaged('{"annotations": ' + "1" * 10_000 + "}"), r"val\.json: damaged JSON \(Exceeds"),
     "an id twice": (rewritten(changed(id=5)), r"image 139: segments_info\[2\]: the id is 5, as in an entry before it"),
 }
 
@@ -192,7 +222,25 @@ def test_a_bad_file_is_named_with_what_is_wrong(tmp_path, spoil, message):
     spoil(tmp_path)
     with pytest.raises(InputError, match=message) as error:
         read_annotations(path)
-    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value)
+    assert str(tmp_path) in str(error.value) and "\n" not in str(error.value) and len(str(error.value)) < 300
+
+
+@pytest.mark.parametrize("opening, closing", [("[", "]"), ('{"a":', "}"), ('[{"a":[', "]}]")])
+def test_a_large_file_that_is_nested_deep_is_refused_whole_or_cut_off(tmp_path, opening, closing):
+    path, depth = write(tmp_path), 2_000_000
+    for text in (opening * depth, opening * depth + "1" + closing * depth, '{"annotations": ' + opening * depth):
+        path.write_text(text)
+        with pytest.raises(InputError, match=r"val\.json: damaged JSON \(nested too deeply\); write the file again"):
+            read_annotations(path)
+
+
+def test_a_deeply_nested_value_is_shown_short(tmp_path):
+    value = "[" * 900 + "]" * 900
+    path = write(tmp_path)
+    path.write_text(json.dumps(changed(id=0)).replace('"id": 0', f'"id": {value}'))
+    with pytest.raises(InputError, match=r"segments_info\[0\]: the id is \[+\.\.\.\]+; it must be") as error:
+        read_annotations(path)
+    assert len(str(error.value)) < 300
 
 
 def test_many_known_categories_are_shortened(tmp_path):
