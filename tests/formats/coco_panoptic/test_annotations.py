@@ -1,6 +1,8 @@
 """Reading: what a JSON file and its PNGs must contain, and what they become."""
 
+import contextlib
 import dataclasses
+import gc
 import json
 
 import numpy as np
@@ -232,6 +234,17 @@ def test_a_large_file_that_is_nested_deep_is_refused_whole_or_cut_off(tmp_path, 
         path.write_text(text)
         with pytest.raises(InputError, match=r"val\.json: damaged JSON \(nested too deeply\); write the file again"):
             read_annotations(path)
+
+
+@pytest.mark.parametrize("text", [json.dumps(CONTENT), "[" * 200_000, "{"])
+def test_reading_leaves_the_garbage_collector_as_it_was(tmp_path, text):
+    path = write(tmp_path)
+    path.write_text(text)
+    for switch in (gc.disable, gc.enable):
+        switch()
+        with contextlib.suppress(InputError):
+            read_annotations(path)
+        assert gc.isenabled() == (switch is gc.enable)
 
 
 def test_a_deeply_nested_value_is_shown_short(tmp_path):

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import errno
+import gc
 import json
 import os
 import reprlib
@@ -15,6 +16,7 @@ from typing import BinaryIO
 from tfseg.errors import InputError
 
 MAX_LISTED = 5
+MAX_NAME_BYTES = 255  # of a file or folder, in file systems of Linux
 # Control characters, halves of surrogate pairs, and separators of lines: text with them is no name of anything.
 UNPRINTABLE = frozenset(["Cc", "Cs", "Zl", "Zp"])
 SHORTENED = reprlib.Repr()
@@ -42,7 +44,8 @@ def _is_inner_path(value):
     if not _is_line(value) or "\\" in value:
         return False
     plain = PurePosixPath(value)
-    return plain.name != "" and not plain.is_absolute() and ".." not in plain.parts
+    is_short = all(len(os.fsencode(part)) <= MAX_NAME_BYTES for part in plain.parts)
+    return plain.name != "" and not plain.is_absolute() and ".." not in plain.parts and is_short
 
 
 def _is_color(value):
@@ -90,7 +93,7 @@ def read_content(path) -> dict:
     """Reads the JSON object in the file. Raises InputError that names the file."""
     try:
         with open_regular(path) as file:
-            content = json.loads(file.read())
+            content = _parsed(file.read())
     except FileNotFoundError:
         raise InputError(f"{path}: no such file or folder; name a JSON file in COCO's panoptic format") from None
     except OSError as error:
@@ -102,6 +105,17 @@ def read_content(path) -> dict:
     if not isinstance(content, dict):
         raise InputError(f"{path}: a JSON {type(content).__name__}, not an object with annotations; name another file")
     return content
+
+
+def _parsed(text):
+    # The garbage collector would look at the values again and again while they are made: minutes for 100 MB of lists.
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        return json.loads(text)
+    finally:
+        if is_collecting:
+            gc.enable()
 
 
 def entries_of(content: dict, key: str, path) -> list[dict]:
