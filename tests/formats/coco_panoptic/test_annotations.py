@@ -282,34 +282,3 @@ def test_a_folder_without_or_with_several_json_files_is_refused(tmp_path):
         (tmp_path / name).write_text("{}")
     with pytest.raises(InputError, match=r"2 \.json files in this folder"):
         read_annotations(tmp_path)
-
-
-def test_a_png_that_is_missing_or_cut_off_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no such file, but an annotation names it; put it there"):
-        read_ids(tmp_path / "a.png")
-    Image.fromarray(encode_ids(np.random.default_rng(0).integers(0, 2**24, [50, 50]))).save(tmp_path / "whole.png")
-    content = (tmp_path / "whole.png").read_bytes()
-    for num_bytes in (0, 20, len(content) // 2):
-        (tmp_path / "cut.png").write_bytes(content[:num_bytes])
-        with pytest.raises(InputError, match=r"cut\.png: cannot be read .*; is it complete\?"):
-            read_ids(tmp_path / "cut.png")
-
-
-@pytest.mark.parametrize("position, value", [(11, 5), (11, 0), (8, 255), (12, 0), (16, 255), (25, 9), (24, 3), (28, 7)])
-def test_a_png_with_any_wrong_byte_in_its_header_is_refused_by_name(tmp_path, position, value):
-    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
-    content = bytearray((tmp_path / "a.png").read_bytes())
-    assert content[position] != value
-    content[position] = value
-    (tmp_path / "a.png").write_bytes(content)
-    with pytest.raises(InputError, match=r"a\.png: (cannot be read \(.*\); is it complete\? Write it again|PNG file)"):
-        read_ids(tmp_path / "a.png")
-
-
-def test_a_path_that_no_file_can_have_is_refused_once_by_name(tmp_path):
-    with pytest.raises(InputError, match="cannot be read .*null byte"):
-        read_ids(f"{tmp_path}/a\0b.png")
-    for path, reason in ((tmp_path / ("a" * 300), "File name too long"), (tmp_path, "Is a directory")):
-        with pytest.raises(InputError, match=rf"cannot be read \({reason}\)") as error:
-            read_ids(path)
-        assert str(error.value).count(str(path)) == 1

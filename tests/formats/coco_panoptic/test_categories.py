@@ -1,7 +1,6 @@
 """Categories: those of predictions mean what the labels' mean; there may be more than a label map has room for."""
 
 import json
-import time
 
 import numpy as np
 import pytest
@@ -122,8 +121,7 @@ def test_more_classes_than_a_label_map_has_room_for_are_not_made_into_one(tmp_pa
         panoptic_ids(labels.images[1], labels.info)
 
 
-def test_very_many_categories_are_read_without_comparing_each_with_each(tmp_path):
-    path = write(tmp_path / "gt.json", categories=numbered(50_000))
-    start = time.process_time()
-    assert read_annotations(path).info.num_classes == 50_000
-    assert time.process_time() - start < 10  # each with each: minutes
+def test_very_many_categories_are_read(tmp_path):
+    # Comparing each with each would take many minutes.
+    path = write(tmp_path / "gt.json", categories=numbered(100_000))
+    assert read_annotations(path).info.num_classes == 100_000
