@@ -5,6 +5,7 @@ import importlib.util
 import json
 import re
 import subprocess
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,9 @@ def test_what_is_installed_into_one_environment_agrees(name, before):
 
 def test_the_environment_is_what_the_locks_say():
     wanted = pins(ROOT / "requirements.txt") | pins(ROOT / "requirements-pip.txt")
-    installed = {canonicalize_name(each.metadata["Name"]): each.version for each in importlib.metadata.distributions()}
+    # Not all of sys.path: setuptools puts its own copies of packages there.
+    found = importlib.metadata.distributions(path=[sysconfig.get_path("purelib")])
+    installed = {canonicalize_name(each.metadata["Name"]): each.version for each in found}
     others = {name: installed.get(name) for name in wanted if installed.get(name) != wanted[name]}
     assert others == {}, "run `make setup`"
 
