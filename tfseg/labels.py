@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+from typing import ClassVar
 
 import numpy as np
 
@@ -40,9 +41,11 @@ class DatasetInfo:
     categories: tuple[str, ...] = ()
     average_instance_sizes: dict[str, float] = dataclasses.field(default_factory=dict)
 
+    max_classes: ClassVar[int | None] = MAX_CLASSES  # None: any number
+
     def __post_init__(self):
-        if not 1 <= len(self.class_names) <= MAX_CLASSES:
-            raise ValueError(f"{self.name}: {len(self.class_names)} classes; 1 to {MAX_CLASSES} are possible")
+        if not 1 <= len(self.class_names) <= (self.max_classes or len(self.class_names)):
+            raise ValueError(f"{self.name}: {len(self.class_names)} classes; 1 to {self.max_classes} are possible")
         if self.label_divisor < 1 or not 0 <= self.ignore_label <= IGNORE_LABEL:
             raise ValueError(f"{self.name}: label divisor {self.label_divisor} or ignored label {self.ignore_label}")
         if len(self.colors) != len(self.class_names):

@@ -1,6 +1,7 @@
 """The scoring command: what it prints and writes, and how it says what is wrong."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -172,6 +173,52 @@ def missing_in_png(folder):
 
 def other_image(folder):
     edit(folder, lambda content: content["annotations"][0].update(image_id="second"))
+
+
+def other_area(folder):
+    edit(folder, lambda content: content["annotations"][0]["segments_info"][0].update(area=1))
+
+
+def test_areas_in_the_file_of_labels_are_those_of_its_pngs(folders):
+    other_area(folders[0])
+    message = r"label/scenes\.json: image 'first': segment 1000 has the area 1, but \d+ pixels in .*label/.*first\.png"
+    with pytest.raises(InputError, match=message):
+        scored(folders)
+
+
+def test_areas_and_crowds_in_the_file_of_predictions_are_not_used(folders):
+    expected = scored(folders)
+    other_area(folders[1])
+    edit(folders[1], lambda content: content["annotations"][0]["segments_info"][1].update(iscrowd=1))
+    assert scored(folders) == expected
+
+
+def test_labels_without_areas_or_with_areas_of_any_number_type_are_scored_alike(folders):
+    expected = scored(folders)
+    for change in (lambda area: {"area": float(area)}, lambda area: {}):
+        segments = json.loads((folders[0] / "scenes.json").read_text())["annotations"][0]["segments_info"]
+        changed = [segment | change(segment["area"]) for segment in segments]
+        edit(folders[0], lambda content, changed=changed: content["annotations"][0].update(segments_info=changed))
+        assert scored(folders) == expected
+
+
+def test_categories_of_predictions_that_contradict_the_labels_are_one_line(folders):
+    def swap(content):
+        first, second, *_ = content["categories"]
+        first["name"], second["name"] = second["name"], first["name"]
+
+    edit(folders[1], swap)
+    done = run(f"--gt={folders[0]}", f"--pred={folders[1]}")
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "prediction/scenes.json: category 0 is 'cat', but 'wall' in " in line and "label/scenes.json" in line
+
+
+def test_a_pipe_in_place_of_a_png_does_not_stop_the_command(folders):
+    (folders[1] / "scenes" / "first.png").unlink()
+    os.mkfifo(folders[1] / "scenes" / "first.png")
+    with pytest.raises(InputError, match=r"scenes\.json: image 'first': the file_name is 'first\.png', a folder, pipe"):
+        scored(folders, num_workers=2)
 
 
 WRONG = {

@@ -28,7 +28,9 @@ REMARK = (
 def define_flags():
     """Defines the flags of this program. It is a function so that other programs can import this module."""
     flags.DEFINE_string("gt", None, "The labels: a JSON file in COCO's panoptic format, or a folder that has one.")
-    flags.DEFINE_string("pred", None, "The predictions, likewise; their categories are those of the labels.")
+    flags.DEFINE_string(
+        "pred", None, "The predictions, likewise. Categories in their file, if any, must be those of the labels."
+    )
     flags.DEFINE_string("output", None, "JSON file for all scores and counts at full precision.")
     flags.DEFINE_integer("num_workers", None, "Processes; default one per core.", lower_bound=1)
     flags.DEFINE_boolean(

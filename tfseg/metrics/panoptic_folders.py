@@ -4,8 +4,14 @@ import dataclasses
 import functools
 
 from tfseg.errors import InputError
-from tfseg.formats.coco_panoptic.annotations import AnnotatedImage, Annotations, segment_meanings
-from tfseg.formats.coco_panoptic.segment_ids import read_ids
+from tfseg.formats.coco_panoptic.annotations import (
+    AnnotatedImage,
+    Annotations,
+    check_areas,
+    read_image_ids,
+    segment_meanings,
+)
+from tfseg.formats.coco_panoptic.json_file import shown
 from tfseg.labels import DatasetInfo
 from tfseg.metrics.panoptic_quality import PanopticQuality
 from tfseg.metrics.parsing_covering import ParsingCovering
@@ -33,7 +39,7 @@ def score_folders(labels: Annotations, predictions: Annotations, num_workers=Non
       {"num_images", "panoptic_quality", "parsing_covering"}: the results of these two classes.
     Raises:
       InputError: a label has no prediction, or a PNG is missing, is damaged, has another size or does not fit its JSON
-        file.
+        file; of labels also the areas must fit. Areas and crowds in the predictions' file are not used.
     """
     check_images(labels, predictions)
     pairs = [ImagePair(label, predictions.images[image_id]) for image_id, label in labels.images.items()]
@@ -59,9 +65,11 @@ def check_images(labels: Annotations, predictions: Annotations):
     alike = [each for each in without if str(each) in by_text]
     if alike:
         image_id, theirs = alike[0], by_text[str(alike[0])]
-        action = f"it has {theirs!r}: write image ids as {_kind(image_id)}, as in the labels, not as {_kind(theirs)}"
+        action = (
+            f"it has {shown(theirs)}: write image ids as {_kind(image_id)}, as in the labels, not as {_kind(theirs)}"
+        )
     raise InputError(
-        f"{predictions.path}: no annotation of image {image_id!r}, which {labels.path} has "
+        f"{predictions.path}: no annotation of image {shown(image_id)}, which {labels.path} has "
         f"({len(without)} of {len(labels.images)} images); {action}"
     )
 
@@ -77,18 +85,20 @@ def score_pair(pair: ImagePair, info: DatasetInfo, panopticapi_compat: bool) -> 
 
 def pair_overlaps(pair: ImagePair) -> Overlaps:
     """Reads the two PNGs and counts overlaps. Raises InputError that names the wrong file."""
-    label, prediction = read_ids(pair.label.path), read_ids(pair.prediction.path)
+    label, prediction = read_image_ids(pair.label), read_image_ids(pair.prediction)
     if label.shape != prediction.shape:
         raise InputError(
             f"{pair.prediction.path}: {prediction.shape[1]}x{prediction.shape[0]} pixels, but {pair.label.path} has "
             f"{label.shape[1]}x{label.shape[0]} (width x height); write predictions in the size of the labels"
         )
     pairs = count_pairs(label, prediction)
-    return Overlaps(
+    overlaps = Overlaps(
         pairs,
         Segments(*segment_meanings(pair.label, pairs.label_ids)),
         Segments(*segment_meanings(pair.prediction, pairs.prediction_ids)),
     )
+    check_areas(pair.label, dict(zip(pairs.label_ids.tolist(), overlaps.label_areas().tolist(), strict=True)))
+    return overlaps
 
 
 def _kind(image_id):

@@ -197,7 +197,7 @@ def test_a_panoptic_file_must_have_the_image_its_classes_and_known_categories(wr
     with pytest.raises(InputError, match=rf"{name}: 1 pixels have other classes than in .*_labelIds\.png$"):
         encoded(tmp_path)
     save_segments(path, [(0, "road", 0)], {name: ([[7, 8]], [(7, 19, 0)])})
-    with pytest.raises(InputError, match=rf"{name}: segment 7 of image .* has the unknown category_id 19"):
+    with pytest.raises(InputError, match=rf"{name}': segment 7 of image .* has the unknown category_id 19"):
         listing(tmp_path)
 
 

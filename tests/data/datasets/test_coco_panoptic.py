@@ -1,5 +1,6 @@
 """COCO panoptic: JSON and PNGs become contiguous classes and instances."""
 
+import json
 import shutil
 
 import numpy as np
@@ -98,6 +99,51 @@ def test_a_thousandth_instance_of_a_class_is_a_bad_file(coco):
 def test_an_unknown_category_names_the_segment(coco):
     with pytest.raises(InputError, match=r"segment 5 of image '000000000139' has the unknown category_id 2$"):
         listing(coco([[5]], [(5, 2, 0)]))
+
+
+def renamed(root, *names):
+    """Gives the annotation of the val split these file names, an annotation each."""
+    path = root / "annotations" / "panoptic_val2017.json"
+    content = json.loads(path.read_text())
+    (annotation,) = content["annotations"]
+    content["annotations"] = [annotation | {"file_name": name, "image_id": i} for i, name in enumerate(names)]
+    path.write_text(json.dumps(content))
+    return root
+
+
+@pytest.mark.parametrize(
+    "name", ["../../000000000139.png", "/x/000000000139.png", "a\\000000000139.png", "a\0.png", ""]
+)
+def test_a_name_that_leads_out_of_the_folder_of_pngs_is_refused(coco, name):
+    with pytest.raises(InputError, match=r"panoptic_val2017\.json: image 0: the file_name is .*; it must be the path"):
+        listing(renamed(coco([[5]], [(5, 1, 0)]), name))
+
+
+def test_a_link_that_leads_out_of_the_folder_of_pngs_is_a_bad_file(coco, tmp_path):
+    root = coco([[5]], [(5, 1, 0)])
+    png = root / "annotations" / "panoptic_val2017" / "000000000139.png"
+    png.rename(tmp_path / "secret.png")
+    png.symlink_to(tmp_path / "secret.png")
+    with pytest.raises(InputError, match=r"image '000000000139': the file_name is '0+139\.png', a link that leads out"):
+        encoded(root)
+
+
+def test_two_annotations_of_one_image_are_refused(coco):
+    root = renamed(coco([[5]], [(5, 1, 0)]), "000000000139.png", "a/000000000139.png")
+    message = r"image 1: file_name 'a/0+139\.png', but '0+139\.png' of image 0 is also a label of '0+139'; delete one"
+    with pytest.raises(InputError, match=message):
+        listing(root)
+
+
+def test_more_categories_than_a_label_map_has_room_for_are_refused(coco):
+    root = coco([[5]], [(5, 1, 0)], categories=[(1 + i, f"x{i}", 0) for i in range(255)])
+    path = root / "annotations" / "panoptic_val2017.json"
+    content = json.loads(path.read_text())
+    assert listing(root).info.num_classes == 255
+    content["categories"].append({"id": 999, "name": "one more", "isthing": 0})
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match=r"panoptic_val2017\.json: 256 categories; label maps have 255 at most"):
+        listing(root)
 
 
 def test_a_missing_image_is_a_problem(coco):

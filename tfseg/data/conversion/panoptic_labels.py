@@ -8,26 +8,40 @@ import numpy as np
 from tfseg.data.conversion.examples import encode_labelled
 from tfseg.data.conversion.raw import EncodedExample, RawExample
 from tfseg.errors import InputError
-from tfseg.formats.coco_panoptic.annotations import AnnotatedImage, Annotations, panoptic_ids, read_annotations
+from tfseg.formats.coco_panoptic.annotations import AnnotatedImage, panoptic_ids, read_images
+from tfseg.formats.coco_panoptic.json_file import shown
 from tfseg.labels import DatasetInfo, from_panoptic
 
 
-def annotations_by_stem(path: Path, info: DatasetInfo, category_ids: Iterable[int], suffix="") -> dict:
+def annotations_by_stem(path: Path, category_ids: Iterable[int], suffix="") -> dict:
     """Reads a JSON file in COCO's panoptic format whose categories are known.
 
     Args:
       path: the JSON file's path.
-      info: the classes.
       category_ids: the file's category id of each class id.
       suffix: what the names of the PNGs add to the names of their images.
     Returns:
       {name of an image without ending: AnnotatedImage}. The PNGs need not exist.
     Raises:
-      InputError: there is no folder of PNGs beside the file, or `read_annotations` refuses the file.
+      InputError: there is no folder of PNGs beside the file, `read_images` refuses the file, or two annotations are of
+        one image.
     """
     check_png_folder(path)
-    images = read_annotations(path, Annotations(str(path), info, tuple(category_ids), {})).images.values()
-    return {Path(image.path).stem.removesuffix(suffix): image for image in images}
+    return by_stem(read_images(path, category_ids).values(), suffix)
+
+
+def by_stem(images: Iterable[AnnotatedImage], suffix="") -> dict[str, AnnotatedImage]:
+    """Returns {name of an image without ending: its annotation}; see `annotations_by_stem`."""
+    found = {}
+    for image in images:
+        stem = Path(image.file_name).stem.removesuffix(suffix)
+        if stem in found:
+            raise InputError(
+                f"{image.place}: file_name {shown(image.file_name)}, but {shown(found[stem].file_name)} of image "
+                f"{shown(found[stem].image_id)} is also a label of {shown(stem)}; delete one"
+            )
+        found[stem] = image
+    return found
 
 
 def check_png_folder(path: Path):

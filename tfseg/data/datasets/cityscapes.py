@@ -156,7 +156,7 @@ def _annotations(folder, split):
     for ending, category_ids in PANOPTIC_FILES.items():
         path = folder / f"cityscapes_panoptic_{split}{ending}"
         if path.is_file():
-            return annotations_by_stem(path, INFO, category_ids, suffix="_gtFine_panoptic")
+            return annotations_by_stem(path, category_ids, suffix="_gtFine_panoptic")
     return None
 
 

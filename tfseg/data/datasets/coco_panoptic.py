@@ -13,7 +13,7 @@ TFRecords of other projects also work (see `other_records`), with one of the JSO
 import functools
 from pathlib import Path
 
-from tfseg.data.conversion.panoptic_labels import check_png_folder, encode_annotated, missing_files
+from tfseg.data.conversion.panoptic_labels import by_stem, check_png_folder, encode_annotated, missing_files
 from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
 from tfseg.data.datasets.other_records import RecordMeaning
 from tfseg.errors import InputError
@@ -41,7 +41,8 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
     info = _info(list(annotations.values()))
     splits, problems = {}, []
     for split, of_split in annotations.items():
-        examples = [_example(raw_dir, split, image) for image in of_split.images.values()]
+        images = by_stem(of_split.images.values())
+        examples = [_example(raw_dir, split, stem, image) for stem, image in images.items()]
         missing = [missing_files(example) for example in examples]
         problems += [line for lines in missing for line in lines]
         splits[split] = [example for example, lines in zip(examples, missing, strict=True) if not lines]
@@ -77,9 +78,8 @@ def _info(annotations):
         facts = [(each.category_ids, each.info.class_names, each.info.thing_ids) for each in (first, other)]
         if facts[0] != facts[1]:
             raise InputError(f"{first.path} and {other.path}: categories differ; take both files of one release")
-    num_classes = len(first.info.class_names)
-    if num_classes > MAX_CLASSES:
-        raise InputError(f"{first.path}: {num_classes} categories; at most {MAX_CLASSES} classes are possible")
+    if first.info.num_classes > MAX_CLASSES:
+        raise InputError(f"{first.path}: {first.info.num_classes} categories; label maps have {MAX_CLASSES} at most")
     return DatasetInfo(
         NAME,
         first.info.class_names,
@@ -90,6 +90,6 @@ def _info(annotations):
     )
 
 
-def _example(raw_dir, split, annotation):
-    name = f"{split}2017/{Path(annotation.path).stem}.jpg"
+def _example(raw_dir, split, stem, annotation):
+    name = f"{split}2017/{stem}.jpg"
     return RawExample(str(raw_dir / name), annotation.path, filename=name, annotation=annotation)

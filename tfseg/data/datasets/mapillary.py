@@ -117,7 +117,7 @@ def _examples(raw_dir, images, folder, labels):
     annotations, json_path = None, next(iter(sorted((folder / "panoptic").glob("panoptic_*.json"))), None)
     if json_path:
         # Category ids in these files number the labels from 1.
-        annotations = annotations_by_stem(json_path, labels, range(1, labels.num_classes + 1))
+        annotations = annotations_by_stem(json_path, range(1, labels.num_classes + 1))
     has_instances = (folder / "instances").is_dir()
     examples, problems = [], []
     for image in images:

@@ -2,18 +2,36 @@
 
 import dataclasses
 import os
-import reprlib
+import stat
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
 
 from tfseg.errors import InputError
-from tfseg.formats.coco_panoptic.json_file import color_of, entries_of, json_file, read_content, truth, whole_number
+from tfseg.formats.coco_panoptic.categories import Categories, check_categories, read_categories
+from tfseg.formats.coco_panoptic.json_file import (
+    AREA,
+    IMAGE_ID,
+    INNER_PATH,
+    LIST,
+    OBJECT,
+    TRUTH,
+    WHOLE_NUMBER,
+    Kind,
+    entries_of,
+    json_file,
+    listed,
+    read_content,
+    shown,
+    value_of,
+)
 from tfseg.formats.coco_panoptic.segment_ids import NUM_IDS, VOID_ID, read_ids
-from tfseg.labels import DatasetInfo, default_colors, to_panoptic
+from tfseg.labels import MAX_CLASSES, DatasetInfo, to_panoptic
 
-MAX_LISTED = 3
-MAX_LISTED_CATEGORIES = 10
+SEGMENT_ID = Kind(
+    f"a whole number from 1 to {NUM_IDS - 1}", lambda value: type(value) is int and VOID_ID < value < NUM_IDS
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,11 +42,13 @@ class Segment:
       id: the segment's id in the PNG.
       class_id: class id of its category.
       is_crowd: whether it is a crowd.
+      area: number of pixels that the file gives it; None if it gives none.
     """
 
     id: int
     class_id: int
     is_crowd: bool
+    area: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,15 +57,27 @@ class AnnotatedImage:
 
     Attributes:
       image_id: id of the image that it describes.
-      path: its PNG's path.
+      folder: the folder of PNGs.
+      file_name: its PNG's path in this folder.
       segments: its segments, in the JSON file's order.
       json_path: the JSON file's path.
     """
 
     image_id: int | str
-    path: str
+    folder: str
+    file_name: str
     segments: tuple[Segment, ...]
     json_path: str
+
+    @property
+    def path(self) -> str:
+        """Its PNG's path."""
+        return os.path.join(self.folder, self.file_name)
+
+    @property
+    def place(self) -> str:
+        """File and image, for messages."""
+        return f"{self.json_path}: image {shown(self.image_id)}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +92,7 @@ class Annotations:
     """
 
     path: str
-    info: DatasetInfo
+    info: Categories
     category_ids: tuple[int, ...]
     images: dict[int | str, AnnotatedImage]
 
@@ -73,30 +105,55 @@ def read_annotations(path, labels: Annotations | None = None) -> Annotations:
       labels: if `path` holds predictions, the labels that they predict, whose categories are used; None if `path` has
         its own categories.
     Raises:
-      InputError: the file is not in the format; the message names the file and the wrong entry.
+      InputError: the file is not in the format, or its categories contradict those of `labels`; the message names the
+        file and the wrong entry.
     """
     path = json_file(Path(path))
     content = read_content(path)
     if labels is None:
-        info, category_ids = _categories(entries_of(content, "categories", path), path)
+        info, category_ids = read_categories(content, path)
     else:
+        check_categories(content, path, labels)
         info, category_ids = labels.info, labels.category_ids
-    same_name = path.with_suffix("")
-    folder = same_name if same_name.is_dir() else path.parent
-    class_ids = {category_id: class_id for class_id, category_id in enumerate(category_ids)}
-    images = {}
-    for index, entry in enumerate(entries_of(content, "annotations", path)):
-        try:
-            image = _annotated_image(entry, path, folder, class_ids)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InputError(
-                f"{path}: annotation {index} is not in COCO's panoptic format ({_reason(error)}); it needs image_id, "
-                "file_name and segments_info, a list of id and category_id"
-            ) from None
-        if image.image_id in images:
-            raise InputError(f"{path}: two annotations of image {image.image_id!r}; delete one")
-        images[image.image_id] = image
-    return Annotations(str(path), info, category_ids, images)
+    return Annotations(str(path), info, category_ids, _images(content, path, category_ids))
+
+
+def read_images(path, category_ids: Iterable[int]) -> dict[int | str, AnnotatedImage]:
+    """Reads the annotations of a JSON file whose categories are known; those in the file are not read.
+
+    Args:
+      path: the JSON file's path.
+      category_ids: category id of each class id.
+    Returns:
+      {image id: its annotation}.
+    Raises:
+      InputError: the file is not in the format; the message names the file and the wrong entry.
+    """
+    return _images(read_content(Path(path)), Path(path), category_ids)
+
+
+def read_image_ids(image: AnnotatedImage) -> np.ndarray:
+    """Reads [height, width] int32 segment ids from the PNG of an annotation.
+
+    Raises:
+      InputError: a link leads out of the folder of PNGs, or there is no PNG that can be read; the message names the
+        file.
+    """
+    folder, path = os.path.realpath(image.folder), os.path.realpath(image.path)
+    if os.path.commonpath([folder, path]) != folder:
+        raise InputError(
+            f"{image.place}: the file_name is {shown(image.file_name)}, a link that leads out of the folder of PNGs; "
+            "put the PNG itself there"
+        )
+    try:
+        is_file = stat.S_ISREG(os.stat(path).st_mode)
+    except OSError:
+        is_file = True  # what is missing is named by its path
+    if not is_file:
+        raise InputError(
+            f"{image.place}: the file_name is {shown(image.file_name)}, a folder, pipe or device; put a PNG there"
+        )
+    return read_ids(image.path)
 
 
 def segment_meanings(image: AnnotatedImage, present_ids) -> tuple[np.ndarray, np.ndarray]:
@@ -117,14 +174,14 @@ def segment_meanings(image: AnnotatedImage, present_ids) -> tuple[np.ndarray, np
     unknown = [segment_id for segment_id in present if segment_id not in class_ids and segment_id != VOID_ID]
     if unknown:
         raise InputError(
-            f"{image.path}: {_segments(unknown)} not in the segments_info of image {image.image_id!r} in "
+            f"{image.path}: {_segments(unknown)} not in the segments_info of image {shown(image.image_id)} in "
             f"{image.json_path}; add what is missing there, or make these pixels {VOID_ID} (void)"
         )
     missing = class_ids.keys() - set(present)
     if missing:
         raise InputError(
             f"{image.json_path} and {image.path}: {_segments(sorted(missing))} not in the PNG, but in the "
-            f"segments_info of image {image.image_id!r}; delete the entries, or write the PNG again"
+            f"segments_info of image {shown(image.image_id)}; delete the entries, or write the PNG again"
         )
     numbers = [crowd_numbers.get(segment_id, 0) for segment_id in present]
     return np.array([class_ids.get(segment_id, -1) for segment_id in present], np.int64), np.array(numbers, np.int64)
@@ -141,9 +198,12 @@ def panoptic_ids(image: AnnotatedImage, info: DatasetInfo, is_crowd_ignored: boo
       info: what class ids mean.
       is_crowd_ignored: whether crowds become void.
     Raises:
-      InputError: the PNG cannot be read or does not fit the JSON file, or has more instances than the divisor allows.
+      InputError: the PNG cannot be read or does not fit the JSON file, has more instances than the divisor allows, or
+        there are more classes than a label map has room for.
     """
-    segment_ids = read_ids(image.path)
+    if info.num_classes > MAX_CLASSES:
+        raise InputError(f"{image.json_path}: {info.num_classes} categories; label maps have {MAX_CLASSES} at most")
+    segment_ids = read_image_ids(image)
     table_size = int(segment_ids.max(initial=0)) + 1
     is_present = np.zeros(table_size, bool)
     is_present[segment_ids] = True
@@ -167,66 +227,61 @@ def panoptic_ids(image: AnnotatedImage, info: DatasetInfo, is_crowd_ignored: boo
     return panoptic_of[segment_ids]
 
 
-def _categories(entries, path):
-    try:
-        names = tuple(str(entry["name"]) for entry in entries)
-        category_ids = tuple(whole_number(entry["id"], "id") for entry in entries)
-        thing_ids = frozenset(index for index, entry in enumerate(entries) if truth(entry["isthing"], "isthing"))
-        colors = [color_of(entry["color"]) if "color" in entry else None for entry in entries]
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: categories need id, name and isthing ({_reason(error)})") from None
-    except ValueError as error:
-        raise InputError(f"{path}: a category has {error}; correct it") from None
-    for what, values in (("id", category_ids), ("name", names)):
-        repeated = [value for value in values if values.count(value) > 1]
-        if repeated:
-            raise InputError(f"{path}: two categories have the {what} {repeated[0]!r}; rename or delete one")
-    colors = default_colors(len(names)) if None in colors else tuple(colors)
-    try:
-        return DatasetInfo(os.path.basename(path), names, colors, thing_ids), category_ids
-    except ValueError as error:
-        raise InputError(f"{path}: {error}") from None
+def check_areas(image: AnnotatedImage, pixels: dict[int, int]):
+    """Checks the areas that a JSON file gives, which other programs use in place of the PNG's.
+
+    Args:
+      image: the annotation.
+      pixels: {id that occurs in the PNG: its number of pixels}.
+    Raises:
+      InputError: an area is not the number of pixels.
+    """
+    for segment in image.segments:
+        if segment.area not in (None, pixels[segment.id]):
+            raise InputError(
+                f"{image.place}: segment {segment.id} has the area {shown(segment.area)}, but {pixels[segment.id]} "
+                f"pixels in {image.path}; write both files again"
+            )
 
 
-def _annotated_image(entry, json_path, folder, class_ids):
-    image_id, file_name = entry["image_id"], entry["file_name"]
-    if type(image_id) not in (int, str):
-        raise InputError(f"{json_path}: the image_id {reprlib.repr(image_id)}; it must be a whole number or text")
-    if not isinstance(file_name, str) or not file_name or "\0" in file_name:
-        raise InputError(
-            f"{json_path}: image {image_id!r} has the file_name {reprlib.repr(file_name)}; it must be the name of a PNG"
-        )
-    if not isinstance(entry["segments_info"], list):
-        raise TypeError("segments_info is not a list")
+def _images(content, path, category_ids):
+    same_name = path.with_suffix("")
+    folder = same_name if same_name.is_dir() else path.parent
+    class_ids = {category_id: class_id for class_id, category_id in enumerate(category_ids)}
+    images = {}
+    for index, entry in enumerate(entries_of(content, "annotations", path)):
+        image_id = value_of(entry, "image_id", IMAGE_ID, f"{path}: annotations[{index}]")
+        if image_id in images:
+            raise InputError(f"{path}: two annotations of image {shown(image_id)}; delete one")
+        place = f"{path}: image {shown(image_id)}"
+        file_name = value_of(entry, "file_name", INNER_PATH, place)
+        image = AnnotatedImage(image_id, str(folder), file_name, (), str(path))
+        segments = _segments_of(value_of(entry, "segments_info", LIST, place), class_ids, image)
+        images[image_id] = dataclasses.replace(image, segments=segments)
+    return images
+
+
+def _segments_of(entries, class_ids, image):
     segments = {}
-    for values in entry["segments_info"]:
-        segment_id, category_id = values["id"], values["category_id"]
-        if type(segment_id) is not int or not VOID_ID < segment_id < NUM_IDS or segment_id in segments:
+    for index, entry in enumerate(entries):
+        place = f"{image.place}: segments_info[{index}]"
+        if not OBJECT.accepts(entry):
+            raise InputError(f"{place} is {shown(entry)}; it must be {OBJECT.name}")
+        segment_id = value_of(entry, "id", SEGMENT_ID, place)
+        if segment_id in segments:
+            raise InputError(f"{place}: the id is {segment_id}, as in an entry before it; every segment needs its own")
+        place = f"{image.place}: segment {segment_id}"
+        category_id = value_of(entry, "category_id", WHOLE_NUMBER, place)
+        if category_id not in class_ids:
             raise InputError(
-                f"{json_path}: segment id {reprlib.repr(segment_id)} of image {image_id!r}; ids must be whole numbers "
-                f"from 1 to {NUM_IDS - 1}, each once"
+                f"{image.json_path}: the category ids are {listed(class_ids)}; {shown(image.file_name)}: segment "
+                f"{segment_id} of image {shown(image.image_id)} has the unknown category_id {shown(category_id)}"
             )
-        if type(category_id) is not int or category_id not in class_ids:
-            raise InputError(
-                f"{json_path}: the category ids are {_listed(list(class_ids), MAX_LISTED_CATEGORIES)}; {file_name}: "
-                f"segment {segment_id} of image {image_id!r} has the unknown category_id {reprlib.repr(category_id)}"
-            )
-        try:
-            is_crowd = truth(values.get("iscrowd", 0), "iscrowd")
-        except ValueError as error:
-            raise InputError(f"{json_path}: segment {segment_id} of image {image_id!r} has {error}") from None
-        segments[segment_id] = Segment(segment_id, class_ids[category_id], is_crowd)
-    return AnnotatedImage(image_id, str(folder / file_name), tuple(segments.values()), str(json_path))
-
-
-def _listed(values, limit=MAX_LISTED):
-    shown = ", ".join(map(str, values[:limit]))
-    return shown + (f" and {len(values) - limit} more" if len(values) > limit else "")
+        is_crowd = bool(value_of(entry, "iscrowd", TRUTH, place, optional=True))
+        area = value_of(entry, "area", AREA, place, optional=True)
+        segments[segment_id] = Segment(segment_id, class_ids[category_id], is_crowd, area)
+    return tuple(segments.values())
 
 
 def _segments(segment_ids):
-    return f"segment {'ids' if len(segment_ids) > 1 else 'id'} {_listed(segment_ids)}"
-
-
-def _reason(error):
-    return f"no {error}" if isinstance(error, KeyError) else str(error)
+    return f"segment {'ids' if len(segment_ids) > 1 else 'id'} {listed(segment_ids)}"

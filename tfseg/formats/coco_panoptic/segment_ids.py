@@ -1,24 +1,43 @@
 """Stores segment ids as colours of a PNG."""
 
+import warnings
+
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from tfseg.errors import InputError
+from tfseg.formats.coco_panoptic.json_file import open_regular
 
 VOID_ID = 0
 NUM_IDS = 256**3
+MODES = ("RGB", "RGBA")
+DEPTH_BYTE = 24  # of a PNG: bits per channel. PIL gives 16 bits as 8, without a word.
 
 
 def read_ids(path) -> np.ndarray:
-    """Reads [height, width] int32 segment ids, 0 to 256**3 - 1, from a PNG. Raises InputError that names the file."""
+    """Reads [height, width] int32 segment ids, 0 to 256**3 - 1, from a PNG of 8 bits per channel, RGB or RGBA.
+
+    Alpha is not part of an id, and is ignored.
+
+    Raises:
+      InputError: the file is missing, is no such PNG, or is damaged; the message names it.
+    """
     try:
-        with Image.open(path) as image:
-            if image.format != "PNG" or image.mode != "RGB":
-                raise InputError(
-                    f"{path}: {image.format} file of mode {image.mode}; a panoptic PNG must be RGB: id = R + 256 G + "
-                    "65536 B; write it again"
-                )
-            return decode_ids(np.asarray(image))
+        with open_regular(path) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # PIL's remarks on odd metadata and on large images
+            header = file.read(DEPTH_BYTE + 1)
+            file.seek(0)
+            with Image.open(file, formats=["PNG"]) as image:
+                depth = header[DEPTH_BYTE]
+                if image.mode not in MODES or depth != 8:
+                    bits = "" if depth == 8 else f" with {depth} bits per channel"
+                    raise InputError(
+                        f"{path}: PNG file of mode {image.mode}{bits}; a panoptic PNG must be RGB: id = R + 256 G + "
+                        "65536 B, each of 8 bits; write it again"
+                    )
+                if getattr(image, "n_frames", 1) > 1:
+                    raise InputError(f"{path}: has {image.n_frames} frames; a panoptic PNG has one; write it again")
+                return decode_ids(np.asarray(image)[..., :3])
     except (InputError, MemoryError):
         raise
     except FileNotFoundError:
@@ -42,5 +61,5 @@ def encode_ids(segment_ids) -> np.ndarray:
 
 def _reason(error):
     if isinstance(error, UnidentifiedImageError):
-        return "not an image of a known format"
+        return "not a PNG"
     return getattr(error, "strerror", None) or error  # str(error) of an OSError would repeat the path
