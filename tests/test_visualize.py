@@ -1,6 +1,7 @@
 """Pictures: the right colours in the right places, legible at any size."""
 
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -38,6 +39,29 @@ def test_an_overlay_draws_a_line_between_classes():
     class_ids = np.repeat([[0, 1]], 4, axis=1).reshape(1, 8)
     picture = visualize.overlay(np.zeros([1, 8, 3], np.uint8), class_ids, INFO, legend=False)
     assert [tuple(pixel) == (255, 255, 255) for pixel in picture[0]] == [False, False, False, True] + [False] * 4
+
+
+@pytest.mark.parametrize("has_instances", [False, True])
+@pytest.mark.parametrize("band_pixels", [1, 50, 130])
+def test_an_overlay_is_the_same_in_one_piece_and_in_bands(monkeypatch, band_pixels, has_instances):
+    generator = np.random.default_rng(0)
+    image = generator.integers(0, 256, [23, 31, 3], np.uint8)
+    class_ids = generator.choice(np.array([0, 1, 2, 255], np.uint8), [23, 31])
+    instances = class_ids.astype(np.int32) * INFO.label_divisor + generator.integers(0, 3, [23, 31])
+    options = {"panoptic_ids": instances if has_instances else None}
+    whole = visualize.overlay(image, class_ids, INFO, **options)
+    monkeypatch.setattr(visualize, "BAND_PIXELS", band_pixels)
+    np.testing.assert_array_equal(visualize.overlay(image, class_ids, INFO, **options), whole)
+
+
+def test_an_overlay_takes_little_more_memory_than_its_picture(monkeypatch):
+    monkeypatch.setattr(visualize, "BAND_PIXELS", 1 << 14)
+    image, class_ids = np.zeros([1000, 1000, 3], np.uint8), np.ones([1000, 1000], np.uint8)
+    tracemalloc.start()
+    visualize.overlay(image, class_ids, INFO)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 3 * image.nbytes  # in floats one copy of the image takes eight times as much
 
 
 @pytest.mark.parametrize("size", [(1, 1), (40, 30), (200, 900)])

@@ -18,6 +18,8 @@ CELL_WIDTH = 256
 GAP = 6
 # A class that covers a smaller share of a picture is not in its legend: nobody sees such specks.
 LEGEND_SHARE = 1e-4
+# Large pictures are painted in bands of about so many pixels: a pixel in floats takes eight times its space.
+BAND_PIXELS = 1 << 20
 
 
 def colorize(class_ids, info: DatasetInfo):
@@ -49,17 +51,35 @@ def overlay(image, class_ids, info: DatasetInfo, alpha=0.55, legend=True, panopt
       panoptic_ids: [height, width] panoptic ids if instances are known; each is outlined and has a shade of its own.
     """
     class_ids = np.asarray(class_ids)
-    colors = colorize(class_ids, info)
-    if panoptic_ids is not None:
-        colors = _shaded(colors, panoptic_ids % info.label_divisor)
-    mixed = image * (1 - alpha) + colors * alpha
-    mixed = np.where((class_ids < info.num_classes)[..., np.newaxis], mixed, image)
-    mixed[_borders(class_ids if panoptic_ids is None else panoptic_ids)] = PAPER
-    mixed = np.rint(mixed).astype(np.uint8)
+    segments = class_ids if panoptic_ids is None else np.asarray(panoptic_ids)
+    painted = np.empty([*class_ids.shape, 3], np.uint8)
+    for rows in _bands(class_ids.shape):
+        # A pixel's border depends on the row below it.
+        borders = _borders(segments[rows.start : rows.stop + 1])[: rows.stop - rows.start]
+        instances = None if panoptic_ids is None else segments[rows] % info.label_divisor
+        painted[rows] = _mixed(image[rows], class_ids[rows], info, alpha, instances, borders)
     if not legend:
-        return mixed
-    width = max(mixed.shape[1], CELL_WIDTH)
-    return _stack([mixed, _legend([class_ids], info, width, int(np.clip(width / 55, 13, 90)), with_shares=True)])
+        return painted
+    width = max(painted.shape[1], CELL_WIDTH)
+    return _stack([painted, _legend([class_ids], info, width, int(np.clip(width / 55, 13, 90)), with_shares=True)])
+
+
+def _bands(shape):
+    """Yields slices of rows that cover a map of the given shape, each of about BAND_PIXELS pixels."""
+    step = max(BAND_PIXELS // max(shape[1], 1), 1)
+    for top in range(0, shape[0], step):
+        yield slice(top, min(top + step, shape[0]))
+
+
+def _mixed(image, class_ids, info, alpha, instance_ids, borders):
+    """Mixes an image with the colours of its classes; `instance_ids` may be None."""
+    colors = colorize(class_ids, info)
+    if instance_ids is not None:
+        colors = _shaded(colors, instance_ids)
+    mixed = image * (1 - alpha) + colors * alpha  # [height, width, 3] float64
+    mixed = np.where((class_ids < info.num_classes)[..., np.newaxis], mixed, image)
+    mixed[borders] = PAPER
+    return np.rint(mixed)
 
 
 def _shaded(colors, instance_ids):
@@ -88,8 +108,8 @@ def strips(rows, info: DatasetInfo, legend=True):
     titles = ["image", "iteration 1" if numbers else "prediction", *numbers, *(["label"] if has_label else [])]
     lines = [_side_by_side([_title(title) for title in titles])]
     for image, maps, label in rows:
-        cells = [image, *(colorize(ids, info) for ids in [*maps, *([label] if has_label else [])])]
-        lines.append(_side_by_side([_cell(picture) for picture in cells]))
+        cells = (_cell(colorize(ids, info)) for ids in [*maps, *([label] if has_label else [])])
+        lines.append(_side_by_side([_cell(image), *cells]))
     if legend:
         shown = [ids for _, maps, label in rows for ids in [*maps, *([label] if has_label else [])]]
         lines.append(_legend(shown, info, lines[0].shape[1], text_size=18))
@@ -174,7 +194,12 @@ def _borders(class_ids):
 
 def _legend(maps, info, width, text_size, with_shares=False):
     """Draws colour and name of each class in the maps, in rows of at most `width` pixels but at least one class."""
-    counts = sum(np.bincount(np.asarray(ids, np.uint8).ravel(), minlength=256) for ids in maps)
+    # np.bincount counts a copy of eight bytes a pixel.
+    counts = sum(
+        np.bincount(np.asarray(ids[rows], np.uint8).ravel(), minlength=256)
+        for ids in map(np.asarray, maps)
+        for rows in _bands(ids.shape)
+    )
     shares = counts / max(counts.sum(), 1)
     shown = [class_id for class_id in range(info.num_classes) if shares[class_id] > LEGEND_SHARE]
     names = [info.class_names[i] + (_percent(shares[i]) if with_shares else "") for i in shown]
@@ -221,10 +246,12 @@ def _side_by_side(pictures):
 def _stack(pictures):
     """Puts pictures below each other, filled with white to the width of the widest."""
     width = max(picture.shape[1] for picture in pictures)
-    padded = [
-        np.pad(picture, ((0, GAP), (0, width - picture.shape[1]), (0, 0)), constant_values=255) for picture in pictures
-    ]
-    return np.concatenate(padded)[:-GAP]
+    height = sum(picture.shape[0] + GAP for picture in pictures) - GAP
+    stacked, top = np.full([height, width, 3], PAPER, np.uint8), 0
+    for picture in pictures:
+        stacked[top : top + picture.shape[0], : picture.shape[1]] = picture
+        top += picture.shape[0] + GAP
+    return stacked
 
 
 @functools.cache

@@ -77,10 +77,13 @@ class Refinement:
         canvases = tuple(tf.convert_to_tensor(layer.canvases[index]) for layer in self._layers)
         read = _reader(len(canvases), with_confidence, self._are_probabilities)
         step = max(STRIP_LOGITS // (width * canvases[0].shape[-1]), 1)
-        strips = [
-            read(canvases, self._grids, self._size, (top, min(top + step, height))) for top in range(0, height, step)
-        ]
-        return tuple(np.concatenate([part.numpy() for part in parts]) for parts in zip(*strips, strict=True))
+        types = (np.uint8, np.float32) if with_confidence else (np.uint8,)
+        maps = tuple(np.empty(self._size, dtype) for dtype in types)
+        for top in range(0, height, step):
+            rows = top, min(top + step, height)
+            for whole, strip in zip(maps, read(canvases, self._grids, self._size, rows), strict=True):
+                whole[slice(*rows)] = strip.numpy()
+        return maps
 
 
 @functools.cache

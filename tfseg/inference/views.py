@@ -127,4 +127,5 @@ def join(tiles, tiling):
         window = np.s_[top // stride : top // stride + height, left // stride : left // stride + width]
         total[:, *window] += canvases * weight
         weights[window] += weight
-    return total / weights
+    total /= weights
+    return total

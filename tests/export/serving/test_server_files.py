@@ -127,3 +127,14 @@ def test_the_page_says_what_fits_the_model():
     assert "uint8 [batch, 200, 300, 3]" in fixed and ".resize((300, 200))" in fixed
     for page in (recurrent, fixed):
         assert max(map(len, page.splitlines())) <= 120
+
+
+def test_a_server_of_images_of_any_size_is_started_so_that_its_memory_does_not_grow_with_their_sizes():
+    switch = "-e TF_ENABLE_ONEDNN_OPTS=0 "
+    for description in (DESCRIPTION, FEED_FORWARD):
+        page = server_files.serve_markdown("street", description)
+        commands = [line for line in page.splitlines() if line.startswith("docker run")]
+        assert len(commands) == 2 and all(switch in command for command in commands)
+        assert "**Memory**" in page
+    fixed = server_files.serve_markdown("street", FEED_FORWARD | {"size": [200, 300]})
+    assert fixed.count("docker run") == 2 and "ONEDNN" not in fixed

@@ -12,14 +12,15 @@ us.
 In the folder of this file, with Docker; gRPC is at port 8500, REST at 8501:
 
 ```sh
-docker run --rm -p 8500:8500 -p 8501:8501 \\
+docker run --rm -p 8500:8500 -p 8501:8501 $switch\\
   -v "$$PWD/$name:/models/$name:ro" -e MODEL_NAME=$name tensorflow/serving:2.15.1
 ```
 
 With `models.config`, to which further models can be added, and with batching:
 
 ```sh
-docker run --rm -p 8500:8500 -p 8501:8501 -v "$$PWD:/models:ro" tensorflow/serving:2.15.1 \\
+docker run --rm -p 8500:8500 -p 8501:8501 $switch\\
+  -v "$$PWD:/models:ro" tensorflow/serving:2.15.1 \\
   --model_config_file=/models/models.config \\
   --enable_batching=true --batching_parameters_file=/models/batching.config
 ```

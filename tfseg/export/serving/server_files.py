@@ -20,6 +20,8 @@ WARMUP = "assets.extra/tf_serving_warmup_requests"
 MODELS, BATCHING, PAGE = "models.config", "batching.config", "serve.md"
 WARMUP_SIDE = 64
 MAX_BATCH_SIZE = 8
+# Images of any size go to the server with this environment; the page says why.
+OPEN_SIZE_SWITCH = "-e TF_ENABLE_ONEDNN_OPTS=0 "
 
 
 def write(folder, name, description, max_batch_size=MAX_BATCH_SIZE, max_pixels=MAX_PIXELS):
@@ -109,6 +111,7 @@ def serve_markdown(name, description, max_batch_size=MAX_BATCH_SIZE, max_pixels=
         "default": description["iterations"],
         "most": description["max_iterations"] if description["is_recurrent"] else 1,
         "max_batch_size": max_batch_size,
+        "switch": "" if size else OPEN_SIZE_SWITCH,
         "max_pixels": f"{max_pixels:,}",
         "resized": f".resize({(size[1], size[0])})" if size else "",
         "height": size[0] if size else "height",
