@@ -1,5 +1,6 @@
 """Fixtures for all tests. Importing tfseg first keeps TensorFlow's start-up quiet."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -76,26 +77,38 @@ def camvid_dir():
     return folder
 
 
-@pytest.fixture(scope="module")
-def command(tmp_path_factory):
-    """command("train.py", "--steps=0") -> {"code", "out", "err"}; it runs in the scratch folder `command.folder`."""
-    folder = tmp_path_factory.mktemp("commands")
+@contextlib.contextmanager
+def served_commands(folder, **environment):
+    """Yields run("train.py", "--steps=0", kill_after=None), which returns what `command_server` answers.
+
+    Args:
+      folder: scratch folder in which commands run; `run.folder`.
+      environment: environment variables of the commands.
+    """
     server = subprocess.Popen(
         [sys.executable, str(COMMAND_SERVER)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        env=os.environ | {"TFSEG_CACHE": str(folder / "cache")},
+        env=os.environ | {"TFSEG_CACHE": str(folder / "cache")} | environment,
     )
 
-    def run(*words):
-        print(json.dumps({"words": [*map(str, words)], "folder": str(folder)}), file=server.stdin, flush=True)
+    def run(*words, kill_after=None):
+        job = {"words": [*map(str, words)], "folder": str(folder), "kill_after": kill_after}
+        print(json.dumps(job), file=server.stdin, flush=True)
         return json.loads(server.stdout.readline())
 
     run.folder = folder
     with server:
         yield run
         server.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def command(tmp_path_factory):
+    """command("train.py", "--steps=0") -> {"code", "out", "err"}; it runs in the scratch folder `command.folder`."""
+    with served_commands(tmp_path_factory.mktemp("commands")) as run:
+        yield run
 
 
 @pytest.fixture
