@@ -82,7 +82,8 @@ def _unpacked(prepared, path):
     return {file.relative_to("unpacked").as_posix(): file.read_bytes() for file in files}
 
 
-def _records(folder):
+def write_records(folder):
+    """Writes a raw folder and its records."""
     _own_folder(folder)
     opening.prepare("folder", folder / "raw", folder / "records", ConvertOptions(num_workers=1))
 
@@ -155,7 +156,7 @@ RECORDS = Kind(
         Target("records/val-00000-of-00001.tfrecord", has_checksum=True),
         Target("records/manifest.json", "json"),
     ),
-    _records,
+    write_records,
     _examples,
     known_as=("records:", "records/"),
 )

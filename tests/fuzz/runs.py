@@ -1,7 +1,6 @@
 """Runs and weights: config, weights, checkpoints, logs, reports."""
 
 import dataclasses
-import os
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,6 @@ from tfseg.backbones import BackboneConfig
 from tfseg.backbones.pretrained import load_backbone
 from tfseg.data.manifest import Manifest, Split
 from tfseg.errors import InputError
-from tfseg.evaluation.report import read_curve
 from tfseg.formats.weight_files import open_weights
 from tfseg.labels import DatasetInfo, default_colors
 from tfseg.runs.run_directory import (
@@ -35,7 +33,6 @@ MANIFEST = Manifest(INFO, {"train": Split(4, [60, 30, 10], 0, [4, 4, 2], [])})
 BACKBONE = BackboneConfig("mobilenet_v2", width_multiplier=0.1)
 STEPS = (2, 4)  # of the checkpoints
 LOG = {"first_step": STEPS[-1], "log_every": 1, "global_batch_size": 4}
-CURVE = "iteration,gmacs,gflops,milliseconds,miou\n1,0.5,1.0,3.25,0.4\n2,0.75,1.5,4.5,0.5\n3,1.0,2.0,5.75,0.55\n"
 
 
 def _config():
@@ -220,11 +217,4 @@ CLASS_WEIGHTS = Kind(
     lambda prepared, path: train.class_weights(path, MANIFEST, "train"),
 )
 METRICS = Kind("metrics.csv", (Target("run/metrics.csv", "text"),), _log, _continued_log)
-CURVES = Kind(
-    "curve.csv",
-    (Target("report/curve.csv", "text"),),
-    lambda folder: (os.mkdir(folder / "report"), (folder / "report" / "curve.csv").write_text(CURVE)),
-    lambda prepared, path: read_curve("report"),
-    known_as=("report:",),
-)
-KINDS = (CONFIG, WEIGHTS, ARRAYS, KERAS, SLIM, CHECKPOINTS, CLASS_WEIGHTS, METRICS, CURVES)
+KINDS = (CONFIG, WEIGHTS, ARRAYS, KERAS, SLIM, CHECKPOINTS, CLASS_WEIGHTS, METRICS)
