@@ -19,7 +19,7 @@ from tfseg.commands import entry
 from tfseg.errors import InputError, RunError
 from tfseg.system.progress import say
 
-SECONDS = flags.DEFINE_float("seconds", 600, "Time for all kinds together, without their preparation.", lower_bound=0)
+SECONDS = flags.DEFINE_float("seconds", 600, "Time for all kinds together, without preparation.", lower_bound=0)
 SEED = flags.DEFINE_integer("seed", 0, "Of the damages.", lower_bound=0)
 CHOSEN = flags.DEFINE_list("kinds", [], f"Kinds of files: {', '.join(KINDS)}; default all.")
 KEEP = flags.DEFINE_string("keep", None, "Folder for inputs that find a fault; default a new one in the temp folder.")

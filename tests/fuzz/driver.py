@@ -143,9 +143,8 @@ class Fuzzer:
 
     def run(self, kinds, seconds):
         """Damages files for so many seconds, shared evenly among the kinds; at least one file of each."""
-        start = time.monotonic()
-        for index, kind in enumerate(kinds, 1):
-            self.run_cases(kind, _until(start + seconds * index / len(kinds), cases(kind, self.seed)))
+        for kind in kinds:
+            self.run_cases(kind, _within(seconds / len(kinds), cases(kind, self.seed)))
 
     def run_cases(self, kind, inputs):
         """Has the Cases of one kind read."""
@@ -195,8 +194,9 @@ class Fuzzer:
         return self.work / "log.txt"
 
 
-def _until(end, inputs):
-    """Yields inputs until the clock shows `end`; at least one."""
+def _within(seconds, inputs):
+    """Yields inputs until so many seconds after the first; at least one."""
+    end = time.monotonic() + seconds
     for case in inputs:
         yield case
         if time.monotonic() > end:

@@ -53,7 +53,7 @@ def _foreign_tflite(folder):
     network = toy_artifacts.ToyNetwork(is_recurrent=False)
 
     def run(image):
-        return {"logits": upsample(network.encode(image)["canvas"], SIZE, network.canvas_stride)}
+        return {"logits": upsample(network.encode(image)["canvas"], SIZE, network.canvas_stride, network.padding)}
 
     functions = {"serving_default": toy_artifacts.traced(run, image=[1, *SIZE, 3])}
     (folder / "foreign.tflite").write_bytes(toy_artifacts.converted(functions, network.variables))
