@@ -29,11 +29,13 @@ class Damage:
       name: its name in the program's output.
       change: (content, numpy Generator) -> the damaged content.
       can_be_told: whether the file then breaks its own format, so that a reader can tell without a checksum.
+      is_whole: whether the file is a whole one, whose own checksums are right.
     """
 
     name: str
     change: Callable[[bytes, np.random.Generator], bytes]
     can_be_told: bool = False
+    is_whole: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +45,13 @@ class Place:
     Attributes:
       name: its name in the program's output.
       put: called with the path, which is free, and the content of the file that was there.
-      can_be_told: always; no such thing can be read as the file.
+      can_be_told, is_whole: see `Damage`; none of these can be read as the file.
     """
 
     name: str
     put: Callable[[str, bytes], None]
     can_be_told: bool = True
+    is_whole: bool = False
 
 
 def _span(content, random):
@@ -262,7 +265,7 @@ BYTES = (
     Damage("wrong magic", _wrong_magic),
     Damage("bytes appended", _append),
     Damage("huge size", _declare_huge),
-    Damage("another kind of file", _another_kind),
+    Damage("another kind of file", _another_kind, is_whole=True),
 )
 TEXT = (
     Damage("digit", _digit),

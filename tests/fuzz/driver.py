@@ -121,6 +121,8 @@ class Fuzzer:
       seed: seed of all damages.
       input_seconds: seconds after which the reading of an input counts as hanging.
       say: shows a line.
+      counts: the outcomes so far.
+      found: (outcome, kind, file, damage) of the faults so far. Only the first of each is shown and kept.
     """
 
     work: Path
@@ -129,6 +131,7 @@ class Fuzzer:
     input_seconds: float
     say: Callable[[str], None]
     counts: Counts = dataclasses.field(default_factory=Counts)
+    found: set[tuple[str, ...]] = dataclasses.field(default_factory=set)
 
     def make(self, kinds):
         """Writes the undamaged files of all kinds, in one child process."""
@@ -176,13 +179,15 @@ class Fuzzer:
     def _count(self, case, answer, expected):
         outcome = answer.kind if answer.kind in FAULTS else judge(answer, case, expected)
         self.counts.add(case.kind.name, outcome)
-        if outcome not in FAULTS:
+        facts = {"outcome": outcome, "kind": case.kind.name, "file": case.target.path, "damage": case.damage.name}
+        fault = tuple(facts.values())
+        if outcome not in FAULTS or fault in self.found:
             return
+        self.found.add(fault)
         place = self.keep / case.name
         shutil.rmtree(place, ignore_errors=True)
         case.write(self._undamaged(case.kind), place / "input")
         said = "" if answer.kind == "read" else answer.text
-        facts = {"outcome": outcome, "kind": case.kind.name, "file": case.target.path, "damage": case.damage.name}
         (place / "fault.json").write_text(json.dumps(facts | {"seed": case.seed, "said": said}, indent=1) + "\n")
         self.say(f"{outcome}: {case.kind.name}, {case.target.path}, {case.damage.name}: {' '.join(said.split())[:500]}")
 

@@ -24,7 +24,8 @@ def judge(answer, case, expected) -> str:
         return "refused"
     if answer.text == expected.text:
         return "same"
-    return "silent" if case.target.has_checksum or case.damage.can_be_told else "undetectable"
+    has_checksum = case.target.has_checksum and not case.damage.is_whole
+    return "silent" if has_checksum or case.damage.can_be_told else "undetectable"
 
 
 def _is_named(message, kind):
