@@ -168,5 +168,6 @@ PANOPTIC = Kind(
     ),
     _panoptic,
     _panoptic_scores,
+    known_as=("labels/", "predictions/"),  # a PNG that the JSON file names
 )
 KINDS = (OWN_FOLDER, PALETTE, VALUE_MAP, ARCHIVE, RECORDS, PANOPTIC)
