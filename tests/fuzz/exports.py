@@ -77,14 +77,16 @@ EXPORTED_TFLITE = Kind(
     "exported .tflite",
     (Target(f"{FOLDER}/{TFLITE}", has_checksum=True), Target(f"{FOLDER}/manifest.json", "json")),
     _listed_tflite,
-    lambda prepared, path: _predicted(f"{FOLDER}/{TFLITE}"),
+    lambda sha256, path: _predicted(f"{FOLDER}/{TFLITE}", sha256=sha256),
+    prepare=lambda: export_manifest.sha256(f"{FOLDER}/{TFLITE}"),
     known_as=(FOLDER,),
 )
 EXPORTED_SAVED_MODEL = Kind(
     "exported SavedModel",
     (*_saved_model_targets(has_checksum=True), Target(f"{FOLDER}/manifest.json", "json")),
     _listed_saved_model,
-    lambda prepared, path: _predicted(f"{FOLDER}/{SAVED_MODEL}"),
+    lambda sha256, path: _predicted(f"{FOLDER}/{SAVED_MODEL}", sha256=sha256),
+    prepare=lambda: export_manifest.sha256(f"{FOLDER}/{SAVED_MODEL}"),
     known_as=(SAVED_MODEL,),
 )
 TRUSTED_SAVED_MODEL = Kind(
