@@ -1,16 +1,19 @@
 """Runs command lines one after the other in forks of one process that has imported TensorFlow once.
 
 Reads lines of JSON from stdin: {"words": ["train.py", ...], "folder": working directory, "cache": folder for converted
-data}; answers each with a line {"code", "out", "err"}. So a command line costs a fork instead of a start, and is still
-run as `python train.py` does.
+data, "kill_after": seconds after which it is killed, or null}; answers each with a line {"code", "out", "err",
+"seconds", "orphans": command lines of the processes that outlive a killed one}. So a command line costs a fork instead
+of a start, and is still run as `python train.py` does.
 """
 
+import contextlib
 import json
 import os
 import runpy
 import signal
 import sys
 import tempfile
+import time
 import traceback
 from pathlib import Path
 
@@ -29,23 +32,61 @@ from tfseg.inference.engines import saved_model, tflite  # noqa: E402, F401
 from tfseg.profiling import exported_cost, profile  # noqa: E402, F401
 from tfseg.training import train  # noqa: E402, F401
 
+ORPHAN_SECONDS = 60  # for a process to notice that the one that started it has been killed
 
-def run_in_fork(words, folder, cache):
-    """(exit code, stdout, stderr) of `python <words>` in `folder`."""
+
+def run_in_fork(words, folder, cache, kill_after=None):
+    """The answer for `python <words>` in `folder`; see above."""
+    start = time.monotonic()
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = os.fork()
         if not child:
+            if kill_after is not None:
+                os.setpgid(0, 0)  # so that the processes that it starts can be found
             signal.alarm(HANG_SECONDS)  # ends it by SIGALRM
             os.environ["TFSEG_CACHE"] = cache
             os.dup2(out.fileno(), 1)
             os.dup2(err.fileno(), 2)
             os._exit(_run(words, folder))
-        _, status = os.waitpid(child, 0)
-        texts = []
+        code = _ended(child, kill_after)
+        seconds = time.monotonic() - start
+        orphans = [] if kill_after is None else _orphans(child)
         for file in (out, err):
             file.seek(0)
-            texts.append(file.read())
-    return os.waitstatus_to_exitcode(status), *texts
+        return {"code": code, "out": out.read(), "err": err.read(), "seconds": seconds, "orphans": orphans}
+
+
+def _ended(child, kill_after):
+    """Waits for a child, and kills it after some seconds unless they are None; returns its exit code."""
+    if kill_after is not None:
+        end = time.monotonic() + kill_after
+        while time.monotonic() < end and not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+            time.sleep(0.002)
+        os.kill(child, signal.SIGKILL)  # without effect on a child that has ended
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+def _orphans(group):
+    """Command lines of the processes of a group that do not end by themselves; they are then ended."""
+    end = time.monotonic() + ORPHAN_SECONDS
+    while (found := _members(group)) and time.monotonic() < end:
+        time.sleep(0.05)
+    for process in found:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+    return list(found.values())
+
+
+def _members(group):
+    """{process id: command line} of a process group, without processes that have ended."""
+    members = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            # The fields after the name in parentheses: state, parent, group.
+            state, _, found, *_ = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(found) == group and state != "Z":
+                members[int(folder.name)] = (folder / "cmdline").read_text().replace("\0", " ").strip()
+    return members
 
 
 def _run(words, folder):
@@ -66,5 +107,4 @@ def _run(words, folder):
 
 if __name__ == "__main__":
     for line in sys.stdin:
-        code, out, err = run_in_fork(**json.loads(line))
-        print(json.dumps({"code": code, "out": out, "err": err}), flush=True)
+        print(json.dumps(run_in_fork(**json.loads(line))), flush=True)

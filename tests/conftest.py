@@ -1,5 +1,6 @@
 """Fixtures for all tests. Importing tfseg first keeps TensorFlow's start-up quiet."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -90,28 +91,52 @@ class Command:
     def __init__(self, server, folder):
         self._server, self.folder = server, folder
 
-    def __call__(self, *words):
-        """command("train.py", "--steps=0") -> {"code", "out", "err"}."""
-        return self._run(words, self.folder)
+    def __call__(self, *words, kill_after=None):
+        """command("train.py", "--steps=0") -> {"code", "out", "err"}.
+
+        With `kill_after` seconds, the answer has "seconds" and "orphans", too; see `command_server`.
+        """
+        done = self._run(words, self.folder, kill_after)
+        return {key: done[key] for key in ("code", "out", "err")} if kill_after is None else done
 
     def completed(self, *words, folder=None):
         """Runs a command line in another folder -> subprocess.CompletedProcess."""
         done = self._run(words, folder or self.folder)
         return subprocess.CompletedProcess(words, done["code"], done["out"], done["err"])
 
-    def _run(self, words, folder):
+    def _run(self, words, folder, kill_after=None):
         job = {"words": [*map(str, words)], "folder": str(folder), "cache": str(self.folder / "cache")}
+        job["kill_after"] = kill_after
         print(json.dumps(job), file=self._server.stdin, flush=True)
         return json.loads(self._server.stdout.readline())
 
 
-@pytest.fixture(scope="session")
-def command_server():
+@contextlib.contextmanager
+def serving_commands(**environment):
+    """Yields a process that runs command lines in forks of itself, see `command_server`."""
     with subprocess.Popen(
-        [sys.executable, str(COMMAND_SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        [sys.executable, str(COMMAND_SERVER)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | environment,
     ) as server:
         yield server
         server.stdin.close()
+
+
+@contextlib.contextmanager
+def served_commands(folder, **environment):
+    """Yields a `Command` with a process and environment variables of its own."""
+    with serving_commands(**environment) as server:
+        yield Command(server, folder)
+
+
+@pytest.fixture(scope="session")
+def command_server():
+    """One process for the commands of all modules."""
+    with serving_commands() as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
