@@ -92,12 +92,8 @@ class Command:
         self._server, self.folder = server, folder
 
     def __call__(self, *words, kill_after=None):
-        """command("train.py", "--steps=0") -> {"code", "out", "err"}.
-
-        With `kill_after` seconds, the answer has "seconds" and "orphans", too; see `command_server`.
-        """
-        done = self._run(words, self.folder, kill_after)
-        return {key: done[key] for key in ("code", "out", "err")} if kill_after is None else done
+        """command("train.py", "--steps=0") -> {"code", "out", "err", "seconds", "orphans"}; see `command_server`."""
+        return self._run(words, self.folder, kill_after)
 
     def completed(self, *words, folder=None):
         """Runs a command line in another folder -> subprocess.CompletedProcess."""

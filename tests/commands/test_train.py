@@ -263,7 +263,8 @@ def test_debug_shows_where_an_error_comes_from(command, words):
 def test_every_end_has_its_exit_code_and_one_line(command, failure, code, line):
     text = "from tfseg.commands import entry\nfrom tfseg.errors import *\n\ndef main(argv):\n"
     name = written(command, "fails.py", f"{text}    raise {failure}\n\nentry.run(main)\n")
-    assert command(command.folder / name) == {"code": code, "out": "", "err": f"{line}\n"}
+    done = command(command.folder / name)
+    assert (done["code"], done["out"], done["err"]) == (code, "", f"{line}\n")
 
 
 def test_the_help_of_model_says_which_models_have_recipes_for_few_data_sets(command):
