@@ -12,7 +12,7 @@ NUM_IDS = 256**3
 def read_ids(path) -> np.ndarray:
     """Reads [height, width] int32 segment ids, 0 to 256**3 - 1, from a PNG. Raises InputError that names the file."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=["PNG"]) as image:
             if image.format != "PNG" or image.mode != "RGB":
                 raise InputError(
                     f"{path}: {image.format} file of mode {image.mode}; a panoptic PNG must be RGB: id = R + 256 G + "
