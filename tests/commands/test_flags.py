@@ -45,7 +45,8 @@ def test_model_and_workdir_mean_the_same(command, name):
 @pytest.mark.parametrize("words", [("--model=a", "--workdir=b"), ("--workdir", "b", "--model", "a")])
 def test_two_models_are_one_line_and_exit_code_2(command, name, words):
     message = "error: --model=a and --workdir=b are two names of one flag: give one of them\n"
-    assert command(name, *TAKE_A_MODEL[name], *words) == {"code": 2, "out": "", "err": message}
+    done = command(name, *TAKE_A_MODEL[name], *words)
+    assert (done["code"], done["out"], done["err"]) == (2, "", message)
 
 
 def test_only_the_name_of_the_flag_is_replaced():
