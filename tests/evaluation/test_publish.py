@@ -17,7 +17,7 @@ from tfseg.evaluation.publish import publish, training_facts, write_half_weights
 from tfseg.models.rnn import RNNConfig
 from tfseg.profiling import flops
 from tfseg.runs.run_directory import load_run, save_weights, write_config
-from tfseg.system.files import file_sha256
+from tfseg.system.files import file_sha256, locked
 
 ROOT = Path(__file__).resolve().parents[2]
 # 4 images a step: 10 steps at 8 images a second are 5 s, 10 at 4 are 10 s.
@@ -141,10 +141,12 @@ def test_a_model_is_replaced_only_if_asked_and_a_folder_of_recipes_never(run, pu
 @pytest.mark.parametrize(
     "change,message",
     [
-        (lambda metrics: metrics["protocol"].update(weights_sha256="0"), "not the weights of the report any more"),
+        (lambda metrics: metrics["protocol"].update(weights_sha256="0" * 64), "not the weights of the report any more"),
         (lambda metrics: metrics["protocol"].update(weights="weights/best.npz"), "best.npz: missing"),
         (lambda metrics: metrics.update(trained_iterations=6), "scores 3 iterations, the model was trained with 6"),
-        (lambda metrics: metrics.pop("iterations"), "damaged"),
+        (lambda metrics: metrics.pop("iterations"), r"metrics.json: damaged \(iterations is missing\); evaluate"),
+        (lambda metrics: metrics.update(trained_iterations="6"), r"damaged \(trained_iterations takes int, not '6'\)"),
+        (lambda metrics: metrics["protocol"].update(weights_sha256=1), r"damaged \(protocol.weights_sha256 takes str"),
     ],
 )
 def test_a_report_that_does_not_fit_the_run_is_refused(run, tmp_path, change, message):
@@ -156,6 +158,14 @@ def test_a_report_that_does_not_fit_the_run_is_refused(run, tmp_path, change, me
     with pytest.raises(InputError, match=message):
         publish(run, tmp_path, tmp_path / "zoo" / "toy", report.summary)
     assert not (tmp_path / "zoo").exists()
+
+
+def test_two_commands_do_not_publish_into_one_folder_at_the_same_time(run, published):
+    with (
+        locked(published.with_name(".toy_rnn.lock"), lambda: None),
+        pytest.raises(InputError, match="toy_rnn: another publish.py is writing it"),
+    ):
+        publish(run, run / "report", published, report.summary, overwrite=True)
 
 
 def test_a_run_that_was_not_evaluated_is_refused(run, tmp_path):
