@@ -23,6 +23,7 @@ from PIL import Image
 import tfseg
 from tfseg.commands import entry
 from tfseg.errors import InputError
+from tfseg.formats import saved_model
 from tfseg.formats.images import encode_jpeg
 from tfseg.inference.engines.loading import found
 from tfseg.system import timing
@@ -109,10 +110,15 @@ def picture(largest):
 
 def served(path):
     """Returns a function that sends a file's bytes to a SavedModel's `serving_default`."""
-    function = tf.saved_model.load(str(path)).signatures.get("serving_default")
-    if function is None:
+    program = saved_model.run_program(path)
+    if "serving_default" not in program.loaded.signatures:
         raise InputError(f"{path}: has no signature serving_default; export.py --format=savedmodel makes one")
-    return lambda content: function(image_bytes=tf.constant([content]))["mask_png_bytes"].numpy()
+
+    def segment(content):
+        function = program.loaded.signatures["serving_default"]
+        return function(image_bytes=tf.constant([content]))["mask_png_bytes"].numpy()
+
+    return segment
 
 
 def define_flags():

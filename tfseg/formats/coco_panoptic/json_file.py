@@ -1,19 +1,16 @@
 """Finds and parses the JSON file, and checks its values one by one."""
 
-import contextlib
 import dataclasses
-import errno
 import gc
 import json
 import os
 import reprlib
-import stat
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
-from typing import BinaryIO
 
 from tfseg.errors import InputError
+from tfseg.system.files import open_regular
 
 MAX_LISTED = 5
 MAX_NAME_BYTES = 255  # of a file or folder, in file systems of Linux
@@ -80,20 +77,13 @@ def json_file(path):
     return files[0]
 
 
-@contextlib.contextmanager
-def open_regular(path) -> Iterator[BinaryIO]:
-    """Opens a file for reading, but neither a pipe, which would wait for a writer, nor a device. Raises OSError."""
-    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
-        yield file
-
-
 def read_content(path) -> dict:
     """Reads the JSON object in the file. Raises InputError that names the file."""
     try:
         with open_regular(path) as file:
             content = _parsed(file.read())
+    except InputError:
+        raise
     except FileNotFoundError:
         raise InputError(f"{path}: no such file or folder; name a JSON file in COCO's panoptic format") from None
     except OSError as error:

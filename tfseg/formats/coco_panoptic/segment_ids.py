@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from tfseg.errors import InputError
-from tfseg.formats.coco_panoptic.json_file import open_regular
+from tfseg.system.files import open_regular
 
 VOID_ID = 0
 NUM_IDS = 256**3
