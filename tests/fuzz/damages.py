@@ -143,10 +143,10 @@ def _declare_huge(content, random):
 
 
 def _with_number(content, random, change):
-    """Replaces one of the numbers in a text by `change(number)`."""
+    """Replaces one of the numbers in a text, if there is one, by `change(number)`."""
     found = list(NUMBER.finditer(content))
     if not found:
-        return content + b"7"
+        return content
     number = found[random.integers(len(found))]
     return content[: number.start()] + change(number[0]) + content[number.end() :]
 

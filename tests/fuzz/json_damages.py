@@ -56,7 +56,8 @@ def _another_type(content, random):
         others = [other for other in OTHER_TYPES if type(other) is not type(container[key])]
         container[key] = others[random.integers(len(others))]
 
-    return _changed(content, random, lambda container, old: True, put)
+    # null is a value of any type that may be absent.
+    return _changed(content, random, lambda container, old: old is not None, put)
 
 
 def _not_finite(content, random):
@@ -127,7 +128,7 @@ def _only(value):
 
 
 JSON = (
-    Damage("null", _null, can_be_told=True),
+    Damage("null", _null),
     Damage("another type", _another_type, can_be_told=True),
     Damage("not finite", _not_finite, can_be_told=True),
     Damage("fraction", _fraction, can_be_told=True),

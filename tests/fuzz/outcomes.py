@@ -24,6 +24,9 @@ def judge(answer, case, expected) -> str:
         return "refused"
     if answer.text == expected.text:
         return "same"
+    # A note that names the file tells as much as an error.
+    if any(_is_named(line, case.kind) for line in answer.notes if line not in expected.notes):
+        return "refused"
     has_checksum = case.target.has_checksum and not case.damage.is_whole
     return "silent" if has_checksum or case.damage.can_be_told else "undetectable"
 

@@ -1,7 +1,9 @@
 """The child process: reads damaged files one after the other, and says what came of each."""
 
+import contextlib
 import dataclasses
 import hashlib
+import io
 import os
 import resource
 import signal
@@ -23,10 +25,12 @@ class Answer:
     Attributes:
       kind: "read", "refused" (InputError, RunError) or "raised" (any other exception).
       text: the result's fingerprint, or the message of the exception.
+      notes: lines that were said meanwhile.
     """
 
     kind: str
     text: str
+    notes: tuple[str, ...] = ()
 
 
 def serve(connection, kind, undamaged, log):
@@ -56,7 +60,9 @@ def answer(kind, prepared, folder, path) -> Answer:
     os.chdir(folder)
     os.environ["TFSEG_CACHE"] = str(Path(folder, "cache"))
     try:
-        return Answer("read", fingerprint(kind.read(prepared, path)))
+        with contextlib.redirect_stderr(io.StringIO()) as said:
+            result = kind.read(prepared, path)
+        return Answer("read", fingerprint(result), tuple(said.getvalue().splitlines()))
     except (InputError, RunError) as error:
         return Answer("refused", str(error))
     except (Exception, SystemExit) as error:

@@ -1,8 +1,6 @@
 """Runs and weights: config, weights, checkpoints, logs, reports."""
 
-import contextlib
 import dataclasses
-import io
 from pathlib import Path
 
 import numpy as np
@@ -171,11 +169,8 @@ def _log(folder):
 
 
 def _continued_log(prepared, path):
-    """Goes on with the log of a run; returns the log. A line that says what is lost counts as refusing the rest."""
-    with contextlib.redirect_stderr(io.StringIO()) as said:
-        MetricsLog("run", **LOG).write(STEPS[-1] + 1, {"loss": 0.125, "learning_rate": 0.001})
-    if said.getvalue():
-        raise InputError(said.getvalue().strip())
+    """Goes on with the log of a run; returns the log."""
+    MetricsLog("run", **LOG).write(STEPS[-1] + 1, {"loss": 0.125, "learning_rate": 0.001})
     return Path("run/metrics.csv").read_bytes()
 
 

@@ -76,6 +76,7 @@ def read_number(prepared, path):
         5: lambda: _refuse(f"{path}: damaged"),
         6: lambda: _refuse(f"{path}: damaged" + 300 * "!"),
         7: lambda: _refuse(f"{path}: damaged\nand so on"),
+        9: lambda: print(f"note: {path} is odd", file=sys.stderr),
     }
     return actions[number]() if number in actions else number
 
@@ -110,7 +111,16 @@ def fuzzed(tmp_path):
 
 @pytest.mark.parametrize(
     "number,column,word",
-    [(0, 1, ""), (5, 2, ""), (8, 3, ""), (3, 4, "IndexError"), (4, 4, "it is damaged"), (6, 4, "!!!"), (7, 4, "so on")],
+    [
+        (0, 1, ""),
+        (5, 2, ""),
+        (9, 2, ""),
+        (8, 3, ""),
+        (3, 4, "IndexError"),
+        (4, 4, "it is damaged"),
+        (6, 4, "!!!"),
+        (7, 4, "so on"),
+    ],
 )
 def test_what_comes_of_a_file_is_counted_in_its_column(fuzzed, number, column, word):
     counts, said = fuzzed(number)
