@@ -127,6 +127,17 @@ def test_hidden_files_in_a_folder_are_passed_over(predictor, folder, tmp_path):
     assert problem.endswith("empty: no images in this folder (.bmp, .gif, .jpeg, .jpg, .png and 4 more)")
 
 
+def test_pictures_of_formats_that_are_not_read_are_passed_over_and_named(predictor, folder, tmp_path, capsys):
+    for index in range(7):
+        (folder / f"{index}.HEIC").touch()
+    (folder / "._0.heic").touch()
+    assert segment_files(predictor, [folder], PhotoOptions(tmp_path / "out")).num_done == 2
+    said = capsys.readouterr().err
+    assert (
+        "passed over, as their format is not read: 0.HEIC, 1.HEIC, 2.HEIC, 3.HEIC, 4.HEIC and 2 more; convert" in said
+    )
+
+
 def test_pipes_and_dangling_links_in_a_folder_are_named_and_the_others_are_done(predictor, folder, tmp_path):
     os.mkfifo(folder / "pipe.jpg")
     (folder / "link.jpg").symlink_to(folder / "gone.jpg")

@@ -20,6 +20,22 @@ from tfseg.system.files import write_atomically
 from tfseg.system.progress import say, with_progress
 
 EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp"}
+# Pictures that are not read: a folder's are passed over, which is said.
+OTHER_EXTENSIONS = {
+    ".heic",
+    ".heif",
+    ".avif",
+    ".jp2",
+    ".jxl",
+    ".psd",
+    ".svg",
+    ".eps",
+    ".dng",
+    ".cr2",
+    ".cr3",
+    ".nef",
+    ".arw",
+}
 CLASSES, OVERLAY, STRIP = "_classes.png", "_overlay.jpg", "_strip.png"
 PANOPTIC, INSTANCES = "_panoptic.png", "_instances.json"
 
@@ -195,7 +211,11 @@ def _listed(inputs, problems):
     files = {}
     for path in map(Path, inputs):
         if path.is_dir():
-            found = [child for child in sorted(path.iterdir()) if _is_photo(child)]
+            inside = sorted(path.iterdir())
+            found = [child for child in inside if _is_photo(child)]
+            others = [child.name for child in inside if child.suffix.lower() in OTHER_EXTENSIONS and _is_shown(child)]
+            if others:
+                say(f"note: {path}: passed over, as their format is not read: {listed(others)}; convert them to PNG")
             if not found:
                 problems.append(f"{path}: no images in this folder ({listed(sorted(EXTENSIONS))})")
             files |= {os.path.realpath(child): child for child in found}
@@ -209,7 +229,11 @@ def _listed(inputs, problems):
 def _is_photo(path):
     """Whether what lies in a folder is to be segmented: an image, not hidden as ._a.jpg of macOS is, and no result."""
     is_image = path.suffix.lower() in EXTENSIONS and not path.is_dir()
-    return is_image and not path.name.startswith(".") and not path.name.endswith((CLASSES, OVERLAY, PANOPTIC, STRIP))
+    return is_image and _is_shown(path) and not path.name.endswith((CLASSES, OVERLAY, PANOPTIC, STRIP))
+
+
+def _is_shown(path):
+    return not path.name.startswith(".")
 
 
 def _output_names(files):

@@ -112,6 +112,13 @@ def largest_grey(image) -> int:
     return 2 ** int(bits) - 1 if image.mode == "L" and bits in ("2", "4") else 255
 
 
+def stored_size(image) -> tuple[int, int]:
+    """Returns (height, width) as stored. Call it before the pixels are loaded, when PIL turns a TIFF."""
+    if image.format == "TIFF":
+        return int(image.tag_v2[257]), int(image.tag_v2[256])  # PIL may give the size after turning
+    return image.size[::-1]
+
+
 def orientation_of(image) -> int:
     """Returns the EXIF orientation, 1 to 8; 1 is upright. Call it before the pixels are loaded.
 
@@ -199,7 +206,7 @@ def _identified(file, path, formats):
     except (Image.UnidentifiedImageError, SyntaxError) as error:
         raise InputError(f"{path}: {_unreadable(found, pages and pages[page], formats)}") from error
     with image:
-        if pages and _is_misread(pages[page]):
+        if pages and pages[page].is_misread:
             raise InputError(f"{path}: {_unreadable(found, pages[page], formats)}")
         if image.format == "BMP":
             _check_bmp(image, start, path)
@@ -214,11 +221,6 @@ def _unreadable(found, page, formats):
     if found:
         return f"is not an image of a known format but {found}; {ADVICE.get(found, 'convert it to PNG')}"
     return f"is not an image of a known format ({listed(formats)})"
-
-
-def _is_misread(page):
-    """Whether PIL takes the page for another: it reads the planes of 16 bits as if they had 8."""
-    return page.is_planar and len(page.bits) > 1 and max(page.bits) != 8
 
 
 def _check_bmp(image, start, path):

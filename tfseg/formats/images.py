@@ -20,6 +20,7 @@ from tfseg.formats.image_file import (
     is_deep,
     opened,
     orientation_of,
+    stored_size,
 )
 from tfseg.formats.label_file import LabelRule, StoredLabel, read_label, read_stored_label, read_values, turned
 
@@ -67,10 +68,9 @@ def read_stored_image(path, max_pixels: int = MAX_PIXELS) -> StoredImage:
     """Reads an image file and how it is stored. Raises InputError that names the file."""
     with opened(path, max_pixels) as image:
         check_depth(image, path)
-        stored_size = image.size[::-1]  # before PIL loads a TIFF, and turns it
-        orientation = orientation_of(image)
+        size, orientation = stored_size(image), orientation_of(image)
         jpeg = _plain_jpeg(image, path) if orientation == 1 else None
-        return StoredImage(_rgb(image), jpeg, orientation, stored_size)
+        return StoredImage(_rgb(image), jpeg, orientation, size)
 
 
 def read_size_and_orientation(path, max_pixels: int = MAX_PIXELS) -> tuple[tuple[int, int], int]:
@@ -80,7 +80,7 @@ def read_size_and_orientation(path, max_pixels: int = MAX_PIXELS) -> tuple[tuple
       InputError: the file cannot be used; the message names it.
     """
     with opened(path, max_pixels) as image:
-        return image.size[::-1], orientation_of(image)
+        return stored_size(image), orientation_of(image)
 
 
 def read_image(path, max_pixels: int = MAX_PIXELS) -> np.ndarray:

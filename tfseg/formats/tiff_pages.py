@@ -11,7 +11,7 @@ from PIL import TiffImagePlugin
 from tfseg.errors import InputError
 
 MAX_PAGES = 1000
-NEW_SUBFILE_TYPE, OLD_SUBFILE_TYPE, DESCRIPTION = 254, 255, 270
+NEW_SUBFILE_TYPE, OLD_SUBFILE_TYPE, DESCRIPTION, EXTRA_SAMPLES = 254, 255, 270, 338
 SAMPLE_KINDS = {1: "uint", 2: "int", 3: "float", 5: "complex int", 6: "complex"}
 MANY_BANDS = 32  # an array's side above this is no number of bands
 
@@ -25,6 +25,7 @@ class TiffPage:
       bits: bits of each band.
       sample_format: 1 unsigned, 2 signed, 3 floating point.
       photometric: 0 and 1 grey, 2 RGB, 3 palette, and others.
+      extra: what each band beyond grey or RGB is: 0 unknown, 1 and 2 alpha.
       is_planar: whether each band is stored on its own.
       is_marked_reduced: whether the page is marked as a reduced copy of another.
       description: text of the page.
@@ -35,6 +36,7 @@ class TiffPage:
     bits: tuple[int, ...]
     sample_format: int
     photometric: int
+    extra: tuple[int, ...]
     is_planar: bool
     is_marked_reduced: bool
     description: str
@@ -45,6 +47,13 @@ class TiffPage:
         kind = SAMPLE_KINDS.get(self.sample_format, "unknown ")
         types = list(dict.fromkeys(f"{kind}{bits}" for bits in self.bits))
         return f"{len(self.bits)} band{'s' * (len(self.bits) != 1)} of {', '.join(types[:3])}"
+
+    @property
+    def is_misread(self) -> bool:
+        """Whether PIL takes the page for another: planes of 16 bits for 8, or the first of two grey bands for all."""
+        has_deep_planes = self.is_planar and len(self.bits) > 1 and max(self.bits) != 8
+        has_second_band = self.photometric in (0, 1) and len(self.bits) > 1 and not any(self.extra)
+        return has_deep_planes or has_second_band
 
 
 def read_pages(file) -> list[TiffPage]:
@@ -96,6 +105,7 @@ def _page(directory):
         bits=tuple(bits) if len(bits) >= samples else tuple(bits[:1]) * min(int(samples), 1 << 16),
         sample_format=max(kinds),
         photometric=directory.get(TiffImagePlugin.PHOTOMETRIC_INTERPRETATION, 0),
+        extra=tuple(directory.get(EXTRA_SAMPLES, ())),
         is_planar=directory.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) == 2,
         is_marked_reduced=bool(
             directory.get(NEW_SUBFILE_TYPE, 0) & 1 or directory.get(OLD_SUBFILE_TYPE, 0) == 2  # numbers of the standard

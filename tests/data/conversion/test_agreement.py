@@ -85,6 +85,13 @@ def test_palettes_that_differ_are_refused_with_both_files_and_the_flag(files, re
         assert "--palette=FILE" in message and len(message) < 250
 
 
+def test_the_flag_is_suggested_only_where_it_is_taken():
+    files, _ = PALETTES_THAT_DIFFER["a colour at two indices"]
+    with pytest.raises(InputError) as caught:
+        agreed(files, takes_palette=False)
+    assert str(caught.value).endswith("class ids; save the masks as grey PNGs of class ids")
+
+
 FEW_BITS = {
     "1 bit": grey("few", [0, 1], 1),
     "2 bits": grey("few", [0, 3], 2),
@@ -136,6 +143,10 @@ def test_ids_with_a_palette_and_without_may_be_mixed_and_that_is_said():
     files = [indexed("p", [BLACK, RED, BLUE], [0, 1, 2]), grey("g", [0, 1, 255])]
     (note,) = agreed(files)
     assert note.startswith("note: some masks have a palette, e.g. set/p, others are grey; palette indices and grey")
+
+
+def test_a_colour_that_a_palette_has_twice_is_also_at_the_grey_files_value():
+    assert len(agreed([indexed("p", [BLACK, RED, BLACK], [1, 2]), grey("g", [0, 1])])) == 1
 
 
 def test_a_grey_file_stored_with_a_palette_of_its_greys_is_the_same():

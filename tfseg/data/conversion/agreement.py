@@ -12,7 +12,7 @@ from tfseg.errors import InputError
 from tfseg.formats.label_file import StoredValues
 
 
-def agreed(stored: Iterable[StoredValues]) -> list[str]:
+def agreed(stored: Iterable[StoredValues], takes_palette: bool = True) -> list[str]:
     """Checks that a value stands for the same in all label files of a set.
 
     - Files with palettes: among the values that occur, each has one colour, and each colour one value.
@@ -21,27 +21,30 @@ def agreed(stored: Iterable[StoredValues]) -> list[str]:
 
     Args:
       stored: how files store their values; those that tell no new fact may be missing, and others be there twice.
+      takes_palette: whether the user may say what colours mean (--palette), which messages then suggest.
     Returns:
       Notes for the user, one line each.
     Raises:
       InputError: two files contradict each other; the message names both.
     """
     stored = list({id(one): one for one in stored}.values())
+    advice = "save the masks as grey PNGs of class ids"
+    advice += ", or give --palette=FILE (lines: name red green blue)" if takes_palette else ""
     palettes = [one for one in stored if one.palette is not None]
     greys = [one for one in stored if one.palette is None and one.largest_grey == 255]
     few_bits = [one for one in stored if one.palette is None and one.largest_grey < 255 and set(one.colors) != {0}]
     by_value, by_color = {}, {}
     for one in palettes:
-        _compare(one, by_value, by_color)
+        _compare(one, by_value, by_color, advice)
         for value, color in one.colors.items():
             by_value.setdefault(value, one)
             by_color.setdefault(color, (value, one))
     for one in few_bits if palettes else ():
-        _compare(one, by_value, by_color)
+        _compare(one, by_value, by_color, advice)
     if few_bits and greys:
         raise _few_bits_among_others(few_bits[0], greys[0])
     if palettes and greys:
-        _compare_with_greys(palettes, greys, by_color)
+        _compare_with_greys(greys, by_color, advice)
         return [
             f"note: some masks have a palette, e.g. {palettes[0].name}, others are grey; palette indices and grey "
             "values are both taken as class ids"
@@ -54,16 +57,16 @@ def agreed(stored: Iterable[StoredValues]) -> list[str]:
     return []
 
 
-def _compare(one, by_value, by_color):
+def _compare(one, by_value, by_color, advice):
     """Raises InputError if a file contradicts those before it, which are kept by their values and by their colours."""
     for value, color in one.colors.items():
         other_value, other = by_color.get(color, (value, None))
         if other_value != value and not _is_twice(color, one, value, other, other_value):
-            raise _palettes_differ(one, other, f"colour {color} has index {value} and {other_value}")
+            raise _palettes_differ(one, other, f"colour {color} has index {value} and {other_value}", advice)
     for value, color in one.colors.items():
         other = by_value.get(value)
         if other and other.colors[value] != color:
-            raise _palettes_differ(one, other, f"index {value} is {color} and {other.colors[value]}")
+            raise _palettes_differ(one, other, f"index {value} is {color} and {other.colors[value]}", advice)
 
 
 def _is_twice(color, one, value, other, other_value):
@@ -74,12 +77,9 @@ def _is_twice(color, one, value, other, other_value):
     return all(entry == color for entry in entries)
 
 
-def _palettes_differ(one, other, reason):
+def _palettes_differ(one, other, reason, advice):
     beside = name_beside(other.name, one.name)
-    return InputError(
-        f"{one.name} and {beside}: {reason}, so their indices cannot both be class ids; give --palette=FILE (lines: "
-        "name red green blue), or save the ids as grey PNGs"
-    )
+    return InputError(f"{one.name} and {beside}: {reason}, so their indices cannot both be class ids; {advice}")
 
 
 def _few_bits_among_others(few, other):
@@ -91,25 +91,25 @@ def _few_bits_among_others(few, other):
     )
 
 
-def _compare_with_greys(palettes, greys, by_color):
+def _compare_with_greys(greys, by_color, advice):
     """Raises InputError if palettes show a value of the grey files at another index."""
     only_greys = all(red == green == blue for red, green, blue in by_color)
     for grey in greys:
         for value, color in grey.colors.items():
             index, other = by_color.get(color, (value, None))
-            if index != value:
-                raise _grey_differs(other, index, color, grey)
+            if index != value and other.palette[value : value + 1] != (color,):
+                raise _grey_differs(other, index, color, grey, advice)
     if only_greys:
         for color, (index, other) in by_color.items():
             if color[0] != index:
-                raise _grey_differs(other, index, color, greys[0])
+                raise _grey_differs(other, index, color, greys[0], advice)
 
 
-def _grey_differs(palette, index, color, grey):
+def _grey_differs(palette, index, color, grey, advice):
     beside = name_beside(grey.name, palette.name)
     return InputError(
         f"{palette.name} has a palette, {beside} is grey: viewers show index {index} as grey {color[0]}, so it may "
-        "mean either; save all masks as grey PNGs of class ids, or give --palette=FILE (lines: name red green blue)"
+        f"mean either; {advice}"
     )
 
 

@@ -43,7 +43,8 @@ def _convert(listing, target, options, source, report):
         if items
     }
     # This comes first: what two files contradict each other in can make many others bad.
-    agreement = agreed(values for part in written.values() for values in part.label_values.values())
+    stored = [values for part in written.values() for values in part.label_values.values()]
+    agreement = agreed(stored, takes_palette=not isinstance(listing.info, DatasetInfo))
     problems = listing.problems + [line for part in written.values() for line in part.problems]
     problems = list(dict.fromkeys(problems))  # a single image is in train and in val
     num_examples = sum(len(items) for items in listing.splits.values()) + len(listing.problems)

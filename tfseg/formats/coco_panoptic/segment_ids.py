@@ -1,8 +1,5 @@
 """Stores segment ids as colours of a PNG."""
 
-import os
-import stat
-
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
@@ -15,33 +12,19 @@ NUM_IDS = 256**3
 def read_ids(path) -> np.ndarray:
     """Reads [height, width] int32 segment ids, 0 to 256**3 - 1, from a PNG. Raises InputError that names the file."""
     try:
-        # A pipe that nobody writes to would hold up `open` for ever.
-        with open(path, "rb", opener=_without_waiting) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        with Image.open(path, formats=["PNG"]) as image:
+            if image.format != "PNG" or image.mode != "RGB":
                 raise InputError(
-                    f"{path}: a pipe or device, not a regular file; an annotation names it: put a PNG there"
+                    f"{path}: {image.format} file of mode {image.mode}; a panoptic PNG must be RGB: id = R + 256 G + "
+                    "65536 B; write it again"
                 )
-            return _ids_of(file, path)
+            return decode_ids(np.asarray(image))
     except (InputError, MemoryError):
         raise
     except FileNotFoundError:
         raise InputError(f"{path}: no such file, but an annotation names it; put it there") from None
     except Exception as error:  # PIL's decoders raise OSError, SyntaxError, ValueError, struct.error and others
         raise InputError(f"{path}: cannot be read ({_reason(error)}); is it complete? Write it again") from error
-
-
-def _without_waiting(path, flags):
-    return os.open(path, flags | os.O_NONBLOCK)
-
-
-def _ids_of(file, path):
-    with Image.open(file, formats=["PNG"]) as image:
-        if image.mode != "RGB":
-            raise InputError(
-                f"{path}: {image.format} file of mode {image.mode}; a panoptic PNG must be RGB: id = R + 256 G + "
-                "65536 B; write it again"
-            )
-        return decode_ids(np.asarray(image))
 
 
 def decode_ids(colors) -> np.ndarray:
