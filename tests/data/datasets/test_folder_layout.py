@@ -127,6 +127,14 @@ def test_links_that_lead_back_are_followed_once(raw):
     assert set(pairs_of(root)[0]) == {"train", "val"}
 
 
+def test_two_splits_may_be_links_to_one_folder(raw, tmp_path):
+    root = raw("train/images", "train/masks")
+    (root / "val").mkdir()
+    for kind in PAIR:
+        (root / "val" / kind).symlink_to(root / "train" / kind)
+    assert set(pairs_of(root)[0]) == {"train", "val"}
+
+
 @pytest.mark.parametrize(
     "name,content,kind",
     [

@@ -78,19 +78,19 @@ def plain_name(text: str) -> str:
 
 def _scanned(raw_dir):
     """Returns {folder: (its folders, its pictures)}, for `raw_dir` and all in it that are not stray."""
-    tree, seen, waiting = {}, set(), [raw_dir]
+    tree, waiting = {}, [(raw_dir, {os.path.realpath(raw_dir)})]
     while waiting:
-        folder = waiting.pop()
+        folder, above = waiting.pop()
         try:
             inside = sorted(folder.iterdir())
         except OSError as error:
             raise InputError(f"{folder}: {error.strerror}") from None
         folders = [path for path in inside if path.is_dir() and not is_stray(path.name)]
-        tree[folder] = folders, [path for path in inside if is_picture(path) and path not in folders]
-        # Links may lead back to a folder above.
-        new = {os.path.realpath(path): path for path in reversed(folders)}
-        waiting += [path for real, path in new.items() if real not in seen]
-        seen |= set(new)
+        # A link may lead back to a folder above.
+        real = {path: os.path.realpath(path) for path in folders}
+        folders = [path for path in folders if real[path] not in above]
+        tree[folder] = folders, [path for path in inside if is_picture(path) and path not in real]
+        waiting += [(path, above | {real[path]}) for path in reversed(folders)]
     return tree
 
 
@@ -137,15 +137,15 @@ def _add(pairs, folder, pair):
 
 
 def _image_and_label_folder(tree, parent):
-    by_name = {folder.name.lower(): folder for folder in tree.get(parent, ([], []))[0]}
+    by_name = {folder.name.lower(): folder for folder in tree[parent][0]}
     images = by_name.get(IMAGE_FOLDER)
     labels = [by_name[name] for name in LABEL_FOLDERS if name in by_name and _has_pictures(tree, by_name[name])]
     return (images, labels[0]) if images and labels else None
 
 
 def _has_pictures(tree, folder):
-    """Whether there are pictures in a folder or below it. (A folder that a link repeats has been scanned elsewhere.)"""
-    folders, files = tree.get(folder, ([], []))
+    """Whether there are pictures in a folder or below it."""
+    folders, files = tree[folder]
     return bool(files) or any(_has_pictures(tree, child) for child in folders)
 
 
