@@ -167,7 +167,7 @@ def test_a_converter_that_crashes_is_one_line(functions, monkeypatch):
     def crash(module, job, timeout):
         code = "import os, signal; os.kill(os.getpid(), signal.SIGSEGV)"
         ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_SECONDS)
-        raise child_process.ChildError(child_process._ending(ended))
+        raise child_process.ChildError(child_process._ending(ended.returncode, ended.stderr))
 
     monkeypatch.setattr(child_process, "run", crash)
     with pytest.raises(InputError, match="the TFLite converter cannot convert this model to fp32: it ended by SIGSEGV"):
