@@ -1,7 +1,8 @@
 """Runs command lines one after the other in forks of one process that has imported TensorFlow once.
 
-Reads lines of JSON from stdin: {"words": ["train.py", ...], "folder": working directory}; answers each with a line
-{"code", "out", "err"}. So a command line costs a fork instead of a start, and is still run as `python train.py` does.
+Reads lines of JSON from stdin: {"words": ["train.py", ...], "folder": working directory, "cache": folder for converted
+data}; answers each with a line {"code", "out", "err"}. So a command line costs a fork instead of a start, and is still
+run as `python train.py` does.
 """
 
 import json
@@ -17,16 +18,25 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 # Nothing that defines flags: a command that does not import it may define one of the same name.
+from tests import tiny_backbone  # noqa: E402, F401
 from tests.hanging import HANG_SECONDS  # noqa: E402
+from tfseg.commands import photos  # noqa: E402, F401
+from tfseg.data import check, opening  # noqa: E402, F401
+from tfseg.evaluation import matched_classes, publish, report  # noqa: E402, F401
+from tfseg.export import exporting  # noqa: E402, F401
+from tfseg.inference import predictor  # noqa: E402, F401
+from tfseg.inference.engines import saved_model, tflite  # noqa: E402, F401
+from tfseg.profiling import exported_cost, profile  # noqa: E402, F401
 from tfseg.training import train  # noqa: E402, F401
 
 
-def run_in_fork(words, folder):
+def run_in_fork(words, folder, cache):
     """(exit code, stdout, stderr) of `python <words>` in `folder`."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
         child = os.fork()
         if not child:
             signal.alarm(HANG_SECONDS)  # ends it by SIGALRM
+            os.environ["TFSEG_CACHE"] = cache
             os.dup2(out.fileno(), 1)
             os.dup2(err.fileno(), 2)
             os._exit(_run(words, folder))

@@ -76,26 +76,40 @@ def camvid_dir():
     return folder
 
 
-@pytest.fixture(scope="module")
-def command(tmp_path_factory):
-    """command("train.py", "--steps=0") -> {"code", "out", "err"}; it runs in the scratch folder `command.folder`."""
-    folder = tmp_path_factory.mktemp("commands")
-    server = subprocess.Popen(
-        [sys.executable, str(COMMAND_SERVER)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"TFSEG_CACHE": str(folder / "cache")},
-    )
+class Command:
+    """Runs command lines in forks of a process that has imported TensorFlow, in the scratch folder `folder`."""
 
-    def run(*words):
-        print(json.dumps({"words": [*map(str, words)], "folder": str(folder)}), file=server.stdin, flush=True)
-        return json.loads(server.stdout.readline())
+    def __init__(self, server, folder):
+        self._server, self.folder = server, folder
 
-    run.folder = folder
-    with server:
-        yield run
+    def __call__(self, *words):
+        """command("train.py", "--steps=0") -> {"code", "out", "err"}."""
+        return self._run(words, self.folder)
+
+    def completed(self, *words, folder=None):
+        """Runs a command line in another folder -> subprocess.CompletedProcess."""
+        done = self._run(words, folder or self.folder)
+        return subprocess.CompletedProcess(words, done["code"], done["out"], done["err"])
+
+    def _run(self, words, folder):
+        job = {"words": [*map(str, words)], "folder": str(folder), "cache": str(self.folder / "cache")}
+        print(json.dumps(job), file=self._server.stdin, flush=True)
+        return json.loads(self._server.stdout.readline())
+
+
+@pytest.fixture(scope="session")
+def command_server():
+    with subprocess.Popen(
+        [sys.executable, str(COMMAND_SERVER)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as server:
+        yield server
         server.stdin.close()
+
+
+@pytest.fixture(scope="module")
+def command(command_server, tmp_path_factory):
+    """The `Command` of a module, with a scratch folder and a cache of its own."""
+    return Command(command_server, tmp_path_factory.mktemp("commands"))
 
 
 @pytest.fixture

@@ -2,10 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,9 +9,7 @@ from PIL import Image
 
 import tfseg
 from tests.conftest import write_toy_folder
-from tests.hanging import HANG_SECONDS
 
-ROOT = Path(__file__).resolve().parent.parent
 TOY = (
     "--crop_size=48x64 --steps=150 --batch_size=4 --learning_rate=0.005 --validate_every=75 --checkpoint_every=50 "
     "--iters=3 --iters_range=2:4 --config.model.backbone.width_multiplier=0.35 --config.training.average_decay=0.8 "
@@ -23,15 +17,8 @@ TOY = (
 ).split()
 
 
-def command(*words, cache, code=0):
-    done = subprocess.run(
-        [sys.executable, *map(str, words)],
-        cwd=ROOT,
-        env=os.environ | {"TFSEG_CACHE": str(cache)},
-        capture_output=True,
-        text=True,
-        timeout=HANG_SECONDS,
-    )
+def run_command(command, *words, code=0):
+    done = command.completed(*words)
     assert done.returncode == code, done.stderr[-2000:]
     assert "Traceback" not in done.stderr
     return done
@@ -43,14 +30,14 @@ def rows_of(path):
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory):
+def run(command, tmp_path_factory):
     """A run of the recurrent model on a folder of images and masks, trained and evaluated by the commands."""
     root = tmp_path_factory.mktemp("line")
     write_toy_folder(root / "raw")
     workdir = root / "run"
     train = ["train.py", "--model=rnn", "--dataset=folder", f"--data_dir={root / 'raw'}", f"--workdir={workdir}", *TOY]
-    command(*train, cache=root / "cache")
-    command("evaluate.py", f"--model={workdir}", "--iters=4", cache=root / "cache")
+    run_command(command, *train)
+    run_command(command, "evaluate.py", f"--model={workdir}", "--iters=4")
     return workdir
 
 
@@ -78,20 +65,18 @@ def test_the_report_has_curve_table_and_pictures(run):
     assert [float(row["gmacs"]) for row in rows] == sorted(float(row["gmacs"]) for row in rows)
 
 
-def test_a_photo_of_another_size_is_segmented_by_command_and_from_python_alike(run, tmp_path):
+def test_a_photo_of_another_size_is_segmented_by_command_and_from_python_alike(command, run, tmp_path):
     photo = np.full([70, 90, 3], (200, 180, 160), np.uint8)
     photo[:, 50:] = (40, 60, 80)
     Image.fromarray(photo).save(tmp_path / "photo.png")
-    command(
-        "segment.py", f"--model={run}", "--iters=3", f"--output_dir={tmp_path / 'out'}", tmp_path / "photo.png",
-        cache=tmp_path / "cache",
-    )  # fmt: skip
+    words = [f"--model={run}", "--iters=3", f"--output_dir={tmp_path / 'out'}", tmp_path / "photo.png"]
+    run_command(command, "segment.py", *words)
     by_command = np.array(Image.open(tmp_path / "out" / "photo_classes.png"))
     from_python = tfseg.load(run).predict(photo, iters=3).class_ids
     np.testing.assert_array_equal(by_command, from_python)
     assert Image.open(tmp_path / "out" / "photo_overlay.jpg").size[0] >= 90
 
 
-def test_a_missing_model_is_one_line_and_exit_code_2(tmp_path):
-    done = command("segment.py", f"--model={tmp_path}", tmp_path / "x.png", cache=tmp_path, code=2)
+def test_a_missing_model_is_one_line_and_exit_code_2(command, tmp_path):
+    done = run_command(command, "segment.py", f"--model={tmp_path}", tmp_path / "x.png", code=2)
     assert done.stderr.strip().splitlines()[-1].startswith("error: ")

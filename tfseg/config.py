@@ -75,7 +75,8 @@ class TrainingConfig:
       weight_decay: decoupled weight decay (per update and unit of learning rate), on kernels only.
       decay_depthwise: whether the kernels of depthwise convolutions decay as well.
       clip_norm: global gradient norm above which gradients are scaled down; 0 is off.
-      average_decay: decay of the moving average of weights that is evaluated and exported; 0 is off.
+      average_decay: largest decay of the moving average of weights that is evaluated and exported, see
+        `training.averaging`; 0 is off.
       freeze_batch_norm: whether to normalise with the loaded statistics and leave them unchanged.
       precision: auto | bfloat16 | float16 | off.
       class_weights: "none", "median" (median frequency balancing), "root_median" (its square root) or a text file with

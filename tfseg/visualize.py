@@ -116,7 +116,8 @@ def curve(curves: dict[str, list[dict]]):
         axis.grid(alpha=0.3)
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("mIoU, %")
-    axes[0].legend(loc="lower right", frameon=False)
+    # Beside the axes: inside, it would hide points of one data set or another.
+    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle("Accuracy against cost; numbers count iterations", fontsize=11)
     return _drawn(figure)
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfseg.backbones import BackboneConfig
+from tests.tiny_backbone import tiny
 from tfseg.benchmarks import tflite
 from tfseg.benchmarks.tflite import Timed
 from tfseg.models.deeplabv3 import DeepLabV3Config
@@ -11,7 +11,7 @@ from tfseg.models.rnn import RNNConfig
 
 @pytest.mark.slow
 def test_every_model_is_converted_to_every_precision_counted_and_timed():
-    backbone = BackboneConfig("mobilenet_v2", width_multiplier=0.1)
+    backbone = tiny()
     configs = {"a": DeepLabV3Config(backbone, atrous_rates=(), width=8), "b": RNNConfig(backbone, widths=(8, 4))}
     rows = tflite.measure((32, 32), 3, 2, ["fp32"], rounds=2, threads=1, configs=configs)
     assert [(row.precision, row.model) for row in rows] == [("fp32", "a"), ("fp32", "b")]

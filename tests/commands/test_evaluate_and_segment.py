@@ -1,12 +1,8 @@
 """The commands evaluate.py and segment.py: a mistake is one line and exit code 2, before anything slow begins."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-
-from tests.hanging import HANG_SECONDS
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -31,8 +27,8 @@ ROOT = Path(__file__).resolve().parents[2]
         (["segment.py", "--model=a.tflite", "--mean=1,2", "x.jpg"], "--mean=1,2: one number, or three"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(arguments, message):
-    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=HANG_SECONDS)
+def test_a_mistake_is_one_line_and_exit_code_2(command, arguments, message):
+    done = command.completed(*arguments)
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1

@@ -2,14 +2,11 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.hanging import HANG_SECONDS
 from tests.training.toy_run import toy_config
 from tfseg import architectures
 from tfseg.config import ExperimentConfig
@@ -174,8 +171,7 @@ def test_a_run_that_was_not_evaluated_is_refused(run, tmp_path):
         (["--model=runs/toy", "--name=../toy"], "a name, not a path"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(arguments, message):
-    command = [sys.executable, "publish.py", *arguments]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=HANG_SECONDS)
+def test_a_mistake_is_one_line_and_exit_code_2(command, arguments, message):
+    done = command.completed("publish.py", *arguments)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert message in done.stderr

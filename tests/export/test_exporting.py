@@ -7,9 +7,9 @@ import shutil
 import numpy as np
 import pytest
 
+from tests.tiny_backbone import tiny
 from tests.training.toy_run import toy_config
 from tfseg import architectures
-from tfseg.backbones import BackboneConfig
 from tfseg.data import opening
 from tfseg.errors import InputError
 from tfseg.export import comparison, exporting
@@ -29,8 +29,7 @@ def run(toy_records, tmp_path_factory):
     """A run directory of a small recurrent network that was not trained."""
     folder = tmp_path_factory.mktemp("runs") / "road"
     (folder / "weights").mkdir(parents=True)
-    backbone = BackboneConfig("mobilenet_v2", output_stride=32, width_multiplier=0.1)
-    model = RNNConfig(backbone, iterations=2, widths=(8, 4), canvas_stride=8)
+    model = RNNConfig(tiny(output_stride=32), iterations=2, widths=(8, 4), canvas_stride=8)
     config = dataclasses.replace(toy_config(toy_records, {}), model=model)
     _, facts = opening.open_dataset("folder", str(toy_records))
     write_config(folder, config, facts.info)

@@ -17,7 +17,7 @@ from tfseg.formats import tflite_file
 from tfseg.layers.resize import upsample
 from tfseg.system import child_process
 
-ITERATIONS = (1, 3, 5)
+ITERATIONS = (1, 5)
 IMAGES = np.random.default_rng(0).integers(0, 256, [3, *SIZE, 3]).astype(np.uint8)
 
 

@@ -9,7 +9,15 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tests.hanging import HANG_SECONDS
-from tfseg.layers.conv import BatchNorm, Conv2D, ConvBatchNorm, DepthwiseConv2D, pad_symmetric
+from tfseg.layers.conv import (
+    BatchNorm,
+    Conv2D,
+    ConvBatchNorm,
+    DepthwiseConv2D,
+    growing_decay,
+    pad_symmetric,
+    statistics_after,
+)
 
 
 def values(*shape, seed=0):
@@ -115,6 +123,35 @@ def test_frozen_batch_norm_uses_and_keeps_the_moving_statistics():
     layer.trainable = False
     np.testing.assert_allclose(layer(inputs, training=True), reference(inputs, training=False), atol=1e-5)
     np.testing.assert_array_equal(layer.moving_mean, [1, 0, -1])
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_single_value_is_normalised_with_the_moving_statistics(known):
+    """Its own mean would make it 0, and its variance of 0 would teach the moving variance a wrong value."""
+    layer = BatchNorm(momentum=0.9, epsilon=0.0)
+    layer.build([None, None, None, 2])
+    layer.set_weights(np.float32([[1, 1], [0, 0], [1, 1], [4, 4]]))  # gamma, beta, moving mean and moving variance
+    run = tf.function(
+        lambda values: layer(values, training=True),
+        input_signature=[tf.TensorSpec([1, 1, 1, 2] if known else [None, None, None, 2])],
+    )
+    np.testing.assert_allclose(run(np.float32([[[[5, -3]]]])), [[[[2, -2]]]], atol=1e-5)
+    assert [list(weight) for weight in layer.get_weights()] == [[1, 1], [0, 0], [1, 1], [4, 4]]
+    if not known:
+        np.testing.assert_allclose(run(np.float32([[[[5, -3]]], [[[7, -3]]]]))[..., 0].numpy().ravel(), [-1, 1])
+
+
+def test_a_growing_decay_forgets_the_start():
+    assert [float(growing_decay(count, 0.9)) for count in (0, 8, 71, 10**6)] == pytest.approx([0.1, 0.5, 72 / 81, 0.9])
+
+
+def test_moving_statistics_of_a_short_training_are_those_of_its_batches():
+    """After 20 steps, the mean 0 of the start would still weigh 82 % of the mean 5 with a momentum of 0.99."""
+    layer = BatchNorm(momentum=0.99)
+    for step in range(20):
+        with statistics_after(tf.constant(step)):
+            layer(np.float32([4, 6]).reshape(2, 1, 1, 1), training=True)
+    np.testing.assert_allclose(layer.moving_mean, [5.0], rtol=1e-3)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])

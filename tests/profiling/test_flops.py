@@ -186,8 +186,13 @@ def resnet_macs(depth, output_stride, side):
     return total
 
 
-@pytest.mark.parametrize("depth", [50, 101])
-@pytest.mark.parametrize("output_stride", [8, 16, 32])
+SLOW_RESNETS = ((50, 16), (101, 8), (101, 16), (101, 32))
+
+
+@pytest.mark.parametrize(
+    ("depth", "output_stride"),
+    [(50, 8), (50, 32), *(pytest.param(*one, marks=pytest.mark.slow) for one in SLOW_RESNETS)],
+)
 def test_resnets_cost_what_their_table_says(depth, output_stride):
     backbone = backbones.build(BackboneConfig(f"resnet{depth}_v1", output_stride))
     spec = tf.TensorSpec([1, 513, 513, 3])

@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from tfseg.backbones import BackboneConfig
+from tfseg.inference.views import views_of
 from tfseg.models.rnn import RNNConfig
 from tfseg.profiling import paper_tables
 from tfseg.profiling.paper_tables import NUM_CLASSES, Published, compute, padded_size, published_table, rounds_to
@@ -45,9 +46,12 @@ def small(**fields):
 
 def test_figures_are_counted_and_move_with_the_model(monkeypatch):
     monkeypatch.setattr(paper_tables, "SIZE", (65, 65))
+    # A mirror image in place of twelve views: each size is traced anew.
+    monkeypatch.setattr(paper_tables, "views_of", lambda multi_scale=False, flip=False: views_of(flip=flip))
     rows, wider = compute([small()]), compute([small(widths=(16, 6))])
     assert [row["iterations"] for row in rows] == [1, 2, 1, 2, 2]
     assert [row["paper_gmacs"] for row in rows] == ["1.0", "2.0", "10", "20", "1.0"]
+    assert rows[2]["our_gmacs"] == pytest.approx(2 * rows[0]["our_gmacs"])
     channels = 32  # of the last map at a tenth of the width
     # At 5 x 5 positions an iteration multiplies [features | canvas | h1] into 4 gates per map, and [h1 | h2].
     costs = {width: width * (channels + NUM_CLASSES + width) + 6 * width for width in (8, 16)}

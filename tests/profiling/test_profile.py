@@ -1,14 +1,11 @@
 """Costs by iteration, their tables, and the command."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.hanging import HANG_SECONDS
 from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
 from tfseg.inference.views import views_of
@@ -131,14 +128,9 @@ def test_a_table_is_aligned_and_leaves_gaps_empty():
     assert profile.as_csv(rows) == "name,count,share\na,12000,0.25\nlong,,1.0\n"
 
 
-def profiled(*words, cwd):
-    command = [sys.executable, str(ROOT / "profile_flops.py"), *words]
-    return subprocess.run(command, capture_output=True, text=True, timeout=HANG_SECONDS, cwd=cwd)
-
-
-def test_the_command_prints_and_writes_its_tables(tmp_path):
+def test_the_command_prints_and_writes_its_tables(command, tmp_path):
     words = ("--model=rnn", "--size=64x96", "--iters=2..3", "--rounds=1", "--layers", "--output_dir=cost")
-    done = profiled(*words, cwd=tmp_path)
+    done = command.completed("profile_flops.py", *words, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     written = json.loads((tmp_path / "cost" / "cost.json").read_text())
     assert [row["iterations"] for row in written["rows"]] == [2, 3]
@@ -160,6 +152,6 @@ def test_the_command_prints_and_writes_its_tables(tmp_path):
         (["--workdir=./nowhere"], "--model=./nowhere: no such file or folder"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(tmp_path, words, message):
-    done = profiled(*words, cwd=tmp_path)
+def test_a_mistake_is_one_line_and_exit_code_2(command, tmp_path, words, message):
+    done = command.completed("profile_flops.py", *words, folder=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"error: {message}\n")

@@ -18,6 +18,7 @@ from tfseg.losses import semantic
 from tfseg.models.rnn import RNNConfig
 from tfseg.runs.run_directory import weight_arrays
 from tfseg.training import schedule
+from tfseg.training.averaging import WeightAverage
 from tfseg.training.strategy import build_strategy
 from tfseg.training.trainer import Trainer
 
@@ -59,6 +60,7 @@ def main(num_devices, path):
             network,
             architectures.architecture_of(config).training_outputs,
             lambda batch, outputs: semantic.semantic_losses(batch, outputs, upsample=resize_bilinear, ignore_label=255),
+            WeightAverage(network, 0.9),
             clip_norm=1.0,
         )
         training = TrainingConfig(optimizer="sgd", learning_rate=0.05, total_steps=10, weight_decay=1e-3)
@@ -79,7 +81,8 @@ def main(num_devices, path):
     copies = [getattr(variable, "values", (variable,)) for variable in network.trainable_variables]
     assert {len(values) for values in copies} == {num_devices}
     spread = max(np.abs(value - values[0]).max() for values in copies for value in values)
-    np.savez(path, losses=losses_seen, spread=spread, **results, **weight_arrays(network))
+    averages = {f"average/{index}": average.numpy() for index, average in enumerate(trainer.average.values)}
+    np.savez(path, losses=losses_seen, spread=spread, **results, **averages, **weight_arrays(network))
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from tfseg.errors import RunError
 from tfseg.training import callbacks
+from tfseg.training.averaging import WeightAverage
 from tfseg.training.callbacks import BadSteps, MetricsLog, Progress, Validation
 
 
@@ -163,8 +164,8 @@ def test_the_best_weights_are_kept_and_later_worse_ones_are_not(tmp_path, monkey
 
     log = metrics_log(tmp_path)
     validation = Validation(evaluate, 2, log, checkpoints, tmp_path)
-    network = SimpleNamespace(trainable_variables=[])
-    validation.set_model(SimpleNamespace(network=network, optimizer=SimpleNamespace(use_ema=False)))
+    network = SimpleNamespace(variables=[])
+    validation.set_model(SimpleNamespace(network=network, average=WeightAverage(network, 0.0)))
     for step in range(1, 7):
         validation.on_step(step, {})
     assert saves == ["best.npz", "best.npz"]

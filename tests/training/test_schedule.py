@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.training.toy_run import toy_config
 from tfseg import architectures
+from tfseg.backbones import BackboneConfig
 from tfseg.config import TrainingConfig
+from tfseg.models.fcn import FCNConfig
 from tfseg.training.schedule import PolynomialSchedule, build_optimizer
 
 
@@ -76,7 +77,7 @@ def test_no_decay_is_asked_for_and_none_happens():
 
 
 def test_every_kernel_of_a_network_decays_and_nothing_else():
-    network = architectures.build(toy_config("nowhere", {}).model, 3)
+    network = architectures.build(FCNConfig(BackboneConfig("mobilenet_v2", width_multiplier=0.1), widths=(8,)), 3)
     optimizer = build_optimizer(TrainingConfig(weight_decay=0.1), "off").inner_optimizer
     decayed = {v.name for v in network.trainable_variables if optimizer._use_weight_decay(v)}
     assert decayed == {v.name for v in network.trainable_variables if v.name.split("/")[-1].find("kernel") >= 0}
@@ -93,9 +94,3 @@ def test_an_update_with_a_gradient_that_is_not_finite_is_not_applied(precision, 
 def test_the_loss_is_scaled_for_float16_alone():
     scales = {name: float(build_optimizer(constant_rate(), name).loss_scale) for name in ("off", "bfloat16", "float16")}
     assert scales == {"off": 1.0, "bfloat16": 1.0, "float16": 2.0**15}
-
-
-def test_averaging_is_off_unless_asked_for():
-    assert not build_optimizer(TrainingConfig(), "off").inner_optimizer.use_ema
-    optimizer = build_optimizer(TrainingConfig(average_decay=0.9), "off").inner_optimizer
-    assert (optimizer.use_ema, optimizer.ema_momentum) == (True, 0.9)

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from tests import hanging
+from tests.tiny_backbone import tiny
 from tests.training.toy_run import toy_config
-from tfseg.backbones import BackboneConfig
 from tfseg.data import opening
 from tfseg.errors import InputError, RunError
 from tfseg.runs.run_directory import load_run, locked
@@ -345,8 +345,7 @@ def test_when_a_worker_dies_the_other_ends_too(toy_records, tmp_path):
 
 
 def test_losses_read_logits_on_the_grid_of_the_networks_padding(toy_records):
-    backbone = BackboneConfig("mobilenet_v2", width_multiplier=0.1, padding="symmetric")
-    config = toy_config(toy_records, {"model": {"backbone": backbone}})
+    config = toy_config(toy_records, {"model": {"backbone": tiny(padding="symmetric")}})
     _, manifest = opening.open_dataset("folder", toy_records)
     trainer = train.build_trainer(config, manifest, "float32")
     assert trainer._losses.keywords["upsample"].keywords == {"stride": 16, "padding": "symmetric"}

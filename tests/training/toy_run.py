@@ -13,7 +13,7 @@ import time
 sys.path.insert(0, ".")
 
 import tfseg  # noqa: F401  (quiets TensorFlow)
-from tfseg.backbones import BackboneConfig
+from tests.tiny_backbone import tiny
 from tfseg.commands import entry
 from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
 from tfseg.models.fcn import FCNConfig
@@ -22,13 +22,12 @@ from tfseg.training.train import RunOptions, train
 
 
 def toy_config(records, values):
-    """A network of 20,000 weights on the toy records."""
+    """A small network on the toy records."""
     training = {"total_steps": 8, "global_batch_size": 4, "validate_every": 0, "checkpoint_every": 2, "log_every": 1}
     training |= {"optimizer": "adamw", "learning_rate": 1e-3, "average_decay": 0.9}
     data = {"dataset": "folder", "data_dir": str(records), "crop_size": (32, 32), "color_jitter": 0.2}
-    backbone = BackboneConfig("mobilenet_v2", width_multiplier=0.1)
     return ExperimentConfig(
-        FCNConfig(**{"backbone": backbone, "widths": (8,)} | values.get("model", {})),
+        FCNConfig(**{"backbone": tiny(), "widths": (8,)} | values.get("model", {})),
         DataConfig(**data | values.get("data", {})),
         TrainingConfig(**training | values.get("training", {})),
     )

@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed
 from tfseg.inference.runner import inference_of
 from tfseg.inference.views import SINGLE_VIEW
 from tfseg.metrics.suite import SegmentationSuite
@@ -110,25 +110,36 @@ def remarks(result: dict, train_histogram=None) -> list[str]:
       result: the result of `evaluate`.
       train_histogram: number of training pixels by class id; None if not known.
     """
-    last = result["iterations"][-1]
-    confusion, names = np.array(last["confusion"]), list(last["iou"])
-    labelled, predicted = confusion.sum(1) > 0, confusion.sum(0) > 0
-    cases = [
-        ("warning: labelled, but never predicted", labelled & ~predicted),
-        ("note: in neither labels nor predictions, so left out of the mean", ~labelled & ~predicted),
-    ]
+    names, labelled, predicted = _occurrence(result)
+    lines = []
     if train_histogram is not None:
-        unseen = np.asarray(train_histogram) == 0
-        cases.insert(0, ("warning: labelled here but absent from training, so it cannot be learned", labelled & unseen))
-    lines = [
-        f"{text}: {', '.join(name for name, is_case in zip(names, is_cases, strict=True) if is_case)}"
-        for text, is_cases in cases
-        if is_cases.any()
-    ]
+        unseen = labelled & (np.asarray(train_histogram) == 0)
+        lines += _named("warning: labelled here but absent from training, so it cannot be learned", names, unseen)
+    lines += never_predicted(result)
+    absent = ~labelled & ~predicted
+    lines += _named("note: in neither labels nor predictions, so left out of the mean", names, absent)
     known, count = result["num_images_with_instances"], result["num_images"]
     if 0 < known < count:
         lines.append(f"note: only {known} of {count} images have instances, so instance-level IoU is left out")
     return lines
+
+
+def never_predicted(result: dict) -> list[str]:
+    """A warning that names the classes that are labelled but never predicted after the last iteration; [] if none."""
+    names, labelled, predicted = _occurrence(result)
+    return _named("warning: labelled, but never predicted", names, labelled & ~predicted)
+
+
+def _occurrence(result):
+    """(class names, whether each is labelled, whether each is predicted after the last iteration)."""
+    last = result["iterations"][-1]
+    confusion = np.array(last["confusion"])
+    return list(last["iou"]), confusion.sum(1) > 0, confusion.sum(0) > 0
+
+
+def _named(text, names, is_case):
+    found = [name for name, yes in zip(names, is_case, strict=True) if yes]
+    return [f"{text}: {listed(found)}"] if found else []
 
 
 def class_maps(network, image, iterations) -> list[np.ndarray]:

@@ -16,7 +16,6 @@ from tfseg.errors import RunError
 from tfseg.runs.run_directory import save_weights
 from tfseg.system.files import write_atomically
 from tfseg.system.progress import say
-from tfseg.training.trainer import AveragedWeights
 
 PLAIN_LINE_SECONDS = 30
 
@@ -219,7 +218,7 @@ class Validation(StepCallback):
     def on_step(self, step, logs):
         if step % self._every:
             return
-        with AveragedWeights(self.model.network, self.model.optimizer):
+        with self.model.average.applied():
             scalars, pictures = self._evaluate(self.model.network)
             best = float(self._checkpoints.best_miou.numpy())
             if scalars["miou"] > best:

@@ -12,7 +12,7 @@ KEPT_CHECKPOINTS = 3
 
 
 class Checkpoints:
-    """Checkpoints of network, optimizer, step and best mIoU, from which a run can resume; the newest three are kept.
+    """Checkpoints of weights, their average, optimizer, step and best mIoU, from which a run resumes; three are kept.
 
     Args:
       workdir: the run directory.
@@ -24,9 +24,9 @@ class Checkpoints:
         self._folder = Path(workdir) / "checkpoints"
         self.best_miou = tf.Variable(-1.0, trainable=False, name="best_miou")
         trainer.optimizer.build(trainer.network.trainable_variables)
-        self._checkpoint = tf.train.Checkpoint(
-            network=trainer.network, optimizer=trainer.optimizer, best_miou=self.best_miou
-        )
+        self._parts = {"network": trainer.network, "optimizer": trainer.optimizer, "best_miou": self.best_miou}
+        self._average = trainer.average
+        self._checkpoint = tf.train.Checkpoint(**self._parts, average=self._average)
         self._optimizer = trainer.optimizer
         self._is_chief = is_chief
         self._aside = None if is_chief else tempfile.mkdtemp(prefix="worker-checkpoints-")
@@ -55,7 +55,7 @@ class Checkpoints:
         for step in found:
             path = str(self._folder / f"step-{step}")
             try:
-                self._checkpoint.restore(path).assert_existing_objects_matched()
+                self._restore(path, warn)
                 return int(self._optimizer.iterations.numpy())
             except (tf.errors.OpError, AssertionError, ValueError, IndexError, OSError) as error:
                 reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
@@ -65,6 +65,15 @@ class Checkpoints:
                 f"{self._folder}: none of {len(found)} checkpoints can be read; delete the folder to start anew"
             )
         return 0
+
+    def _restore(self, path, warn):
+        if any(key.startswith("average/") for key in tf.train.load_checkpoint(path).get_variable_to_shape_map()):
+            self._checkpoint.restore(path).assert_existing_objects_matched()
+            return
+        tf.train.Checkpoint(**self._parts).restore(path).assert_existing_objects_matched()
+        self._average.restart()
+        if self._average.values:
+            warn(f"{path}: made by an earlier version; the moving average of weights starts anew from its weights")
 
     def _steps_on_disk(self):
         names = {path.name.split(".")[0] for path in self._folder.glob("step-*") if not path.name.endswith(".tmp")}

@@ -38,8 +38,6 @@ def build_optimizer(training, precision):
         training.learning_rate, training.end_learning_rate, training.power, training.total_steps, training.warmup_steps
     )
     arguments = {"learning_rate": schedule, "weight_decay": training.weight_decay or None}
-    if training.average_decay:
-        arguments |= {"use_ema": True, "ema_momentum": training.average_decay}
     if training.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(momentum=training.momentum, **arguments)
     else:

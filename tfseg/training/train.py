@@ -32,9 +32,10 @@ from tfseg.runs.run_directory import (
 from tfseg.system.download import local_path
 from tfseg.system.progress import say
 from tfseg.training import callbacks, schedule, validation
+from tfseg.training.averaging import WeightAverage
 from tfseg.training.checkpoints import Checkpoints
 from tfseg.training.strategy import build_strategy, is_chief, set_precision
-from tfseg.training.trainer import AveragedWeights, Trainer
+from tfseg.training.trainer import Trainer
 
 CALIBRATION_IMAGES = 8
 # Fields that may change between a run and its continuation, because the weights do not depend on them.
@@ -93,14 +94,18 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
             step = saved.restore(warn=say)
         if step == 0:
             _initialize(trainer.network, config, split)
+            trainer.average.restart()
         else:
             say(f"going on from step {step} of {config.training.total_steps}")
         if chief:
             write_config(workdir, config, split.info)
         if step < config.training.total_steps:
             _fit(trainer, config, workdir, saved, _Data(split, draw), step)
+            if not isinstance(strategy, tf.distribute.TPUStrategy):
+                batches = _batches(config, split, config.training.total_steps, config.training.global_batch_size)
+                validation.warn_of_other_statistics(trainer, batches, split.info.ignore_label)
         saved.close()
-        with AveragedWeights(trainer.network, trainer.optimizer):
+        with trainer.average.applied():
             save_weights(workdir / "weights" / "last.npz", trainer.network, chief)
 
 
@@ -131,6 +136,7 @@ def build_trainer(config, manifest, precision) -> Trainer:
         network,
         architecture.training_outputs,
         losses,
+        WeightAverage(network, config.training.average_decay),
         clip_norm=config.training.clip_norm,
         seed=config.training.seed,
     )

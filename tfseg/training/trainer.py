@@ -5,6 +5,8 @@ import time
 import tensorflow as tf
 from tensorflow import keras
 
+from tfseg.layers.conv import statistics_after
+
 
 class Trainer(keras.Model):
     """Wraps a network for `fit`: forward pass, loss over all replicas, guarded update.
@@ -16,6 +18,7 @@ class Trainer(keras.Model):
       network: the keras.Model that is trained.
       training_outputs: (network, images, seed) -> outputs.
       losses: (batch, outputs) -> {name: (weight, sum, total)}; a loss term is sum / total over all replicas.
+      average: the WeightAverage that follows the network's weights.
       clip_norm: global gradient norm above which gradients are scaled down; 0 is off.
       seed: together with the step, the seed for random draws in the forward pass.
 
@@ -24,9 +27,9 @@ class Trainer(keras.Model):
       wait_seconds: time that the last step waited for its batch.
     """
 
-    def __init__(self, network, training_outputs, losses, *, clip_norm=0.0, seed=0):
+    def __init__(self, network, training_outputs, losses, average, *, clip_norm=0.0, seed=0):
         super().__init__(name="trainer", autocast=False)
-        self.network = network
+        self.network, self.average = network, average
         self._training_outputs, self._losses = training_outputs, losses
         self._clip_norm, self._seed = clip_norm, seed
         self.filenames, self.wait_seconds = None, 0.0
@@ -62,7 +65,7 @@ class Trainer(keras.Model):
         statistics_before = [tf.identity(variable) for variable in statistics]
         learning_rate = self.optimizer.learning_rate
         is_guarded = isinstance(self.optimizer, keras.mixed_precision.LossScaleOptimizer)
-        with tf.GradientTape() as tape:
+        with tf.GradientTape() as tape, statistics_after(step):
             seed = tf.stack([tf.cast(self._seed, tf.int32), tf.cast(step, tf.int32)])
             outputs = self._training_outputs(self.network, batch["image"], seed)
             terms = {}
@@ -91,33 +94,9 @@ class Trainer(keras.Model):
         self.optimizer.apply_gradients(zip(gradients, variables, strict=True), skip_gradients_aggregation=True)
         for variable, before in zip(statistics, statistics_before, strict=True):
             variable.assign(tf.where(is_finite, variable, before))
+        self.average.update(is_finite)
         return logs | {
             "learning_rate": tf.identity(learning_rate),
             "gradient_norm": norm,
             "is_finite": tf.cast(is_finite, tf.float32),
         }
-
-
-def averaged_weights(optimizer):
-    """The moving averages of the trainable variables, in the variables' order; [] if averaging is off."""
-    optimizer = getattr(optimizer, "inner_optimizer", optimizer)
-    return list(getattr(optimizer, "_model_variables_moving_average", [])) if optimizer.use_ema else []
-
-
-class AveragedWeights:
-    """Context in which the network holds the averaged weights; afterwards it gets its own weights back."""
-
-    def __init__(self, network, optimizer):
-        self._variables = network.trainable_variables
-        self._averages = averaged_weights(optimizer)
-
-    def __enter__(self):
-        if self._averages:
-            self._kept = [variable.numpy() for variable in self._variables]
-            for variable, average in zip(self._variables, self._averages, strict=True):
-                variable.assign(average)
-
-    def __exit__(self, *exception):
-        if self._averages:
-            for variable, value in zip(self._variables, self._kept, strict=True):
-                variable.assign(value)

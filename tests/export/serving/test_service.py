@@ -11,7 +11,7 @@ from tensorflow import keras
 
 from tests.export.serving.small_network import small_network
 from tests.fake_network import STRIDE, FakeNetwork, blocks, striped
-from tfseg.backbones import BackboneConfig
+from tests.tiny_backbone import tiny
 from tfseg.errors import InputError
 from tfseg.export.serving import canvas_reader, service
 from tfseg.formats import saved_model
@@ -28,7 +28,7 @@ FOR_IMAGES = {"serving_default", "segment_bytes", "segment_tensors"}
 
 def network_of(kind, padding):
     keras.utils.set_random_seed(4)
-    backbone = BackboneConfig("mobilenet_v2", output_stride=16, width_multiplier=0.1, padding=padding)
+    backbone = tiny(padding=padding)
     if kind == "deeplabv3":
         network = DeepLabV3(DeepLabV3Config(backbone=backbone, width=8, atrous_rates=(2,)), NUM_CLASSES)
     else:

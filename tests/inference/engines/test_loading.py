@@ -1,8 +1,6 @@
 """What lies at a path: a run, an export, one artifact of it, or something that is refused in one line."""
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +9,6 @@ from PIL import Image
 
 import tfseg
 from tests.fake_network import INFO, blocks
-from tests.hanging import HANG_SECONDS
 from tfseg.errors import InputError
 from tfseg.formats import export_manifest
 from tfseg.inference.engines.loading import found
@@ -93,15 +90,14 @@ def test_what_cannot_be_used_is_one_line(tmp_path, name, options, message):
     assert len(str(caught.value).splitlines()) == 1
 
 
-def segment(folder, *words):
+def segment(command, folder, *words):
     """The command on a photo of [[1, 2], [0, 1]], in `folder`."""
     Image.fromarray(blocks([[1, 2], [0, 1]])).save(folder / "photo.png")
-    command = [sys.executable, ROOT / "segment.py", *words, "--output_dir=out", "photo.png"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=HANG_SECONDS)
+    return command.completed("segment.py", *words, "--output_dir=out", "photo.png", folder=folder)
 
 
-def test_the_command_uses_an_export_within_a_budget(exports, tmp_path):
-    done = segment(tmp_path, f"--model={exports('stream.tflite')}", "--budget_ms=1000000")
+def test_the_command_uses_an_export_within_a_budget(command, exports, tmp_path):
+    done = segment(command, tmp_path, f"--model={exports('stream.tflite')}", "--budget_ms=1000000")
     assert done.returncode == 0, done.stderr
     assert "images of 8x8: 5 iterations: median " in done.stdout and "more cannot be run" in done.stdout
     class_ids = np.asarray(Image.open(tmp_path / "out" / "photo_classes.png"))
@@ -109,9 +105,9 @@ def test_the_command_uses_an_export_within_a_budget(exports, tmp_path):
     assert "note:" not in done.stderr and "XNNPACK" not in done.stderr
 
 
-def test_the_command_says_in_one_line_that_a_file_was_cut(files, tmp_path):
+def test_the_command_says_in_one_line_that_a_file_was_cut(command, files, tmp_path):
     path = tmp_path / "cut.tflite"
     path.write_bytes((files / "stream.tflite").read_bytes()[:-1000])
-    done = segment(tmp_path, f"--model={path}", "--iters=2")
+    done = segment(command, tmp_path, f"--model={path}", "--iters=2")
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert "cut.tflite: damaged, or not a .tflite file" in done.stderr

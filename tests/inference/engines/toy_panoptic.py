@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tfseg.backbones import BackboneConfig
+from tests.tiny_backbone import tiny
 from tfseg.data.panoptic_targets import PanopticTargetConfig
 from tfseg.formats.export_manifest import FORMAT
 from tfseg.labels import DatasetInfo, default_colors
@@ -11,7 +11,7 @@ from tfseg.postprocess.fusion_config import FusionThresholds
 
 INFO = DatasetInfo("toy", ("grass", "ball", "cube"), default_colors(3), thing_ids=frozenset({1, 2}))
 CONFIG = DeeperLabConfig(
-    BackboneConfig("mobilenet_v2", width_multiplier=0.1, padding="symmetric"),
+    tiny(padding="symmetric"),
     aspp_width=8,
     width=6,
     instance_width=4,
