@@ -9,13 +9,12 @@ import os
 import reprlib
 import stat
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from tfseg.errors import InputError
 
-MAX_LISTED = 5
 MAX_NAME_BYTES = 255  # of a file or folder, in file systems of Linux
 # Control characters, halves of surrogate pairs, and separators of lines: text with them is no name of anything.
 UNPRINTABLE = frozenset(["Cc", "Cs", "Zl", "Zp"])
@@ -153,10 +152,3 @@ def value_of(entry: dict, key: str, kind: Kind, place: str, optional: bool = Fal
 def shown(value) -> str:
     """Returns a value of a JSON file as messages show it: on one line, and shortened."""
     return SHORTENED.repr(value)
-
-
-def listed(values: Iterable) -> str:
-    """Returns up to five values, shortened, and how many more there are."""
-    values = list(values)
-    names = ", ".join(map(shown, values[:MAX_LISTED]))
-    return names + (f" and {len(values) - MAX_LISTED} more" if len(values) > MAX_LISTED else "")
