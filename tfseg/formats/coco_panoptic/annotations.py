@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed
 from tfseg.formats.coco_panoptic.categories import Categories, check_categories, read_categories
 from tfseg.formats.coco_panoptic.json_file import (
     AREA,
@@ -21,7 +21,6 @@ from tfseg.formats.coco_panoptic.json_file import (
     Kind,
     entries_of,
     json_file,
-    listed,
     read_content,
     shown,
     value_of,

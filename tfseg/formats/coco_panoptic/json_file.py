@@ -6,13 +6,12 @@ import json
 import os
 import reprlib
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from tfseg.errors import InputError
 from tfseg.system.files import open_regular
 
-MAX_LISTED = 5
 MAX_NAME_BYTES = 255  # of a file or folder, in file systems of Linux
 # Control characters, halves of surrogate pairs, and separators of lines: text with them is no name of anything.
 UNPRINTABLE = frozenset(["Cc", "Cs", "Zl", "Zp"])
@@ -143,10 +142,3 @@ def value_of(entry: dict, key: str, kind: Kind, place: str, optional: bool = Fal
 def shown(value) -> str:
     """Returns a value of a JSON file as messages show it: on one line, and shortened."""
     return SHORTENED.repr(value)
-
-
-def listed(values: Iterable) -> str:
-    """Returns up to five values, shortened, and how many more there are."""
-    values = list(values)
-    names = ", ".join(map(shown, values[:MAX_LISTED]))
-    return names + (f" and {len(values) - MAX_LISTED} more" if len(values) > MAX_LISTED else "")
