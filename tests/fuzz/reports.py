@@ -32,8 +32,9 @@ def _evaluated_run(folder):
 
 
 def _published(prepared, path):
+    """Publishes the run; returns what is written of it, without the files that are copied as they are."""
     publish("run", "run/report", "published", report.summary)
-    return {name: Path("published", name).read_bytes() for name in ("README.md", "config.json", "metrics.json")}
+    return {name: Path("published", name).read_bytes() for name in ("README.md", "config.json")}
 
 
 CURVES = Kind(
