@@ -221,8 +221,8 @@ def test_a_file_loses_too_much_by_its_classes_or_by_its_miou():
     other = dataclasses.replace(row, agreement=0.5, miou=None, model_miou=None, served=0.981)
     table = comparison.as_markdown([row, other])
     assert table.splitlines()[2:] == [
-        "| a    |          3 |         99.00 |   60.00 |                61.00 |                | 12.3 |  yes |",
-        "| a    |          3 |         50.00 |         |                      |          98.10 | 12.3 |   NO |",
+        "| a    |          3 |         99.00 |   60.00 |                61.00 |                 | 12.3 |  yes |",
+        "| a    |          3 |         50.00 |         |                      |           98.10 | 12.3 |   NO |",
     ]
 
 

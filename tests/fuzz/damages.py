@@ -164,8 +164,12 @@ def _huge_number(content, random):
     return _with_number(content, random, lambda _: b"9" * int(random.choice([10, 20, 400, 5000])))
 
 
+def _not_finite(content, random):
+    return _with_number(content, random, lambda _: bytes(random.choice([b"nan", b"inf", b"-inf", b"1e999"])))
+
+
 def _not_a_number(content, random):
-    return _with_number(content, random, lambda _: bytes(random.choice([b"nan", b"inf", b"-inf", b"1e999", b"x"])))
+    return _with_number(content, random, lambda _: bytes(random.choice([b"x", b"1.2.3", b"--1", b"0x1"])))
 
 
 def _byte_order_mark(content, random):
@@ -267,10 +271,12 @@ BYTES = (
     Damage("huge size", _declare_huge),
     Damage("another kind of file", _another_kind, is_whole=True),
 )
+NOT_FINITE = Damage("not finite", _not_finite, can_be_told=True)
 TEXT = (
     Damage("digit", _digit),
     Damage("sign", _sign),
     Damage("huge number", _huge_number),
+    NOT_FINITE,
     Damage("not a number", _not_a_number, can_be_told=True),
     Damage("byte order mark", _byte_order_mark, can_be_told=True),
     Damage("UTF-16", _utf_16, can_be_told=True),

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.fuzz import reader
-from tests.fuzz.damages import BYTES, PLACES, TEXT, Damage, Place
+from tests.fuzz.damages import BYTES, NOT_FINITE, PLACES, TEXT, Damage, Place
 from tests.fuzz.json_damages import JSON
 from tests.fuzz.kind import Kind, Target
 from tests.fuzz.outcomes import FAULTS, Counts, judge
@@ -25,6 +25,7 @@ from tfseg.errors import RunError
 
 DAMAGES = {"bytes": (*BYTES, *PLACES), "text": (*BYTES, *TEXT, *PLACES), "json": (*BYTES, *TEXT, *JSON, *PLACES)}
 DAMAGES["flag"] = TEXT  # the text of a flag is in no file
+DAMAGES["log"] = tuple(damage for damage in DAMAGES["text"] if damage is not NOT_FINITE)  # a loss may be NaN
 # This process has imported TensorFlow and must not run it: a fork of it starts at once, and works.
 FORKS = multiprocessing.get_context("fork")
 

@@ -130,7 +130,7 @@ def _only(value):
 JSON = (
     Damage("null", _null),
     Damage("another type", _another_type, can_be_told=True),
-    Damage("not finite", _not_finite, can_be_told=True),
+    Damage("value not finite", _not_finite, can_be_told=True),
     Damage("fraction", _fraction, can_be_told=True),
     Damage("negative", _negative),
     Damage("huge value", _huge),

@@ -46,7 +46,7 @@ CURVES = Kind(
 )
 REPORT = Kind(
     "report",
-    (Target("run/report/metrics.json", "json"), Target("run/metrics.csv", "text")),
+    (Target("run/report/metrics.json", "json"), Target("run/metrics.csv", "log")),
     _evaluated_run,
     _published,
     known_as=("run/report:",),

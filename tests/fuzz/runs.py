@@ -216,5 +216,5 @@ CLASS_WEIGHTS = Kind(
     lambda folder: (folder / "weights.txt").write_text("0.5\n1\n2.25\n"),
     lambda prepared, path: train.class_weights(path, MANIFEST, "train"),
 )
-METRICS = Kind("metrics.csv", (Target("run/metrics.csv", "text"),), _log, _continued_log)
+METRICS = Kind("metrics.csv", (Target("run/metrics.csv", "log"),), _log, _continued_log)
 KINDS = (CONFIG, WEIGHTS, ARRAYS, KERAS, SLIM, CHECKPOINTS, CLASS_WEIGHTS, METRICS)
