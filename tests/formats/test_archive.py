@@ -247,3 +247,9 @@ def test_an_existing_target_is_left_alone(tar, tmp_path):
 def test_archives_are_known_by_their_ending():
     assert is_archive("VOC.tar") and is_archive("a/B.ZIP") and is_archive("x.tar.gz") and is_archive("x.tgz")
     assert not is_archive("x.png") and not is_archive("x.gz")
+
+
+def test_an_archive_that_holds_nothing_is_refused(tmp_path):
+    """A file of zeros only is an empty tar archive."""
+    (tmp_path / "data.tar").write_bytes(bytes(10240))
+    refused(tmp_path / "data.tar", "holds nothing")

@@ -25,3 +25,12 @@ def test_what_is_no_text_file_is_named_and_never_waited_for(tmp_path):
     }.items():
         with pytest.raises(InputError, match=message):
             read_lines(tmp_path / name)
+
+
+@pytest.mark.parametrize("control", ["\0", "\x07", "\x1b", "\x7f"])
+def test_control_characters_are_no_part_of_a_name(tmp_path, control):
+    (tmp_path / "a.txt").write_text(f"sky\nca{control}r\n")
+    with pytest.raises(InputError, match=r"a\.txt, line 2: holds a control character"):
+        read_lines(tmp_path / "a.txt")
+    (tmp_path / "a.txt").write_text("sky\t1\n")
+    assert read_lines(tmp_path / "a.txt") == ["sky\t1"]

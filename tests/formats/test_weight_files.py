@@ -275,3 +275,12 @@ def test_half_precision_arrays_are_read_as_float32(tmp_path):
     array = open_weights(os.fspath(tmp_path / "half.npz")).read("kernel")
     assert array.dtype == np.float32
     np.testing.assert_array_equal(array, [1.5, -2])
+
+
+@pytest.mark.parametrize("ending", [".index", ".data-00000-of-00001"])
+def test_a_pipe_in_the_place_of_a_checkpoints_file_is_not_waited_for(tmp_path, ending):
+    tf.train.Checkpoint(weight=tf.Variable(1.0)).write(str(tmp_path / "model.ckpt"))
+    (tmp_path / f"model.ckpt{ending}").unlink()
+    os.mkfifo(tmp_path / f"model.ckpt{ending}")
+    with pytest.raises(InputError, match=rf"model\.ckpt{ending}: a pipe, socket or device"):
+        open_weights(tmp_path / "model.ckpt.index")

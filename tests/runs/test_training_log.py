@@ -78,3 +78,12 @@ def test_a_pipe_is_no_log(tmp_path):
     for read in (lambda: read_log(tmp_path / "metrics.csv"), lambda: recovered_rows(tmp_path, 1)):
         with pytest.raises(InputError, match="metrics.csv: a pipe"):
             read()
+
+
+@pytest.mark.parametrize("content", [None, b""])
+def test_a_log_that_is_gone_is_said_when_a_run_goes_on(tmp_path, capsys, content):
+    if content is not None:
+        (tmp_path / "metrics.csv").write_bytes(content)
+    assert recovered_rows(tmp_path, 0) == [] and capsys.readouterr().err == ""
+    assert recovered_rows(tmp_path, 4) == []
+    assert "missing or empty; the log begins anew after step 4" in capsys.readouterr().err

@@ -18,7 +18,7 @@ from tfseg.formats.weight_files import open_weights
 from tfseg.runs.run_directory import check_weights_sha256, load_run, read_config, write_config
 from tfseg.runs.training_log import read_log
 from tfseg.system.files import file_sha256, locked, whole_folder
-from tfseg.system.small_files import AtLeastOne, Open, Sha256, damage_named, read_json, typed
+from tfseg.system.small_files import AtLeastOne, Open, Sha256, check_seal, damage_named, read_json, typed
 
 WEIGHTS = "weights.npz"
 PICTURES = ("curve.png",)
@@ -176,6 +176,7 @@ def _read_metrics(workdir, report_dir):
     with damage_named(report_dir / "metrics.json", again):
         metrics = read_json(report_dir / "metrics.json", 64 << 20)
         report = typed(_Report, metrics)
+        check_seal(metrics)
     scored, trained = len(report.iterations), report.trained_iterations
     if scored < trained:
         raise InputError(f"{report_dir}: scores {scored} iterations, the model was trained with {trained}; {again}")

@@ -22,6 +22,7 @@ from tfseg.inference.runner import inference_of
 from tfseg.inference.views import View, views_of
 from tfseg.runs.run_directory import load_run
 from tfseg.system.files import write_atomically
+from tfseg.system.small_files import sealed
 
 STRIP_ROWS, STRIP_ITERATIONS = 4, 6
 
@@ -263,7 +264,7 @@ def _write(folder, metrics, pictures):
     for name, picture in pictures.items():
         write_atomically(folder / f"{name}.png", encode_png(picture))
     write_atomically(folder / "report.md", _markdown(metrics).encode())
-    write_atomically(folder / "metrics.json", _json(metrics).encode())
+    write_atomically(folder / "metrics.json", _json(sealed(metrics)).encode())
 
 
 def _json(metrics):

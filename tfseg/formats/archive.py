@@ -102,6 +102,7 @@ class _Extraction:
           members: iterator over (name, kind, function that opens the content); kind is "file", "folder", or a word for
             anything else.
         """
+        count = 0
         for count, (name, kind, open_content) in enumerate(members, 1):
             if count > MAX_MEMBERS:
                 raise InputError(f"{self.archive}: more than {MAX_MEMBERS} members")
@@ -114,6 +115,8 @@ class _Extraction:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open_content() as source, open(path, "xb") as file:
                 self._copy(source, file)
+        if not count:
+            raise InputError(f"{self.archive}: holds nothing; pack it or download it again")
 
     def _checked(self, name, kind):
         """Returns the path, if it stays inside the folder and clashes with no other path."""

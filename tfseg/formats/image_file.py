@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from tfseg.errors import InputError, listed, shortened
-from tfseg.formats import signatures, tiff_pages
+from tfseg.formats import png_chunks, signatures, tiff_pages
 from tfseg.system.files import open_regular
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM")
@@ -61,6 +61,8 @@ def opened(source, max_pixels: int, path=None, formats=FORMATS):
             warnings.simplefilter("ignore")  # PIL's remarks on odd metadata
             with _identified(file, path, formats) as image:
                 _check_size(image.size, max_pixels, path)
+                if image.format == "PNG":
+                    png_chunks.check(file, path)
                 # The second picture in an MPO is for 3D screens.
                 if image.format not in ("MPO", "TIFF") and getattr(image, "n_frames", 1) > 1:
                     raise InputError(f"{path}: has {image.n_frames} frames; store each in a file of its own")

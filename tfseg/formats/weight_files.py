@@ -7,6 +7,7 @@ file before any of it is allocated. No model is ever deserialised: a Keras layer
 import collections
 import contextlib
 import dataclasses
+import glob
 import io
 import json
 import os
@@ -24,6 +25,7 @@ import tensorflow as tf
 from tfseg.errors import MAX_NAME, InputError, shortened
 from tfseg.formats import foreign_weights
 from tfseg.formats.foreign_weights import ADVICE, MAX_ENTRIES
+from tfseg.system.files import open_regular
 
 # {Keras class: (its name inside `.keras` archives, the order of its weights there)}; weights' names are not stored.
 _KERAS_LAYERS = {
@@ -259,6 +261,9 @@ def _open_checkpoint(path):
             raise InputError(f"{path}: {len(found)} checkpoints (*.index) in this folder; name the one to read")
     if not (os.path.isfile(prefix) or os.path.isfile(prefix + ".index")):
         raise InputError(f"{path}: no such weights file or checkpoint (.npz, .h5, .keras or a TensorFlow checkpoint)")
+    for name in (prefix, *glob.glob(f"{glob.escape(prefix)}.index"), *glob.glob(f"{glob.escape(prefix)}.data-*")):
+        if os.path.exists(name):
+            open_regular(name).close()  # TensorFlow would wait for a pipe
     reader = tf.train.load_checkpoint(prefix)
     shapes = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
     return WeightFile(path, shapes, reader.get_tensor)

@@ -54,10 +54,12 @@ def recovered_rows(workdir, last_step: int) -> list[dict[str, str]]:
     try:
         content = read_bytes(path, MAX_BYTES)
     except (FileNotFoundError, NotADirectoryError):
-        return []
+        content = b""
     except FieldError as error:
         _put_aside(path, error, 0)
         return []
+    if last_step and not content:
+        say(f"note: {path}: missing or empty; the log begins anew after step {last_step}")
     whole = content[: content.rfind(b"\n") + 1]
     try:
         rows = _whole_rows(text_of(whole))
