@@ -18,6 +18,7 @@ from tfseg.models.rnn import RNNConfig
 from tfseg.profiling import flops
 from tfseg.runs.run_directory import load_run, save_weights, write_config
 from tfseg.system.files import file_sha256, locked
+from tfseg.system.small_files import sealed
 
 ROOT = Path(__file__).resolve().parents[2]
 # 4 images a step: 10 steps at 8 images a second are 5 s, 10 at 4 are 10 s.
@@ -110,7 +111,7 @@ def test_pictures_of_images_are_published_of_generated_data_only(run, tmp_path):
     shutil.copytree(run / "report", report_dir)
     metrics = json.loads((report_dir / "metrics.json").read_text())
     metrics["protocol"]["dataset"] = "crowds"
-    (report_dir / "metrics.json").write_text(json.dumps(metrics))
+    (report_dir / "metrics.json").write_text(json.dumps(sealed(metrics)))
     target = publish(run, report_dir, tmp_path / "toy_rnn", report.summary)
     assert {path.name for path in target.iterdir()} == FILES | {"strip.png"}
     assert (target / "strip.png").read_bytes() == (run / "report" / "strip.png").read_bytes()
@@ -154,7 +155,7 @@ def test_a_report_that_does_not_fit_the_run_is_refused(run, tmp_path, change, me
     change(metrics)
     for name in ("curve.png",):
         (tmp_path / name).write_bytes(b"")
-    (tmp_path / "metrics.json").write_text(json.dumps(metrics))
+    (tmp_path / "metrics.json").write_text(json.dumps(sealed(metrics)))
     with pytest.raises(InputError, match=message):
         publish(run, tmp_path, tmp_path / "zoo" / "toy", report.summary)
     assert not (tmp_path / "zoo").exists()
@@ -185,3 +186,13 @@ def test_a_mistake_is_one_line_and_exit_code_2(command, arguments, message):
     done = command.completed("publish.py", *arguments)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
     assert message in done.stderr
+
+
+def test_a_report_that_was_changed_by_hand_is_refused(run, tmp_path):
+    shutil.copytree(run / "report", tmp_path / "report")
+    path = tmp_path / "report" / "metrics.json"
+    metrics = json.loads(path.read_text())
+    metrics["iterations"][0]["miou"] = 0.99
+    path.write_text(json.dumps(metrics))
+    with pytest.raises(InputError, match=r"metrics\.json: damaged \(checksum is not that of the other fields"):
+        publish(run, tmp_path / "report", tmp_path / "zoo" / "toy", report.summary)

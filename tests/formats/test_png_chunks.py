@@ -42,11 +42,10 @@ def test_every_cut_is_noticed(png):
             png_chunks.check(io.BytesIO(png[:length]), "a.png")
 
 
-def test_a_remark_with_a_wrong_checksum_does_not_matter(png, tmp_path):
+def test_a_remark_with_a_wrong_checksum_does_not_matter(png):
     """Chunks whose names begin with a small letter have nothing to do with the pixels."""
     remark = struct.pack(">I", 2) + b"teXt" + b"hi" + struct.pack(">I", zlib.crc32(b"another"))
-    (tmp_path / "a.png").write_bytes(png[:33] + remark + png[33:])
-    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), PIXELS)
+    png_chunks.check(io.BytesIO(png[:33] + remark + png[33:]), "a.png")
 
 
 def test_an_image_whose_last_checksum_is_wrong_is_refused(png, tmp_path):

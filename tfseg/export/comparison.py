@@ -154,7 +154,7 @@ def _served(network, image, predictor):
     """The model's class map of an image that went through a JPEG file, and the server's of that file."""
     file = io.BytesIO()
     Image.fromarray(image).save(file, "JPEG", quality=SERVED_QUALITY)
-    pixels = np.asarray(Image.open(file).convert("RGB"))
+    pixels = np.asarray(Image.open(file, formats=["JPEG"]).convert("RGB"))
     expected = _class_maps(network, pixels, network.default_iterations, predictor.size)
     return expected[-1], predictor.serve(file.getvalue())
 

@@ -259,7 +259,7 @@ def _open_checkpoint(path):
         prefix = tf.train.latest_checkpoint(path) or (os.path.join(path, found[0][:-6]) if len(found) == 1 else None)
         if prefix is None:
             raise InputError(f"{path}: {len(found)} checkpoints (*.index) in this folder; name the one to read")
-    if not (os.path.isfile(prefix) or os.path.isfile(prefix + ".index")):
+    if not (os.path.isfile(prefix) or os.path.exists(prefix + ".index")):
         raise InputError(f"{path}: no such weights file or checkpoint (.npz, .h5, .keras or a TensorFlow checkpoint)")
     for name in (prefix, *glob.glob(f"{glob.escape(prefix)}.index"), *glob.glob(f"{glob.escape(prefix)}.data-*")):
         if os.path.exists(name):
