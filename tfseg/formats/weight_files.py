@@ -37,7 +37,7 @@ _KERAS_LAYERS = {
 
 # Exceptions that the readers raise on bytes that they do not expect.
 DAMAGE = (OSError, ValueError, TypeError, LookupError, EOFError, RuntimeError, struct.error, zlib.error)
-DAMAGE += (zipfile.BadZipFile, tf.errors.OpError)
+DAMAGE += (zipfile.BadZipFile, tf.errors.OpError, MemoryError)  # std::bad_alloc of a damaged checkpoint is the last
 # A file beyond these limits is refused before it is read, because a small one can take hours or all memory to list.
 # Networks have a few thousand arrays, three times as many with an optimizer's state, and configurations of a megabyte.
 MAX_DEPTH = 32
