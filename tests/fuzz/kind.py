@@ -11,7 +11,7 @@ class Target:
 
     Attributes:
       path: its path in the kind's folder.
-      content: "bytes"; "text", "log" or "json", which are damaged as such, too; or "flag", a flag's text in a file.
+      content: "bytes"; "text", "log" or "json", damaged as such, too; or "flag", the text of a flag in a file.
       has_checksum: whether a checksum covers all that is read of it, so that no other content can pass for it.
       may_be_refused: whether tfseg may refuse the undamaged file.
     """
