@@ -221,22 +221,20 @@ def _long_line(content, random):
 
 
 def _strangers():
-    """Small whole files of other kinds, by their ending."""
+    """Small whole files of many kinds."""
+    files = [b"road 1 2 3\n", b"step,loss\n1,0.5\n", b'{"format": 1}\n', gzip.compress(b"tfseg" * 100, mtime=0)]
     pixels = Image.fromarray(np.arange(192, dtype=np.uint8).reshape(8, 8, 3))
-    files = {"txt": b"road 1 2 3\n", "csv": b"step,loss\n1,0.5\n", "json": b'{"format": 1}\n', "html": b"<html></html>"}
     for kind in ("PNG", "JPEG", "GIF", "BMP", "TIFF"):
         buffer = io.BytesIO()
         pixels.save(buffer, kind)
-        files[kind.lower()] = buffer.getvalue()
-    files["gz"] = gzip.compress(b"tfseg" * 100, mtime=0)
+        files.append(buffer.getvalue())
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         archive.writestr(zipfile.ZipInfo("a/b.txt"), "tfseg")
-    files["zip"] = buffer.getvalue()
+    files.append(buffer.getvalue())
     buffer = io.BytesIO()
     np.savez(buffer, kernel=np.ones([2, 3], np.float32))
-    files["npz"] = buffer.getvalue()
-    return list(files.values())
+    return [*files, buffer.getvalue()]
 
 
 STRANGERS = _strangers()
@@ -272,12 +270,13 @@ BYTES = (
     Damage("another kind of file", _another_kind, is_whole=True),
 )
 NOT_FINITE = Damage("not finite", _not_finite, can_be_told=True)
+NOT_A_NUMBER = Damage("not a number", _not_a_number, can_be_told=True)
 TEXT = (
     Damage("digit", _digit),
     Damage("sign", _sign),
     Damage("huge number", _huge_number),
     NOT_FINITE,
-    Damage("not a number", _not_a_number, can_be_told=True),
+    NOT_A_NUMBER,
     Damage("byte order mark", _byte_order_mark, can_be_told=True),
     Damage("UTF-16", _utf_16, can_be_told=True),
     Damage("not UTF-8", _not_utf_8, can_be_told=True),
