@@ -176,14 +176,14 @@ def test_what_does_not_fit_is_named_and_nothing_is_changed(kind, arrays, tmp_pat
     backbone = build()
     before = outputs(backbone)
     path = write_npz(tmp_path / "weights.npz", change(arrays, kind))
-    with pytest.raises(InputError, match=rf"1 {kind} \(MobilenetV2/expanded_conv_17?/project/weights") as error:
+    with pytest.raises(InputError, match=rf"1 {kind} \(MobilenetV2/expanded_conv_1") as error:
         load_backbone(backbone, path)
-    assert ("[1, 1, 48, 9], not [1, 1, 48, 8]" in str(error.value)) == (kind == "of another shape")
+    assert (", 48, 9], not [1, 1, 48, 8]" in str(error.value)) == (kind == "of another shape")
     np.testing.assert_array_equal(outputs(backbone), before)
 
 
-def test_another_width_is_refused_with_six_names_of_many(arrays, tmp_path):
-    with pytest.raises(InputError, match=r"\d+ of another shape \((MobilenetV2/[^(]*){6}, ...\)$"):
+def test_another_width_is_refused_with_five_names_of_many(arrays, tmp_path):
+    with pytest.raises(InputError, match=r"\d+ of another shape \(MobilenetV2/Conv/weights .+ and \d+ more\)$"):
         load_backbone(build(width=1.0), write_npz(tmp_path / "narrow.npz", arrays))
 
 

@@ -14,6 +14,7 @@ import tensorflow as tf
 from tests.hanging import HANG_SECONDS
 from tfseg.benchmarks import memory
 from tfseg.errors import InputError
+from tfseg.formats import export_manifest, trusted_files
 
 ROOT = Path(__file__).resolve().parents[2]
 ZOO = ROOT / "model_zoo" / "camvid_rnn_mobilenet_v2"
@@ -61,6 +62,8 @@ def test_a_server_gets_files_and_gives_files(tmp_path):
 
     tf.saved_model.save(module, tmp_path / "with", {"serving_default": echo})
     tf.saved_model.save(module, tmp_path / "without", {"other": echo})
+    for name in ("with", "without"):
+        trusted_files.note_made_here({tmp_path / name: export_manifest.sha256(tmp_path / name)})
     assert memory.served(tmp_path / "with")(b"a file").tolist() == [b"a file"]
     with pytest.raises(InputError, match="without: has no signature serving_default; export.py --format=savedmodel"):
         memory.served(tmp_path / "without")

@@ -55,13 +55,13 @@ def test_records_without_a_train_split_are_shown_and_an_unknown_split_is_one_lin
     assert refused.stderr == "error: records: no split 'train'; there are val\n"
 
 
-def test_raw_photos_with_a_bad_mask_are_one_line_and_exit_2(run, photos, tmp_path):
+def test_raw_photos_with_a_bad_mask_are_one_line_and_exit_2(command, run, photos):
     checked = run("check_data.py", photos, "--dataset=folder")
     assert checked.returncode == 2 and checked.stdout == ""
     last = checked.stderr.splitlines()[-1]
     assert last.startswith("error: ") and "--map 255:1" in last
     assert "Traceback" not in checked.stderr
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == []
+    assert list((command.folder / "cache").glob("folder-*")) == []
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,7 @@ def test_model_and_workdir_mean_the_same(command, name):
             for words in ([f"--model={model}"], ["--workdir", model], [f"-workdir={model}", f"--model={model}"])
         )
         assert_one_line(first, message)
+        first, second, both = ([done[key] for key in ("code", "out", "err")] for done in (first, second, both))
         assert first == second == both
 
 

@@ -26,9 +26,10 @@ def work(job):
 child_process.answer(work)
 """
 PARENT = """
-import sys, tempfile
+import signal, sys, tempfile
 from tfseg.system import child_process
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # programs in the background are started without it
 with tempfile.TemporaryDirectory(dir=sys.argv[2]):
     child_process.run("waiting", {"file": sys.argv[1]}, 10000)
 """

@@ -53,7 +53,7 @@ def publish(workdir, report_dir, target, summary: Callable[[dict], str], overwri
     metrics = _read_metrics(workdir, report_dir)
     weights = _weights_of(workdir, metrics)
     log = workdir / "metrics.csv"
-    if not log.exists():
+    if not log.is_file() or not log.stat().st_size:
         raise InputError(f"{workdir}: no {log.name}, the log of the training")
 
     def refuse():

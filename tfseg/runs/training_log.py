@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import re
 from pathlib import Path
 
 from tfseg.errors import InputError
@@ -88,7 +89,7 @@ def _whole_rows(text):
     for number, row in csv_rows(text):
         for name, value in row.items():
             number_of(value, f"line {number}, {name}")
-        if not row.get("step", "").isdecimal():
+        if not re.fullmatch("[0-9]{1,18}", row.get("step", "")):
             raise FieldError(f"line {number}", "has no step")
         rows.append(row)
     return rows

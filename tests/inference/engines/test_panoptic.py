@@ -138,8 +138,8 @@ def test_a_saved_model_of_one_size_finds_instances_in_resized_images(network, tm
     [
         ({"graph": "triangle"}, "fusion graph is 'triangle'"),
         ({"radius": -3}, "fusion radius is -3"),
-        ({"radius": True}, "radius is True"),
-        ({"peak_threshold": "low"}, "peak_threshold is 'low'"),
+        ({"radius": True}, "radius takes float, not True"),
+        ({"peak_threshold": "low"}, "peak_threshold takes float, not 'low'"),
     ],
 )
 def test_a_damaged_description_is_one_line(content, tmp_path, changed, message):
