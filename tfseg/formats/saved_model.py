@@ -84,8 +84,8 @@ def run_program(path, trust=False, sha256=None) -> Program:
     vouched = trusted_files.vouched(path, sha256)
     if vouched is None:
         raise InputError(
-            f"{path}: not made on this machine, and a SavedModel is a program that may do anything; --trust runs it, or "
-            f"--sha256={export_manifest.sha256(path)} if its maker says so"
+            f"{path}: not made on this machine, and a SavedModel is a program that may do anything; --trust runs it, "
+            f"or --sha256={export_manifest.sha256(path)} if its maker says so"
         )
     private = tempfile.TemporaryDirectory(prefix="tfseg-", ignore_cleanup_errors=True)
     folder = Path(private.name) / "model"

@@ -68,7 +68,7 @@ def image_input(path, tensors, metadata, normalization) -> ImageInput:
 
 def described(tensors) -> str:
     """Returns names, types and shapes of inputs or outputs, for messages."""
-    ends = (f"{shortened(name, 20)} {one.dtype} {shape_text(one.shape)}" for name, one in tensors.items())
+    ends = (f"{shortened(name, 16)} {one.dtype} {shape_text(one.shape)}" for name, one in tensors.items())
     return listed(ends) or "nothing"
 
 
