@@ -29,7 +29,9 @@ PARENT = """
 import signal, sys, tempfile
 from tfseg.system import child_process
 
-signal.signal(signal.SIGINT, signal.default_int_handler)  # programs in the background are started without it
+# Programs in the background, or under nohup, are started with these ignored.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 with tempfile.TemporaryDirectory(dir=sys.argv[2]):
     child_process.run("waiting", {"file": sys.argv[1]}, 10000)
 """
@@ -138,10 +140,11 @@ def test_handlers_of_others_stay_as_they_are(modules):
     def handler(*_):
         pass
 
+    hang_up = signal.getsignal(signal.SIGHUP)
     before = signal.signal(signal.SIGTERM, handler)
     try:
         child_process.run("answering", {"what": "nothing"}, 1000)
         assert signal.getsignal(signal.SIGTERM) is handler
-        assert signal.getsignal(signal.SIGHUP) == signal.SIG_DFL
+        assert signal.getsignal(signal.SIGHUP) == hang_up
     finally:
         signal.signal(signal.SIGTERM, before)
