@@ -10,7 +10,7 @@ from tfseg.data import tfrecord
 from tfseg.data.conversion.examples import encode_arrays, encode_pair
 from tfseg.data.conversion.raw import RawExample
 from tfseg.errors import InputError, RunError
-from tfseg.formats.images import LabelRule
+from tfseg.formats.label_file import LabelRule
 
 
 def encode(class_id, bad=()):

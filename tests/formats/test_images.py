@@ -16,14 +16,8 @@ from tests.formats.png_files import chunk, deep_png, grey_png, png_of
 from tests.formats.tiff_files import Page, tiff
 from tfseg.errors import InputError
 from tfseg.formats import image_file
-from tfseg.formats.images import (
-    LabelRule,
-    encode_jpeg,
-    read_image,
-    read_label,
-    read_size_and_orientation,
-    read_stored_image,
-)
+from tfseg.formats.images import encode_jpeg, read_image, read_size_and_orientation, read_stored_image
+from tfseg.formats.label_file import LabelRule, read_label
 
 OPENING = "Image.open("
 

@@ -7,7 +7,8 @@ import pytest
 
 from tests.formats.tiff_files import Page, tiff
 from tfseg.errors import InputError
-from tfseg.formats.images import LabelRule, read_image, read_label
+from tfseg.formats.images import read_image
+from tfseg.formats.label_file import LabelRule, read_label
 
 REDUCED = {254: 1}
 RGB = np.random.default_rng(0).integers(0, 256, [48, 64, 3], np.uint8)

@@ -73,21 +73,24 @@ def _saved_model_targets(has_checksum):
     return *files, Target(description, "json", has_checksum=has_checksum)
 
 
-EXPORTED_TFLITE = Kind(
-    "exported .tflite",
-    (Target(f"{FOLDER}/{TFLITE}", has_checksum=True), Target(f"{FOLDER}/manifest.json", "json")),
-    _listed_tflite,
-    lambda sha256, path: _predicted(f"{FOLDER}/{TFLITE}", sha256=sha256),
-    prepare=lambda: export_manifest.sha256(f"{FOLDER}/{TFLITE}"),
-    known_as=(FOLDER,),
+def _exported(name, artifact, targets, make, known_as):
+    """The kind of an export whose sha256 the user gives: a manifest lists the artifact."""
+    path = f"{FOLDER}/{artifact}"
+    return Kind(
+        name,
+        (*targets, Target(f"{FOLDER}/manifest.json", "json")),
+        make,
+        lambda sha256, _: _predicted(path, sha256=sha256),
+        prepare=lambda: export_manifest.sha256(path),
+        known_as=(known_as,),
+    )
+
+
+EXPORTED_TFLITE = _exported(
+    "exported .tflite", TFLITE, (Target(f"{FOLDER}/{TFLITE}", has_checksum=True),), _listed_tflite, FOLDER
 )
-EXPORTED_SAVED_MODEL = Kind(
-    "exported SavedModel",
-    (*_saved_model_targets(has_checksum=True), Target(f"{FOLDER}/manifest.json", "json")),
-    _listed_saved_model,
-    lambda sha256, path: _predicted(f"{FOLDER}/{SAVED_MODEL}", sha256=sha256),
-    prepare=lambda: export_manifest.sha256(f"{FOLDER}/{SAVED_MODEL}"),
-    known_as=(SAVED_MODEL,),
+EXPORTED_SAVED_MODEL = _exported(
+    "exported SavedModel", SAVED_MODEL, _saved_model_targets(has_checksum=True), _listed_saved_model, SAVED_MODEL
 )
 TRUSTED_SAVED_MODEL = Kind(
     "trusted SavedModel",

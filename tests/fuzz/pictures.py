@@ -4,7 +4,8 @@ import numpy as np
 from PIL import Image
 
 from tests.fuzz.kind import Kind, Target
-from tfseg.formats.images import LabelRule, read_image, read_label
+from tfseg.formats.images import read_image
+from tfseg.formats.label_file import LabelRule, read_label
 
 SIZE = (24, 32)
 NUM_CLASSES = 3

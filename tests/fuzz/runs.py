@@ -18,12 +18,12 @@ from tfseg.formats.weight_files import open_weights
 from tfseg.labels import DatasetInfo, default_colors
 from tfseg.runs.run_directory import (
     assign_weights,
-    check_weights_sha256,
     load_run,
     save_weights,
     weight_arrays,
     write_config,
 )
+from tfseg.system.checksums import check_sha256_beside
 from tfseg.training import train
 from tfseg.training.callbacks import MetricsLog
 from tfseg.training.checkpoints import Checkpoints
@@ -63,7 +63,7 @@ def _cleared(network):
 
 def _assigned(network, path):
     weights = "run/weights/last.npz"
-    check_weights_sha256(weights)
+    check_sha256_beside(weights)
     assign_weights(_cleared(network), weights)
     return weight_arrays(network)
 

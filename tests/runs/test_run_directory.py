@@ -196,31 +196,33 @@ def test_a_config_changed_by_hand_is_read_and_a_line_says_so(tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
-def test_a_network_that_cannot_be_built_is_the_configs_fault(tmp_path, network):
+@pytest.fixture
+def run(network, tmp_path):
+    """A run directory with config and weights."""
     write_config(tmp_path, CONFIG, INFO)
     save_weights(tmp_path / "weights" / "last.npz", network)
-    edited(tmp_path, "model.widths", [-8])
+    return tmp_path
+
+
+def test_a_network_that_cannot_be_built_is_the_configs_fault(run):
+    edited(run, "model.widths", [-8])
     with pytest.raises(InputError, match=r"config.json: no network can be built from its model \(.+\)"):
-        load_run(tmp_path)
+        load_run(run)
 
 
 @pytest.mark.parametrize("name", ["config.json", "weights/last.npz", "weights/last.npz.sha256"])
-def test_a_pipe_in_a_run_does_not_hold_up_its_reader(network, tmp_path, name):
-    write_config(tmp_path, CONFIG, INFO)
-    save_weights(tmp_path / "weights" / "last.npz", network)
-    (tmp_path / name).unlink()
-    os.mkfifo(tmp_path / name)
+def test_a_pipe_in_a_run_does_not_hold_up_its_reader(run, name):
+    (run / name).unlink()
+    os.mkfifo(run / name)
     with pytest.raises(InputError, match=f"{name}: a pipe, socket or device, not a regular file"):
-        load_run(tmp_path)
+        load_run(run)
 
 
 @pytest.mark.parametrize("text", ["", "abc", "\x00"])
-def test_a_checksum_that_is_none_is_named(network, tmp_path, text):
-    write_config(tmp_path, CONFIG, INFO)
-    save_weights(tmp_path / "weights" / "last.npz", network)
-    (tmp_path / "weights" / "last.npz.sha256").write_text(text)
+def test_a_checksum_that_is_none_is_named(run, text):
+    (run / "weights" / "last.npz.sha256").write_text(text)
     with pytest.raises(InputError, match=r"weights/last.npz.sha256: not a checksum"):
-        load_run(tmp_path)
+        load_run(run)
 
 
 def test_what_killed_processes_left_is_removed_when_the_run_is_locked(tmp_path):

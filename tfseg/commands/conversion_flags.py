@@ -4,7 +4,7 @@ from absl import flags
 
 from tfseg.data.conversion.palette import parse_value_map
 from tfseg.data.conversion.raw import ConvertOptions
-from tfseg.formats.images import MAX_PIXELS
+from tfseg.formats.image_file import MAX_PIXELS
 
 PALETTE = flags.DEFINE_string(
     "palette",

@@ -12,16 +12,16 @@ from tqdm import tqdm
 
 from tfseg import visualize
 from tfseg.errors import MAX_MESSAGE, InputError, listed, shortened
-from tfseg.formats.image_file import memory_named
-from tfseg.formats.images import MAX_PIXELS, MAX_SIDE, encode_jpeg, encode_panoptic, encode_png, read_image
+from tfseg.formats import image_file
+from tfseg.formats.image_file import MAX_PIXELS, MAX_SIDE, memory_named
+from tfseg.formats.images import encode_jpeg, encode_panoptic, encode_png, read_image
 from tfseg.inference.budget import Budget
 from tfseg.labels import from_panoptic
 from tfseg.system.files import write_atomically
 from tfseg.system.progress import say, with_progress
 
-EXTENSIONS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".ppm", ".tif", ".tiff", ".webp"}
 # Pictures that are not read: a folder's are passed over, which is said.
-OTHER_EXTENSIONS = {
+OTHER_ENDINGS = {
     ".heic",
     ".heif",
     ".avif",
@@ -213,11 +213,11 @@ def _listed(inputs, problems):
         if path.is_dir():
             inside = sorted(path.iterdir())
             found = [child for child in inside if _is_photo(child)]
-            others = [child.name for child in inside if child.suffix.lower() in OTHER_EXTENSIONS and _is_shown(child)]
+            others = [child.name for child in inside if child.suffix.lower() in OTHER_ENDINGS and _is_shown(child)]
             if others:
                 say(f"note: {path}: passed over, as their format is not read: {listed(others)}; convert them to PNG")
             if not found:
-                problems.append(f"{path}: no images in this folder ({listed(sorted(EXTENSIONS))})")
+                problems.append(f"{path}: no images in this folder ({listed(sorted(image_file.ENDINGS))})")
             files |= {os.path.realpath(child): child for child in found}
         elif os.path.lexists(path):
             files[os.path.realpath(path)] = path
@@ -228,7 +228,7 @@ def _listed(inputs, problems):
 
 def _is_photo(path):
     """Whether what lies in a folder is to be segmented: an image, not hidden as ._a.jpg of macOS is, and no result."""
-    is_image = path.suffix.lower() in EXTENSIONS and not path.is_dir()
+    is_image = path.suffix.lower() in image_file.ENDINGS and not path.is_dir()
     return is_image and _is_shown(path) and not path.name.endswith((CLASSES, OVERLAY, PANOPTIC, STRIP))
 
 

@@ -12,7 +12,7 @@ from tfseg.data.decoding import why_unusable
 from tfseg.data.manifest import Manifest, check_split, split_files
 from tfseg.data.tfrecord import locate_damage, parse_example
 from tfseg.errors import InputError
-from tfseg.formats.images import LabelRule, read_label
+from tfseg.formats.label_file import LabelRule, read_label
 from tfseg.markdown import table
 from tfseg.system.progress import with_progress
 

@@ -15,8 +15,9 @@ from tfseg.data.datasets.table import DATASETS
 from tfseg.errors import InputError
 from tfseg.evaluation.model_card import model_card
 from tfseg.formats.weight_files import open_weights
-from tfseg.runs.run_directory import check_weights_sha256, load_run, read_config, write_config
+from tfseg.runs.run_directory import load_run, read_config, write_config
 from tfseg.runs.training_log import read_log
+from tfseg.system.checksums import check_sha256_beside
 from tfseg.system.files import file_sha256, locked, whole_folder
 from tfseg.system.small_files import AtLeastOne, Open, Sha256, check_seal, damage_named, read_json, typed
 
@@ -188,7 +189,7 @@ def _weights_of(workdir, metrics):
     path = workdir / metrics["protocol"]["weights"]
     if not path.exists():
         raise InputError(f"{path}: missing; the report was measured with these weights")
-    check_weights_sha256(path)
+    check_sha256_beside(path)
     if file_sha256(path) != metrics["protocol"]["weights_sha256"]:
         raise InputError(f"{path}: not the weights of the report any more; evaluate the run again")
     return path

@@ -28,8 +28,8 @@ MAX_RATIO = 100
 FREE_BYTES = 100 << 20  # content up to this size is allowed at any ratio to the archive
 MAX_MEMBERS = 2_000_000
 CHUNK_BYTES = 1 << 20
-DAMAGE = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error, EOFError, LookupError, ValueError)
-DAMAGE += (RuntimeError,)
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, lzma.LZMAError, zlib.error)
+DAMAGE += (EOFError, LookupError, ValueError, RuntimeError)
 ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 # {first bytes: function that opens the decompressed content}
 COMPRESSIONS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}

@@ -16,6 +16,8 @@ from tfseg.formats import png_chunks, signatures, tiff_pages
 from tfseg.system.files import open_regular
 
 FORMATS = ("PNG", "JPEG", "TIFF", "WEBP", "BMP", "GIF", "PPM")
+# Endings, in small letters, of the names of files in these formats.
+ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm"}
 MAX_PIXELS = 100_000_000  # larger images are refused unless a caller allows more
 MAX_SIDE = 65_500  # of a JPEG, in which images are stored in records
 EXIF_ORIENTATION = 0x0112
@@ -43,7 +45,7 @@ MAX_REASON = 100
 
 
 @contextlib.contextmanager
-def opened(source, max_pixels: int, path=None, formats=FORMATS):
+def opened(source, max_pixels: int, path=None, formats=FORMATS, header_only=False):
     """Yields the PIL image of a file, header checked; any failure to decode is an InputError that names the file.
 
     Of a TIFF with overviews (reduced copies in further pages) it is the picture at full size.
@@ -53,6 +55,7 @@ def opened(source, max_pixels: int, path=None, formats=FORMATS):
       max_pixels: number of pixels above which the file is refused.
       path: the file's name in messages; None for the source.
       formats: PIL's names of the formats that are tried.
+      header_only: whether no pixels are wanted; then the checksums of a PNG are not compared.
     """
     path = path or source
     limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # our limit is checked below, before any allocation
@@ -61,7 +64,7 @@ def opened(source, max_pixels: int, path=None, formats=FORMATS):
             warnings.simplefilter("ignore")  # PIL's remarks on odd metadata
             with _identified(file, path, formats) as image:
                 _check_size(image.size, max_pixels, path)
-                if image.format == "PNG":
+                if image.format == "PNG" and not header_only:
                     png_chunks.check(file, path)
                 # The second picture in an MPO is for 3D screens.
                 if image.format not in ("MPO", "TIFF") and getattr(image, "n_frames", 1) > 1:
@@ -126,31 +129,11 @@ def orientation_of(image) -> int:
 
     It loads the pixels of a PNG in which something is written behind them.
     """
-    is_known = image.format != "PNG" or "exif" in image.info or _has_chunks_behind_pixels(image.fp)
+    is_known = image.format != "PNG" or "exif" in image.info or png_chunks.has_chunks_behind_pixels(image.fp)
     # PIL's own method for PNG would always load the pixels, in case that the orientation is behind them.
     exif = image.getexif() if is_known else Image.Image.getexif(image)
     orientation = exif.get(EXIF_ORIENTATION, 1)
     return orientation if orientation in range(2, 9) else 1
-
-
-def _has_chunks_behind_pixels(file):
-    """Whether a PNG has a chunk other than the end behind its pixels; a chunk has its length, 4 letters, 4 bytes."""
-    before, place, has_pixels = file.tell(), 8, False
-    try:
-        while len(header := _read_at(file, place, 8)) == 8:
-            length, kind = int.from_bytes(header[:4], "big"), header[4:]
-            if has_pixels and kind not in (b"IDAT", b"IEND"):
-                return True
-            has_pixels |= kind == b"IDAT"
-            place += 12 + length
-        return False
-    finally:
-        file.seek(before)
-
-
-def _read_at(file, place, size):
-    file.seek(place)
-    return file.read(size)
 
 
 def is_deep(image) -> bool:

@@ -13,7 +13,6 @@ from PIL import Image, ImageOps
 from tfseg.errors import InputError
 from tfseg.formats.image_file import (
     MAX_PIXELS,
-    MAX_SIDE,
     RGB_MODES,
     binary_file,
     deep_range,
@@ -22,27 +21,6 @@ from tfseg.formats.image_file import (
     orientation_of,
     stored_size,
 )
-from tfseg.formats.label_file import LabelRule, StoredLabel, read_label, read_stored_label, read_values, turned
-
-__all__ = [
-    "MAX_PIXELS",
-    "MAX_SIDE",
-    "LabelRule",
-    "StoredImage",
-    "StoredLabel",
-    "check_depth",
-    "encode_jpeg",
-    "encode_panoptic",
-    "encode_png",
-    "opened",
-    "read_image",
-    "read_label",
-    "read_size_and_orientation",
-    "read_stored_image",
-    "read_stored_label",
-    "read_values",
-    "turned",
-]
 
 JPEG_QUALITY = 95
 
@@ -79,7 +57,7 @@ def read_size_and_orientation(path, max_pixels: int = MAX_PIXELS) -> tuple[tuple
     Raises:
       InputError: the file cannot be used; the message names it.
     """
-    with opened(path, max_pixels) as image:
+    with opened(path, max_pixels, header_only=True) as image:
         return stored_size(image), orientation_of(image)
 
 

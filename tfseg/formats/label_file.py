@@ -8,7 +8,7 @@ import dataclasses
 import numpy as np
 from PIL import Image, ImageOps
 
-from tfseg.errors import InputError
+from tfseg.errors import InputError, listed
 from tfseg.formats.image_file import (
     EXIF_ORIENTATION,
     MAX_PIXELS,
@@ -26,7 +26,6 @@ COLOR_MODES = {"LA", "RGB", "RGBA"}
 SAMPLES = 277  # the tag SamplesPerPixel
 # Values of the tag Compression: none, CCITT, LZW, deflate, PackBits, LZMA, Zstandard.
 COMPRESSION, LOSSLESS_TIFF = 259, {1, 2, 3, 4, 5, 8, 32771, 32773, 32946, 34925, 50000}
-MAX_LISTED = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,11 +36,14 @@ class LabelRule:
       num_classes: number of classes, so that class ids are 0 to num_classes - 1; None allows all ids up to 254.
       value_map: {label value: class id}; other values are class ids already. 255 is ignored unless mapped.
       palette: {(red, green, blue): class id} for colour-coded labels, None for labels of ids.
+      refuses_two_meanings: whether a label is refused that has a value which is not in the map, but to which another
+        value is mapped: whether the two are one class only the user of the map can say.
     """
 
     num_classes: int | None
     value_map: dict[int, int] = dataclasses.field(default_factory=dict)
     palette: dict[tuple[int, int, int], int] | None = None
+    refuses_two_meanings: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -243,6 +245,8 @@ def _in_16_bits(values, path):
 def _ids_of_values(values, rule, path):
     counts = np.bincount(_in_16_bits(values, path).ravel())
     present = np.flatnonzero(counts)
+    if rule.refuses_two_meanings:
+        _check_one_meaning(present, rule.value_map, path)
     ids = np.array([rule.value_map.get(int(value), int(value)) for value in present])
     largest = (rule.num_classes or IGNORE_LABEL) - 1
     is_bad = (ids > largest) & (ids != IGNORE_LABEL)
@@ -250,11 +254,23 @@ def _ids_of_values(values, rule, path):
         found = [f"{value} ({counts[value]} pixels)" for value in present[is_bad]]
         most = "" if rule.num_classes else f"; at most {IGNORE_LABEL} classes are possible"
         raise InputError(
-            f"{path}: label value {_shortened(found)} is neither a class id 0 to {largest} nor 255 (ignored){most}"
+            f"{path}: label value {listed(found)} is neither a class id 0 to {largest} nor 255 (ignored){most}"
         )
     table = np.zeros(len(counts), np.uint8)
     table[present] = ids
     return table[values]
+
+
+def _check_one_meaning(present, value_map, path):
+    targets = set(value_map.values()) - set(value_map) - {IGNORE_LABEL}
+    found = sorted(targets.intersection(present.tolist()))
+    if found:
+        value = found[0]
+        source = next(key for key, target in value_map.items() if target == value)
+        raise InputError(
+            f"{path}: {value} is not in --map, and {source} becomes {value}; give {value}:{IGNORE_LABEL} or "
+            f"{value}:{value}"
+        )
 
 
 def _ids_of_colors(pixels, rule, path):
@@ -263,10 +279,5 @@ def _ids_of_colors(pixels, rule, path):
     colors = [(int(code) >> 16, int(code) >> 8 & 255, int(code) & 255) for code in present]
     unknown = [f"{color} ({n} pixels)" for color, n in zip(colors, counts, strict=True) if color not in rule.palette]
     if unknown:
-        raise InputError(f"{path}: colour {_shortened(unknown)} is not in the palette")
+        raise InputError(f"{path}: colour {listed(unknown)} is not in the palette")
     return np.array([rule.palette[color] for color in colors], np.uint8)[inverse].reshape(codes.shape)
-
-
-def _shortened(found):
-    more = f" and {len(found) - MAX_LISTED} more" if len(found) > MAX_LISTED else ""
-    return ", ".join(found[:MAX_LISTED]) + more

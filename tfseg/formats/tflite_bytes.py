@@ -4,8 +4,6 @@ The format: https://github.com/tensorflow/tensorflow/blob/master/tensorflow/lite
 """
 
 import io
-import os
-import stat
 import struct
 import zipfile
 
@@ -38,14 +36,6 @@ SCHEMA = {
 }
 
 
-def content(path) -> bytes:
-    """Reads a file. Raises OSError if it cannot be read or is no regular file: a pipe would wait for ever."""
-    with open(path, "rb", opener=_without_waiting) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-            raise OSError(None, "not a regular file")
-        return file.read()
-
-
 def unpacked(data) -> ModelT:
     """Checks the bytes of a file and returns its parts; vectors that the file lacks are empty.
 
@@ -65,10 +55,6 @@ def unpacked(data) -> ModelT:
         for operator in graph.operators:
             _fill(operator, "inputs", "outputs")
     return model
-
-
-def _without_waiting(path, flags):
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _check_bytes(data):

@@ -5,6 +5,7 @@ from tensorflow.lite.python.schema_util import get_builtin_code_from_operator_co
 
 from tfseg.errors import InputError, shortened
 from tfseg.formats import tflite_bytes
+from tfseg.system.files import open_regular
 
 VERSION = 3
 # Sums over all signatures and calls of subgraphs, which a few bytes can multiply; networks have some 10,000.
@@ -29,17 +30,30 @@ CALLED = {
 
 
 def read(path) -> ModelT:
-    """Reads the model in a .tflite file, and checks every offset, index and buffer.
+    """Reads the model in a .tflite file: `parsed` of `content`, whose errors it raises."""
+    return parsed(content(path), path)
 
+
+def content(path) -> bytes:
+    """Reads the bytes of a file. Raises InputError if there is no such file, or it cannot be read."""
+    try:
+        with open_regular(path) as file:
+            return file.read()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+
+
+def parsed(data: bytes, path) -> ModelT:
+    """Parses the bytes of a .tflite file, and checks every offset, index and buffer.
+
+    Args:
+      data: the whole file.
+      path: the file's path, for messages.
     Returns:
       tensorflow.lite.python.schema_py_generated.ModelT; vectors that the file lacks are empty.
     Raises:
-      InputError: there is no such file, or it is damaged or has another format.
+      InputError: the file is damaged or has another format.
     """
-    try:
-        data = tflite_bytes.content(path)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     try:
         model = tflite_bytes.unpacked(data)
         _check_model(model, len(data))

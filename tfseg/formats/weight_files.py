@@ -261,9 +261,8 @@ def _open_checkpoint(path):
             raise InputError(f"{path}: {len(found)} checkpoints (*.index) in this folder; name the one to read")
     if not (os.path.isfile(prefix) or os.path.exists(prefix + ".index")):
         raise InputError(f"{path}: no such weights file or checkpoint (.npz, .h5, .keras or a TensorFlow checkpoint)")
-    for name in (prefix, *glob.glob(f"{glob.escape(prefix)}.index"), *glob.glob(f"{glob.escape(prefix)}.data-*")):
-        if os.path.exists(name):
-            open_regular(name).close()  # TensorFlow would wait for a pipe
+    for name in filter(os.path.exists, (prefix, f"{prefix}.index", *glob.glob(f"{glob.escape(prefix)}.data-*"))):
+        open_regular(name).close()  # TensorFlow would wait for a pipe
     reader = tf.train.load_checkpoint(prefix)
     shapes = {name: tuple(shape) for name, shape in reader.get_variable_to_shape_map().items()}
     return WeightFile(path, shapes, reader.get_tensor)

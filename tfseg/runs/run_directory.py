@@ -166,7 +166,7 @@ def load_run(path, which="last", output_stride=None):
     if output_stride is not None:
         set_output_stride(config.model, output_stride, folder)
     weights = weights_file(folder, which)
-    check_weights_sha256(weights)
+    check_sha256_beside(weights)
     network = _build(config, info, folder)
     assign_weights(network, weights)
     return config, info, network
@@ -191,11 +191,6 @@ def weights_file(folder, which="last") -> Path:
     raise InputError(
         f"{folder}: no weights yet (weights/{which}.npz); train it first: python train.py --workdir={folder}"
     )
-
-
-def check_weights_sha256(path):
-    """Compares a weights file with the checksum beside it. Raises InputError if that differs, is missing or damaged."""
-    check_sha256_beside(path)
 
 
 def read_config(folder):

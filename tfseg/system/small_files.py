@@ -239,7 +239,8 @@ def refuse_unknown(values, known, field: str = ""):
         if key not in known:
             nearest = difflib.get_close_matches(key, list(known), n=1)
             hint = f"; did you mean {nearest[0]!r}?" if nearest else f"; known: {listed(sorted(known))}"
-            raise FieldError(field, f"has no field {_shown(key)}{hint}".removeprefix("" if field else "has "))
+            problem = f"no field {_shown(key)}{hint}"
+            raise FieldError(field, f"has {problem}" if field else problem)
 
 
 def _typed_scalar(hint, value, field):

@@ -22,13 +22,13 @@ from tfseg.layers.resize import upsample
 from tfseg.losses.semantic import median_frequency_weights
 from tfseg.runs.run_directory import (
     assign_weights,
-    check_weights_sha256,
     locked,
     read_config,
     save_weights,
     weights_file,
     write_config,
 )
+from tfseg.system.checksums import check_sha256_beside
 from tfseg.system.download import local_path
 from tfseg.system.progress import say
 from tfseg.system.small_files import damage_named, number_of, read_bytes, text_of
@@ -225,7 +225,7 @@ def _initialize(network, config, split):
         path = Path(local_path(training.init_from, cache))
         weights = path if path.is_file() else weights_file(path)
         if not path.is_file():
-            check_weights_sha256(weights)
+            check_sha256_beside(weights)
         lines = assign_weights(network, weights, skip_mismatched=True)
         say(f"{weights}: {len(lines)} weights left as they were" + "".join(f"\n  {line}" for line in lines))
 

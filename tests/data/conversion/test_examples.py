@@ -10,7 +10,7 @@ from tfseg.data.conversion import examples
 from tfseg.data.conversion.examples import encode_arrays, encode_pair
 from tfseg.data.conversion.raw import RawExample
 from tfseg.errors import InputError
-from tfseg.formats.images import LabelRule
+from tfseg.formats.label_file import LabelRule
 
 ANY = LabelRule(num_classes=None)
 ROTATE_270 = 6  # EXIF: the stored image must be turned by 90 degrees clockwise to be upright

@@ -13,7 +13,7 @@ from tfseg.data.conversion.examples import encode_pair
 from tfseg.data.conversion.orientation import with_mask_orientation
 from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
 from tfseg.errors import InputError
-from tfseg.formats.images import LabelRule
+from tfseg.formats.label_file import LabelRule
 from tfseg.labels import DatasetInfo, default_colors
 
 INFO = DatasetInfo("toy", ("sky", "road"), default_colors(2))

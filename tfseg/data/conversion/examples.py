@@ -7,17 +7,9 @@ import numpy as np
 from tfseg.data.conversion.orientation import STORED, possible_ways, undecided
 from tfseg.data.conversion.raw import EncodedExample, RawExample
 from tfseg.errors import InputError
-from tfseg.formats.image_file import memory_named
-from tfseg.formats.images import (
-    MAX_PIXELS,
-    LabelRule,
-    encode_jpeg,
-    encode_panoptic,
-    encode_png,
-    read_stored_image,
-    read_stored_label,
-    turned,
-)
+from tfseg.formats.image_file import MAX_PIXELS, memory_named
+from tfseg.formats.images import encode_jpeg, encode_panoptic, encode_png, read_stored_image
+from tfseg.formats.label_file import LabelRule, read_stored_label, turned
 
 
 def encode_pair(example: RawExample, rule: LabelRule, max_pixels: int = MAX_PIXELS) -> EncodedExample:

@@ -5,7 +5,8 @@ import numpy as np
 from tfseg.data.conversion.examples import encode_pair
 from tfseg.data.conversion.raw import EncodedExample, RawExample
 from tfseg.errors import InputError
-from tfseg.formats.images import LabelRule, opened
+from tfseg.formats.image_file import opened
+from tfseg.formats.label_file import LabelRule
 
 
 def encode_ids(example: RawExample, rule: LabelRule, max_pixels: int, advice: str) -> EncodedExample:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 
 from tfseg.formats.coco_panoptic.annotations import AnnotatedImage
-from tfseg.formats.images import MAX_PIXELS
+from tfseg.formats.image_file import MAX_PIXELS
 from tfseg.formats.label_file import StoredValues
 from tfseg.labels import DatasetInfo
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from tfseg.data.conversion.id_labels import encode_ids, refuse_sets_of_colors
 from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
 from tfseg.errors import InputError
-from tfseg.formats.images import LabelRule
+from tfseg.formats.label_file import LabelRule
 from tfseg.formats.text_lines import read_lines
 from tfseg.labels import IGNORE_LABEL, DatasetInfo
 

@@ -30,7 +30,7 @@ from tfseg.data.conversion.panoptic_labels import (
 )
 from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing, RawExample
 from tfseg.errors import InputError
-from tfseg.formats.images import LabelRule, read_label, read_values
+from tfseg.formats.label_file import LabelRule, read_label, read_values
 from tfseg.labels import IGNORE_LABEL, DatasetInfo
 
 INFO = DatasetInfo(

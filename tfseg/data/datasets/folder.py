@@ -16,12 +16,13 @@ import numpy as np
 
 from tfseg.data.conversion.examples import encode_pair
 from tfseg.data.conversion.palette import read_names, read_palette
-from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing, RawExample
-from tfseg.data.datasets.folder_layout import IMAGE_ENDINGS, find_layout
+from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
+from tfseg.data.datasets.folder_layout import find_layout
 from tfseg.data.datasets.pairing import paired
 from tfseg.errors import MAX_NAME, InputError, listed, shortened
+from tfseg.formats import image_file
 from tfseg.formats.foreign_labels import foreign_label_of
-from tfseg.formats.images import LabelRule, read_values
+from tfseg.formats.label_file import LabelRule
 from tfseg.labels import IGNORE_LABEL, DatasetInfo, default_colors
 
 NAME = "folder"
@@ -48,7 +49,7 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
         notes += remarks
     splits = {split: examples for split, examples in splits.items() if examples}
     if not splits and not problems:
-        raise InputError(f"{raw_dir}: no images ({', '.join(sorted(IMAGE_ENDINGS))})")
+        raise InputError(f"{raw_dir}: no images ({', '.join(sorted(image_file.ENDINGS))})")
     if "val" not in splits and splits.get("train"):
         has_drawn_val = len(splits) == 1 and len(splits["train"]) > 1
         splits["train"], splits["val"], remarks = _divided(splits["train"], options)
@@ -57,30 +58,11 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
         len(names) if names else None,
         value_map=options.value_map,
         palette=palette.class_ids if palette else None,
+        refuses_two_meanings=True,
     )
-    encode = functools.partial(encode_example, rule=rule, max_pixels=options.max_pixels)
+    encode = functools.partial(encode_pair, rule=rule, max_pixels=options.max_pixels)
     info = functools.partial(_info, names=names, palette=palette, value_map=options.value_map, raw_dir=raw_dir)
     return Listing(info, encode, splits, problems=problems, notes=notes, has_drawn_val=has_drawn_val)
-
-
-def encode_example(example: RawExample, rule: LabelRule, max_pixels: int) -> EncodedExample:
-    """Returns the record of an image and its label.
-
-    Raises:
-      InputError: a file cannot be used, or a label has a value that is not in the map, but that another value is mapped
-        to: whether the two are one class is not for us to say. The message names the file.
-    """
-    targets = set(rule.value_map.values()) - set(rule.value_map) - {IGNORE_LABEL}
-    if targets and rule.palette is None:
-        found = sorted(targets.intersection(np.unique(read_values(example.label_path, max_pixels)).tolist()))
-        if found:
-            value = found[0]
-            source = next(key for key, target in rule.value_map.items() if target == value)
-            raise InputError(
-                f"{example.label_path}: {value} is not in --map, and {source} becomes {value}; give "
-                f"{value}:{IGNORE_LABEL} or {value}:{value}"
-            )
-    return encode_pair(example, rule, max_pixels)
 
 
 def _names(raw_dir, root, options):

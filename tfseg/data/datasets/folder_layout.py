@@ -7,11 +7,11 @@ import unicodedata
 from pathlib import Path
 
 from tfseg.errors import MAX_MESSAGE, MAX_NAME, InputError, listed, shortened
+from tfseg.formats import image_file
 from tfseg.formats.foreign_labels import first_foreign_label
 
 IMAGE_FOLDER = "images"
 LABEL_FOLDERS = ("masks", "labels", "annotations")
-IMAGE_ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm"}
 SPLIT_NAMES = {
     **{name: name for name in ("train", "val", "test")},
     "training": "train",
@@ -68,7 +68,7 @@ def is_stray(name: str) -> bool:
 
 def is_picture(path: Path) -> bool:
     """Whether a file's name is that of a picture."""
-    return path.suffix.lower() in IMAGE_ENDINGS and not path.name.startswith(".")
+    return path.suffix.lower() in image_file.ENDINGS and not path.name.startswith(".")
 
 
 def plain_name(text: str) -> str:

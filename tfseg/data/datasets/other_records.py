@@ -21,7 +21,8 @@ import numpy as np
 
 from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing
 from tfseg.errors import InputError
-from tfseg.formats.images import check_depth, encode_jpeg, encode_panoptic, encode_png, opened
+from tfseg.formats.image_file import opened
+from tfseg.formats.images import check_depth, encode_jpeg, encode_panoptic, encode_png
 from tfseg.labels import IGNORE_LABEL, DatasetInfo, from_panoptic
 from tfseg.system.files import open_regular
 

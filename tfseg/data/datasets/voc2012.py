@@ -19,7 +19,7 @@ from tfseg.data.conversion.id_labels import refuse_colors, refuse_sets_of_colors
 from tfseg.data.conversion.panoptic_labels import missing_files
 from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing, RawExample
 from tfseg.errors import InputError
-from tfseg.formats.images import LabelRule, read_label, read_values
+from tfseg.formats.label_file import LabelRule, read_label, read_values
 from tfseg.formats.text_lines import read_lines
 from tfseg.labels import IGNORE_LABEL, DatasetInfo, default_colors
 

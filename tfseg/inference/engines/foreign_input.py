@@ -103,7 +103,7 @@ def _normalization(path, tensor, metadata, given):
                 f"{path}: takes {dtype} images and has no NormalizationOptions that say how they are normalised; "
                 "give it as --mean=127.5 --std=127.5 (for -1 to 1), or whatever it was trained with"
             )
-        return _standardized(*_mean_and_std(path, *(given or (metadata.mean, metadata.std)), is_given=bool(given)))
+        return _standardized(*mean_and_std(path, *(given or (metadata.mean, metadata.std)), is_given=bool(given)))
     if dtype.kind not in "iu":
         raise InputError(f"{path}: not made by tfseg; its input is of type {dtype}, wanted are numbers")
     if tensor.scale:
@@ -121,7 +121,7 @@ def _quantized_normalization(path, tensor, metadata, given):
     limits = np.iinfo(tensor.dtype)
     lowest, highest = (tensor.scale * (stored - tensor.zero_point) for stored in (limits.min, limits.max))
     if given is not None:
-        mean, std = _mean_and_std(path, *given, is_given=True)
+        mean, std = mean_and_std(path, *given, is_given=True)
         if not _fits(mean, std, lowest, highest):
             raise InputError(
                 f"--mean and --std do not fit {path}: they give {_range(mean, std)}, its scale and zero point can hold "
@@ -129,7 +129,7 @@ def _quantized_normalization(path, tensor, metadata, given):
             )
         return _standardized(mean, std)
     if metadata.mean and metadata.std:
-        mean, std = _mean_and_std(path, metadata.mean, metadata.std)
+        mean, std = mean_and_std(path, metadata.mean, metadata.std)
         if _fits(mean, std, lowest, highest):
             return _standardized(mean, std)
     low, high = _range_of(tensor, lowest, highest)
@@ -156,7 +156,16 @@ def _range_of(tensor, lowest, highest):
     return None, None
 
 
-def _mean_and_std(path, mean, std, is_given=False):
+def mean_and_std(path, mean, std, is_given=False):
+    """Returns mean and std as float32 arrays of 1 or 3 values.
+
+    Args:
+      path: the file's path, for messages.
+      mean, std: one value or one per channel, for images from 0 to 255.
+      is_given: whether a user gave them, who may have meant images from 0 to 1, which is refused.
+    Raises:
+      InputError: there are more or fewer values, a std is not above 0, or they are for images from 0 to 1.
+    """
     mean, std = np.float32(mean), np.float32(std)
     if not (mean.shape in ((1,), (3,)) and std.shape in ((1,), (3,)) and np.isfinite(mean).all() and (std > 0).all()):
         raise InputError(f"{path}: mean {mean} and std {std}; wanted are one number or three each, std above 0")

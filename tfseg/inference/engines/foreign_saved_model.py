@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from tfseg.errors import InputError, listed
 from tfseg.formats import saved_model
+from tfseg.inference.engines.foreign_input import mean_and_std
 from tfseg.inference.refinement import Layer, Refinement
 from tfseg.inference.views import Tiling, View, network_inputs
 from tfseg.labels import MAX_CLASSES, DatasetInfo, default_colors
@@ -93,9 +94,7 @@ def _preparation(path, dtype, normalization):
             f"{path}: not made by tfseg, and takes float32 images; say how they are normalised: --mean=127.5 "
             "--std=127.5 (-1 to 1), --mean=0 --std=255 (0 to 1), or --mean=0 --std=1 (0 to 255)"
         )
-    mean, std = (np.float32(values) for values in normalization)
-    if not (mean.shape in ((1,), (3,)) and std.shape in ((1,), (3,)) and np.isfinite(mean).all() and (std > 0).all()):
-        raise InputError(f"{path}: mean {mean} and std {std}; wanted are one number or three each, std above 0")
+    mean, std = mean_and_std(path, *normalization)
     return lambda pixels: (pixels - mean) / std
 
 

@@ -44,12 +44,12 @@ class Program:
     def __init__(self, path, threads=1, trust=False):
         """See `load`."""
         # Imported here because they are slow to import and a child process does not need them.
-        from tfseg.formats import tflite_bytes, tflite_file, tflite_memory
+        from tfseg.formats import tflite_file, tflite_memory
 
         self.path, self._threads = str(path), threads
         self.listed = export_manifest.check(path) if Path(path).is_file() else None
-        self.model = tflite_file.read(path)
-        self.content = tflite_bytes.content(path)
+        self.content = tflite_file.content(path)
+        self.model = tflite_file.parsed(self.content, path)
         tflite_memory.check(self.path, self.model)
         self._names, self._has_signatures = list(tflite_file.signatures(self.model)), bool(self.model.signatureDefs)
         self._has_delegates = trust or _try(self.path, self.model)
