@@ -1,27 +1,33 @@
-"""Runs command lines one after the other in forks of one process that has imported TensorFlow once.
+"""Runs commands, and the children of `tfseg.system.child_process`, in forks of a process that has imported TensorFlow.
 
-Reads lines of JSON from stdin: {"words": ["train.py", ...], "folder": working directory, "cache": folder for converted
-data, "kill_after": seconds after which it is killed, or null}; answers each with a line {"code", "out", "err",
-"seconds", "orphans": command lines of the processes that outlive a killed one}. So a command line costs a fork instead
-of a start, and is still run as `python train.py` does.
+python tests/command_server.py [SOCKET]. Reads lines of JSON from stdin: {"words": ["train.py", ...], "folder": working
+directory, "cache": folder for converted data, "kill_after": seconds after which it is killed, or null}; answers each
+with a line {"code", "out", "err", "seconds", "orphans": command lines of the processes that outlive a killed one}. So a
+command line costs a fork instead of a start, and is still run as `python train.py` does.
+
+At SOCKET it listens for children, see `warm_child`; those of its own commands come there, too.
 """
 
 import contextlib
+import functools
 import json
 import os
 import runpy
+import selectors
 import signal
+import socket
 import sys
 import tempfile
 import time
 import traceback
+import warnings
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 # Nothing that defines flags: a command that does not import it may define one of the same name.
-from tests import tiny_backbone  # noqa: E402, F401
+from tests import tiny_backbone, warm_child  # noqa: E402, F401
 from tests.hanging import HANG_SECONDS  # noqa: E402
 from tfseg.commands import photos  # noqa: E402, F401
 from tfseg.data import check, opening  # noqa: E402, F401
@@ -30,6 +36,7 @@ from tfseg.export import exporting  # noqa: E402, F401
 from tfseg.inference import predictor  # noqa: E402, F401
 from tfseg.inference.engines import saved_model, tflite  # noqa: E402, F401
 from tfseg.profiling import exported_cost, profile  # noqa: E402, F401
+from tfseg.system import child_process  # noqa: E402
 from tfseg.training import train  # noqa: E402, F401
 
 ORPHAN_SECONDS = 60  # for a process to notice that the one that started it has been killed
@@ -92,9 +99,13 @@ def _members(group):
 def _run(words, folder):
     os.chdir(folder)
     sys.argv = [str(ROOT / words[0]), *words[1:]]
+    return _exit_code(functools.partial(runpy.run_path, sys.argv[0], run_name="__main__"))
+
+
+def _exit_code(program):
     code = 0
     try:
-        runpy.run_path(sys.argv[0], run_name="__main__")
+        program()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
@@ -105,6 +116,74 @@ def _run(words, folder):
     return code
 
 
+def run_child(client):
+    """Runs the module that a `warm_child` asks for, until it ends or its client does."""
+    text, streams, *_ = socket.recv_fds(client, 1 << 16, 3)
+    while not text.endswith(b"\n"):
+        text += client.recv(1 << 16)
+    child = os.fork()
+    if not child:
+        client.close()
+        os._exit(_run_module(streams, **json.loads(text)))
+    for stream in streams:
+        os.close(stream)
+    ended = os.pidfd_open(child)
+    with selectors.DefaultSelector() as selector:
+        selector.register(ended, selectors.EVENT_READ)
+        selector.register(client, selectors.EVENT_READ)  # it says no more, so only its end can be read
+        is_gone = ended not in [key.fileobj for key, _ in selector.select()]
+    if is_gone:
+        os.killpg(child, signal.SIGKILL)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    with contextlib.suppress(BrokenPipeError):
+        client.sendall(f"{code}\n".encode())
+
+
+def _run_module(streams, module, folder, environment, parent):
+    os.setsid()
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(folder)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.getppid = lambda: parent  # whom a child of its own would see
+    sys.argv = [module]
+    warnings.simplefilter("ignore")  # as its command line asks for
+    return _exit_code(functools.partial(runpy.run_module, module, run_name="__main__", alter_sys=True))
+
+
+def serve(children):
+    """Answers stdin's lines, and `children`, a listening socket or None, in forks until stdin ends."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(sys.stdin, selectors.EVENT_READ)
+        if children:
+            selector.register(children, selectors.EVENT_READ)
+        while True:
+            for key, _ in selector.select():
+                if key.fileobj is children:
+                    with children.accept()[0] as client:
+                        _start(functools.partial(run_child, client))
+                elif line := sys.stdin.readline():
+                    _start(lambda line=line: print(json.dumps(run_in_fork(**json.loads(line))), flush=True))
+                else:
+                    return
+            with contextlib.suppress(ChildProcessError):  # there is none
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+
+
+def _start(work):
+    if not os.fork():
+        os._exit(_exit_code(work))
+
+
 if __name__ == "__main__":
-    for line in sys.stdin:
-        print(json.dumps(run_in_fork(**json.loads(line))), flush=True)
+    if len(sys.argv) > 1:
+        child_process.command_of = functools.partial(warm_child.command_of, sys.argv[1])
+        with socket.socket(socket.AF_UNIX) as children:
+            children.bind(sys.argv[1])
+            children.listen()
+            serve(children)
+    else:
+        serve(None)

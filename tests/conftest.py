@@ -1,10 +1,12 @@
 """Fixtures for all tests. Importing tfseg first keeps TensorFlow's start-up quiet."""
 
 import contextlib
+import functools
 import json
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +14,11 @@ import pytest
 from PIL import Image
 
 import tfseg  # noqa: F401
+from tests import warm_child
+from tests.hanging import wait_for
 from tfseg.data import opening
 from tfseg.formats import tflite_file
+from tfseg.system import child_process
 
 SEED = 0
 COMMAND_SERVER = Path(__file__).with_name("command_server.py")
@@ -108,10 +113,10 @@ class Command:
 
 
 @contextlib.contextmanager
-def serving_commands(**environment):
-    """Yields a process that runs command lines in forks of itself, see `command_server`."""
+def serving_commands(*address, **environment):
+    """Yields a process that runs command lines, and children if it has an address, in forks of itself."""
     with subprocess.Popen(
-        [sys.executable, str(COMMAND_SERVER)],
+        [sys.executable, str(COMMAND_SERVER), *address],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -129,10 +134,26 @@ def served_commands(folder, **environment):
 
 
 @pytest.fixture(scope="session")
-def command_server():
-    """One process for the commands of all modules."""
-    with serving_commands() as server:
+def child_address():
+    """Address of a socket; a short one, as they must be."""
+    with tempfile.TemporaryDirectory() as folder:
+        yield f"{folder}/children"
+
+
+@pytest.fixture(scope="session")
+def command_server(child_address):
+    """One process for the commands of all modules, and the children of `child_process`."""
+    with serving_commands(child_address) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def warm_children(command_server, child_address):
+    """Makes children of `child_process` start as forks of the command server, in hundredths of a second."""
+    wait_for(Path(child_address).exists, command_server)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(child_process, "command_of", functools.partial(warm_child.command_of, child_address))
+        yield
 
 
 @pytest.fixture(scope="module")

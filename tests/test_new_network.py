@@ -25,6 +25,8 @@ from tfseg.profiling import flops, profile
 from tfseg.runs.run_directory import load_run, read_config
 from tfseg.training.train import train
 
+pytestmark = pytest.mark.usefixtures("warm_children")
+
 ROOT = Path(__file__).resolve().parent.parent
 SIZE = (48, 64)  # of the toy images
 RECIPE = """

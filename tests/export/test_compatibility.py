@@ -10,6 +10,8 @@ from tfseg.export import compatibility
 from tfseg.formats import tflite_file
 from tfseg.system import child_process
 
+pytestmark = pytest.mark.usefixtures("warm_children")
+
 IMAGE = [1, 16, 24, 3]
 
 

@@ -21,6 +21,8 @@ from tfseg.inference.predictor import Predictor
 from tfseg.models.rnn import RNNConfig
 from tfseg.runs.run_directory import save_weights, write_config
 
+pytestmark = pytest.mark.usefixtures("warm_children")
+
 SIZE = (48, 64)
 SAVED, SEGMENT = "serving/road/1", "road_segment_2_fp32.tflite"
 

@@ -18,6 +18,8 @@ from tfseg.export.tflite import PRECISIONS
 from tfseg.inference.predictor import Predictor
 from tfseg.labels import DatasetInfo, default_colors
 
+pytestmark = pytest.mark.usefixtures("warm_children")
+
 INFO = DatasetInfo("toy", ("a", "b", "c"), default_colors(3))
 SIZE = (49, 65)
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.tiny_backbone import tiny
 from tfseg import architectures
-from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
 from tfseg.export.functions import SEGMENT, NetworkFunctions
 from tfseg.layers.resize import upsample
@@ -19,7 +19,7 @@ IMAGE = tf.random.stateless_uniform([1, *SIZE, 3], [0, 1], 0, 255)
 
 
 def recurrent(padding="same"):
-    backbone = BackboneConfig("mobilenet_v2", width_multiplier=0.1, padding=padding)
+    backbone = tiny(padding=padding)
     return architectures.build(RNNConfig(backbone, widths=(8, 4), canvas_stride=8), 3)
 
 
@@ -92,7 +92,7 @@ def test_the_products_with_the_features_are_computed_once(network):
 
 
 def test_a_network_that_runs_once_has_neither_stream_nor_loop():
-    config = DeepLabV3Config(BackboneConfig("mobilenet_v2", width_multiplier=0.1), width=8)
+    config = DeepLabV3Config(tiny(), width=8)
     network = architectures.build(config, 3)
     functions = NetworkFunctions(network, SIZE)
     expected = upsample(network(IMAGE)["semantic_logits"], SIZE, 16, "same")

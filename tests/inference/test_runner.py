@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from tests.fake_network import FakeNetwork, blocks, striped
 from tests.hanging import HANG_SECONDS
+from tests.tiny_backbone import tiny
 from tfseg import architectures
-from tfseg.backbones import BackboneConfig
 from tfseg.inference import runner
 from tfseg.inference.runner import Inference, inference_of
 from tfseg.inference.views import views_of
@@ -38,7 +38,7 @@ def test_class_ids_are_there_after_every_iteration(inference):
 
 
 def test_answers_are_the_argmax_of_the_models_own_canvases_after_upsampling():
-    backbone = BackboneConfig("mobilenet_v2", output_stride=16, width_multiplier=0.35)
+    backbone = tiny()
     network = architectures.build(RNNConfig(backbone, widths=(8, 6), canvas_stride=8, feature_strides=(8,)), 5)
     image = np.random.default_rng(0).integers(0, 256, [50, 75, 3], np.uint8)
     [answer] = Inference(network).refine([image], 4)
@@ -50,7 +50,7 @@ def test_answers_are_the_argmax_of_the_models_own_canvases_after_upsampling():
 
 @pytest.mark.parametrize("size", [(49, 81), (50, 75)])
 def test_canvases_of_symmetric_padding_are_read_on_their_own_grid(size):
-    backbone = BackboneConfig("mobilenet_v2", output_stride=16, width_multiplier=0.35, padding="symmetric")
+    backbone = tiny(padding="symmetric")
     network = architectures.build(RNNConfig(backbone, widths=(8, 6), canvas_stride=8), 5)
     image = np.random.default_rng(0).integers(0, 256, [*size, 3], np.uint8)
     [answer] = Inference(network).refine([image], 2)
@@ -60,7 +60,7 @@ def test_canvases_of_symmetric_padding_are_read_on_their_own_grid(size):
 
 
 def test_logits_of_a_fixed_size_cover_the_image_whatever_the_padding():
-    backbone = BackboneConfig("mobilenet_v2", output_stride=16, width_multiplier=0.35, padding="symmetric")
+    backbone = tiny(padding="symmetric")
     network = architectures.build(PSPNetConfig(backbone, width=8, head_size=(3, 9)), 3)
     image = np.random.default_rng(0).integers(0, 256, [64, 80, 3], np.uint8)
     [answer] = Inference(network).refine([image], 1)
@@ -226,7 +226,7 @@ def test_a_feed_forward_network_runs_once_whatever_the_time():
 
 @pytest.fixture(scope="module")
 def recurrent():
-    backbone = BackboneConfig("mobilenet_v2", width_multiplier=0.35)
+    backbone = tiny()
     return Inference(architectures.build(RNNConfig(backbone, widths=(8, 6)), 3))
 
 

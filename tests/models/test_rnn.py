@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 from tensorflow import keras
 
-from tfseg.backbones import BackboneConfig
+from tests.tiny_backbone import tiny
 from tfseg.errors import InputError
 from tfseg.models.rnn import RNNConfig, RNNSegmenter, training_outputs
 
@@ -14,7 +14,7 @@ NUM_CLASSES = 5
 
 def toy_model(**fields):
     keras.utils.set_random_seed(3)
-    backbone = BackboneConfig("mobilenet_v2", output_stride=16, width_multiplier=0.35)
+    backbone = tiny()
     model = RNNSegmenter(RNNConfig(**{"backbone": backbone, "iterations": 3, "widths": (8, 6)} | fields), NUM_CLASSES)
     model(tf.zeros([1, 32, 32, 3]))
     for variable in model.trainable_variables:

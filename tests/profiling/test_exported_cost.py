@@ -14,6 +14,8 @@ from tfseg.errors import InputError
 from tfseg.formats import saved_model
 from tfseg.profiling import exported_cost, tflite_timing
 
+pytestmark = pytest.mark.usefixtures("warm_children")
+
 ROOT = Path(__file__).resolve().parents[2]
 # At half of 9 x 14 positions: 3 channels into 4 with a 3 x 3 kernel, then 4 into 4 in each iteration.
 FIRST, ITERATION = 5 * 7 * 27 * 4, 5 * 7 * 16

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.tiny_backbone import tiny
 from tfseg import architectures, backbones
 from tfseg.backbones import BackboneConfig
 from tfseg.layers.conv import Conv2D, dilation_by_space_to_batch
@@ -15,7 +16,7 @@ from tfseg.models.fcn import FCNConfig
 from tfseg.models.rnn import RNNConfig
 from tfseg.profiling import flops
 
-BACKBONE = BackboneConfig("mobilenet_v2", output_stride=16, width_multiplier=0.35)
+BACKBONE = tiny()
 IMAGE = tf.zeros([2, 9, 7, 4])
 
 

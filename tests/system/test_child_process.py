@@ -11,6 +11,7 @@ import pytest
 from tests.hanging import finish, wait_for
 from tfseg.system import child_process
 
+COMMAND_OF = child_process.command_of  # as it is before other tests warm their children
 # A child that starts a process of its own, writes both ids, and then waits for ever.
 WAITING = """
 import os, subprocess, sys, time
@@ -61,6 +62,7 @@ child_process.answer(work)
 @pytest.fixture
 def modules(tmp_path, monkeypatch):
     """Folder of the modules that children run."""
+    monkeypatch.setattr(child_process, "command_of", COMMAND_OF)
     folder = tmp_path / "modules"
     folder.mkdir()
     (folder / "waiting.py").write_text(WAITING)

@@ -44,7 +44,7 @@ def run(module, job, timeout, environment=None) -> dict:
     path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
     with _signals_as_exits():
         child = subprocess.Popen(
-            [sys.executable, "-P", "-W", "ignore", "-m", module],
+            command_of(module),
             env=os.environ | {"PYTHONPATH": path} | (environment or {}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -68,6 +68,11 @@ def run(module, job, timeout, environment=None) -> dict:
     if "error" in answered:
         raise ChildError(shortened(answered["error"], 150))
     return answered
+
+
+def command_of(module) -> list[str]:
+    """Returns the command line that runs a module as a child."""
+    return [sys.executable, "-P", "-W", "ignore", "-m", module]
 
 
 def answer(work):

@@ -21,6 +21,8 @@ from tfseg.inference.engines.tflite import TFLiteEngine
 from tfseg.inference.predictor import Predictor
 from tfseg.postprocess import instance_maps
 
+pytestmark = pytest.mark.usefixtures("warm_children")
+
 NAMES = ("semantic_logits", *instance_maps.NAMES)
 
 
