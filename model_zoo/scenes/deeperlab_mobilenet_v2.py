@@ -11,8 +11,9 @@ from tfseg.config import ExperimentConfig
 
 
 def get_config():
+    training = dataclasses.replace(schedules.scenes(), class_weights="none", warmup_steps=100)
     return ExperimentConfig(
         model=models.scenes_deeperlab(backbones.mobilenet_v2(0.5, padding="symmetric")),
         data=data.scenes(),
-        training=dataclasses.replace(schedules.scenes(), warmup_steps=100, validate_every=0, checkpoint_every=100),
+        training=dataclasses.replace(training, validate_every=0, checkpoint_every=100),
     )
