@@ -76,7 +76,7 @@ def test_short_flags_override_the_recipe_and_fields_override_last(config_of):
     assert config["data"] == plain["data"] | {"crop_size": [64, 80], "data_dir": "here"}
     assert config["model"] == plain["model"] | {"iterations_range": [3, 10]}
     assert config_of("--steps=7", "--config.training.seed=4")["training"]["seed"] == 4
-    assert config_of("--loss_at=3:0.5,6")["model"]["loss_at"] == [[3, 0.5], [6, 1.0]]
+    assert config_of("--loss_at=3:0.5,6", "--iters_range=off")["model"]["loss_at"] == [[3, 0.5], [6, 1.0]]
 
 
 def test_any_field_can_be_set_whatever_its_type(config_of):
@@ -88,6 +88,7 @@ def test_any_field_can_be_set_whatever_its_type(config_of):
         "--config.model.canvas_stride=4",
         "--config.model.widths=(8,6)",
         "--config.model.feature_strides=(4,)",
+        "--config.model.iterations_range=()",
         "--config.model.loss_at=((3,0.5),(6,1))",
         "--config.model.backbone.width_multiplier=0.5",
     )
@@ -109,7 +110,7 @@ def test_any_field_can_be_set_whatever_its_type(config_of):
         ("--learning_rate=0.1", "--config.training.learning_rate=1e-1", "--config.training.learning_rate=1e-2"),
         ("--crop_size=64x64", "--config.data.crop_size=(64,64)", "--config.data.crop_size=(64,65)"),
         ("--iters_range=3:4", "--config.model.iterations_range=(3,4)", "--config.model.iterations_range=(3,5)"),
-        ("--loss_at=3:1", "--config.model.loss_at=((3,1),)", "--config.model.loss_at=((2,1),)"),
+        ("--loss_at=off", "--config.model.loss_at=()", "--config.model.loss_at=((2,1),)"),
     ],
 )
 def test_a_short_flag_and_a_field_may_agree_but_not_differ(config_of, short, field, other):

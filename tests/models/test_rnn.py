@@ -6,6 +6,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tests.tiny_backbone import tiny
+from tfseg.config import DataConfig
 from tfseg.errors import InputError
 from tfseg.models.rnn import RNNConfig, RNNSegmenter, training_outputs
 
@@ -162,6 +163,13 @@ def test_default_widths_are_the_papers():
 def test_impossible_iterations_are_refused(fields):
     with pytest.raises(InputError):
         RNNConfig(**fields)
+
+
+@pytest.mark.parametrize("iterations", [2, 9])
+def test_a_number_of_iterations_that_training_never_runs_is_refused_before_training(iterations):
+    config = RNNConfig(tiny(), iterations=iterations, iterations_range=(3, 8))
+    with pytest.raises(InputError, match=f"--iters={iterations} lies outside 3:8, .* or --iters_range=off"):
+        config.check(DataConfig())
 
 
 def test_a_feature_stride_the_backbone_lacks_is_refused():

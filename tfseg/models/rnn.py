@@ -55,7 +55,17 @@ class RNNConfig(SegmenterConfig):
                 raise InputError(f"loss_at names iteration {iteration}; training runs 1..{self.iterations}")
         if self.loss_at and self.iterations_range:
             raise InputError(
-                "loss_at and iterations_range exclude each other: the range draws the one iteration with a loss"
+                "loss_at and iterations_range exclude each other: the range draws the one iteration with a loss; "
+                "--iters_range=off or --loss_at=off"
+            )
+
+    def check(self, data):
+        super().check(data)
+        if self.iterations_range and not self.iterations_range[0] <= self.iterations <= self.iterations_range[1]:
+            first, last = self.iterations_range
+            raise InputError(
+                f"--iters={self.iterations} lies outside {first}:{last}, from which training draws its iterations; "
+                "give --iters_range=FIRST:LAST around it, too, or --iters_range=off"
             )
 
     def exported(self):
