@@ -251,7 +251,7 @@ def test_a_full_disk_leaves_the_old_checkpoints_and_exits_1(toy_records, unbroke
     shutil.copytree(unbroken, workdir)
     code = (
         "import resource, sys; sys.argv[1:] = {argv!r}; "
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)); "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, 10_000)); "
         "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
         "import runpy; runpy.run_path({script!r}, run_name='__main__')"
     )
