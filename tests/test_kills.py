@@ -19,7 +19,7 @@ SEED = 0
 TOY_RUN = "tests/training/toy_run.py"
 WORKERS = 2
 # Names of what is still to be written, moved or removed.
-UNFINISHED = ("*.part", "*.partial", "*.old", "*.tmp*", "*_temp*", "worker-checkpoints-*")
+UNFINISHED = ("*.part", "*.partial", "*.old", "*.tmp*", "*_temp*")
 OF_TENSORFLOW = "__autograph_generated_file"
 at_all_moments = pytest.mark.parametrize("moments", [range(first, NUM_MOMENTS, APART) for first in range(APART)])
 pytestmark = pytest.mark.slow

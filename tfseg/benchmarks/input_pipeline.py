@@ -10,7 +10,6 @@ each stage.
 import dataclasses
 import itertools
 import re
-import tempfile
 import time
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from tfseg.data import augment, pipeline, targets
 from tfseg.data.tfrecord import parse_example, to_example
 from tfseg.formats.images import encode_jpeg, encode_png
 from tfseg.labels import DatasetInfo, default_colors
+from tfseg.system.temporary import TemporaryFolder
 
 _DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of .tfrecord files; generated 360x480 frames without it.")
 _CROP_SIZE = flags.DEFINE_string("crop_size", "320x320", "HEIGHTxWIDTH of the crops, pixels.")
@@ -56,8 +56,8 @@ def main(argv):
         "scale, flip, crop": Variant(crop_size),
         "and colour jitter, rotation": Variant(crop_size, color_jitter=0.5, rotation=10.0),
     }
-    with tempfile.TemporaryDirectory() as folder:
-        files = list_shards(Path(_DATA_DIR.value)) if _DATA_DIR.value else write_frames(Path(folder))
+    with TemporaryFolder() as folder:
+        files = list_shards(Path(_DATA_DIR.value)) if _DATA_DIR.value else write_frames(folder)
         records = list(tf.data.TFRecordDataset(files))
         print(f"{len(records)} records, {np.mean([len(record.numpy()) for record in records]) / 1e3:.0f} kB on average")
         for name, data in variants.items():

@@ -7,8 +7,6 @@ python -m tfseg.benchmarks.tflite
 
 import dataclasses
 import sys
-import tempfile
-from pathlib import Path
 
 import numpy as np
 from absl import flags
@@ -26,6 +24,7 @@ from tfseg.models.rnn import RNNConfig
 from tfseg.profiling import tflite_cost
 from tfseg.system import timing
 from tfseg.system.progress import say
+from tfseg.system.temporary import TemporaryFolder
 
 SIZE = flags.DEFINE_string("size", "513x513", "HEIGHTxWIDTH of the image.")
 CLASSES = flags.DEFINE_integer("classes", 21, "Number of classes.", lower_bound=2)
@@ -72,14 +71,14 @@ def measure(size, num_classes, iterations, precisions, rounds, threads, configs=
     """
     images = np.random.default_rng(0).integers(0, 256, [NUM_IMAGES, *size, 3], dtype=np.uint8)
     calls, facts = {}, {}
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryFolder() as folder:
         for name, config in (configs or models(iterations)).items():
             functions = NetworkFunctions(architectures.build(config, num_classes), size)
             signatures = functions.segment(iterations)
             for precision in precisions:
                 say(f"converting {name} to {precision}")
                 content = tflite.convert(functions.holder, signatures, precision, images)
-                path = Path(folder, f"{len(calls)}.tflite")
+                path = folder / f"{len(calls)}.tflite"
                 path.write_bytes(content)
                 macs = sum(operation.macs for operation in tflite_cost.operations(tflite_file.read(path)))
                 facts[precision, name] = len(content), 2 * macs / 1e9

@@ -8,7 +8,6 @@ import collections
 import contextlib
 import io
 import re
-import tempfile
 from pathlib import Path
 
 import flatbuffers
@@ -19,6 +18,7 @@ from tensorflow.lite.python import schema_py_generated as schema
 from tfseg.errors import InputError
 from tfseg.formats import tflite_bytes, tflite_file
 from tfseg.system import child_process
+from tfseg.system.temporary import TemporaryFolder
 
 TIMEOUT = 1800  # seconds; only an analyser that hangs takes this long, even on a busy machine
 # Patterns for lines of the analyser's report.
@@ -56,10 +56,10 @@ def gpu_verdict(path) -> list[str]:
       InputError: the file is damaged, or the analyser fails on it.
     """
     model = tflite_file.read(path)
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryFolder() as folder:
         analysed = Path(path)
         if _fold(model):
-            analysed = Path(folder) / "folded.tflite"
+            analysed = folder / "folded.tflite"
             builder = flatbuffers.Builder(1 << 16)
             builder.Finish(model.Pack(builder), tflite_bytes.IDENTIFIER)
             analysed.write_bytes(builder.Output())

@@ -1,14 +1,13 @@
 """Finds how many iterations of an exported file fit into a given time on this machine."""
 
 import functools
-import tempfile
-from pathlib import Path
 
 import numpy as np
 
 from tfseg.export.making import make
 from tfseg.inference.budget_measurement import measure, measure_runs
 from tfseg.profiling import profile
+from tfseg.system.temporary import TemporaryFolder
 
 
 def fitted(export, planned, load, milliseconds, images=None):
@@ -24,12 +23,12 @@ def fitted(export, planned, load, milliseconds, images=None):
       InputError: not even one iteration fits.
     """
     image = _image(export.size)
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryFolder() as folder:
 
         def prepare(count):
             candidate = export.renumbered(planned, count)
-            make(export, candidate, Path(folder), images)
-            return functools.partial(load(Path(folder) / candidate.path).predict, image, count)
+            make(export, candidate, folder, images)
+            return functools.partial(load(folder / candidate.path).predict, image, count)
 
         choice = measure_runs(prepare, 1, export.max_iterations, milliseconds, is_costly=True)
     return export.renumbered(planned, choice.iterations), choice

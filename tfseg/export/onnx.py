@@ -3,13 +3,12 @@
 import importlib.util
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
 import tensorflow as tf
 
 from tfseg.errors import InputError
 from tfseg.export.functions import SEGMENT
+from tfseg.system.temporary import TemporaryFolder
 
 OPSET = 17
 TIMEOUT = 1800  # seconds
@@ -28,7 +27,7 @@ def convert(holder, signatures) -> bytes:
     """
     if importlib.util.find_spec("tf2onnx") is None:
         raise InputError(f"--format=onnx needs tf2onnx: {INSTALL}")
-    with tempfile.TemporaryDirectory() as folder:
+    with TemporaryFolder() as folder:
         tf.saved_model.save(holder, f"{folder}/functions", signatures)
         words = ["--saved-model", f"{folder}/functions", "--signature_def", SEGMENT, "--tag", "serve"]
         words += ["--opset", str(OPSET), "--output", f"{folder}/model.onnx"]
@@ -41,7 +40,7 @@ def convert(holder, signatures) -> bytes:
             )
         except subprocess.TimeoutExpired:
             raise InputError(f"tf2onnx did not end within {TIMEOUT} seconds") from None
-        path = Path(folder, "model.onnx")
+        path = folder / "model.onnx"
         if child.returncode or not path.exists():
             lines = child.stderr.strip().splitlines() or [f"exit code {child.returncode}"]
             raise InputError(f"tf2onnx cannot convert this model: {lines[-1]}")

@@ -1,6 +1,5 @@
 """Converts functions of a network to a .tflite file, in a separate process because the converter can crash."""
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ from tfseg.errors import InputError, listed
 from tfseg.export.functions import SEGMENT
 from tfseg.formats import saved_model
 from tfseg.system import child_process
+from tfseg.system.temporary import TemporaryFolder
 
 # Precision of the weights; in int8 files also that of the activations.
 PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
@@ -37,8 +37,8 @@ def convert(holder, signatures, precision, images=None, max_iterations=1) -> byt
         raise InputError("int8 is not possible with a number of iterations at run time: fix it, or export a stream")
     if precision == "int8" and images is None:
         raise InputError("int8 needs images to measure the range of values on")
-    with tempfile.TemporaryDirectory() as folder:
-        job = {"folder": folder, "precision": precision, "max_iterations": max_iterations}
+    with TemporaryFolder() as folder:
+        job = {"folder": str(folder), "precision": precision, "max_iterations": max_iterations}
         tf.saved_model.save(holder, f"{folder}/functions", signatures)
         if precision == "int8":
             np.save(f"{folder}/images.npy", images)
@@ -46,7 +46,7 @@ def convert(holder, signatures, precision, images=None, max_iterations=1) -> byt
             child_process.run("tfseg.export.tflite", job | {"signatures": list(signatures)}, TIMEOUT)
         except child_process.ChildError as error:
             raise InputError(f"the TFLite converter cannot convert this model to {precision}: {error}") from error
-        return Path(folder, "model.tflite").read_bytes()
+        return (folder / "model.tflite").read_bytes()
 
 
 def _convert(job):

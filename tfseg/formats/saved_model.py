@@ -4,13 +4,13 @@ import contextlib
 import dataclasses
 import re
 import shutil
-import tempfile
 from pathlib import Path
 
 import tensorflow as tf
 
 from tfseg.errors import InputError, RunError, shortened
 from tfseg.formats import export_manifest, trusted_files
+from tfseg.system.temporary import TemporaryFolder
 
 PROGRAM = "saved_model.pb"
 ITERATIONS = "iterations"
@@ -87,8 +87,8 @@ def run_program(path, trust=False, sha256=None) -> Program:
             f"{path}: not made on this machine, and a SavedModel is a program that may do anything; --trust runs it, "
             f"or --sha256={export_manifest.sha256(path)} if its maker says so"
         )
-    private = tempfile.TemporaryDirectory(prefix="tfseg-", ignore_cleanup_errors=True)
-    folder = Path(private.name) / "model"
+    private = TemporaryFolder()
+    folder = private.path / "model"
     _copy(path, folder)
     if export_manifest.sha256(folder) != vouched:
         raise InputError(f"{path}: changed while it was read; try again when nothing writes to it")

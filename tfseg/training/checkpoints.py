@@ -4,15 +4,14 @@ import collections
 import glob
 import re
 import shutil
-import tempfile
 import time
-import weakref
 from pathlib import Path
 
 import tensorflow as tf
 
 from tfseg.errors import InputError, RunError, shortened
 from tfseg.system.files import failure, open_regular
+from tfseg.system.temporary import TemporaryFolder
 
 KEPT_CHECKPOINTS = 3
 NAME = "step"
@@ -39,14 +38,14 @@ class Checkpoints:
         self._checkpoint = tf.train.Checkpoint(**self._parts, average=self._average)
         self._optimizer = trainer.optimizer
         self._is_chief = is_chief
-        self._aside = None if is_chief else tempfile.mkdtemp(prefix="worker-checkpoints-")
+        self._aside = None if is_chief else TemporaryFolder()
+        self._written_to = self._folder if is_chief else self._aside.path
         self._manager = None
         self._read_from = self._folder
         if glob.escape(str(self._folder)) != str(self._folder):
             # TensorFlow takes a name with [ for a pattern, and would find no files.
-            links = tempfile.mkdtemp(prefix="checkpoints-")
-            weakref.finalize(self, shutil.rmtree, links, ignore_errors=True)
-            self._read_from = Path(links) / "checkpoints"
+            self._links = TemporaryFolder()
+            self._read_from = self._links.path / "checkpoints"
             self._read_from.symlink_to(self._folder.absolute())
 
     def save(self):
@@ -119,8 +118,8 @@ class Checkpoints:
 
     def _managed(self, kept):
         """Returns the manager of the checkpoints of the steps `kept`, which it learns from TensorFlow's list alone."""
-        folder = self._aside or str(self._folder)
-        state = Path(folder) / "checkpoint"
+        folder = str(self._written_to)
+        state = self._written_to / "checkpoint"
         if state.is_dir():
             shutil.rmtree(state)
         state.unlink(missing_ok=True)
@@ -156,14 +155,13 @@ class Checkpoints:
                 _remove(path)
 
     def _remove_partial(self, step):
-        folder = Path(self._aside) if self._aside else self._folder
-        for path in folder.glob(f"{NAME}-{step}*") if folder.is_dir() else ():
+        for path in self._written_to.glob(f"{NAME}-{step}*") if self._written_to.is_dir() else ():
             if _step_of(path.name) == step or re.fullmatch(UNFINISHED, path.name):
                 _remove(path)
 
     def close(self):
         if self._aside:
-            shutil.rmtree(self._aside, ignore_errors=True)
+            self._aside.remove()
 
 
 def _step_of(name):
