@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfseg.errors import MAX_MESSAGE, listed, shortened
+from tfseg.errors import MAX_MESSAGE, InputError, RunError, listed, shortened
 
 
 @pytest.mark.parametrize(
@@ -38,3 +38,8 @@ def test_a_text_is_cut_in_its_middle(length):
 @pytest.mark.parametrize("limit", [10, 11, 60, 120])
 def test_a_text_fills_its_limit(limit):
     assert len(shortened("x" * 1000, limit)) == limit
+
+
+@pytest.mark.parametrize("error", [InputError, RunError])
+def test_a_message_is_one_line_whatever_the_name_in_it(error):
+    assert str(error("a\u2028b\nc\x00.png: damaged")) == "a b c .png: damaged"

@@ -11,7 +11,7 @@ import reprlib
 
 from tfseg import architectures
 from tfseg.data.datasets.table import check_name
-from tfseg.errors import InputError, listed
+from tfseg.errors import InputError, listed, shortened
 from tfseg.models.segmenter import SegmenterConfig
 from tfseg.system.small_files import FieldError, refuse_unknown, typed
 
@@ -114,7 +114,7 @@ class TrainingConfig:
         """Raises InputError for values that no run can use."""
         for name, known in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
-                raise InputError(f"--{name}={getattr(self, name)} is unknown; one of {listed(known)}")
+                raise InputError(f"--{name}={shortened(getattr(self, name), 60)} is unknown; one of {listed(known)}")
         _check_finite(self)
         for name in ("total_steps", "global_batch_size", "learning_rate", "checkpoint_every", "log_every"):
             if getattr(self, name) <= 0:

@@ -9,9 +9,20 @@ CUT = " ... "
 class InputError(ValueError):
     """Something the user gave is wrong: the message says what, where and what to do, on one line. Exit code 2."""
 
+    def __init__(self, message):
+        super().__init__(printable(message))
+
 
 class RunError(RuntimeError):
     """The run itself failed (disk full, non-finite losses, lost worker). One line, exit code 1."""
+
+    def __init__(self, message):
+        super().__init__(printable(message))
+
+
+def printable(text) -> str:
+    """Returns the text with blanks for line ends and other characters that cannot be printed: one line."""
+    return "".join(one if one.isprintable() else " " for one in str(text))
 
 
 def listed(names, separator: str = ", ") -> str:
@@ -34,8 +45,7 @@ def shortened(text, limit: int = MAX_MESSAGE) -> str:
 
     What is cut is in the middle: a message begins with the file and ends with the advice.
     """
-    text = "".join(one if one.isprintable() else " " for one in str(text))
-    text = " ".join(text.split())
+    text = " ".join(printable(text).split())
     if len(text) <= limit:
         return text
     end = (limit - len(CUT)) // 2

@@ -178,7 +178,13 @@ def _arrays_file(folder):
     np.savez(folder / "arrays.npz", **weight_arrays(_network()))
 
 
-CONFIG = Kind("config", (Target("run/config.json", "json"),), _run, _loaded_run)
+CONFIG = Kind(
+    "config",
+    (Target("run/config.json", "json"),),
+    _run,
+    _loaded_run,
+    known_as=("last.npz",),  # whose weights do not fit a network of another size
+)
 WEIGHTS = Kind(
     "weights",
     (Target("run/weights/last.npz", has_checksum=True), Target("run/weights/last.npz.sha256", "text")),

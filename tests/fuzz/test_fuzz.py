@@ -75,7 +75,6 @@ def read_number(prepared, path):
         4: lambda: _refuse("it is damaged"),
         5: lambda: _refuse(f"{path}: damaged"),
         6: lambda: _refuse(f"{path}: damaged" + 300 * "!"),
-        7: lambda: _refuse(f"{path}: damaged\nand so on"),
         9: lambda: print(f"note: {path} is odd", file=sys.stderr),
     }
     return actions[number]() if number in actions else number
@@ -119,7 +118,6 @@ def fuzzed(tmp_path):
         (3, 4, "IndexError"),
         (4, 4, "it is damaged"),
         (6, 4, "!!!"),
-        (7, 4, "so on"),
     ],
 )
 def test_what_comes_of_a_file_is_counted_in_its_column(fuzzed, number, column, word):

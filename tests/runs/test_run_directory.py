@@ -167,6 +167,8 @@ def edited(folder, place, value):
         ("data.crop_size", [1, 10**30], r"data.crop_size\[1\] is 1000.*, which is too large"),
         ("data.min_scale", float("nan"), "data.min_scale is nan; it must be a finite number"),
         ("data.dataset", "nowhere", "--dataset=nowhere: unknown"),
+        ("data.dataset", "no\u2028where", "--dataset=no.where: unknown"),
+        ("training.optimizer", "\u2028", "--optimizer= is unknown; one of sgd, adamw"),
         ("training.total_steps", 0, "training.total_steps is 0; it must be above 0"),
         ("training.momentum", 10**400, "training.momentum is 1000"),
         ("dataset_info.colors", [[0, 0, 0]], "dataset_info toy: 3 class names but 1 colours"),

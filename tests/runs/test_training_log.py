@@ -59,6 +59,10 @@ def test_rows_up_to_a_step_are_kept_to_the_letter(tmp_path, capsys):
         (lambda data: data.replace(b"step", b"stop"), []),
         (lambda data: b"\xff" + data, []),
         (lambda data: b"\x00" * 4096 + b"\n", []),
+        (lambda data: b"\x00" * 96, []),
+        (lambda data: data + b"\x00" * 96, ROWS),
+        (lambda data: data.replace(b"\n", b"\r"), []),
+        (lambda data: data.replace(b"loss", b"lo\x00ss"), []),
         (lambda data: data + b"3," + b"9" * 5000 + b"x,,\n", ROWS),
     ],
 )

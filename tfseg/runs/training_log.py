@@ -12,6 +12,7 @@ from tfseg.system.small_files import Count, FieldError, Rate, csv_rows, number_o
 
 FILE_NAME = "metrics.csv"
 MAX_BYTES = 1 << 28
+CUT_SHORT = re.compile(rb"[0-9.,e+naif-]+\r?")  # what a kill may leave of a row of numbers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,9 +62,11 @@ def recovered_rows(workdir, last_step: int) -> list[dict[str, str]]:
         return []
     if last_step and not content:
         say(f"note: {path}: missing or empty; the log begins anew after step {last_step}")
-    whole = content[: content.rfind(b"\n") + 1]
+    whole, cut = content[: content.rfind(b"\n") + 1], content[content.rfind(b"\n") + 1 :]
     try:
         rows = _whole_rows(text_of(whole))
+        if cut and not (whole and CUT_SHORT.fullmatch(cut)):
+            raise FieldError("the last line", "is not a row that was cut short")
     except FieldError as error:
         rows = _rows_of_damaged(whole)
         _put_aside(path, error, len(rows))
@@ -72,7 +75,7 @@ def recovered_rows(workdir, last_step: int) -> list[dict[str, str]]:
 
 def _rows_of_damaged(content):
     """Returns the rows of the lines that are whole, in the columns that the first line names."""
-    first, *lines = content.splitlines(keepends=True)
+    first, *lines = content.splitlines(keepends=True) or [b""]
     rows = []
     for line in lines:
         try:

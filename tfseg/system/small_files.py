@@ -151,6 +151,8 @@ def csv_rows(text: str):
     reader = csv.reader(text.splitlines(keepends=True), strict=True)
     try:
         columns = next(reader, [])
+        if bad := [name for name in columns if not name.isprintable()]:
+            raise FieldError("line 1", f"names a column {_shown(bad[0])}")
         for row in reader:
             if len(row) != len(columns):
                 raise FieldError(f"line {reader.line_num}", f"has {len(row)} values for {len(columns)} columns")
