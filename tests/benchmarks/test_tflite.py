@@ -16,10 +16,10 @@ def test_every_model_is_converted_to_every_precision_counted_and_timed():
     rows = tflite.measure((32, 32), 3, 2, ["fp32"], rounds=2, threads=1, configs=configs)
     assert [(row.precision, row.model) for row in rows] == [("fp32", "a"), ("fp32", "b")]
     assert all(len(row.milliseconds) == 2 and row.num_bytes > 10_000 for row in rows)
-    # Beyond the backbone, 1x1 convolutions: 32 to 8 on the pooled map; 32 to 8, 16 to 8 and 8 to 3 on 2x2 positions.
-    # And the features 32 to 4 gates of 8, then twice 8 to 4 x 4 and 4 to 4 x 3; the second time with h and canvas.
-    first = 32 * 8 + 4 * (32 * 8 + 16 * 8 + 8 * 3)
-    features, later = 32 * 4 * 8, 4 * ((3 + 8) * 8 + (8 + 4) * 4 + (4 + 3) * 3)
+    # Beyond the backbone, 1x1 convolutions: 8 to 8 on the pooled map; 8 to 8, 16 to 8 and 8 to 3 on 2x2 positions.
+    # And the features 8 to 4 gates of 8, then twice 8 to 4 x 4 and 4 to 4 x 3; the second time with h and canvas.
+    first = 8 * 8 + 4 * (8 * 8 + 16 * 8 + 8 * 3)
+    features, later = 8 * 4 * 8, 4 * ((3 + 8) * 8 + (8 + 4) * 4 + (4 + 3) * 3)
     beginning = 3 * (8 * 4 + 4 * 3)  # without the gates of forgetting
     second = 4 * (features + beginning + later)
     assert abs((rows[1].gflops - rows[0].gflops) - 2 * (second - first) / 1e9) < 1e-12
