@@ -4,6 +4,7 @@ import contextlib
 import functools
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,12 @@ from tfseg.system import child_process
 SEED = 0
 COMMAND_SERVER = Path(__file__).with_name("command_server.py")
 NUM_TOY_IMAGES = 10
+
+
+def pytest_configure():
+    """Undoes what a shell does to programs in the background: they and their children would ignore Ctrl-C."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items):
