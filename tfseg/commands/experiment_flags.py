@@ -64,7 +64,11 @@ SHORT_FLAGS = {
     "precision": ("training.precision", str, f"{one_of(PRECISIONS)}."),
     "class_weights": ("training.class_weights", str, "none, median, root_median, or a file with one weight a line."),
     "init_from": ("training.init_from", str, "Run directory, model zoo folder or weights file to start from."),
-    "init_backbone_from": ("training.init_backbone_from", str, "Backbone weights: .npz, .h5, or a TF-Slim checkpoint."),
+    "init_backbone_from": (
+        "training.init_backbone_from",
+        str,
+        "Backbone weights: .npz, .safetensors, .h5, or a TF-Slim checkpoint.",
+    ),
     "validate_every": ("training.validate_every", int, "Updates between validations; 0 is never."),
     "checkpoint_every": ("training.checkpoint_every", int, "Updates between checkpoints."),
     "max_bad_steps": ("training.max_bad_steps", int, "Non-finite updates in a row that are skipped."),
