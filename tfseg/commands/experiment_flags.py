@@ -173,7 +173,7 @@ def _default_recipe(given):
     for folder in (dataset, "folder"):
         here = [path for path in fitting if path.parent.name == folder]
         if here:
-            return next((path for path in here if backbone.startswith(path.stem.partition("_")[2])), here[0])
+            return next((path for path in here if backbone.startswith(path.stem.removeprefix(f"{model}_"))), here[0])
     check_name(dataset)
     others = models_with_recipe(dataset)
     advice = f", or take a model that has one: {', '.join(others)}" if others else ""
