@@ -7,6 +7,11 @@ from tfseg.layers.conv import Conv2D, ConvBatchNorm
 from tfseg.layers.s_block import EPSILON, dropout
 
 
+def initial_logits():
+    """Returns the initialiser of a kernel whose logits start near 0, whatever the scale of its input."""
+    return keras.initializers.TruncatedNormal(stddev=0.01)
+
+
 class ConvHead(keras.layers.Layer):
     """3x3 convolution with batch normalisation, dropout of whole channels, and logits.
 
@@ -33,7 +38,7 @@ class ConvHead(keras.layers.Layer):
             num_classes,
             kernel_size,
             use_bias=use_bias,
-            initializer="glorot_normal",
+            initializer=initial_logits(),
             dtype=tf.float32,
             name="logits",
         )

@@ -6,6 +6,8 @@ from tensorflow import keras
 from tfseg.layers.conv import BatchNorm, Conv2D
 
 EPSILON = 1e-5  # batch normalisation's in all parts of a shelf
+# A block starts as its input plus a little: a dozen blocks in a row would otherwise multiply the scale of the maps.
+INITIAL_RESIDUAL_SCALE = 0.5
 DROPOUT_KINDS = ("spatial", "element")
 
 
@@ -36,7 +38,7 @@ class SBlock(keras.layers.Layer):
         self.conv = Conv2D(filters, 3, use_bias=True, name="conv")
         self.second_conv = None if is_shared else Conv2D(filters, 3, use_bias=True, name="second_conv")
         self.norm_1 = BatchNorm(epsilon=EPSILON, name="norm_1")
-        self.norm_2 = BatchNorm(epsilon=EPSILON, name="norm_2")
+        self.norm_2 = BatchNorm(epsilon=EPSILON, initial_scale=INITIAL_RESIDUAL_SCALE, name="norm_2")
 
     def call(self, inputs, training=False, seed=None):
         outputs = self.norm_1(self.conv(inputs), training=training)

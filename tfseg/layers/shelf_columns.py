@@ -85,7 +85,8 @@ class TransposedStep(keras.layers.Layer):
 
     def __init__(self, filters, block, padding, **kwargs):
         super().__init__(**kwargs)
-        self.enlargement = TransposedConv2D(filters, padding, name="enlargement")
+        # What comes from below is added to the lateral map, and should not outweigh it at first.
+        self.enlargement = TransposedConv2D(filters, padding, gain=0.5, name="enlargement")
         self.block = block(filters, name="block")
 
     def call(self, coarse, lateral, training=False, seed=None):

@@ -141,22 +141,23 @@ class Shelf(Segmenter, keras.Model):
         """
         endpoints = self.backbone(padded(images, COARSEST_STRIDE), training=training)
         maps = [endpoints.get(f"stride_{stride}", endpoints["last"]) for stride in self.config.strides]
-        found = self._named(maps, 0)
-        maps = self._reduced(maps, training)
-        found |= self._named(maps, 1)
+        found = {}
+        maps = self._noted(found, maps, 0)
+        maps = self._noted(found, self._reduced(maps, training), 1)
         seeds = split_seed(seed, len(self.columns))
         for number, (column, column_seed) in enumerate(zip(self.columns, seeds, strict=True), 2):
-            maps = column(maps, training=training, seed=column_seed)
-            found |= self._named(maps, number)
+            maps = self._noted(found, column(maps, training=training, seed=column_seed), number)
         return found
 
     def _reduced(self, maps, training):
         return [layer(values, training=training) for layer, values in zip(self.reductions, maps, strict=True)]
 
-    def _named(self, maps, column):
-        """Returns {name: map}; the operations have the names of the nodes, so that a graph can be read."""
+    def _noted(self, found, maps, column):
+        """Puts a column's maps into `found`, and returns them from operations that have the names of the nodes."""
         names = [f"{level}{column}" for level in self._levels_of(column)]
-        return {name: tf.identity(values, name=name) for name, values in zip(names, maps, strict=False)}
+        named = {name: tf.identity(values, name=name) for name, values in zip(names, maps, strict=False)}
+        found |= named
+        return [*named.values(), *maps[len(named) :]]
 
     def call(self, images, training=False, seed=None):
         """Runs the network: [batch, height, width, 3] RGB, 0 to 255 -> outputs.

@@ -8,7 +8,7 @@ import tensorflow as tf
 from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
 from tfseg.layers.conv import Conv2D
-from tfseg.layers.conv_head import ConvHead
+from tfseg.layers.conv_head import ConvHead, initial_logits
 from tfseg.layers.shelf_columns import TransposedStep
 from tfseg.models.shelf import COARSEST_STRIDE, Shelf, ShelfConfig
 
@@ -51,13 +51,16 @@ class ShelfNet(Shelf):
 
     def __init__(self, config: ShelfNetConfig, num_classes: int):
         super().__init__(config, num_classes, "shelfnet")
-        logits = {"use_bias": True, "initializer": "glorot_normal", "dtype": tf.float32}
-        self.classifier = Conv2D(num_classes, name="logits", **logits)
+        self.classifier = self._logits_of("logits")
         self.auxiliary = self.presence = None
         if config.auxiliary_weight:
             self.auxiliary = ConvHead(num_classes, dropout_rate=AUXILIARY_DROPOUT_RATE, name="auxiliary")
         if config.presence_weight:
-            self.presence = Conv2D(num_classes, name="presence", **logits)
+            self.presence = self._logits_of("presence")
+
+    def _logits_of(self, name):
+        initializer = initial_logits()
+        return Conv2D(self.num_classes, use_bias=True, initializer=initializer, name=name, dtype=tf.float32)
 
     def step(self, channels, name):
         """Returns a step of the columns that go up."""
