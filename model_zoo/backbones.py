@@ -3,9 +3,9 @@
 from tfseg.backbones import BackboneConfig
 
 
-def mobilenet_v2(width_multiplier: float = 1.0, padding: str = "same") -> BackboneConfig:
-    """MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381, Table 2) at stride 16. DeeperLab's padding is "symmetric"."""
-    return BackboneConfig("mobilenet_v2", output_stride=16, width_multiplier=width_multiplier, padding=padding)
+def mobilenet_v2(width_multiplier: float = 1.0, padding: str = "same", output_stride: int = 16) -> BackboneConfig:
+    """MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381, Table 2). DeeperLab's padding is "symmetric"."""
+    return BackboneConfig("mobilenet_v2", output_stride, width_multiplier=width_multiplier, padding=padding)
 
 
 def wider_mobilenet_v2() -> BackboneConfig:
@@ -17,6 +17,11 @@ def resnet101(has_beta_stem: bool = False) -> BackboneConfig:
     """ResNet-V1-101 at stride 16 with multi-grid 1, 2, 4 (Chen et al. 2017, arXiv:1706.05587, Sec. 3.2.1)."""
     name = "resnet101_v1_beta" if has_beta_stem else "resnet101_v1"
     return BackboneConfig(name, output_stride=16, multi_grid=(1, 2, 4), padding="symmetric")
+
+
+def torchvision_resnet(name: str) -> BackboneConfig:
+    """A ResNet of torchvision at stride 32, not dilated: resnet18, resnet34, resnet50_v1_5 or resnet101_v1_5."""
+    return BackboneConfig(name, output_stride=32, padding="symmetric")
 
 
 def xception_71() -> BackboneConfig:

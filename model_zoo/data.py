@@ -35,6 +35,16 @@ def cityscapes(train_split: str = "train") -> DataConfig:
     return DataConfig(dataset="cityscapes", train_split=train_split, crop_size=(1025, 2049))
 
 
+def shelfnet(data: DataConfig, crop_size: tuple[int, int]) -> DataConfig:
+    """A data set as ShelfNet's paper augments it: scales of 0.5 to 2, mirrored, turned by up to 10 degrees."""
+    return dataclasses.replace(data, crop_size=crop_size, rotation=10.0)
+
+
+def light_shelfnet() -> DataConfig:
+    """Cityscapes as light-weight ShelfNet's authors augment it: crops of 1024x1024, scales of 0.75 to 2, colours."""
+    return dataclasses.replace(cityscapes(), crop_size=(1024, 1024), min_scale=0.75, color_jitter=0.5)
+
+
 def mapillary() -> DataConfig:
     """Mapillary Vistas v1.2 in crops of 721x721 (arXiv:1902.05093, Sec. 4): 65 classes."""
     return DataConfig(dataset="mapillary", crop_size=(721, 721))

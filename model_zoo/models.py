@@ -8,8 +8,10 @@ from tfseg.losses.panoptic import PanopticLossConfig
 from tfseg.models.deeperlab_config import DeeperLabConfig
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.fcn import FCNConfig
+from tfseg.models.light_shelfnet import LightShelfNetConfig
 from tfseg.models.pspnet import PSPNetConfig
 from tfseg.models.rnn import RNNConfig
+from tfseg.models.shelfnet import ShelfNetConfig
 from tfseg.postprocess.fusion_config import FusionThresholds
 
 
@@ -51,6 +53,16 @@ def mobile_deeplabv3(backbone: BackboneConfig) -> DeepLabV3Config:
 def pspnet(backbone: BackboneConfig, width: int = 512) -> PSPNetConfig:
     """PSPNet (Zhao et al. 2017, arXiv:1612.01105, Sec. 3.2)."""
     return PSPNetConfig(backbone, width=width)
+
+
+def shelfnet(backbone: BackboneConfig, width: int = 64) -> ShelfNetConfig:
+    """ShelfNet as in its paper (Zhuang et al. 2018, arXiv:1811.11254): two pairs of columns, four levels."""
+    return ShelfNetConfig(backbone, width=width)
+
+
+def light_shelfnet(backbone: BackboneConfig, width: int = 64) -> LightShelfNetConfig:
+    """The authors' light-weight ShelfNet (ICCV Workshops 2019): three levels. Both auxiliary heads weigh 1."""
+    return LightShelfNetConfig(backbone, width=width, auxiliary_weight=1.0)
 
 
 def deeperlab(backbone: BackboneConfig, kernel_size: int = 7, width: int = 256) -> DeeperLabConfig:

@@ -8,15 +8,17 @@ import tensorflow as tf
 from tfseg.data import panoptic_targets, targets
 from tfseg.errors import InputError, listed
 from tfseg.losses.panoptic import panoptic_losses
-from tfseg.losses.semantic import semantic_losses
-from tfseg.models import deeperlab, rnn
+from tfseg.losses.semantic import class_presence_cross_entropy, semantic_cross_entropy, semantic_losses
+from tfseg.models import deeperlab, rnn, shelf
 from tfseg.models.deeperlab import DeeperLab
 from tfseg.models.deeperlab_config import DeeperLabConfig
 from tfseg.models.deeplabv3 import DeepLabV3, DeepLabV3Config
 from tfseg.models.fcn import FCN, FCNConfig
+from tfseg.models.light_shelfnet import LightShelfNet, LightShelfNetConfig
 from tfseg.models.pspnet import PSPNet, PSPNetConfig
 from tfseg.models.rnn import RNNConfig, RNNSegmenter
 from tfseg.models.segmenter import Segmenter, SegmenterConfig
+from tfseg.models.shelfnet import ShelfNet, ShelfNetConfig
 
 
 def _semantic_targets(example, info, config):
@@ -36,6 +38,17 @@ def _feed_forward_outputs(network, images, seed):
 
 def _recurrent_losses(batch, outputs, config, **shared):
     return semantic_losses(batch, outputs, loss_at=config.loss_at, **shared)
+
+
+def _shelf_losses(batch, outputs, config, **shared):
+    terms = semantic_losses(batch, outputs, **shared)
+    for number, logits in enumerate(outputs.get("auxiliary_logits", ()), 1):
+        entropy = semantic_cross_entropy(batch["label"], logits, **shared)
+        terms[f"auxiliary_{number}"] = (config.auxiliary_weight, *entropy)
+    if "presence_logits" in outputs:
+        entropy = class_presence_cross_entropy(batch["label"], outputs["presence_logits"])
+        terms["class_presence"] = (config.presence_weight, *entropy)
+    return terms
 
 
 def _deeperlab_targets(example, info, config):
@@ -80,6 +93,10 @@ ARCHITECTURES = {
     "fcn": Architecture(FCNConfig, FCN),
     "deeplabv3": Architecture(DeepLabV3Config, DeepLabV3),
     "pspnet": Architecture(PSPNetConfig, PSPNet),
+    "shelfnet": Architecture(ShelfNetConfig, ShelfNet, losses=_shelf_losses, training_outputs=shelf.training_outputs),
+    "light_shelfnet": Architecture(
+        LightShelfNetConfig, LightShelfNet, losses=_shelf_losses, training_outputs=shelf.training_outputs
+    ),
     "deeperlab": Architecture(
         DeeperLabConfig, DeeperLab, _deeperlab_targets, _deeperlab_losses, deeperlab.training_outputs, is_panoptic=True
     ),

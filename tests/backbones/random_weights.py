@@ -10,7 +10,7 @@ def randomize(layer, seed=0):
         name, shape = weight.name, weight.shape
         if name.endswith(("gamma:0", "variance:0")):
             weight.assign(random.uniform(0.5, 1.5, shape))
-        elif name.endswith(("beta:0", "mean:0")):
+        elif name.endswith(("beta:0", "mean:0", "bias:0")):
             weight.assign(random.normal(0, 0.2, shape))
         else:
             fan_in = np.prod(shape[:2]) * (1 if "depthwise" in name else shape[2])

@@ -192,7 +192,7 @@ def test_bfloat16_policy_keeps_weights_and_statistics_in_float32():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"name": "resnet34"}, "unknown; one of resnet50_v1,"),
+        ({"name": "resnet19"}, "unknown; one of resnet18,"),
         ({"output_stride": 4}, "8, 16 or 32, not 4"),
         ({"padding": "valid"}, "'same' or 'symmetric'"),
         ({"multi_grid": (1, 0, 1)}, "three factors of at least 1"),

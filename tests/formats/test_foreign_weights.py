@@ -37,10 +37,9 @@ def write_pickle(path):
         ("pytorch_model.bin", write_torch, "weights of PyTorch"),
         ("last.ckpt", write_torch, "weights of PyTorch"),
         ("weights", write_torch, "weights of PyTorch"),
-        ("model.pth", write_pickle, "pickled Python objects, as PyTorch writes them"),
-        ("model.pth.tar", write_pickle, "pickled Python objects, as PyTorch writes them"),
-        ("model.safetensors", write_safetensors, "weights in safetensors"),
-        ("model.bin", write_safetensors, "weights in safetensors"),
+        ("model.pth", write_pickle, "weights of PyTorch"),
+        ("model.pth.tar", write_pickle, "weights of PyTorch"),
+        ("model.bin", write_safetensors, "a safetensors file without the ending .safetensors"),
         ("model.PTH", lambda path: path.write_bytes(b"unknown"), "weights of PyTorch"),
         ("frozen_inference_graph.pb", lambda path: path.write_bytes(b"\n\x10\n\x05image"), "a frozen TensorFlow graph"),
         ("model.onnx", lambda path: path.write_bytes(b"\x08\x07\x12\x07pytorch"), "an ONNX model"),
@@ -56,9 +55,10 @@ def write_pickle(path):
 )
 def test_a_file_of_another_program_is_named_with_what_to_do(tmp_path, name, write, kind):
     write(tmp_path / name)
-    message = re.escape(
-        f"{name}: {kind}; read are .npz, .h5, .keras and TensorFlow checkpoints: save its arrays as .npz"
-    )
+    advice = "read are .npz, .safetensors, .h5, .keras and TensorFlow checkpoints: save its arrays as .npz"
+    if kind == "weights of PyTorch":
+        advice = "turn it into .safetensors where PyTorch is: safetensors.torch.save_file("
+    message = re.escape(f"{name}: {kind}; {advice}")
     with pytest.raises(InputError, match=message) as caught:
         open_weights(tmp_path / name)
     assert len(str(caught.value).splitlines()) == 1 and len(str(caught.value).replace(str(tmp_path), "")) < 300

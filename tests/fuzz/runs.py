@@ -1,6 +1,7 @@
 """Runs and weights: config, weights, checkpoints, logs, reports."""
 
 import dataclasses
+import json
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,17 @@ def _keras_weights(folder):
 def _arrays(prepared, path):
     file = open_weights(path)
     return {name: file.read(name) for name in sorted(file.shapes)}
+
+
+def _safetensors(folder):
+    """Writes the network's weights as safetensors."""
+    header, buffer = {}, b""
+    for name, array in weight_arrays(_network()).items():
+        offsets = [len(buffer), len(buffer) + array.nbytes]
+        header[name] = {"dtype": "F32", "shape": list(array.shape), "data_offsets": offsets}
+        buffer += array.astype("<f4").tobytes()
+    content = json.dumps(header).encode()
+    (folder / "arrays.safetensors").write_bytes(len(content).to_bytes(8, "little") + content + buffer)
 
 
 def _backbone():
@@ -194,6 +206,8 @@ WEIGHTS = Kind(
 )
 ARRAYS = Kind("npz", (Target("arrays.npz", has_checksum=True),), _arrays_file, _started_from, prepare=_network)
 KERAS = Kind("Keras weights", (Target("toy.h5"), Target("toy.keras", has_checksum=True)), _keras_weights, _arrays)
+# It has no checksum: a changed byte among the arrays passes for another weight.
+SAFETENSORS = Kind("safetensors", (Target("arrays.safetensors"),), _safetensors, _arrays)
 SLIM = Kind(
     "TF-Slim weights",
     tuple(Target(f"model.ckpt.{part}", has_checksum=True) for part in ("index", "data-00000-of-00001")),
@@ -223,4 +237,4 @@ CLASS_WEIGHTS = Kind(
     lambda prepared, path: train.class_weights(path, MANIFEST, "train"),
 )
 METRICS = Kind("metrics.csv", (Target("run/metrics.csv", "log"),), _log, _continued_log)
-KINDS = (CONFIG, WEIGHTS, ARRAYS, KERAS, SLIM, CHECKPOINTS, CLASS_WEIGHTS, METRICS)
+KINDS = (CONFIG, WEIGHTS, ARRAYS, KERAS, SAFETENSORS, SLIM, CHECKPOINTS, CLASS_WEIGHTS, METRICS)

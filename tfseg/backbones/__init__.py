@@ -3,6 +3,7 @@
 import dataclasses
 
 from tfseg.backbones.mobilenet_v2 import MobileNetV2
+from tfseg.backbones.resnet import KERAS, TORCHVISION, ResNet
 from tfseg.backbones.resnet_v1 import ResNetV1
 from tfseg.backbones.xception import Xception71
 from tfseg.errors import InputError, listed
@@ -17,10 +18,10 @@ class BackboneConfig:
       output_stride: input pixels per pixel of the last feature map: 8, 16 or 32.
       width_multiplier: factor on the channel counts of MobileNetV2 and Xception.
       kernel_size: kernel side of MobileNetV2's depthwise convolutions: 3, 5 or 7.
-      multi_grid: factors on the dilation of the three units of a ResNet's last block.
+      multi_grid: factors on the dilation of the three units of a ResNet-V1's last block.
       padding: padding mode of strided convolutions, which also decides how maps are resized: "same" (Keras' and
-        TF-Slim's MobileNetV2) resizes with half-pixel centres; "symmetric" (TF-Slim's ResNet at any size) puts cell i
-        on pixel stride * i, which aligns the corners at sizes of 16 n + 1.
+        TF-Slim's MobileNetV2) resizes with half-pixel centres; "symmetric" (ResNets of TF-Slim, torchvision and Keras)
+        puts cell i on pixel stride * i, which aligns the corners at sizes of 16 n + 1.
       stem_kernel_size: kernel side of MobileNetV2's first convolution: 3, 5 or 7.
     """
 
@@ -58,8 +59,7 @@ def _check_width_multiplier(config):
 def _resnet_v1(depth, has_beta_stem):
     def construct(config, name, endpoints):
         _refuse_unused(config, "width_multiplier", "kernel_size", "stem_kernel_size")
-        if endpoints != "block_output":
-            raise InputError(f"{config.name} returns only the outputs of blocks, no inner maps: use block_output")
+        _refuse_inner(config, endpoints)
         if len(config.multi_grid) != 3 or min(config.multi_grid) < 1:
             raise InputError(f"backbone.multi_grid must be three factors of at least 1, not {config.multi_grid}")
         return ResNetV1(depth, config.output_stride, config.multi_grid, has_beta_stem, config.padding, name=name)
@@ -67,7 +67,22 @@ def _resnet_v1(depth, has_beta_stem):
     return construct
 
 
+def _resnet(depth, origin):
+    def construct(config, name, endpoints):
+        _refuse_unused(config, "width_multiplier", "kernel_size", "multi_grid", "stem_kernel_size")
+        _refuse_inner(config, endpoints)
+        return ResNet(depth, config.output_stride, config.padding, origin, name=name)
+
+    return construct
+
+
 BACKBONES = {
+    "resnet18": _resnet(18, TORCHVISION),
+    "resnet34": _resnet(34, TORCHVISION),
+    "resnet50_v1_5": _resnet(50, TORCHVISION),
+    "resnet101_v1_5": _resnet(101, TORCHVISION),
+    "resnet50_keras": _resnet(50, KERAS),
+    "resnet101_keras": _resnet(101, KERAS),
     "resnet50_v1": _resnet_v1(50, has_beta_stem=False),
     "resnet101_v1": _resnet_v1(101, has_beta_stem=False),
     "resnet50_v1_beta": _resnet_v1(50, has_beta_stem=True),
@@ -97,6 +112,11 @@ def build(config: BackboneConfig, name: str = "backbone", endpoints: str = "bloc
     if endpoints not in ("block_output", "inner"):
         raise ValueError(f"endpoints must be 'block_output' or 'inner', not {endpoints!r}")
     return BACKBONES[config.name](config, name, endpoints)
+
+
+def _refuse_inner(config, endpoints):
+    if endpoints != "block_output":
+        raise InputError(f"{config.name} returns only the outputs of blocks, no inner maps: use block_output")
 
 
 def _refuse_unused(config, *fields):

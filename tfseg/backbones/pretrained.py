@@ -1,4 +1,4 @@
-"""Loads published weights into a backbone by name: files of TF-Slim, DeepLab and Keras applications, array archives."""
+"""Loads published weights into a backbone by name: of TF-Slim, DeepLab, Keras applications and torchvision."""
 
 import collections
 import contextlib
@@ -8,7 +8,9 @@ import re
 import numpy as np
 import tensorflow as tf
 
+from tfseg.backbones import resnet_weights
 from tfseg.backbones.mobilenet_v2 import center_padded
+from tfseg.backbones.resnet import ResNet
 from tfseg.errors import InputError, listed, shortened
 from tfseg.formats.weight_files import open_weights
 
@@ -16,6 +18,7 @@ from tfseg.formats.weight_files import open_weights
 IRRELEVANT = re.compile(
     r"(^|/)(global_step|beta[12]_power|mean_rgb|logits|Logits|predictions|AuxLogits|Conv_1|Conv_1_bn|aspp\d\w*"
     r"|image_pooling|concat_projection|decoder)(/|$)|/(Momentum|Adam|Adam_1|RMSProp|RMSProp_1|ExponentialMovingAverage)$"
+    r"|(^|\.)(fc\.weight|fc\.bias|num_batches_tracked)$"
 )
 CLASSIFIER = "logits/semantic"
 STATISTICS = ("gamma", "beta", "moving_mean", "moving_variance")
@@ -55,10 +58,10 @@ def load_backbone(backbone, path, calibration_images=None) -> Report:
     """Loads a file's weights into `backbone`; nothing is changed unless every array fits.
 
     Names may be TF-Slim's (`MobilenetV2/expanded_conv_3/expand/weights`,
-    `resnet_v1_101/block1/unit_1/bottleneck_v1/conv1/weights`, with any prefix) or Keras applications'
-    (`block_3_expand/kernel`; MobileNetV2 only). In both kinds of file, batch normalisation may be folded into kernel
-    and bias (`/biases`, `/bias`). It is then unfolded with statistics measured on the calibration images, see
-    `unfold_batch_norm`.
+    `resnet_v1_101/block1/unit_1/bottleneck_v1/conv1/weights`, with any prefix), Keras applications'
+    (`block_3_expand/kernel`, `conv2_block1_1_conv/kernel`) or, of a `ResNet`, torchvision's (`layer1.0.conv1.weight`).
+    Except in a `ResNet`, batch normalisation may be folded into kernel and bias (`/biases`, `/bias`). It is then
+    unfolded with statistics measured on the calibration images, see `unfold_batch_norm`.
 
     Args:
       backbone: a layer from `tfseg.backbones.build`; its weights are created if they do not exist yet.
@@ -69,11 +72,13 @@ def load_backbone(backbone, path, calibration_images=None) -> Report:
       InputError: arrays are missing, unknown, wrongly shaped or not finite (the message names them); or the file is
         folded and there are no images.
     """
-    file = open_weights(path)
+    file, namings = open_weights(path), NAMINGS
+    if isinstance(backbone, ResNet):
+        file, namings = resnet_weights.arranged(file, backbone), (resnet_weights.naming(backbone.origin),)
     if not backbone.built:
         backbone(tf.zeros([1, 33, 33, 3]))
     convolutions = backbone.convolutions()
-    targets, is_folded = _match_names(convolutions, file)
+    targets, is_folded = _match_names(convolutions, file, namings)
     if is_folded and calibration_images is None:
         raise InputError(f"{path}: batch normalisation is folded into its kernels; unfolding it needs images")
     report = assign(file, targets)
@@ -96,7 +101,7 @@ def load_network(network, file) -> Report:
       InputError: see `load_backbone`.
     """
     convolutions = network.convolutions()
-    targets, is_folded = _match_names(convolutions, file)
+    targets, is_folded = _match_names(convolutions, file, NAMINGS)
     targets |= {f"{CLASSIFIER}/weights": network.classifier.kernel, f"{CLASSIFIER}/biases": network.classifier.bias}
     report = assign(file, targets)
     if is_folded:
@@ -213,9 +218,10 @@ def _measured(batch_norms):
             del layer.call
 
 
-def _match_names(convolutions, file):
+def _match_names(convolutions, file, namings):
     """Returns ({canonical name: variable}, whether batch norm is folded) for the naming that fits the file best."""
-    candidates = [(_targets(convolutions, naming, folded), folded) for naming in NAMINGS for folded in (False, True)]
+    forms = (False, True)
+    candidates = [(_targets(convolutions, naming, folded), folded) for naming in namings for folded in forms]
     root = next(iter(convolutions)).split("/")[0]
     found = _canonical_names(file, {root})
     targets, is_folded = max(candidates, key=lambda candidate: sum(name in found for name in candidate[0]))
@@ -236,20 +242,24 @@ def _targets(convolutions, naming, is_folded):
         if is_folded:
             targets[bias] = layer.bn.beta
         else:
-            targets.update({f"{norm}/{statistic}": getattr(layer.bn, statistic) for statistic in STATISTICS})
+            targets.update({name: getattr(layer.bn, statistic) for statistic, name in norm.items()})
     return targets
 
 
 def _slim_names(scope):
-    return f"{scope}/weights", f"{scope}/biases", f"{scope}/BatchNorm"
+    return f"{scope}/weights", f"{scope}/biases", _statistics(f"{scope}/BatchNorm")
 
 
 def _keras_names(scope):
     """`keras.applications.MobileNetV2` names: MobilenetV2/Conv is Conv1, expanded_conv_3/expand is block_3_expand."""
     name = scope.replace("MobilenetV2/", "").replace("expanded_conv_", "block_").replace("/", "_")
     if name == "Conv":
-        return "Conv1/kernel", "Conv1/bias", "bn_Conv1"
-    return f"{name}/kernel", f"{name}/bias", f"{name}_BN"
+        return "Conv1/kernel", "Conv1/bias", _statistics("bn_Conv1")
+    return f"{name}/kernel", f"{name}/bias", _statistics(f"{name}_BN")
+
+
+def _statistics(norm):
+    return {statistic: f"{norm}/{statistic}" for statistic in STATISTICS}
 
 
 NAMINGS = (_slim_names, _keras_names)

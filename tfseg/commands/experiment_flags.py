@@ -64,7 +64,11 @@ SHORT_FLAGS = {
     "precision": ("training.precision", str, f"{one_of(PRECISIONS)}."),
     "class_weights": ("training.class_weights", str, "none, median, root_median, or a file with one weight a line."),
     "init_from": ("training.init_from", str, "Run directory, model zoo folder or weights file to start from."),
-    "init_backbone_from": ("training.init_backbone_from", str, "Backbone weights: .npz, .h5, or a TF-Slim checkpoint."),
+    "init_backbone_from": (
+        "training.init_backbone_from",
+        str,
+        "Backbone weights: .npz, .safetensors, .h5, or a TF-Slim checkpoint.",
+    ),
     "validate_every": ("training.validate_every", int, "Updates between validations; 0 is never."),
     "checkpoint_every": ("training.checkpoint_every", int, "Updates between checkpoints."),
     "max_bad_steps": ("training.max_bad_steps", int, "Non-finite updates in a row that are skipped."),
@@ -169,7 +173,7 @@ def _default_recipe(given):
     for folder in (dataset, "folder"):
         here = [path for path in fitting if path.parent.name == folder]
         if here:
-            return next((path for path in here if backbone.startswith(path.stem.partition("_")[2])), here[0])
+            return next((path for path in here if backbone.startswith(path.stem.removeprefix(f"{model}_"))), here[0])
     check_name(dataset)
     others = models_with_recipe(dataset)
     advice = f", or take a model that has one: {', '.join(others)}" if others else ""

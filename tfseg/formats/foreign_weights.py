@@ -12,7 +12,6 @@ FOREIGN = {
     ".pth": "weights of PyTorch",
     ".pt": "weights of PyTorch",
     ".bin": "weights of PyTorch",
-    ".safetensors": "weights in safetensors",
     ".gguf": "weights in GGUF",
     ".msgpack": "weights of Flax",
     ".pdparams": "weights of Paddle",
@@ -33,7 +32,7 @@ FOREIGN = {
 }
 # {first bytes: what such a file is}, whatever its name.
 MAGIC = {
-    b"\x80\x02": "pickled Python objects, as PyTorch writes them",
+    b"\x80\x02": "weights of PyTorch",
     b"\x80\x04": "pickled Python objects",
     b"\x80\x05": "pickled Python objects",
     b"GGUF": "weights in GGUF",
@@ -42,7 +41,12 @@ MAGIC = {
     b"\x1f\x8b": "an archive",
 }
 SSTABLE_END = bytes.fromhex("57fb808b247547db")  # of a checkpoint in one file
-ADVICE = "read are .npz, .h5, .keras and TensorFlow checkpoints: save its arrays as .npz, under TensorFlow's names"
+ADVICE = "read are .npz, .safetensors, .h5, .keras and TensorFlow checkpoints: save its arrays as .npz"
+# Files of PyTorch are pickled: reading one can run anything, so that is left to whoever has PyTorch.
+PYTORCH_ADVICE = (
+    "turn it into .safetensors where PyTorch is: "
+    "safetensors.torch.save_file(torch.load(FILE, weights_only=True), 'weights.safetensors')"
+)
 
 
 def refuse(path):
@@ -62,10 +66,11 @@ def refuse(path):
     if zipfile.is_zipfile(path):
         found = _kind_of_zip(path)
     elif start[8:9] == b"{" and int.from_bytes(start[:8], "little") < os.path.getsize(path):
-        found = FOREIGN[".safetensors"]
+        found = "a safetensors file without the ending .safetensors"
     elif start[4:8] == b"TFL3":
         found = FOREIGN[".tflite"]
-    raise InputError(f"{path}: {found or 'file is damaged or of another format'}; {ADVICE}")
+    advice = PYTORCH_ADVICE if found == FOREIGN[".pth"] else ADVICE
+    raise InputError(f"{path}: {found or 'file is damaged or of another format'}; {advice}")
 
 
 def _kind_of_zip(path):

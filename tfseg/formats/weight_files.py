@@ -1,4 +1,4 @@
-"""Reads files of arrays (NumPy archives, TensorFlow checkpoints, Keras weights) without running anything in them.
+"""Reads files of arrays (NumPy archives, safetensors, Keras weights, checkpoints) without running anything in them.
 
 Every reader first lists names and declared shapes, and later reads one array at a time, so that a caller can refuse a
 file before any of it is allocated. No model is ever deserialised: a Keras layer can name any Python function.
@@ -23,7 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfseg.errors import MAX_NAME, InputError, shortened
-from tfseg.formats import foreign_weights
+from tfseg.formats import foreign_weights, safetensors
 from tfseg.formats.foreign_weights import ADVICE, MAX_ENTRIES
 from tfseg.system.files import open_regular
 
@@ -73,14 +73,15 @@ def open_weights(path: str) -> WeightFile:
     """Lists the arrays of `path`.
 
     Args:
-      path: `.npz`; `.h5` written by Keras' `save_weights`; `.keras`; or a TensorFlow checkpoint: its prefix, its
-        `.index` file, or a folder with one checkpoint.
+      path: `.npz`; `.safetensors`; `.h5` written by Keras' `save_weights`; `.keras`; or a TensorFlow checkpoint: its
+        prefix, its `.index` file, or a folder with one checkpoint.
     Raises:
       InputError: there is no such file, it is damaged, or it holds more than arrays (pickled objects, a whole model,
         foreign layers).
     """
     path = os.fspath(path)
     openers = {".npz": _open_npz, ".h5": _open_h5, ".hdf5": _open_h5, ".keras": _open_keras}
+    openers[".safetensors"] = _open_safetensors
     opener = openers.get(os.path.splitext(path)[1].lower(), _open_checkpoint)
     if opener is not _open_checkpoint and not os.path.isfile(path):
         raise InputError(f"{path}: no such weights file")
@@ -132,6 +133,12 @@ def _npy_shape(archive, member, path):
     if declared != member.file_size:
         raise InputError(f"{where} declares shape {shortened(shape, MAX_NAME)}, but holds {member.file_size} bytes")
     return shape
+
+
+def _open_safetensors(path):
+    arrays = safetensors.read_header(path)
+    shapes = {name: array.shape for name, array in arrays.items()}
+    return WeightFile(path, shapes, lambda name: safetensors.read_array(path, arrays[name]))
 
 
 def _open_h5(path):
@@ -260,7 +267,9 @@ def _open_checkpoint(path):
         if prefix is None:
             raise InputError(f"{path}: {len(found)} checkpoints (*.index) in this folder; name the one to read")
     if not (os.path.isfile(prefix) or os.path.exists(prefix + ".index")):
-        raise InputError(f"{path}: no such weights file or checkpoint (.npz, .h5, .keras or a TensorFlow checkpoint)")
+        raise InputError(
+            f"{path}: no such weights file or checkpoint (.npz, .safetensors, .h5, .keras or a TensorFlow checkpoint)"
+        )
     for name in filter(os.path.exists, (prefix, f"{prefix}.index", *glob.glob(f"{glob.escape(prefix)}.data-*"))):
         open_regular(name).close()  # TensorFlow would wait for a pipe
     reader = tf.train.load_checkpoint(prefix)

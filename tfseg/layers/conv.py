@@ -153,11 +153,16 @@ class BatchNorm(keras.layers.Layer):
     number of replicas does not change what is learned (the fused kernel by itself reports the unbiased variance).
     With `trainable = False` the layer normalises with the moving statistics and does not change them. So it does if a
     channel has a single value, as the pooled image of a batch of one: its own statistics would make every value 0.
+
+    Args:
+      momentum: of the moving statistics.
+      epsilon: what is added to the variance.
+      initial_scale: value of gamma before training.
     """
 
-    def __init__(self, momentum=0.99, epsilon=1e-3, **kwargs):
+    def __init__(self, momentum=0.99, epsilon=1e-3, initial_scale=1.0, **kwargs):
         super().__init__(**kwargs)
-        self.momentum, self.epsilon = momentum, epsilon
+        self.momentum, self.epsilon, self.initial_scale = momentum, epsilon, initial_scale
 
     def build(self, input_shape):
         channels = [input_shape[-1]]
@@ -165,7 +170,8 @@ class BatchNorm(keras.layers.Layer):
         statistics.update(aggregation=tf.VariableAggregation.MEAN, experimental_autocast=False)
         # Otherwise a mixed precision policy would pass gamma and beta to `call` in 16 bits, which the kernel refuses.
         affine = {"dtype": tf.float32, "experimental_autocast": False}
-        self.gamma = self.add_weight("gamma", channels, initializer="ones", **affine)
+        initializer = keras.initializers.Constant(self.initial_scale)
+        self.gamma = self.add_weight("gamma", channels, initializer=initializer, **affine)
         self.beta = self.add_weight("beta", channels, initializer="zeros", **affine)
         self.moving_mean = self.add_weight("moving_mean", channels, initializer="zeros", **statistics)
         self.moving_variance = self.add_weight("moving_variance", channels, initializer="ones", **statistics)

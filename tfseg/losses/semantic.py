@@ -26,6 +26,27 @@ def semantic_cross_entropy(label, logits, *, upsample, ignore_label, class_weigh
     return tf.reduce_sum(tf.where(valid, per_pixel, 0.0) * weight), tf.reduce_sum(weight)
 
 
+def class_presence_cross_entropy(label, logits):
+    """Sums the binary cross-entropy of the classes that an image shows (Zhang et al. 2018, arXiv:1803.08904, Sec. 3.2).
+
+    Images without any label do not count.
+
+    Args:
+      label: [batch, height, width] int32 class ids; ids that are no class are ignored.
+      logits: [batch, num_classes] float32; their sigmoid is the probability that the class is in the image.
+    Returns:
+      (sum in nats, number of labelled images times num_classes).
+    """
+    num_classes = logits.shape[-1]
+    pixels = tf.reshape(label, [tf.shape(label)[0], -1])  # [batch, height * width]
+    pixels = tf.where((pixels >= 0) & (pixels < num_classes), pixels, num_classes)
+    counts = tf.math.bincount(pixels, minlength=num_classes + 1, maxlength=num_classes + 1, axis=-1)
+    is_present = tf.cast(counts[:, :num_classes] > 0, tf.float32)  # [batch, num_classes]
+    is_labelled = tf.reduce_max(is_present, axis=1, keepdims=True)  # [batch, 1]
+    entropy = is_labelled * tf.nn.sigmoid_cross_entropy_with_logits(is_present, logits)
+    return tf.reduce_sum(entropy), num_classes * tf.reduce_sum(is_labelled)
+
+
 def semantic_losses(batch, outputs, *, upsample, ignore_label, class_weights=None, loss_at=()):
     """Computes the loss terms of a semantic network: {name: (weight, sum, total)}.
 

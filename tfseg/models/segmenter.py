@@ -78,6 +78,8 @@ class Segmenter:
       backbone: Keras layer whose `convolutions()` lists its convolutions by the names of pre-trained weights. The
         attribute is missing if the config's backbone is None.
       is_recurrent: whether refining more than once changes the canvas.
+      node_names: names of the maps that operations of its graph bear, if the network is a shelf of maps, see
+        `profiling.paths`; from the first to the last column, and in a column from fine to coarse.
       fusion_settings: arguments of `postprocess.fusion_config.FusionConfig.of_network`, which say how the maps of a
         panoptic network become instances; None for a network that does not tell instances apart.
       default_iterations: number of iterations if the caller does not choose one.
@@ -93,6 +95,7 @@ class Segmenter:
     backbone: tf.keras.layers.Layer
     is_recurrent = False
     default_iterations = trained_iterations = 1
+    node_names: tuple[str, ...] = ()
     fusion_settings: dict | None = None
 
     @property

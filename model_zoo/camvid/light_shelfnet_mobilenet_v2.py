@@ -1,0 +1,16 @@
+"""Light-weight ShelfNet on MobileNetV2 for CamVid (11 classes, 360x480), trained like shelfnet_mobilenet_v2.py.
+
+python train.py --config=model_zoo/camvid/light_shelfnet_mobilenet_v2.py --data_dir=CamVid \
+    --init_backbone_from=deeplabv3_mobilenet_v2_voc2012_folded.npz --workdir=runs/camvid_light_shelfnet
+"""
+
+from model_zoo import backbones, data, models, schedules
+from tfseg.config import ExperimentConfig
+
+
+def get_config():
+    return ExperimentConfig(
+        model=models.light_shelfnet(backbones.mobilenet_v2(output_stride=32)),
+        data=data.camvid(),
+        training=schedules.camvid(),
+    )

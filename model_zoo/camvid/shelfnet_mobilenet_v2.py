@@ -1,0 +1,18 @@
+"""ShelfNet on MobileNetV2 for CamVid (11 classes, 360x480), trained as long and in the same way as rnn_mobilenet_v2.py.
+
+python train.py --config=model_zoo/camvid/shelfnet_mobilenet_v2.py --data_dir=CamVid \
+    --init_backbone_from=deeplabv3_mobilenet_v2_voc2012_folded.npz --workdir=runs/camvid_shelfnet
+
+Columns of half the paper's width, since the backbone is narrower, too.
+"""
+
+from model_zoo import backbones, data, models, schedules
+from tfseg.config import ExperimentConfig
+
+
+def get_config():
+    return ExperimentConfig(
+        model=models.shelfnet(backbones.mobilenet_v2(output_stride=32), width=32),
+        data=data.camvid(),
+        training=schedules.camvid(),
+    )

@@ -1,0 +1,186 @@
+"""ResNet (He et al. 2015, arXiv:1512.03385) as torchvision and Keras applications build it.
+
+A stage starts with its stride. TF-Slim's, whose stages end with it, is in `resnet_v1.py`.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+from tensorflow import keras
+
+from tfseg.layers.conv import ConvBatchNorm
+
+STAGE_UNITS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
+STAGE_WIDTHS = (64, 128, 256, 512)  # channels of the 3x3 convolutions
+BASIC_DEPTHS = (18, 34)  # networks of two 3x3 convolutions a unit; the others have bottlenecks
+MOMENTUM = 0.99
+
+
+@dataclasses.dataclass(frozen=True)
+class Origin:
+    """What published weights expect of the network around them.
+
+    Attributes:
+      name: whose weights they are.
+      mean, deviation: RGB, 0 to 255: the input is (image - mean) / deviation.
+      epsilon: batch normalisation's epsilon.
+      strides_first: whether a bottleneck's stride is in its first 1x1 convolution instead of its 3x3 one ("v1.5").
+    """
+
+    name: str
+    mean: tuple[float, float, float]
+    deviation: tuple[float, float, float]
+    epsilon: float
+    strides_first: bool
+
+
+TORCHVISION = Origin("torchvision", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), 1e-5, strides_first=False)
+KERAS = Origin("Keras applications", (123.68, 116.779, 103.939), (1.0, 1.0, 1.0), 1.001e-5, strides_first=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class Unit:
+    """One residual unit.
+
+    Attributes:
+      stage, index: its place, counted from 1.
+      width: channels of its 3x3 convolutions.
+      has_projection: whether the shortcut is a convolution, because channels or stride change.
+      nominal_stride: the unit's stride in the original network.
+      stride: its stride here, given the output stride.
+      dilation: dilation of what comes before the unit's stride, or takes it.
+      dilation_after: dilation of what comes after it; twice as much if the stride is not taken.
+    """
+
+    stage: int
+    index: int
+    width: int
+    has_projection: bool
+    nominal_stride: int
+    stride: int
+    dilation: int
+    dilation_after: int
+
+
+class ResNet(keras.layers.Layer):
+    """Equals torchvision's or Keras applications' ResNet of the same weights with padding "symmetric".
+
+    From the requested output stride on, a stage's stride becomes a dilation of the 3x3 convolutions after it.
+
+    Args:
+      depth: 18, 34, 50 or 101.
+      output_stride: input pixels per pixel of "last": 8, 16 or 32.
+      padding: padding mode of strided convolutions and of the max pooling, "same" or "symmetric" (see
+        `tfseg.layers.conv`).
+      origin: TORCHVISION or KERAS.
+    Input: RGB [batch, height, width, 3], 0 to 255; normalised as `origin` says.
+    Returns: dict of [batch, ceil(height / k), ceil(width / k), channels]: "stride_k" for k = 2, 4, 8, 16 up to the
+      output stride, and "last" at the output stride. "stride_2" is the stem's output before pooling (64 channels); the
+      others are the outputs of the stages, of 64, 128, 256 and 512 channels at depths 18 and 34, else four times that.
+    """
+
+    def __init__(self, depth=50, output_stride=32, padding="symmetric", origin=TORCHVISION, **kwargs):
+        super().__init__(**kwargs)
+        self.depth, self.output_stride, self.padding, self.origin = depth, output_stride, padding, origin
+        self.plan = plan(depth, output_stride)
+        self.stem = _conv(64, 7, 2, padding=padding, origin=origin, name="conv1")
+        unit_type = BasicUnit if depth in BASIC_DEPTHS else Bottleneck
+        self.units = [
+            unit_type(unit, padding, origin, name=f"stage_{unit.stage}_unit_{unit.index}") for unit in self.plan
+        ]
+
+    def call(self, inputs, training=False):
+        outputs = (tf.cast(inputs, tf.float32) - tf.constant(self.origin.mean)) / tf.constant(self.origin.deviation)
+        outputs = self.stem(tf.cast(outputs, self.compute_dtype), training=training)
+        endpoints, stride = {"stride_2": outputs}, 4
+        if self.padding == "symmetric":
+            outputs = tf.nn.max_pool2d(tf.pad(outputs, [[0, 0], [1, 1], [1, 1], [0, 0]]), 3, 2, "VALID")
+        else:
+            outputs = tf.nn.max_pool2d(outputs, 3, 2, "SAME")
+        for planned, unit in zip(self.plan, self.units, strict=True):
+            if planned.nominal_stride == 2:
+                if stride <= self.output_stride:
+                    endpoints[f"stride_{stride}"] = outputs
+                stride *= 2
+            outputs = unit(outputs, training=training)
+        return {**endpoints, "last": outputs}
+
+    def convolutions(self):
+        """{scope like resnet50/stage_1/unit_1/conv2: ConvBatchNorm}, from the input to the output."""
+        found = {f"resnet{self.depth}/conv1": self.stem}
+        for planned, unit in zip(self.plan, self.units, strict=True):
+            scope = f"resnet{self.depth}/stage_{planned.stage}/unit_{planned.index}"
+            found.update({f"{scope}/{layer.name}": layer for layer in unit.convolutions()})
+        return found
+
+
+class BasicUnit(keras.layers.Layer):
+    """Two 3x3 convolutions, plus the shortcut.
+
+    [batch, h, w, c] -> [batch, ceil(h / stride), ceil(w / stride), width].
+    """
+
+    def __init__(self, unit, padding, origin, **kwargs):
+        super().__init__(**kwargs)
+        shared = {"padding": padding, "origin": origin}
+        self.shortcut = None
+        if unit.has_projection:
+            self.shortcut = _conv(unit.width, 1, unit.stride, activation="linear", name="shortcut", **shared)
+        self.conv1 = _conv(unit.width, 3, unit.stride, unit.dilation, name="conv1", **shared)
+        self.conv2 = _conv(unit.width, 3, 1, unit.dilation_after, activation="linear", name="conv2", **shared)
+
+    def call(self, inputs, training=False):
+        shortcut = self.shortcut(inputs, training=training) if self.shortcut else inputs
+        return tf.nn.relu(shortcut + self.conv2(self.conv1(inputs, training=training), training=training))
+
+    def convolutions(self):
+        """The unit's ConvBatchNorm layers."""
+        return [layer for layer in (self.shortcut, self.conv1, self.conv2) if layer]
+
+
+class Bottleneck(keras.layers.Layer):
+    """1x1, 3x3 and 1x1 convolution, plus the shortcut.
+
+    [batch, h, w, c] -> [batch, ceil(h / stride), ceil(w / stride), 4 * width].
+    """
+
+    def __init__(self, unit, padding, origin, **kwargs):
+        super().__init__(**kwargs)
+        shared, channels = {"padding": padding, "origin": origin}, 4 * unit.width
+        first, second = (unit.stride, 1) if origin.strides_first else (1, unit.stride)
+        dilation = unit.dilation_after if origin.strides_first else unit.dilation
+        self.shortcut = None
+        if unit.has_projection:
+            self.shortcut = _conv(channels, 1, unit.stride, activation="linear", name="shortcut", **shared)
+        self.conv1 = _conv(unit.width, 1, first, name="conv1", **shared)
+        self.conv2 = _conv(unit.width, 3, second, dilation, name="conv2", **shared)
+        self.conv3 = _conv(channels, 1, activation="linear", name="conv3", **shared)
+
+    def call(self, inputs, training=False):
+        shortcut = self.shortcut(inputs, training=training) if self.shortcut else inputs
+        residual = self.conv2(self.conv1(inputs, training=training), training=training)
+        return tf.nn.relu(shortcut + self.conv3(residual, training=training))
+
+    def convolutions(self):
+        """The unit's ConvBatchNorm layers."""
+        return [layer for layer in (self.shortcut, self.conv1, self.conv2, self.conv3) if layer]
+
+
+def _conv(filters, kernel_size=1, stride=1, dilation=1, *, padding, origin, activation="relu", name):
+    norm = {"momentum": MOMENTUM, "epsilon": origin.epsilon}
+    return ConvBatchNorm(filters, kernel_size, stride, dilation, padding, activation, name=name, **norm)
+
+
+def plan(depth, output_stride):
+    """Returns the units of all four stages, in order; for the arguments see `ResNet`."""
+    units, current_stride, rate = [], 4, 1
+    for stage, (width, count) in enumerate(zip(STAGE_WIDTHS, STAGE_UNITS[depth], strict=True), start=1):
+        for index in range(1, count + 1):
+            nominal_stride = 2 if stage > 1 and index == 1 else 1
+            is_dilated = nominal_stride > 1 and current_stride == output_stride
+            stride = 1 if is_dilated else nominal_stride
+            has_projection = index == 1 and (stage > 1 or depth not in BASIC_DEPTHS)
+            before, rate = rate, rate * (nominal_stride if is_dilated else 1)
+            units.append(Unit(stage, index, width, has_projection, nominal_stride, stride, before, rate))
+            current_stride *= stride
+    return units
