@@ -4,6 +4,7 @@ import pytest
 
 from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
 from tfseg.errors import InputError
+from tfseg.models.deeperlab_config import DeeperLabConfig
 from tfseg.models.fcn import FCNConfig
 from tfseg.models.rnn import RNNConfig
 
@@ -54,3 +55,25 @@ def test_a_whole_number_is_taken_where_a_float_is_wanted():
 def test_an_optional_value_may_be_absent():
     assert ExperimentConfig.from_dict(changed("data.data_dir", None)).data.data_dir is None
     assert ExperimentConfig.from_dict(changed("data.data_dir", "x")).data.data_dir == "x"
+
+
+def checked(model=None, **fields):
+    """What is wrong with an experiment whose training has these fields."""
+    with pytest.raises(InputError) as error:
+        ExperimentConfig(model or FCNConfig(), training=TrainingConfig(**fields)).check()
+    assert "\n" not in str(error.value) and len(str(error.value)) < 300
+    return str(error.value)
+
+
+def test_an_option_that_would_do_nothing_is_refused():
+    needed = "which does nothing without training.loss=ohem"
+    assert checked(ohem_threshold=0.5) == f"config: ohem_threshold is 0.5, {needed}"
+    assert checked(ohem_share=0.5) == f"config: ohem_share is 0.5, {needed}"
+
+
+def test_hard_pixels_are_checked():
+    assert "--loss=focal is unknown" in checked(loss="focal")
+    for threshold in (0.0, 1.0, -0.5):
+        assert "must be between 0 and 1" in checked(loss="ohem", ohem_threshold=threshold)
+    assert "must be from 0 to 1" in checked(loss="ohem", ohem_share=1.5)
+    assert "deeperlab has model.losses.hard_pixel_fraction" in checked(DeeperLabConfig(), loss="ohem")

@@ -16,6 +16,7 @@ from tfseg.models.segmenter import SegmenterConfig
 from tfseg.system.small_files import FieldError, refuse_unknown, typed
 
 OPTIMIZERS = ("sgd", "adamw")
+LOSSES = ("cross_entropy", "ohem")
 PRECISIONS = ("auto", "bfloat16", "float16", "off")
 
 
@@ -78,6 +79,8 @@ class TrainingConfig:
         `training.averaging`; 0 is off.
       freeze_batch_norm: whether to normalise with the loaded statistics and leave them unchanged.
       precision: auto | bfloat16 | float16 | off.
+      loss: "cross_entropy" of all labelled pixels, or "ohem", of the hard ones, see `losses.semantic.HardPixels`.
+      ohem_threshold, ohem_share: threshold and min_share of these hard pixels.
       class_weights: "none", "median" (median frequency balancing), "root_median" (its square root) or a text file with
         one weight per line.
       init_from: run directory, model zoo folder or weights file to start from.
@@ -101,6 +104,9 @@ class TrainingConfig:
     average_decay: float = 0.0
     freeze_batch_norm: bool = False
     precision: str = "auto"
+    loss: str = "cross_entropy"
+    ohem_threshold: float = 0.7
+    ohem_share: float = 1 / 16
     class_weights: str = "none"
     init_from: str | None = None
     init_backbone_from: str | None = None
@@ -112,10 +118,11 @@ class TrainingConfig:
 
     def check(self):
         """Raises InputError for values that no run can use."""
-        for name, known in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
+        for name, known in (("optimizer", OPTIMIZERS), ("loss", LOSSES), ("precision", PRECISIONS)):
             if getattr(self, name) not in known:
                 raise InputError(f"--{name}={shortened(getattr(self, name), 60)} is unknown; one of {listed(known)}")
         _check_finite(self)
+        _check_in_use(self, "training.loss=ohem", self.loss == "ohem", ("ohem_threshold", "ohem_share"))
         for name in ("total_steps", "global_batch_size", "learning_rate", "checkpoint_every", "log_every"):
             if getattr(self, name) <= 0:
                 raise InputError(f"config: training.{name} is {getattr(self, name)}; it must be above 0")
@@ -126,12 +133,25 @@ class TrainingConfig:
         for name in ("momentum", "average_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"config: training.{name} is {getattr(self, name)}; it must be in [0, 1)")
+        if not 0 < self.ohem_threshold < 1:
+            raise InputError(f"config: training.ohem_threshold is {self.ohem_threshold}; it must be between 0 and 1")
+        if not 0 <= self.ohem_share <= 1:
+            raise InputError(f"config: training.ohem_share is {self.ohem_share}; it must be from 0 to 1")
 
 
 def _check_finite(part):
     for name, value in vars(part).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"config: {name} is {value}; it must be a finite number")
+
+
+def _check_in_use(part, needed, is_on, names):
+    """Raises InputError if a field was changed that does nothing, because what it belongs to is off."""
+    defaults = {field.name: field.default for field in dataclasses.fields(part)}
+    for name in names:
+        if not is_on and getattr(part, name) != defaults[name]:
+            value = shortened(getattr(part, name), 60)
+            raise InputError(f"config: {name} is {value}, which does nothing without {needed}")
 
 
 @dataclasses.dataclass
@@ -147,6 +167,11 @@ class ExperimentConfig:
         self.data.check()
         self.model.check(self.data)
         self.training.check()
+        if self.training.loss == "ohem" and architectures.architecture_of(self.model).is_panoptic:
+            raise InputError(
+                f"config: training.loss=ohem is for semantic models; {architectures.name_of(self.model)} has "
+                "model.losses.hard_pixel_fraction"
+            )
         if self.training.init_backbone_from and self.model.backbone is None:
             raise InputError(
                 f"--init_backbone_from={self.training.init_backbone_from}: {architectures.name_of(self.model)} has no "

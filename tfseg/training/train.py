@@ -19,7 +19,7 @@ from tfseg.data.opening import Split, cache_dir, open_split
 from tfseg.errors import InputError, listed
 from tfseg.layers.conv import BatchNorm
 from tfseg.layers.resize import upsample
-from tfseg.losses.semantic import median_frequency_weights
+from tfseg.losses.semantic import HardPixels, median_frequency_weights
 from tfseg.runs.run_directory import (
     assign_weights,
     locked,
@@ -127,12 +127,16 @@ def build_trainer(config, manifest, precision) -> Trainer:
             if isinstance(layer, BatchNorm):
                 layer.trainable = False
     weights = class_weights(config.training.class_weights, manifest, config.data.train_split)
+    hard_pixels = {}
+    if config.training.loss == "ohem":
+        hard_pixels["hard_pixels"] = HardPixels(config.training.ohem_threshold, config.training.ohem_share)
     losses = functools.partial(
         architecture.losses,
         config=config.model,
         upsample=functools.partial(upsample, stride=network.canvas_stride, padding=network.padding),
         ignore_label=info.ignore_label,
         class_weights=weights,
+        **hard_pixels,
     )
     trainer = Trainer(
         network,
