@@ -16,6 +16,8 @@ from tfseg.models.segmenter import SegmenterConfig
 from tfseg.system.small_files import FieldError, refuse_unknown, typed
 
 OPTIMIZERS = ("sgd", "adamw")
+WARMUPS = ("linear", "exponential")
+DECAYS = ("decoupled", "l2")
 LOSSES = ("cross_entropy", "ohem")
 PRECISIONS = ("auto", "bfloat16", "float16", "off")
 
@@ -70,10 +72,19 @@ class TrainingConfig:
       global_batch_size: number of images per update, over all replicas.
       optimizer: "sgd" (with momentum) or "adamw".
       learning_rate, end_learning_rate, power: the schedule is (learning_rate - end) * (1 - step / total)^power + end.
-      warmup_steps: length of the linear ramp from 0 to the schedule, in updates.
+      warmup_steps: length of the ramp up to the schedule, in updates.
+      warmup, warmup_start: form of this ramp, "linear" or "exponential", and the learning rate at its start; "linear"
+        may start from 0.
+      backbone_multiplier, head_multiplier: factors of the learning rate (and of decoupled decay) of the backbone and
+        of all other weights.
+      accumulated_batches: number of equal parts into which the images of an update are divided, which go through the
+        network one after another, see `training.trainer`.
       momentum: momentum of SGD.
-      weight_decay: decoupled weight decay (per update and unit of learning rate), on kernels only.
+      weight_decay: weight decay of the kernels.
+      decay: "decoupled" (weights shrink by this share per update and unit of learning rate) or "l2" (the gradient of a
+        penalty, weight_decay * weight, is added to that of the loss, so that it has momentum as well).
       decay_depthwise: whether the kernels of depthwise convolutions decay as well.
+      decay_biases: whether biases, and gamma and beta of batch normalisation, decay as well.
       clip_norm: global gradient norm above which gradients are scaled down; 0 is off.
       average_decay: largest decay of the moving average of weights that is evaluated and exported, see
         `training.averaging`; 0 is off.
@@ -97,9 +108,16 @@ class TrainingConfig:
     end_learning_rate: float = 1e-6
     power: float = 0.9
     warmup_steps: int = 0
+    warmup: str = "linear"
+    warmup_start: float = 0.0
+    backbone_multiplier: float = 1.0
+    head_multiplier: float = 1.0
+    accumulated_batches: int = 1
     momentum: float = 0.95
     weight_decay: float = 0.0
+    decay: str = "decoupled"
     decay_depthwise: bool = True
+    decay_biases: bool = False
     clip_norm: float = 0.0
     average_decay: float = 0.0
     freeze_batch_norm: bool = False
@@ -118,25 +136,48 @@ class TrainingConfig:
 
     def check(self):
         """Raises InputError for values that no run can use."""
-        for name, known in (("optimizer", OPTIMIZERS), ("loss", LOSSES), ("precision", PRECISIONS)):
-            if getattr(self, name) not in known:
-                raise InputError(f"--{name}={shortened(getattr(self, name), 60)} is unknown; one of {listed(known)}")
+        known = {"optimizer": OPTIMIZERS, "loss": LOSSES, "precision": PRECISIONS, "warmup": WARMUPS, "decay": DECAYS}
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise InputError(f"--{name}={shortened(getattr(self, name), 60)} is unknown; one of {listed(values)}")
         _check_finite(self)
-        _check_in_use(self, "training.loss=ohem", self.loss == "ohem", ("ohem_threshold", "ohem_share"))
-        for name in ("total_steps", "global_batch_size", "learning_rate", "checkpoint_every", "log_every"):
+        above_0 = ("total_steps", "global_batch_size", "learning_rate", "checkpoint_every", "log_every")
+        for name in (*above_0, "accumulated_batches", "backbone_multiplier", "head_multiplier"):
             if getattr(self, name) <= 0:
                 raise InputError(f"config: training.{name} is {getattr(self, name)}; it must be above 0")
-        at_least_0 = ("end_learning_rate", "weight_decay", "clip_norm", "warmup_steps", "validate_every")
-        for name in (*at_least_0, "max_bad_steps"):
+        at_least_0 = ("end_learning_rate", "weight_decay", "clip_norm", "warmup_steps", "warmup_start")
+        for name in (*at_least_0, "validate_every", "max_bad_steps"):
             if getattr(self, name) < 0:
                 raise InputError(f"config: training.{name} is {getattr(self, name)}; it must be 0 or more")
         for name in ("momentum", "average_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"config: training.{name} is {getattr(self, name)}; it must be in [0, 1)")
+        self._check_loss()
+        self._check_warmup()
+        _check_in_use(self, "training.weight_decay", self.weight_decay > 0, ("decay", "decay_biases"))
+        if self.decay == "l2" and self.optimizer != "sgd":
+            raise InputError(f"config: training.decay=l2 is for sgd; the decay of {self.optimizer} is decoupled")
+        if self.global_batch_size % self.accumulated_batches:
+            raise InputError(
+                f"config: training.accumulated_batches is {self.accumulated_batches}, which does not divide the "
+                f"{self.global_batch_size} images of an update (--batch_size)"
+            )
+
+    def _check_loss(self):
+        _check_in_use(self, "training.loss=ohem", self.loss == "ohem", ("ohem_threshold", "ohem_share"))
         if not 0 < self.ohem_threshold < 1:
             raise InputError(f"config: training.ohem_threshold is {self.ohem_threshold}; it must be between 0 and 1")
         if not 0 <= self.ohem_share <= 1:
             raise InputError(f"config: training.ohem_share is {self.ohem_share}; it must be from 0 to 1")
+
+    def _check_warmup(self):
+        _check_in_use(self, "training.warmup_steps", self.warmup_steps > 0, ("warmup", "warmup_start"))
+        if self.warmup == "exponential" and not self.warmup_start:
+            raise InputError("config: training.warmup=exponential needs a training.warmup_start above 0")
+        if self.warmup_start > self.learning_rate:
+            raise InputError(
+                f"config: training.warmup_start is {self.warmup_start}, above the learning_rate {self.learning_rate}"
+            )
 
 
 def _check_finite(part):
@@ -172,6 +213,13 @@ class ExperimentConfig:
                 f"config: training.loss=ohem is for semantic models; {architectures.name_of(self.model)} has "
                 "model.losses.hard_pixel_fraction"
             )
+        if self.model.backbone is None:
+            for name in ("backbone_multiplier", "head_multiplier"):
+                if getattr(self.training, name) != 1:
+                    raise InputError(
+                        f"config: training.{name} is {getattr(self.training, name)}, but "
+                        f"{architectures.name_of(self.model)} has no backbone; change the learning_rate"
+                    )
         if self.training.init_backbone_from and self.model.backbone is None:
             raise InputError(
                 f"--init_backbone_from={self.training.init_backbone_from}: {architectures.name_of(self.model)} has no "
