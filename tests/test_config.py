@@ -105,3 +105,22 @@ def test_a_network_without_a_backbone_has_one_learning_rate():
     network = FCNConfig(backbone=None)
     for name in ("backbone_multiplier", "head_multiplier"):
         assert f"{name} is 2.0, but fcn has no backbone; change the learning_rate" in checked(network, **{name: 2.0})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"color_jitter": 1.5}, "color_jitter is 1.5; it must be from 0 (off) to 1"),
+        ({"rotation": 200.0}, "rotation is 200.0; it must be from 0 (off) to 180"),
+        ({"blur_rate": -0.5}, "blur_rate is -0.5; it must be from 0 (off) to 1"),
+        ({"blur_radius": 2.0}, "blur_radius is 2.0, which does nothing without data.blur_rate"),
+        ({"blur_rate": 0.5, "blur_radius": 0.0}, "blur_radius is 0.0; it must be above 0"),
+        ({"scales": (1.0, 0.0)}, "scales is 1.0, 0.0; they must be finite and above 0"),
+        ({"scales": (1.0,), "max_scale": 1.5}, "data.scales is given beside min_scale and max_scale"),
+        ({"fill": "black"}, "fill is black; one of grey, mean, reflect"),
+    ],
+)
+def test_an_augmentation_that_cannot_be_is_refused_in_one_line(fields, message):
+    with pytest.raises(InputError) as error:
+        DataConfig(**fields).check()
+    assert message in str(error.value) and "\n" not in str(error.value)

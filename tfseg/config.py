@@ -10,6 +10,7 @@ import math
 import reprlib
 
 from tfseg import architectures
+from tfseg.data import augment
 from tfseg.data.datasets.table import check_name
 from tfseg.errors import InputError, listed, shortened
 from tfseg.models.segmenter import SegmenterConfig
@@ -33,9 +34,14 @@ class DataConfig:
       train_split, validation_split: names of the splits that are read for training and for validation.
       crop_size: (height, width) of training crops, in pixels.
       min_scale, max_scale: smallest and largest factor of the random resizing before the crop.
+      scales: factors one of which is picked in place of that range; empty for the range.
       flip: whether half of the training images are mirrored.
       color_jitter: strength of random brightness, contrast, saturation and hue, 0 (off) to 1.
       rotation: largest random rotation in degrees, 0 (off) to 180.
+      blur_rate: share of the training images that are blurred, 0 (off) to 1.
+      blur_radius: largest standard deviation of this blur in pixels of the crop; each image's is drawn, from 0.
+      fill: what image crops show outside of their image: "grey", "mean" (ImageNet's mean colour) or "reflect". Labels
+        have the ignore label there.
       shuffle_buffer: number of examples held for shuffling.
     """
 
@@ -49,6 +55,10 @@ class DataConfig:
     flip: bool = True
     color_jitter: float = 0.0
     rotation: float = 0.0
+    scales: tuple[float, ...] = ()
+    blur_rate: float = 0.0
+    blur_radius: float = 1.0
+    fill: str = "grey"
     shuffle_buffer: int = 1000
 
     def check(self):
@@ -61,6 +71,21 @@ class DataConfig:
             )
         if min(self.crop_size) < 1:
             raise InputError(f"config: data.crop_size {self.crop_size} must be two positive numbers, height and width")
+        for name, most in (("color_jitter", 1), ("rotation", 180), ("blur_rate", 1)):
+            if not 0 <= getattr(self, name) <= most:
+                raise InputError(f"config: data.{name} is {getattr(self, name)}; it must be from 0 (off) to {most}")
+        _check_in_use(self, "data.blur_rate", self.blur_rate > 0, ("blur_radius",))
+        if not 0 < self.blur_radius <= 100:
+            raise InputError(f"config: data.blur_radius is {self.blur_radius}; it must be above 0 and at most 100")
+        if self.scales and (self.min_scale, self.max_scale) != (DataConfig.min_scale, DataConfig.max_scale):
+            raise InputError(
+                "config: data.scales is given beside min_scale and max_scale, which then do nothing; leave these at "
+                f"{DataConfig.min_scale} and {DataConfig.max_scale}"
+            )
+        if not all(0 < scale < math.inf for scale in self.scales):
+            raise InputError(f"config: data.scales is {listed(self.scales)}; they must be finite and above 0")
+        if self.fill not in augment.FILLS:
+            raise InputError(f"config: data.fill is {shortened(self.fill, 60)}; one of {listed(augment.FILLS)}")
 
 
 @dataclasses.dataclass
