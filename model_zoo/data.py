@@ -48,3 +48,11 @@ def mapillary_v2() -> DataConfig:
 def coco_panoptic() -> DataConfig:
     """COCO panoptic 2017, things and stuff: 133 classes."""
     return DataConfig(dataset="coco_panoptic", crop_size=(513, 513))
+
+
+def shelfnet(dataset: str, train_split: str = "train", crop_size: tuple[int, int] = (512, 512)) -> DataConfig:
+    """As ShelfNet's paper augments: mirrored, scaled by 0.5 to 2, turned by up to 10 degrees, cropped.
+
+    Beyond their borders, images show the mean colour and labels are ignored.
+    """
+    return DataConfig(dataset=dataset, train_split=train_split, crop_size=crop_size, rotation=10.0, fill="mean")

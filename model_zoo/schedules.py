@@ -38,6 +38,16 @@ def large_set() -> TrainingConfig:
     return sgd(200_000, global_batch_size=16, validate_every=5000)
 
 
+def shelfnet(num_images: int, epochs: int, learning_rate: float, global_batch_size: int = 12) -> TrainingConfig:
+    """One stage of ShelfNet's training: so many times through the images, at a rate that falls to 0.
+
+    Its paper prints SGD, a polynomial schedule and a weight decay of 1e-4; its code has momentum and power of 0.9, and
+    decays all weights by a penalty.
+    """
+    training = sgd(epochs * num_images // global_batch_size, global_batch_size, validate_every=5000)
+    return dataclasses.replace(training, learning_rate=learning_rate, weight_decay=1e-4, decay="l2", decay_biases=True)
+
+
 def deeperlab_paper(global_batch_size: int) -> TrainingConfig:
     """For Tables 1 and 2 of DeeperLab's paper (Yang et al. 2019, arXiv:1902.05093): steps, rate and batch.
 
