@@ -9,6 +9,7 @@ from tfseg.data.datasets import (
     camvid,
     cityscapes,
     coco_panoptic,
+    coco_voc,
     folder,
     mapillary,
     other_records,
@@ -52,6 +53,7 @@ DATASETS = {
     "coco_panoptic": Dataset(
         None, coco_panoptic.list_examples, url=coco_panoptic.URL, record_meaning=coco_panoptic.record_meaning
     ),
+    "coco_voc": Dataset(coco_voc.INFO, coco_voc.list_examples),
     "folder": Dataset(None, folder.list_examples),
 }
 
