@@ -25,14 +25,32 @@ def camvid() -> DataConfig:
     return DataConfig(dataset="camvid", crop_size=(320, 416), color_jitter=0.3)
 
 
-def voc2012() -> DataConfig:
-    """PASCAL VOC 2012 with the augmented masks, in crops of 513x513 (arXiv:1706.05587, Sec. 4): 21 classes."""
-    return DataConfig(dataset="voc2012", train_split="train_aug", crop_size=(513, 513))
+def voc2012(train_split: str = "train_aug") -> DataConfig:
+    """PASCAL VOC 2012, with the augmented masks by default, in crops of 513x513 (arXiv:1706.05587, Sec. 4)."""
+    return DataConfig(dataset="voc2012", train_split=train_split, crop_size=(513, 513))
+
+
+def pascal_context(has_background: bool = False) -> DataConfig:
+    """PASCAL-Context: 59 classes, or 60 with the background."""
+    return DataConfig(dataset="pascal_context_60" if has_background else "pascal_context")
+
+
+def coco_voc() -> DataConfig:
+    """COCO 2017 with the 21 classes of PASCAL VOC."""
+    return DataConfig(dataset="coco_voc")
 
 
 def cityscapes(train_split: str = "train") -> DataConfig:
     """Cityscapes in whole frames (arXiv:1711.10151): 19 classes. The split of the coarse labels is train_coarse."""
     return DataConfig(dataset="cityscapes", train_split=train_split, crop_size=(1025, 2049))
+
+
+def shelfnet(data: DataConfig, crop_size: tuple[int, int]) -> DataConfig:
+    """A data set as ShelfNet's paper augments it: scales of 0.5 to 2, mirrored, turned by up to 10 degrees.
+
+    Beyond their borders, images show the mean colour and labels are ignored.
+    """
+    return dataclasses.replace(data, crop_size=crop_size, rotation=10.0, fill="mean")
 
 
 def mapillary() -> DataConfig:
@@ -48,11 +66,3 @@ def mapillary_v2() -> DataConfig:
 def coco_panoptic() -> DataConfig:
     """COCO panoptic 2017, things and stuff: 133 classes."""
     return DataConfig(dataset="coco_panoptic", crop_size=(513, 513))
-
-
-def shelfnet(dataset: str, train_split: str = "train", crop_size: tuple[int, int] = (512, 512)) -> DataConfig:
-    """As ShelfNet's paper augments: mirrored, scaled by 0.5 to 2, turned by up to 10 degrees, cropped.
-
-    Beyond their borders, images show the mean colour and labels are ignored.
-    """
-    return DataConfig(dataset=dataset, train_split=train_split, crop_size=crop_size, rotation=10.0, fill="mean")

@@ -38,13 +38,14 @@ def large_set() -> TrainingConfig:
     return sgd(200_000, global_batch_size=16, validate_every=5000)
 
 
-def shelfnet(num_images: int, epochs: int, learning_rate: float, global_batch_size: int = 12) -> TrainingConfig:
-    """One stage of ShelfNet's training: so many times through the images, at a rate that falls to 0.
+def shelfnet_paper(
+    num_images: int, epochs: int, global_batch_size: int = 12, learning_rate: float = 1e-2
+) -> TrainingConfig:
+    """A stage of ShelfNet's training (Zhuang et al. 2018, arXiv:1811.11254): a rate that falls to 0, a decay of 1e-4.
 
-    Its paper prints SGD, a polynomial schedule and a weight decay of 1e-4; its code has momentum and power of 0.9, and
-    decays all weights by a penalty.
+    Momentum and power, which the paper does not print, are 0.9 in its code, which decays all weights by a penalty.
     """
-    training = sgd(epochs * num_images // global_batch_size, global_batch_size, validate_every=5000)
+    training = sgd(num_images * epochs // global_batch_size, global_batch_size, validate_every=5000)
     return dataclasses.replace(training, learning_rate=learning_rate, weight_decay=1e-4, decay="l2", decay_biases=True)
 
 

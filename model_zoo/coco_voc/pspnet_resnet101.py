@@ -14,6 +14,6 @@ from tfseg.config import ExperimentConfig
 def get_config():
     return ExperimentConfig(
         model=models.pspnet(backbones.resnet101()),
-        data=data.shelfnet("coco_voc"),
-        training=schedules.shelfnet(num_images=92_500, epochs=30, learning_rate=1e-2),
+        data=data.shelfnet(data.coco_voc(), crop_size=(512, 512)),
+        training=schedules.shelfnet_paper(92_500, epochs=30),
     )

@@ -14,6 +14,6 @@ from tfseg.config import ExperimentConfig
 def get_config():
     return ExperimentConfig(
         model=models.pspnet(backbones.resnet101()),
-        data=data.shelfnet("pascal_context_60"),
-        training=schedules.shelfnet(num_images=4998, epochs=80, learning_rate=1e-3),
+        data=data.shelfnet(data.pascal_context(has_background=True), crop_size=(512, 512)),
+        training=schedules.shelfnet_paper(4998, epochs=80, learning_rate=1e-3),
     )

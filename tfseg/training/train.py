@@ -79,7 +79,10 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
     """
     options = options or RunOptions()
     workdir = Path(workdir)
-    check_config(config)
+    if _has_checkpoints(workdir):
+        config.check()  # what it started from is not read again
+    else:
+        check_config(config)
     strategy = build_strategy(options.strategy, options.tpu)
     chief = is_chief(strategy)
     with locked(workdir) if chief else contextlib.nullcontext():
@@ -146,7 +149,7 @@ def build_trainer(config, manifest, precision) -> Trainer:
 
 
 def check_config(config: ExperimentConfig):
-    """Raises InputError for values that no run can use. It is called before anything is read or written."""
+    """Raises InputError for values that no new run can use. It is called before anything is read or written."""
     config.check()
     init_from = config.training.init_from
     if init_from and "#" not in init_from and not Path(init_from).exists():
@@ -155,7 +158,7 @@ def check_config(config: ExperimentConfig):
 
 def _refuse_other_config(workdir, config, info):
     """Raises InputError if the run to be continued has another config; a run without a checkpoint just starts anew."""
-    if not any((workdir / "checkpoints").glob("step-*")):
+    if not _has_checkpoints(workdir):
         return
     old, old_info = read_config(workdir)
     differences = _differences(old.to_dict(), config.to_dict())
@@ -166,6 +169,10 @@ def _refuse_other_config(workdir, config, info):
             f"{workdir}: was started with another config ({listed(differences, '; ')}); "
             "take another --workdir, the old values, or --override"
         )
+
+
+def _has_checkpoints(workdir):
+    return any((workdir / "checkpoints").glob("step-*"))
 
 
 def _differences(old, new, prefix=""):
