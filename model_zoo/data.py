@@ -25,9 +25,19 @@ def camvid() -> DataConfig:
     return DataConfig(dataset="camvid", crop_size=(320, 416), color_jitter=0.3)
 
 
-def voc2012() -> DataConfig:
-    """PASCAL VOC 2012 with the augmented masks, in crops of 513x513 (arXiv:1706.05587, Sec. 4): 21 classes."""
-    return DataConfig(dataset="voc2012", train_split="train_aug", crop_size=(513, 513))
+def voc2012(train_split: str = "train_aug") -> DataConfig:
+    """PASCAL VOC 2012, with the augmented masks by default, in crops of 513x513 (arXiv:1706.05587, Sec. 4)."""
+    return DataConfig(dataset="voc2012", train_split=train_split, crop_size=(513, 513))
+
+
+def pascal_context(has_background: bool = False) -> DataConfig:
+    """PASCAL-Context: 59 classes, or 60 with the background."""
+    return DataConfig(dataset="pascal_context_60" if has_background else "pascal_context")
+
+
+def coco_voc() -> DataConfig:
+    """COCO 2017 with the 21 classes of PASCAL VOC."""
+    return DataConfig(dataset="coco_voc")
 
 
 def cityscapes(train_split: str = "train") -> DataConfig:
@@ -36,13 +46,17 @@ def cityscapes(train_split: str = "train") -> DataConfig:
 
 
 def shelfnet(data: DataConfig, crop_size: tuple[int, int]) -> DataConfig:
-    """A data set as ShelfNet's paper augments it: scales of 0.5 to 2, mirrored, turned by up to 10 degrees."""
-    return dataclasses.replace(data, crop_size=crop_size, rotation=10.0)
+    """A data set as ShelfNet's paper augments it: scales of 0.5 to 2, mirrored, turned by up to 10 degrees.
+
+    Beyond their borders, images show the mean colour and labels are ignored.
+    """
+    return dataclasses.replace(data, crop_size=crop_size, rotation=10.0, fill="mean")
 
 
 def light_shelfnet() -> DataConfig:
-    """Cityscapes as light-weight ShelfNet's authors augment it: crops of 1024x1024, scales of 0.75 to 2, colours."""
-    return dataclasses.replace(cityscapes(), crop_size=(1024, 1024), min_scale=0.75, color_jitter=0.5)
+    """Cityscapes as light-weight ShelfNet's authors augment it: crops of 1024x1024, six scales, colours."""
+    scales = (0.75, 1.0, 1.25, 1.5, 1.75, 2.0)
+    return dataclasses.replace(cityscapes(), crop_size=(1024, 1024), scales=scales, color_jitter=0.5, fill="mean")
 
 
 def mapillary() -> DataConfig:

@@ -38,6 +38,17 @@ def large_set() -> TrainingConfig:
     return sgd(200_000, global_batch_size=16, validate_every=5000)
 
 
+def shelfnet_paper(
+    num_images: int, epochs: int, global_batch_size: int = 12, learning_rate: float = 1e-2
+) -> TrainingConfig:
+    """A stage of ShelfNet's training (Zhuang et al. 2018, arXiv:1811.11254): a rate that falls to 0, a decay of 1e-4.
+
+    Momentum and power, which the paper does not print, are 0.9 in its code, which decays all weights by a penalty.
+    """
+    training = sgd(num_images * epochs // global_batch_size, global_batch_size, validate_every=5000)
+    return dataclasses.replace(training, learning_rate=learning_rate, weight_decay=1e-4, decay="l2", decay_biases=True)
+
+
 def deeperlab_paper(global_batch_size: int) -> TrainingConfig:
     """For Tables 1 and 2 of DeeperLab's paper (Yang et al. 2019, arXiv:1902.05093): steps, rate and batch.
 

@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "models": {"backbones", "layers", "models/deeperlab_config", "models/segmenter"},
     # what belongs together, and trained models on disk
     "architectures": {"data", "losses", "models", "models/deeperlab_config", "models/segmenter"},
-    "config": {"architectures", "data/datasets", "models/segmenter", "system"},
+    "config": {"architectures", "data", "data/datasets", "models/segmenter", "system"},
     "runs": {
         "architectures",
         "backbones",

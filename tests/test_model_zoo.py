@@ -19,6 +19,7 @@ from tfseg.data.datasets import camvid
 from tfseg.data.datasets.table import DATASETS
 from tfseg.evaluation.semantic import evaluate
 from tfseg.runs.run_directory import load_run
+from tfseg.training import schedule
 from tfseg.training.train import check_config
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -166,6 +167,37 @@ def test_deeperlabs_recipes_have_the_papers_numbers(name, backbone, kernel_size,
     assert config.data.crop_size == (721, 721)
     assert (training.total_steps, training.global_batch_size) == (500_000, batch_size)
     assert (training.optimizer, training.learning_rate, training.power) == ("sgd", 1e-2, 0.9)
+
+
+@pytest.mark.parametrize(
+    ("name", "images", "epochs", "learning_rate", "batch_size", "side", "split"),
+    [
+        ("coco_voc/pspnet_resnet101", 92_500, 30, 1e-2, 12, 512, "train"),
+        ("voc2012/pspnet_resnet101_second", 10_582, 50, 1e-2, 12, 512, "train_aug"),
+        ("voc2012/pspnet_resnet101_third", 1464, 50, 1e-3, 12, 512, "train"),
+        ("pascal_context/pspnet_resnet101", 4998, 80, 1e-3, 12, 512, "train"),
+        ("pascal_context_60/pspnet_resnet101", 4998, 80, 1e-3, 12, 512, "train"),
+        ("cityscapes/pspnet_resnet101_coarse", 22_973, 30, 1e-2, 6, 768, "train_coarse"),
+        ("cityscapes/pspnet_resnet101_fine", 2975, 500, 5e-3, 6, 768, "train"),
+    ],
+)
+def test_the_stages_of_shelfnets_training_have_its_papers_numbers(
+    name, images, epochs, learning_rate, batch_size, side, split
+):
+    config = recipe(ZOO / f"{name}.py")["get_config"]()
+    data, training = config.data, config.training
+    assert (data.train_split, data.crop_size, training.global_batch_size) == (split, (side, side), batch_size)
+    assert (data.flip, data.min_scale, data.max_scale, data.rotation) == (True, 0.5, 2.0, 10.0)
+    known = DATASETS[data.dataset].info.split_sizes.get(split, images)
+    assert known == images and training.total_steps == images * epochs // batch_size
+    assert (training.optimizer, training.momentum, training.weight_decay) == ("sgd", 0.9, 1e-4)
+    rate = schedule.build_optimizer(training, "off").inner_optimizer._learning_rate
+    middle, last = training.total_steps // 2, training.total_steps
+    # Half-way, the rate has fallen to 0.5^0.9 = 0.535887 of the first.
+    assert float(rate(0)) == pytest.approx(learning_rate)
+    assert float(rate(middle)) == pytest.approx(0.535887 * learning_rate, rel=1e-3)
+    assert float(rate(last)) == 0.0
+    assert 0 < float(rate(last - 1)) < 1e-3 * learning_rate
 
 
 def test_the_feed_forward_recipe_on_scenes_has_the_parameters_and_the_training_of_the_recurrent_one():

@@ -75,7 +75,8 @@ class Architecture:
         training can use.
       model: (config, num_classes) -> its network, a Keras model that extends `Segmenter`.
       targets: (augmented example, DatasetInfo, config) -> what the loss reads. It runs inside tf.data.
-      losses: (batch, outputs, config, upsample=, ignore_label=, class_weights=) -> {name: (weight, sum, total)}.
+      losses: (batch, outputs, config, upsample=, ignore_label=, class_weights=) -> {name: (weight, sum, total)}. A
+        semantic network's also take `hard_pixels`, see `losses.semantic.semantic_cross_entropy`.
       training_outputs: (network, images, seed) -> the network's outputs in training.
       is_panoptic: whether the model tells instances apart; its examples then have "instance".
     """

@@ -10,12 +10,16 @@ import math
 import reprlib
 
 from tfseg import architectures
+from tfseg.data import augment
 from tfseg.data.datasets.table import check_name
 from tfseg.errors import InputError, listed, shortened
 from tfseg.models.segmenter import SegmenterConfig
 from tfseg.system.small_files import FieldError, refuse_unknown, typed
 
 OPTIMIZERS = ("sgd", "adamw")
+WARMUPS = ("linear", "exponential")
+DECAYS = ("decoupled", "l2")
+LOSSES = ("cross_entropy", "ohem")
 PRECISIONS = ("auto", "bfloat16", "float16", "off")
 
 
@@ -30,9 +34,14 @@ class DataConfig:
       train_split, validation_split: names of the splits that are read for training and for validation.
       crop_size: (height, width) of training crops, in pixels.
       min_scale, max_scale: smallest and largest factor of the random resizing before the crop.
+      scales: factors one of which is picked in place of that range; empty for the range.
       flip: whether half of the training images are mirrored.
       color_jitter: strength of random brightness, contrast, saturation and hue, 0 (off) to 1.
       rotation: largest random rotation in degrees, 0 (off) to 180.
+      blur_rate: share of the training images that are blurred, 0 (off) to 1.
+      blur_radius: largest standard deviation of this blur in pixels of the crop; each image's is drawn, from 0.
+      fill: what image crops show outside of their image: "grey", "mean" (ImageNet's mean colour) or "reflect". Labels
+        have the ignore label there.
       shuffle_buffer: number of examples held for shuffling.
     """
 
@@ -46,6 +55,10 @@ class DataConfig:
     flip: bool = True
     color_jitter: float = 0.0
     rotation: float = 0.0
+    scales: tuple[float, ...] = ()
+    blur_rate: float = 0.0
+    blur_radius: float = 1.0
+    fill: str = "grey"
     shuffle_buffer: int = 1000
 
     def check(self):
@@ -58,6 +71,21 @@ class DataConfig:
             )
         if min(self.crop_size) < 1:
             raise InputError(f"config: data.crop_size {self.crop_size} must be two positive numbers, height and width")
+        for name, most in (("color_jitter", 1), ("rotation", 180), ("blur_rate", 1)):
+            if not 0 <= getattr(self, name) <= most:
+                raise InputError(f"config: data.{name} is {getattr(self, name)}; it must be from 0 (off) to {most}")
+        _check_in_use(self, "data.blur_rate", self.blur_rate > 0, ("blur_radius",))
+        if not 0 < self.blur_radius <= 100:
+            raise InputError(f"config: data.blur_radius is {self.blur_radius}; it must be above 0 and at most 100")
+        if self.scales and (self.min_scale, self.max_scale) != (DataConfig.min_scale, DataConfig.max_scale):
+            raise InputError(
+                "config: data.scales is given beside min_scale and max_scale, which then do nothing; leave these at "
+                f"{DataConfig.min_scale} and {DataConfig.max_scale}"
+            )
+        if not all(0 < scale < math.inf for scale in self.scales):
+            raise InputError(f"config: data.scales is {listed(self.scales)}; they must be finite and above 0")
+        if self.fill not in augment.FILLS:
+            raise InputError(f"config: data.fill is {shortened(self.fill, 60)}; one of {listed(augment.FILLS)}")
 
 
 @dataclasses.dataclass
@@ -69,15 +97,26 @@ class TrainingConfig:
       global_batch_size: number of images per update, over all replicas.
       optimizer: "sgd" (with momentum) or "adamw".
       learning_rate, end_learning_rate, power: the schedule is (learning_rate - end) * (1 - step / total)^power + end.
-      warmup_steps: length of the linear ramp from 0 to the schedule, in updates.
+      warmup_steps: length of the ramp up to the schedule, in updates.
+      warmup, warmup_start: form of this ramp, "linear" or "exponential", and the learning rate at its start; "linear"
+        may start from 0.
+      backbone_multiplier, head_multiplier: factors of the learning rate (and of decoupled decay) of the backbone and
+        of all other weights.
+      accumulated_batches: number of equal parts into which the images of an update are divided, which go through the
+        network one after another, see `training.trainer`.
       momentum: momentum of SGD.
-      weight_decay: decoupled weight decay (per update and unit of learning rate), on kernels only.
+      weight_decay: weight decay of the kernels.
+      decay: "decoupled" (weights shrink by this share per update and unit of learning rate) or "l2" (the gradient of a
+        penalty, weight_decay * weight, is added to that of the loss, so that it has momentum as well).
       decay_depthwise: whether the kernels of depthwise convolutions decay as well.
+      decay_biases: whether biases, and gamma and beta of batch normalisation, decay as well.
       clip_norm: global gradient norm above which gradients are scaled down; 0 is off.
       average_decay: largest decay of the moving average of weights that is evaluated and exported, see
         `training.averaging`; 0 is off.
       freeze_batch_norm: whether to normalise with the loaded statistics and leave them unchanged.
       precision: auto | bfloat16 | float16 | off.
+      loss: "cross_entropy" of all labelled pixels, or "ohem", of the hard ones, see `losses.semantic.HardPixels`.
+      ohem_threshold, ohem_share: threshold and min_share of these hard pixels.
       class_weights: "none", "median" (median frequency balancing), "root_median" (its square root) or a text file with
         one weight per line.
       init_from: run directory, model zoo folder or weights file to start from.
@@ -94,13 +133,23 @@ class TrainingConfig:
     end_learning_rate: float = 1e-6
     power: float = 0.9
     warmup_steps: int = 0
+    warmup: str = "linear"
+    warmup_start: float = 0.0
+    backbone_multiplier: float = 1.0
+    head_multiplier: float = 1.0
+    accumulated_batches: int = 1
     momentum: float = 0.95
     weight_decay: float = 0.0
+    decay: str = "decoupled"
     decay_depthwise: bool = True
+    decay_biases: bool = False
     clip_norm: float = 0.0
     average_decay: float = 0.0
     freeze_batch_norm: bool = False
     precision: str = "auto"
+    loss: str = "cross_entropy"
+    ohem_threshold: float = 0.7
+    ohem_share: float = 1 / 16
     class_weights: str = "none"
     init_from: str | None = None
     init_backbone_from: str | None = None
@@ -112,26 +161,63 @@ class TrainingConfig:
 
     def check(self):
         """Raises InputError for values that no run can use."""
-        for name, known in (("optimizer", OPTIMIZERS), ("precision", PRECISIONS)):
-            if getattr(self, name) not in known:
-                raise InputError(f"--{name}={shortened(getattr(self, name), 60)} is unknown; one of {listed(known)}")
+        known = {"optimizer": OPTIMIZERS, "loss": LOSSES, "precision": PRECISIONS, "warmup": WARMUPS, "decay": DECAYS}
+        for name, values in known.items():
+            if getattr(self, name) not in values:
+                raise InputError(f"--{name}={shortened(getattr(self, name), 60)} is unknown; one of {listed(values)}")
         _check_finite(self)
-        for name in ("total_steps", "global_batch_size", "learning_rate", "checkpoint_every", "log_every"):
+        above_0 = ("total_steps", "global_batch_size", "learning_rate", "checkpoint_every", "log_every")
+        for name in (*above_0, "accumulated_batches", "backbone_multiplier", "head_multiplier"):
             if getattr(self, name) <= 0:
                 raise InputError(f"config: training.{name} is {getattr(self, name)}; it must be above 0")
-        at_least_0 = ("end_learning_rate", "weight_decay", "clip_norm", "warmup_steps", "validate_every")
-        for name in (*at_least_0, "max_bad_steps"):
+        at_least_0 = ("end_learning_rate", "weight_decay", "clip_norm", "warmup_steps", "warmup_start")
+        for name in (*at_least_0, "validate_every", "max_bad_steps"):
             if getattr(self, name) < 0:
                 raise InputError(f"config: training.{name} is {getattr(self, name)}; it must be 0 or more")
         for name in ("momentum", "average_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"config: training.{name} is {getattr(self, name)}; it must be in [0, 1)")
+        self._check_loss()
+        self._check_warmup()
+        _check_in_use(self, "training.weight_decay", self.weight_decay > 0, ("decay", "decay_biases"))
+        if self.decay == "l2" and self.optimizer != "sgd":
+            raise InputError(f"config: training.decay=l2 is for sgd; the decay of {self.optimizer} is decoupled")
+        if self.global_batch_size % self.accumulated_batches:
+            raise InputError(
+                f"config: training.accumulated_batches is {self.accumulated_batches}, which does not divide the "
+                f"{self.global_batch_size} images of an update (--batch_size)"
+            )
+
+    def _check_loss(self):
+        _check_in_use(self, "training.loss=ohem", self.loss == "ohem", ("ohem_threshold", "ohem_share"))
+        if not 0 < self.ohem_threshold < 1:
+            raise InputError(f"config: training.ohem_threshold is {self.ohem_threshold}; it must be between 0 and 1")
+        if not 0 <= self.ohem_share <= 1:
+            raise InputError(f"config: training.ohem_share is {self.ohem_share}; it must be from 0 to 1")
+
+    def _check_warmup(self):
+        _check_in_use(self, "training.warmup_steps", self.warmup_steps > 0, ("warmup", "warmup_start"))
+        if self.warmup == "exponential" and not self.warmup_start:
+            raise InputError("config: training.warmup=exponential needs a training.warmup_start above 0")
+        if self.warmup_start > self.learning_rate:
+            raise InputError(
+                f"config: training.warmup_start is {self.warmup_start}, above the learning_rate {self.learning_rate}"
+            )
 
 
 def _check_finite(part):
     for name, value in vars(part).items():
         if isinstance(value, float) and not math.isfinite(value):
             raise InputError(f"config: {name} is {value}; it must be a finite number")
+
+
+def _check_in_use(part, needed, is_on, names):
+    """Raises InputError if a field was changed that does nothing, because what it belongs to is off."""
+    defaults = {field.name: field.default for field in dataclasses.fields(part)}
+    for name in names:
+        if not is_on and getattr(part, name) != defaults[name]:
+            value = shortened(getattr(part, name), 60)
+            raise InputError(f"config: {name} is {value}, which does nothing without {needed}")
 
 
 @dataclasses.dataclass
@@ -147,6 +233,18 @@ class ExperimentConfig:
         self.data.check()
         self.model.check(self.data)
         self.training.check()
+        if self.training.loss == "ohem" and architectures.architecture_of(self.model).is_panoptic:
+            raise InputError(
+                f"config: training.loss=ohem is for semantic models; {architectures.name_of(self.model)} has "
+                "model.losses.hard_pixel_fraction"
+            )
+        if self.model.backbone is None:
+            for name in ("backbone_multiplier", "head_multiplier"):
+                if getattr(self.training, name) != 1:
+                    raise InputError(
+                        f"config: training.{name} is {getattr(self.training, name)}, but "
+                        f"{architectures.name_of(self.model)} has no backbone; change the learning_rate"
+                    )
         if self.training.init_backbone_from and self.model.backbone is None:
             raise InputError(
                 f"--init_backbone_from={self.training.init_backbone_from}: {architectures.name_of(self.model)} has no "

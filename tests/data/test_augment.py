@@ -1,24 +1,19 @@
 """Crops are compared with what `Geometry`'s docstring says, computed again in NumPy on coordinate-coded images."""
 
-import dataclasses
+import functools
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfseg.config import DataConfig
 from tfseg.data import augment
 
 IGNORE = 255
 HEIGHT, WIDTH = 12, 20
 
 
-@dataclasses.dataclass
-class Data:
-    crop_size: tuple = (9, 14)
-    min_scale: float = 0.5
-    max_scale: float = 2.0
-    flip: bool = True
-    rotation: float = 0.0
+Data = functools.partial(DataConfig, crop_size=(9, 14))
 
 
 def coordinate_image(height=HEIGHT, width=WIDTH):
@@ -187,6 +182,54 @@ def test_rotation_stays_within_its_bound_and_zero_is_off():
     assert float(draw(0, Data()).angle) == 0.0
 
 
+@pytest.mark.parametrize("fill", augment.FILLS)
+def test_the_corners_of_a_turned_mask_are_ignored_and_those_of_its_image_filled(fill):
+    """The whole image is the crop, turned by 8 degrees: its corners lie outside, whatever fills them."""
+    data = Data(crop_size=(40, 60), rotation=10.0, fill=fill)
+    image, label = crop(
+        np.full([40, 60, 3], 9, np.uint8),
+        np.ones([40, 60], np.uint8),
+        geometry_of(angle=np.radians(8), size=(40, 60)),
+        data,
+    )
+    corners = ([0, 0, -1, -1], [0, -1, 0, -1])
+    np.testing.assert_array_equal(label[corners], IGNORE)
+    assert set(np.unique(label)) == {1, IGNORE} and (label == 1).mean() > 0.8
+    colors = {"grey": [augment.FILL_COLOR] * 3, "mean": augment.MEAN_COLOR, "reflect": [9, 9, 9]}
+    np.testing.assert_allclose(image[corners], [colors[fill]] * 4, atol=1e-3)
+    np.testing.assert_allclose(image[20, 30], 9, atol=1e-3)
+
+
+def test_a_padded_image_is_its_own_mirror_image_beyond_its_borders():
+    data = Data(crop_size=(5, 9), fill="reflect")
+    row = np.array([10, 20, 30, 40], np.uint8)
+    source = np.stack([np.stack([row, row + 1, row + 2])] * 3, -1)  # [3, 4, 3]
+    image, label = crop(source, np.zeros([3, 4], np.uint8), geometry_of(offset=(-1, -3), size=(3, 4)), data)
+    np.testing.assert_array_equal(image[1, :, 0], [30, 20, 10, 10, 20, 30, 40, 40, 30])
+    np.testing.assert_array_equal(image[:, 3, 0], [10, 10, 11, 12, 12])
+    np.testing.assert_array_equal(label[1], [IGNORE] * 3 + [0] * 4 + [IGNORE] * 2)
+
+
+def test_an_image_much_smaller_than_the_crop_is_mirrored_again_and_again():
+    data = Data(crop_size=(1, 9), fill="reflect")
+    source = np.array([[[1] * 3, [2] * 3]], np.uint8)  # [1, 2, 3]
+    image, _ = crop(source, np.zeros([1, 2], np.uint8), geometry_of(offset=(0, -4), size=(1, 2)), data)
+    np.testing.assert_array_equal(image[0, :, 0], [1, 2, 2, 1, 1, 2, 2, 1, 1])
+
+
+def test_a_padded_image_may_have_the_mean_colour_around_it():
+    data = Data(crop_size=(2, 3), fill="mean")
+    image, _ = crop(np.full([2, 1, 3], 200, np.uint8), np.zeros([2, 1]), geometry_of(offset=(0, -1), size=(2, 1)), data)
+    np.testing.assert_allclose(image[0], [augment.MEAN_COLOR, [200] * 3, augment.MEAN_COLOR], atol=1e-4)
+
+
+def test_scales_may_be_picked_from_a_list():
+    geometries = [draw(seed, Data(scales=(0.75, 1.25, 2.0)), size=(400, 800)) for seed in range(90)]
+    scales = [round(float(geometry.scale[0]), 3) for geometry in geometries]
+    assert set(scales) == {0.75, 1.25, 2.0}
+    assert min(map(scales.count, set(scales))) > 15
+
+
 def test_draws_cover_scales_positions_and_both_flips():
     geometries = [draw(seed, Data(crop_size=(6, 10))) for seed in range(200)]
     scales = np.array([g.scale.numpy() for g in geometries])
@@ -219,3 +262,32 @@ def test_colour_jitter_keeps_grey_grey():
     changed = augment.jitter_color(pixels, tf.constant([0, 5], tf.int64), 0.5).numpy()
     np.testing.assert_allclose(changed[..., 0], changed[..., 1], atol=0.05)
     np.testing.assert_allclose(changed[..., 0], changed[..., 2], atol=0.05)
+
+
+def blurred(image, seed, **fields):
+    return augment.blur(tf.constant(image, tf.float32), tf.constant([0, seed], tf.int64), Data(**fields)).numpy()
+
+
+def test_a_blurred_point_becomes_a_gaussian_of_the_drawn_width():
+    image = np.zeros([21, 25, 3], np.float32)
+    image[10, 12] = [255, 100, 10]
+    deviations = []
+    for seed in range(20):
+        found = blurred(image, seed, blur_rate=1.0, blur_radius=2.0)
+        assert found.sum() == pytest.approx(365, rel=1e-4)  # nothing is lost: the point is far from the border
+        np.testing.assert_allclose(found[..., 1], found[..., 0] / 2.55, atol=1e-3)
+        square = (np.arange(25) - 12) ** 2
+        deviations.append((found[10, :, 0] @ square / found[10, :, 0].sum()) ** 0.5)
+        if deviations[-1] > 0.7:
+            expected = np.exp(-square / 2 / deviations[-1] ** 2)
+            np.testing.assert_allclose(found[10, :, 0] / found[10, 12, 0], expected, atol=0.02)
+    assert max(deviations) < 2.0 and max(deviations) > 1.5 and min(deviations) < 0.5
+
+
+def test_a_blur_leaves_even_images_even_and_their_share_sharp():
+    even = np.full([4, 5, 3], 77.0, np.float32)
+    np.testing.assert_allclose(blurred(even, 3, blur_rate=1.0), even, rtol=1e-6)
+    image = np.random.default_rng(0).uniform(0, 255, [6, 7, 3]).astype(np.float32)
+    is_sharp = [np.array_equal(blurred(image, seed, blur_rate=0.3), image) for seed in range(60)]
+    assert 30 < sum(is_sharp) < 54
+    np.testing.assert_array_equal(blurred(image, 5, blur_rate=1.0), blurred(image, 5, blur_rate=1.0))

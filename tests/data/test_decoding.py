@@ -2,12 +2,12 @@
 
 import dataclasses
 import functools
-import types
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfseg.config import DataConfig
 from tfseg.data import pipeline, targets
 from tfseg.data.scenes import listing, streets
 from tfseg.data.tfrecord import to_example, write_split
@@ -90,9 +90,7 @@ def test_an_unusable_map_stops_reading_and_is_located_but_hinders_nobody_who_doe
 
 def train(files):
     """Returns one training example with its instances."""
-    data = types.SimpleNamespace(
-        crop_size=(2, 4), min_scale=1.0, max_scale=1.0, flip=False, color_jitter=0.0, rotation=0.0, shuffle_buffer=1
-    )
+    data = DataConfig(crop_size=(2, 4), min_scale=1.0, max_scale=1.0, flip=False, shuffle_buffer=1)
     batches = pipeline.train_batches(
         files,
         INFO,

@@ -1,12 +1,13 @@
 """Instance ids of augmented training examples: they are aligned with image and label, and only things have them."""
 
-import dataclasses
+import functools
 import itertools
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from tfseg.config import DataConfig
 from tfseg.data import pipeline
 from tfseg.data.tfrecord import to_example
 from tfseg.errors import InputError
@@ -18,15 +19,7 @@ ALL_THINGS = DatasetInfo("toy", ("a", "b", "c"), default_colors(3), thing_ids=fr
 STREET = DatasetInfo("street", ("sky", "road", "car"), default_colors(3), thing_ids=frozenset({2}))
 
 
-@dataclasses.dataclass
-class Data:
-    crop_size: tuple = (13, 17)
-    min_scale: float = 1.0
-    max_scale: float = 1.0
-    flip: bool = False
-    color_jitter: float = 0.0
-    rotation: float = 0.0
-    shuffle_buffer: int = 1
+Data = functools.partial(DataConfig, crop_size=(13, 17), min_scale=1.0, max_scale=1.0, flip=False, shuffle_buffer=1)
 
 
 AUGMENTATIONS = {

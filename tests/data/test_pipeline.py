@@ -1,6 +1,6 @@
 """Order, resume and sharding of the training stream; what reading does with images it cannot use."""
 
-import dataclasses
+import functools
 import io
 import itertools
 
@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from tfseg.config import DataConfig
 from tfseg.data import decoding, pipeline, targets
 from tfseg.data.tfrecord import to_example
 from tfseg.errors import InputError
@@ -18,15 +19,7 @@ INFO = DatasetInfo("toy", ("sky", "road", "car"), default_colors(3))
 HEIGHT, WIDTH = 10, 12
 
 
-@dataclasses.dataclass
-class Data:
-    crop_size: tuple = (8, 8)
-    min_scale: float = 0.5
-    max_scale: float = 2.0
-    flip: bool = True
-    color_jitter: float = 0.0
-    rotation: float = 0.0
-    shuffle_buffer: int = 4
+Data = functools.partial(DataConfig, crop_size=(8, 8), shuffle_buffer=4)
 
 
 def encode(pixels, image_format, **options):
@@ -175,6 +168,19 @@ def test_a_data_set_of_one_image_fills_every_batch(tmp_path):
     some = batches(files, 2, num_examples=1, batch_size=4)
     assert names(some) == ["0.jpg"] * 8
     assert not np.array_equal(some[0]["image"][0], some[0]["image"][1])
+
+
+def test_a_blur_changes_images_alone_and_nothing_else_that_is_drawn(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
+    files = write_shards(tmp_path, [example(0, encode(noise, "PNG"))])
+    jitter = {"color_jitter": 0.5, "rotation": 10.0}
+    [sharp], [blurred] = (
+        batches(files, 1, num_examples=1, batch_size=4, data=Data(**jitter, **fields))
+        for fields in ({}, {"blur_rate": 1.0, "blur_radius": 3.0})
+    )
+    np.testing.assert_array_equal(sharp["label"], blurred["label"])
+    assert np.abs(np.diff(blurred["image"], axis=2)).mean() < 0.8 * np.abs(np.diff(sharp["image"], axis=2)).mean()
+    np.testing.assert_allclose(sharp["image"].mean((1, 2)), blurred["image"].mean((1, 2)), atol=12)
 
 
 def test_a_large_shuffle_buffer_mixes_across_shards(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from scipy import io as matlab
 
 from tests.fuzz import pictures
 from tests.fuzz.kind import Kind, Target
@@ -17,6 +18,7 @@ from tfseg.data.conversion.raw import ConvertOptions
 from tfseg.formats.archive import safe_extract
 from tfseg.formats.coco_panoptic.annotations import read_annotations
 from tfseg.formats.coco_panoptic.writer import PanopticWriter
+from tfseg.formats.matlab_file import read_map
 from tfseg.labels import DatasetInfo
 from tfseg.metrics.panoptic_folders import score_folders
 
@@ -113,6 +115,11 @@ def _panoptic_scores(prepared, path):
     return score_folders(labels, read_annotations("predictions.json", labels), num_workers=1)
 
 
+def _matlab(folder):
+    for name, is_packed in (("plain", False), ("packed", True)):
+        matlab.savemat(folder / f"{name}.mat", {"LabelMap": pictures.class_ids()}, do_compression=is_packed)
+
+
 def _flag(prepared, path):
     return parse_value_map(Path(path).read_bytes().decode(errors="replace"))
 
@@ -170,4 +177,10 @@ PANOPTIC = Kind(
     _panoptic_scores,
     known_as=("labels/", "predictions/"),  # a PNG that the JSON file names
 )
-KINDS = (OWN_FOLDER, PALETTE, VALUE_MAP, ARCHIVE, RECORDS, PANOPTIC)
+MATLAB = Kind(
+    "matlab",
+    (Target("plain.mat"), Target("packed.mat")),
+    _matlab,
+    lambda prepared, path: read_map(path, "LabelMap", 1 << 20),
+)
+KINDS = (OWN_FOLDER, PALETTE, VALUE_MAP, ARCHIVE, RECORDS, PANOPTIC, MATLAB)

@@ -25,7 +25,7 @@ from tfseg.runs.run_directory import (
     write_config,
 )
 from tfseg.system.checksums import check_sha256_beside
-from tfseg.training import train
+from tfseg.training import loss_options, train
 from tfseg.training.callbacks import MetricsLog
 from tfseg.training.checkpoints import Checkpoints
 
@@ -234,7 +234,7 @@ CLASS_WEIGHTS = Kind(
     "class weights",
     (Target("weights.txt", "text"),),
     lambda folder: (folder / "weights.txt").write_text("0.5\n1\n2.25\n"),
-    lambda prepared, path: train.class_weights(path, MANIFEST, "train"),
+    lambda prepared, path: loss_options.class_weights(path, MANIFEST, "train"),
 )
 METRICS = Kind("metrics.csv", (Target("run/metrics.csv", "log"),), _log, _continued_log)
 KINDS = (CONFIG, WEIGHTS, ARRAYS, KERAS, SAFETENSORS, SLIM, CHECKPOINTS, CLASS_WEIGHTS, METRICS)

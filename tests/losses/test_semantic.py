@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from tfseg.layers.resize import resize_bilinear
-from tfseg.losses.semantic import median_frequency_weights, semantic_cross_entropy, semantic_losses
+from tfseg.losses.semantic import HardPixels, median_frequency_weights, semantic_cross_entropy, semantic_losses
 
 
 def test_cross_entropy_is_summed_over_labelled_pixels_only():
@@ -53,6 +53,71 @@ def test_logits_are_upsampled_to_the_label():
     expected = 2 * sum(math.log1p(math.exp(-2 * x)) for x in (0, 1, 3, 4))
     assert float(weight) == 8
     assert float(total) == pytest.approx(expected, abs=1e-5)
+
+
+PROBABILITIES = (0.9, 0.8, 0.6, 0.5, 0.3, 0.1, 0.05, 0.7)
+
+
+def hard_loss(min_share, probabilities=PROBABILITIES, label=(0,) * 8, **arguments):
+    """(sum, total) over a row of pixels to whose class 0 the network gives these probabilities; 0.7 is the bound."""
+    logits = tf.math.log([[[[p, 1 - p] for p in probabilities]]])
+    total, weight = semantic_cross_entropy(
+        tf.constant([[label]]),
+        logits,
+        upsample=resize_bilinear,
+        ignore_label=255,
+        hard_pixels=HardPixels(0.6999, min_share),
+        **arguments,
+    )
+    return float(total), float(weight)
+
+
+def test_only_hard_pixels_have_a_loss():
+    expected = -sum(map(math.log, (0.6, 0.5, 0.3, 0.1, 0.05)))
+    assert hard_loss(min_share=1 / 16) == (pytest.approx(expected, abs=1e-5), 5)
+
+
+def test_if_few_pixels_are_hard_the_hardest_ones_of_the_share_have_a_loss():
+    assert hard_loss(min_share=6 / 8)[1] == 6
+    expected = -sum(map(math.log, (0.6, 0.5, 0.3, 0.1, 0.05, 0.7)))
+    assert hard_loss(min_share=6 / 8)[0] == pytest.approx(expected, abs=1e-5)
+    easy = [0.99] * 6 + [0.9, 0.95]
+    assert hard_loss(0.25, easy) == (pytest.approx(-math.log(0.9 * 0.95), abs=1e-5), 2)
+
+
+def test_ignored_pixels_are_never_hard_but_count_in_the_share():
+    ignored = (0, 0, 0, 0, 255, 255, 255, 255)
+    # Two of the labelled pixels are hard; half of all eight pixels are wanted, which are the four labelled ones.
+    assert hard_loss(1 / 8, label=ignored) == (pytest.approx(-math.log(0.6 * 0.5), abs=1e-5), 2)
+    assert hard_loss(1 / 2, label=ignored)[1] == 4
+    assert hard_loss(1.0, label=ignored)[1] == 4
+    assert hard_loss(1 / 2, label=(255,) * 8) == (0, 0)
+
+
+def test_class_weights_weigh_hard_pixels_and_do_not_choose_them():
+    total, weight = hard_loss(1 / 8, class_weights=[0.5, 9.0])
+    assert weight == 2.5
+    assert total == pytest.approx(-0.5 * sum(map(math.log, (0.6, 0.5, 0.3, 0.1, 0.05))), abs=1e-5)
+
+
+def test_a_hard_pixel_that_is_not_finite_is_seen():
+    logits = tf.constant([[[[math.nan, 0.0], [5.0, 0.0]]]])
+    arguments = {"upsample": resize_bilinear, "ignore_label": 255, "hard_pixels": HardPixels(0.7, 0.5)}
+    total, _ = semantic_cross_entropy(tf.constant([[[0, 0]]]), logits, **arguments)
+    assert math.isnan(float(total))
+
+
+def test_easy_pixels_have_no_gradient():
+    logits = tf.Variable(tf.math.log([[[[0.9, 0.1], [0.5, 0.5]]]]))
+    with tf.GradientTape() as tape:
+        total, _ = semantic_cross_entropy(
+            tf.zeros([1, 1, 2], tf.int32),
+            logits,
+            upsample=resize_bilinear,
+            ignore_label=255,
+            hard_pixels=HardPixels(0.7, 1 / 16),
+        )
+    np.testing.assert_allclose(tape.gradient(total, logits)[0, 0], [[0, 0], [-0.5, 0.5]], atol=1e-6)
 
 
 def test_losses_at_chosen_iterations_keep_their_weights():

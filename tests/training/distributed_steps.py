@@ -1,4 +1,4 @@
-"""Five training steps on N logical CPU devices: `distributed_steps.py N FILE.npz`. Run by test_trainer."""
+"""Training steps on N logical CPU devices, K batches each: `distributed_steps.py N K FILE.npz`. Run by test_trainer."""
 
 import sys
 
@@ -22,13 +22,13 @@ from tfseg.training.averaging import WeightAverage
 from tfseg.training.strategy import build_strategy
 from tfseg.training.trainer import Trainer
 
-NUM_STEPS, GLOBAL_BATCH = 5, 5
+NUM_BATCHES, GLOBAL_BATCH = 5, 5
 
 
 def batches():
     """Two textures; most of the first half of the batch is ignored: one replica has far fewer labelled pixels."""
     generator = np.random.default_rng(0)
-    for _ in range(NUM_STEPS):
+    for _ in range(NUM_BATCHES):
         label = generator.integers(0, 2, [GLOBAL_BATCH, 8, 8]).repeat(8, 1).repeat(8, 2).astype(np.int32)
         image = generator.uniform(0, 155, [*label.shape, 3]) + 100 * label[..., np.newaxis]
         label[:2, :, :56] = 255
@@ -48,7 +48,7 @@ def build_network(config):
     return network
 
 
-def main(num_devices, path):
+def main(num_devices, num_batches, path):
     cpu = tf.config.list_physical_devices("CPU")[0]
     tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * num_devices)
     strategy = build_strategy("mirrored" if num_devices > 1 else "one_device")
@@ -62,6 +62,7 @@ def main(num_devices, path):
             lambda batch, outputs: semantic.semantic_losses(batch, outputs, upsample=resize_bilinear, ignore_label=255),
             WeightAverage(network, 0.9),
             clip_norm=1.0,
+            accumulated_batches=num_batches,
         )
         training = TrainingConfig(optimizer="sgd", learning_rate=0.05, total_steps=10, weight_decay=1e-3)
         trainer.compile(optimizer=schedule.build_optimizer(training, "off"))
@@ -76,7 +77,7 @@ def main(num_devices, path):
 
     iterator = iter(strategy.distribute_datasets_from_function(dataset))
     step = trainer.make_train_function()
-    losses_seen = [float(step(iterator)["loss"]) for _ in range(NUM_STEPS)]
+    losses_seen = [float(step(iterator)["loss"]) for _ in range(NUM_BATCHES // num_batches)]
     assert strategy.num_replicas_in_sync == num_devices
     copies = [getattr(variable, "values", (variable,)) for variable in network.trainable_variables]
     assert {len(values) for values in copies} == {num_devices}
@@ -86,4 +87,4 @@ def main(num_devices, path):
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), sys.argv[2])
+    main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3])

@@ -23,7 +23,7 @@ def clock(monkeypatch):
     return now
 
 
-def trainer(filenames=None, wait_seconds=0.0):
+def trainer(filenames=(), wait_seconds=0.0):
     """What a callback reads of a trainer."""
     strategy = SimpleNamespace(experimental_local_results=lambda value: [value])
     return SimpleNamespace(distribute_strategy=strategy, filenames=filenames, wait_seconds=wait_seconds)
@@ -121,7 +121,7 @@ def test_a_log_on_a_full_disk_names_the_cause(tmp_path):
 def test_of_many_bad_images_five_are_named():
     lines = []
     bad = BadSteps(9, lines.append)
-    bad.set_model(trainer(filenames=SimpleNamespace(numpy=lambda: [b"%d.png" % index for index in range(64)])))
+    bad.set_model(trainer(filenames=[SimpleNamespace(numpy=lambda: [b"%d.png" % index for index in range(64)])]))
     bad.on_step(1, {"is_finite": 0.0})
     assert lines[0].endswith("images: ['0.png', '1.png', '2.png', '3.png', '4.png' and 59 more]")
 
@@ -175,7 +175,7 @@ def test_on_a_terminal_there_is_a_bar(clock):
 def test_bad_steps_are_counted_with_their_images_and_a_good_one_between_resets_the_row():
     lines = []
     bad = BadSteps(2, lines.append)
-    bad.set_model(trainer(tf.constant([b"a.png", b"caf\xc3\xa9.png", b"\xff.png"])))
+    bad.set_model(trainer([tf.constant([b"a.png", b"caf\xc3\xa9.png"]), tf.constant([b"\xff.png"])]))
     for step, is_finite in enumerate([0.0, 0.0, 1.0, 0.0, 0.0], 1):
         bad.on_step(step, {"is_finite": is_finite})
     assert bad.total == 4 and len(lines) == 4

@@ -26,8 +26,25 @@ def test_warm_up_rises_in_equal_parts_to_the_schedule():
     np.testing.assert_allclose([float(schedule(step)) for step in range(6)], [0.2, 0.4, 0.6, 0.8, 1.0, 1.0], rtol=1e-6)
 
 
+def test_a_linear_warm_up_starts_from_its_rate_and_ends_at_the_schedules():
+    schedule = PolynomialSchedule(1.0, 1.0, 0.9, 100, warmup_steps=4, warmup_start=0.2)
+    np.testing.assert_allclose([float(schedule(step)) for step in range(6)], [0.2, 0.4, 0.6, 0.8, 1.0, 1.0], rtol=1e-6)
+
+
+def test_an_exponential_warm_up_grows_by_equal_factors():
+    schedule = PolynomialSchedule(0.01, 0.01, 0.9, 80_000, 1000, "exponential", 1e-5)
+    rates = [float(schedule(step)) for step in (0, 250, 500, 1000, 2000)]
+    np.testing.assert_allclose(rates, [1e-5, 1e-5 * 1000**0.25, 1e-5 * 1000**0.5, 0.01, 0.01], rtol=1e-5)
+
+
+def test_a_warm_up_ends_at_what_the_schedule_has_fallen_to_by_then():
+    for kind in ("linear", "exponential"):
+        schedule = PolynomialSchedule(1.0, 0.0, 1.0, 100, 50, kind, 0.01)
+        np.testing.assert_allclose([float(schedule(step)) for step in (0, 50, 75)], [0.01, 0.5, 0.25], rtol=1e-5)
+
+
 def test_a_schedule_is_made_again_from_its_config():
-    schedule = PolynomialSchedule(1e-3, 1e-6, 0.9, 30_000, 7)
+    schedule = PolynomialSchedule(1e-3, 1e-6, 0.9, 30_000, 7, "exponential", 1e-5)
     assert PolynomialSchedule.from_config(schedule.get_config()).get_config() == schedule.get_config()
 
 
@@ -63,6 +80,33 @@ def test_only_kernels_decay(name):
     names = ("kernel", "depthwise_kernel", "resnet_beta/conv/kernel", "bn/gamma", "bn/beta", "bias", "projection_bias")
     history = updated(optimizer, [0.0], names)
     np.testing.assert_allclose(history, [[0.95] * 3 + [1.0] * 4], rtol=1e-6)
+
+
+def test_biases_and_batch_normalisation_may_decay_as_well():
+    config = constant_rate(optimizer="sgd", weight_decay=0.5, decay_biases=True)
+    history = updated(build_optimizer(config, "off"), [0.0], ("kernel", "bn/gamma", "bn/beta", "bias"))
+    np.testing.assert_allclose(history, [[0.95] * 4], rtol=1e-6)
+
+
+def test_an_l2_penalty_is_part_of_the_gradient_and_has_momentum():
+    config = constant_rate(weight_decay=0.5, decay="l2")
+    history = updated(build_optimizer(config, "off"), [1.0, 1.0], ("kernel", "bias"))
+    # Kernel: velocity -0.1 * (1 + 0.5 * 1) = -0.15; then 0.5 * -0.15 - 0.1 * (1 + 0.5 * 0.85) = -0.2175.
+    np.testing.assert_allclose(history, [[0.85, 0.9], [0.6325, 0.75]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_backbone_and_head_have_learning_rates_of_their_own(name):
+    variables = [tf.Variable(1.0, name="kernel") for _ in range(3)]
+    config = constant_rate(optimizer=name, weight_decay=0.5, backbone_multiplier=0.1, head_multiplier=2.0)
+    optimizer = build_optimizer(config, "off", variables[:1])
+    for _ in range(2):
+        optimizer.apply_gradients([(tf.constant(4.0), variable) for variable in variables])
+    for variable, multiplier in zip(variables, (0.1, 2.0, 2.0), strict=True):
+        plain = constant_rate(optimizer=name, weight_decay=0.5)
+        plain.learning_rate = plain.end_learning_rate = 0.1 * multiplier
+        assert float(variable) == pytest.approx(updated(build_optimizer(plain, "off"), [4.0, 4.0])[1][0], rel=1e-6)
+    assert float(optimizer.learning_rate) == pytest.approx(0.1)
 
 
 def test_depthwise_kernels_may_be_left_out_of_the_decay():

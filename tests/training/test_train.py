@@ -19,7 +19,7 @@ from tests.tiny_backbone import tiny
 from tests.training.toy_run import toy_config
 from tfseg.data import opening
 from tfseg.errors import InputError, RunError
-from tfseg.runs.run_directory import load_run, locked
+from tfseg.runs.run_directory import load_run, locked, weight_arrays
 from tfseg.system.checksums import check_sha256_beside
 from tfseg.training import train
 
@@ -220,6 +220,40 @@ def test_a_finished_run_started_again_is_left_as_it_is(toy_records, unbroken, co
     before = np.load(unbroken / "weights" / "last.npz")
     for name, ours in np.load(copied / "weights" / "last.npz").items():
         np.testing.assert_array_equal(ours, before[name])
+
+
+def test_an_update_of_several_batches_begins_at_the_images_after_those_of_the_updates_before(toy_records):
+    config = toy_config(toy_records, {"training": {"accumulated_batches": 2}})
+    split = opening.open_split("folder", str(toy_records), "train")
+    unbroken = [batch["filename"].numpy().tolist() for batch in train._batches(config, split, 0, 2).take(7)]
+    [fifth] = [batch["filename"].numpy().tolist() for batch in train._batches(config, split, 2, 2).take(1)]
+    assert fifth == unbroken[4]
+
+
+@pytest.mark.slow
+def test_a_run_of_several_batches_an_update_goes_on_at_the_right_images(toy_records, tmp_path):
+    values = {"training": {"accumulated_batches": 2, "total_steps": 4, "average_decay": 0.9}}
+    first, again = tmp_path / "run", tmp_path / "again"
+    train.train(toy_config(toy_records, values), first)
+    assert list(losses_of(first)) == [1, 2, 3, 4]
+    shutil.copytree(first, again)
+    for path in again.glob("checkpoints/step-4.*"):
+        path.unlink()
+    train.train(toy_config(toy_records, values), again)
+    assert_equals(again, first)
+
+
+def test_frozen_batch_normalisation_changes_nothing_of_itself(toy_records, tmp_path):
+    """Neither its statistics nor gamma and beta move, while every kernel does."""
+    config = toy_config(toy_records, {"training": {"freeze_batch_norm": True, "weight_decay": 0.1, "total_steps": 1}})
+    split = opening.open_split("folder", str(toy_records), "train")
+    trainer = train.build_trainer(config, split.manifest, "off")
+    [batch] = train._batches(config, split, 0, 4).take(1)
+    before = {name: array.copy() for name, array in weight_arrays(trainer.network).items()}
+    trainer.train_step(batch)
+    changed = {name for name, array in weight_arrays(trainer.network).items() if (array != before[name]).any()}
+    assert changed == {name for name in before if "/bn/" not in name}
+    assert any("/bn/moving_mean" in name for name in before)
 
 
 @pytest.mark.slow

@@ -32,9 +32,18 @@ class ToyNetwork(keras.Model):
         return {"semantic_logits": self.logits(self.block(images / 255, training=training))}
 
 
-def toy_trainer(**fields):
+class WithoutNorm(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.hidden, self.logits = keras.layers.Conv2D(4, 3, 2, "same"), keras.layers.Conv2D(3, 1)
+
+    def call(self, images, training=False):
+        return {"semantic_logits": self.logits(tf.nn.relu(self.hidden(images / 255)))}
+
+
+def toy_trainer(network_type=ToyNetwork, **fields):
     keras.utils.set_random_seed(0)
-    network = ToyNetwork()
+    network = network_type()
     network(tf.zeros([1, 8, 8, 3]))
     trainer = Trainer(
         network,
@@ -42,6 +51,7 @@ def toy_trainer(**fields):
         lambda batch, outputs: semantic.semantic_losses(batch, outputs, upsample=resize_bilinear, ignore_label=255),
         WeightAverage(network, fields.get("average_decay", 0.0)),
         clip_norm=fields.pop("clip_norm", 0.0),
+        accumulated_batches=fields.get("accumulated_batches", 1),
     )
     config = TrainingConfig(**{"optimizer": "adamw", "learning_rate": 0.01, "total_steps": 100} | fields)
     trainer.compile(optimizer=schedule.build_optimizer(config, "off"))
@@ -127,13 +137,83 @@ def test_clipping_bounds_what_is_applied():
     assert moved[0] > 10 * moved[1]
 
 
-@pytest.fixture(scope="module")
-def one_and_two_devices(tmp_path_factory):
-    """Losses and weights after five steps on one and on two devices, each in a process of its own."""
+def stepped(trainer, batches):
+    """Makes one update from some batches through Keras' entry; returns its logs."""
+    return {name: float(value) for name, value in trainer.make_train_function()(iter(batches)).items()}
+
+
+def unequal_parts():
+    """Three batches of two images, of which the second has half of its pixels ignored and the third all but one."""
+    batches = [toy_batch(seed) for seed in range(3)]
+    for batch, first in zip(batches, (8, 4, 0), strict=True):
+        is_labelled = np.arange(8) < first
+        is_labelled = np.broadcast_to(is_labelled[:, np.newaxis], [2, 8, 8]).copy()
+        is_labelled[0, 0, 0] = True
+        batch["label"] = tf.where(is_labelled, batch["label"], 255)
+    return batches
+
+
+@pytest.mark.parametrize(
+    "fields", [{"optimizer": "sgd"}, {"optimizer": "sgd", "clip_norm": 0.01}, {"optimizer": "adamw"}]
+)
+def test_three_batches_make_the_update_of_one_of_their_images(fields):
+    parts = unequal_parts()
+    whole = {name: tf.concat([part[name] for part in parts], 0) for name in parts[0]}
+    one, three = (toy_trainer(WithoutNorm, average_decay=0.5, accumulated_batches=k, **fields) for k in (1, 3))
+    for _ in range(2):
+        expected, logs = stepped(one, [whole]), stepped(three, parts)
+        assert logs == pytest.approx(expected, rel=1e-5)
+    assert int(three.optimizer.iterations) == int(three.average.num_updates) == 2
+    for ours, theirs in zip(weights_of(three), weights_of(one), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+    for ours, theirs in zip(three.average.values, one.average.values, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_one_bad_batch_of_an_update_takes_the_whole_update_back_and_the_next_one_is_clean():
+    trainer, parts = toy_trainer(optimizer="sgd", accumulated_batches=3), unequal_parts()
+    stepped(trainer, parts)
+    before = weights_of(trainer)
+    bad = parts[1] | {"image": tf.fill([2, 8, 8, 3], math.nan)}
+    assert stepped(trainer, [parts[0], bad, parts[2]])["is_finite"] == 0
+    for kept, now in zip(before, weights_of(trainer), strict=True):
+        np.testing.assert_array_equal(kept, now)
+    logs = stepped(trainer, parts)
+    assert logs["is_finite"] == 1 and math.isfinite(logs["loss"])
+    assert any((kept != now).any() for kept, now in zip(before, weights_of(trainer), strict=True))
+
+
+def test_the_files_of_all_batches_of_an_update_are_known():
+    trainer, parts = toy_trainer(accumulated_batches=2), unequal_parts()
+    stepped(trainer, [part | {"filename": tf.constant([f"{index}.png"])} for index, part in enumerate(parts[:2])])
+    assert [names.numpy().tolist() for names in trainer.filenames] == [[b"0.png"], [b"1.png"]]
+
+
+def test_draws_in_the_forward_pass_differ_between_the_batches_of_an_update():
+    seeds = []
+    trainer = toy_trainer(accumulated_batches=2)
+    forward = trainer._training_outputs
+
+    def noting(network, images, seed):
+        tf.py_function(lambda seed: seeds.append(seed.numpy().tolist()), [seed], [])
+        return forward(network, images, seed)
+
+    trainer._training_outputs = noting
+    for _ in range(2):
+        stepped(trainer, [toy_batch(), toy_batch()])
+    assert seeds == [[0, 0], [0, 1], [0, 2], [0, 3]]
+
+
+@pytest.fixture(scope="module", params=[1, 2], ids=["one batch", "two batches"])
+def one_and_two_devices(tmp_path_factory, request):
+    """Losses and weights after five batches on one and on two devices, each in a process of its own."""
     paths = [tmp_path_factory.mktemp("devices") / f"{devices}.npz" for devices in (1, 2)]
     processes = [
         subprocess.Popen(
-            [sys.executable, str(STEPS), path.stem, str(path)], stderr=subprocess.PIPE, text=True, cwd=STEPS.parents[2]
+            [sys.executable, str(STEPS), path.stem, str(request.param), str(path)],
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=STEPS.parents[2],
         )
         for path in paths
     ]
@@ -166,6 +246,6 @@ def test_all_devices_hold_the_same_weights(one_and_two_devices):
 @pytest.mark.slow
 def test_the_comparison_of_devices_sees_weights_that_moved(one_and_two_devices):
     one, _ = one_and_two_devices
-    assert len(one["losses"]) == 5
+    assert len(one["losses"]) in (5, 2)  # updates of one batch, or of two
     trained = [name for name in one.files if f"start/{name}" in one and "moving" not in name]
     assert max(np.abs(one[name] - one[f"start/{name}"]).max() for name in trained) > 1e-3

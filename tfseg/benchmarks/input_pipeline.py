@@ -44,6 +44,10 @@ class Variant:
     rotation: float = 0.0
     min_scale: float = 0.5
     max_scale: float = 2.0
+    scales: tuple[float, ...] = ()
+    blur_rate: float = 0.0
+    blur_radius: float = 1.0
+    fill: str = "grey"
     flip: bool = True
     shuffle_buffer: int = 200
 

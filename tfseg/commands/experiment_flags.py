@@ -11,7 +11,7 @@ from tfseg.architectures import ARCHITECTURES
 from tfseg.backbones import BACKBONES
 from tfseg.commands import model_flag
 from tfseg.commands.help_texts import DATASET_HELP, one_of
-from tfseg.config import OPTIMIZERS, PRECISIONS, ExperimentConfig
+from tfseg.config import LOSSES, OPTIMIZERS, PRECISIONS, ExperimentConfig
 from tfseg.data.datasets.table import DATASETS, check_name
 from tfseg.errors import InputError, listed
 from tfseg.system.small_files import FieldError, refuse_unknown
@@ -62,6 +62,7 @@ SHORT_FLAGS = {
     "learning_rate": ("training.learning_rate", float, "Rate at the start of the polynomial schedule."),
     "weight_decay": ("training.weight_decay", float, "Decoupled decay of the kernels."),
     "precision": ("training.precision", str, f"{one_of(PRECISIONS)}."),
+    "loss": ("training.loss", str, f"{one_of(LOSSES)}: of all labelled pixels, or of the hard ones."),
     "class_weights": ("training.class_weights", str, "none, median, root_median, or a file with one weight a line."),
     "init_from": ("training.init_from", str, "Run directory, model zoo folder or weights file to start from."),
     "init_backbone_from": (

@@ -1,4 +1,4 @@
-"""Scales, flips, crops and rotates image and label together, and changes the image's colour, all at random.
+"""Scales, flips, crops and rotates image and label together, and changes colour and sharpness of the image, at random.
 
 Crops are made before resizing: scale and crop are drawn first, then only the source window under the crop is decoded,
 and one resampling maps it to the crop. Image and label share one `Geometry`, with half-pixel centres; labels are never
@@ -12,6 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 FILL_COLOR = 127.5
+MEAN_COLOR = (123.675, 116.28, 103.53)
+"""The mean RGB of ImageNet's images, which becomes 0 where a network's normalisation subtracts it."""
+FILLS = ("grey", "mean", "reflect")
 
 BRIGHTNESS, CONTRAST, SATURATION, HUE = 0.25, 0.5, 0.5, math.pi / 10
 """Ranges of the colour jitter at strength 1. Brightness is a share of 255; contrast and saturation are the largest
@@ -51,13 +54,17 @@ def draw_geometry(source_size, seed, data) -> Geometry:
     Args:
       source_size: [2] int32 (height, width).
       seed: [2] int64; equal seeds give equal draws.
-      data: has crop_size, min_scale, max_scale, flip and rotation (degrees), like the data part of an experiment.
+      data: has crop_size, scales, min_scale, max_scale, flip and rotation (degrees), as the data part of an experiment.
     Returns:
       A Geometry. Along each axis, its crop either lies inside the scaled image or contains all of it.
     """
     draws = tf.random.stateless_uniform([5], seed, alg="philox")
     size = tf.cast(source_size, tf.float32)
-    scale = data.min_scale + draws[0] * (data.max_scale - data.min_scale)
+    if data.scales:
+        index = tf.cast(draws[0] * len(data.scales), tf.int32)
+        scale = tf.gather(tf.constant(data.scales, tf.float32), tf.minimum(index, len(data.scales) - 1))
+    else:
+        scale = data.min_scale + draws[0] * (data.max_scale - data.min_scale)
     scaled_size = tf.maximum(tf.round(size * scale), 1.0)
     spare = scaled_size - tf.constant(data.crop_size, tf.float32)
     # Uniform over the integer positions between both extremes; if spare is negative, padding is split over both sides.
@@ -125,13 +132,16 @@ def crop_image(pixels, window, geometry: Geometry, data):
       pixels: [height, width, 3] uint8 or float32, the window of the source (not yet mirrored).
       window: [4] int32 on the mirrored source, from `source_window`.
       geometry: where the crop lies.
-      data: see `draw_geometry`.
+      data: see `draw_geometry`; also has `fill`, what lies outside the source: "grey" (FILL_COLOR), "mean" (MEAN_COLOR)
+        or "reflect" (its mirror image).
     Returns:
-      [crop height, crop width, 3] float32 in 0..255; FILL_COLOR outside the source.
+      [crop height, crop width, 3] float32 in 0..255.
     """
     pixels = tf.cond(geometry.is_flipped, lambda: tf.reverse(pixels, [1]), lambda: pixels)
+    # Filling takes one value for all channels, so the mean colour is made 0 meanwhile.
+    fill, shift = {"grey": (FILL_COLOR, 0.0), "mean": (0.0, MEAN_COLOR), "reflect": (None, 0.0)}[data.fill]
     if data.rotation:
-        return _rotate(tf.cast(pixels, tf.float32), window, geometry, data, "bilinear", FILL_COLOR)
+        return _rotate(tf.cast(pixels, tf.float32) - shift, window, geometry, data, "bilinear", fill) + shift
     begin, end = _covered(geometry, data)
     # ScaleAndTranslate: output centre = scale * input centre + translation, both counted with half-pixel centres.
     start = tf.cast(geometry.offset + begin, tf.float32)
@@ -143,7 +153,11 @@ def crop_image(pixels, window, geometry: Geometry, data):
         kernel_type="triangle",
         antialias=True,
     )[0]  # [*(end - begin), 3]
-    return _pad(image, begin, end, data, FILL_COLOR)
+    if fill is None:
+        rows, columns = (_reflected(axis, begin, end, data) for axis in (0, 1))
+        image = tf.gather(tf.gather(image, rows), columns, axis=1)
+        return tf.ensure_shape(image, [*data.crop_size, 3])
+    return _pad(image - shift, begin, end, data, fill) + shift
 
 
 def crop_label(label, geometry: Geometry, data, fill):
@@ -183,6 +197,13 @@ def _nearest(axis, begin, end, geometry):
     return tf.clip_by_value(indices, 0, geometry.source_size[axis] - 1)
 
 
+def _reflected(axis, begin, end, data):
+    """Returns [crop side] indices into the range from `begin` to `end`, mirrored at its borders again and again."""
+    length = end[axis] - begin[axis]
+    position = (tf.range(data.crop_size[axis]) - begin[axis]) % (2 * length)
+    return tf.minimum(position, 2 * length - 1 - position)
+
+
 def _pad(pixels, begin, end, data, value):
     paddings = tf.stack([begin, data.crop_size - end], axis=1)  # [2, 2]: (before, after) per axis
     if len(pixels.shape) == 3:
@@ -208,7 +229,8 @@ def _rotate(pixels, window, geometry, data, interpolation, fill_value):
         tf.stack([*row_x, *row_y, 0.0, 0.0]),
         interpolation,
         output_shape=data.crop_size,
-        fill_value=float(fill_value),
+        fill_mode="reflect" if fill_value is None else "constant",
+        fill_value=float(fill_value or 0),
     )
     return tf.ensure_shape(rotated, [height, width, pixels.shape[-1]])
 
@@ -234,3 +256,31 @@ def jitter_color(pixels, seed, strength):
     flat = tf.reshape(tf.cast(pixels, tf.float32), [-1, 3])  # [height * width, 3]
     changed = tf.clip_by_value(tf.linalg.matmul(flat, matrix, transpose_b=True) + bias, 0.0, 255.0)
     return tf.reshape(changed, tf.shape(pixels))
+
+
+def blur(image, seed, data):
+    """Blurs a share of the images by a Gaussian whose standard deviation is drawn anew for each of them.
+
+    Args:
+      image: [height, width, 3] float32.
+      seed: [2] int64.
+      data: has blur_rate, the share of images, and blur_radius, the largest standard deviation in pixels.
+    Returns:
+      [height, width, 3] float32; beyond its borders the image is taken to go on with its border pixels.
+    """
+    draws = tf.random.stateless_uniform([2], seed, alg="philox")
+    reach = math.ceil(3 * data.blur_radius)
+    distance = tf.range(-reach, reach + 1, dtype=tf.float32) / tf.maximum(draws[1] * data.blur_radius, 1e-3)
+    weights = tf.nn.softmax(-(distance**2) / 2)  # [2 * reach + 1]
+
+    def blurred():
+        along = image
+        for axis in (0, 1):
+            last = tf.shape(image)[axis] - 1
+            around = tf.gather(along, tf.clip_by_value(tf.range(-reach, last + reach + 1), 0, last), axis=axis)
+            kernel = tf.reshape(weights, [-1, 1, 1, 1] if axis == 0 else [1, -1, 1, 1])
+            kernel = tf.tile(kernel, [1, 1, 3, 1])  # [rows, columns, 3, 1]
+            along = tf.nn.depthwise_conv2d(around[tf.newaxis], kernel, [1, 1, 1, 1], "VALID")[0]
+        return tf.ensure_shape(along, image.shape)
+
+    return tf.cond(draws[0] < data.blur_rate, blurred, lambda: image)

@@ -49,8 +49,8 @@ def train_batches(
     Args:
       files: paths of the split's shards.
       info: DatasetInfo; its ignore label fills what lies outside an image.
-      data: has crop_size, min_scale, max_scale, flip, color_jitter, rotation and shuffle_buffer (the data part of an
-        experiment).
+      data: the data part of an experiment; what is read of it are the fields that say how examples are shuffled and
+        augmented.
       batch_size: number of examples per step, over all replicas.
       seed: seed for order and augmentation.
       start_step: number of batches that an unbroken run has already seen; the first batch is the next one.
@@ -155,8 +155,11 @@ def augmented_example(example, info, data, seed, with_instances=False) -> dict:
         pixels = augment.jitter_color(pixels, seeds[1], data.color_jitter)
     with tf.control_dependencies([_present(example, "image/segmentation/class/encoded", "label")]):
         label = decode_label(example, geometry.source_size, info.ignore_label)
+    image = augment.crop_image(pixels, window, geometry, data)
+    if data.blur_rate:
+        image = augment.blur(image, tf.random.experimental.stateless_fold_in(seeds[1], 1, alg="philox"), data)
     crop = {
-        "image": augment.crop_image(pixels, window, geometry, data),
+        "image": image,
         "label": augment.crop_label(label, geometry, data, info.ignore_label),
         "filename": filename,
     }

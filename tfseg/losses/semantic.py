@@ -1,10 +1,26 @@
 """Losses of semantic networks. Each returns (sum, weight), so that replicas can divide by the global weight."""
 
+import dataclasses
+import math
+
 import tensorflow as tf
 
 
-def semantic_cross_entropy(label, logits, *, upsample, ignore_label, class_weights=None):
-    """Upsamples the logits and sums the cross-entropy over the labelled pixels.
+@dataclasses.dataclass(frozen=True)
+class HardPixels:
+    """Which pixels have a loss in online hard example mining (OHEM; after Shrivastava et al. 2016, arXiv:1604.03540).
+
+    Attributes:
+      threshold: pixels to whose class the network gives at most this probability are hard.
+      min_share: smallest share of all pixels that are taken; if fewer are hard, the hardest ones are.
+    """
+
+    threshold: float
+    min_share: float
+
+
+def semantic_cross_entropy(label, logits, *, upsample, ignore_label, class_weights=None, hard_pixels=None):
+    """Upsamples the logits and sums the cross-entropy over the labelled pixels, or over the hard ones among them.
 
     Args:
       label: [batch, height, width] int32 class ids or `ignore_label`.
@@ -12,18 +28,21 @@ def semantic_cross_entropy(label, logits, *, upsample, ignore_label, class_weigh
       upsample: (logits, (height, width)) -> [batch, height, width, num_classes], see `tfseg.layers.resize`.
       ignore_label: class id of pixels without a label.
       class_weights: [num_classes] float, or None for 1.
+      hard_pixels: the HardPixels that have a loss; None takes all labelled pixels. They are chosen by their unweighted
+        loss among the pixels given, that is by each replica among its own images.
     Returns:
-      (sum in nats, total weight of the labelled pixels): both 0 if all pixels are ignored.
+      (sum in nats, total weight of these pixels): both 0 if all pixels are ignored.
     """
     logits = upsample(logits, tf.shape(label)[1:3])  # [batch, height, width, num_classes]
     valid = tf.not_equal(label, ignore_label)
     class_ids = tf.where(valid, label, 0)  # [batch, height, width]
     per_pixel = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=class_ids, logits=logits)
-    weight = tf.cast(valid, tf.float32)
+    is_taken = valid if hard_pixels is None else _is_hard(tf.stop_gradient(per_pixel), valid, hard_pixels)
+    weight = tf.cast(is_taken, tf.float32)
     if class_weights is not None:
         weight *= tf.gather(tf.constant(class_weights, tf.float32), class_ids)
     # An ignored pixel must not count even where its logits are not finite: 0 * inf is NaN.
-    return tf.reduce_sum(tf.where(valid, per_pixel, 0.0) * weight), tf.reduce_sum(weight)
+    return tf.reduce_sum(tf.where(is_taken, per_pixel, 0.0) * weight), tf.reduce_sum(weight)
 
 
 def class_presence_cross_entropy(label, logits):
@@ -47,16 +66,30 @@ def class_presence_cross_entropy(label, logits):
     return tf.reduce_sum(entropy), num_classes * tf.reduce_sum(is_labelled)
 
 
-def semantic_losses(batch, outputs, *, upsample, ignore_label, class_weights=None, loss_at=()):
+def _is_hard(losses, valid, hard_pixels):
+    """Returns [batch, height, width] bool: which labelled pixels are hard; those as hard as the last one, too."""
+    bound = -math.log(hard_pixels.threshold)
+    losses = tf.where(valid, losses, -1.0)  # less than any loss
+    num_wanted = tf.cast(hard_pixels.min_share * tf.cast(tf.size(losses), tf.float32), tf.int32)
+    num_hard = tf.math.count_nonzero(losses >= bound, dtype=tf.int32)
+    bound = tf.cond(
+        num_hard >= num_wanted,
+        lambda: tf.constant(bound, tf.float32),
+        lambda: tf.math.top_k(tf.reshape(losses, [-1]), num_wanted).values[-1],
+    )
+    # A loss that is not a number compares as false: it must be seen, not left out.
+    return valid & ~(losses < bound)
+
+
+def semantic_losses(batch, outputs, *, loss_at=(), **arguments):
     """Computes the loss terms of a semantic network: {name: (weight, sum, total)}.
 
     Args:
       batch: {"label": [batch, height, width]}.
       outputs: "semantic_logits", and "canvases" if `loss_at` names iterations.
-      upsample, ignore_label, class_weights: see `semantic_cross_entropy`.
       loss_at: ((iteration, weight), ...), with iterations counted from 1; if empty, only the last canvas has a loss.
+      arguments: those of `semantic_cross_entropy`.
     """
-    arguments = {"upsample": upsample, "ignore_label": ignore_label, "class_weights": class_weights}
     if not loss_at:
         return {
             "cross_entropy": (1.0, *semantic_cross_entropy(batch["label"], outputs["semantic_logits"], **arguments))

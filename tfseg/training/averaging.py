@@ -22,8 +22,8 @@ class WeightAverage(tf.Module):
         # A function: a checkpoint would store the network a second time under an attribute that holds its variables.
         self._averaged = lambda: network.variables if decay else []
         self.decay = decay
-        self.num_updates = _local_variable(tf.zeros([], tf.int64))
-        self.values = [_local_variable(tf.zeros(one.shape, one.dtype)) for one in self._averaged()]
+        self.num_updates = local_variable(tf.zeros([], tf.int64))
+        self.values = [local_variable(tf.zeros(one.shape, one.dtype)) for one in self._averaged()]
         self.restart()
 
     def restart(self):
@@ -56,8 +56,8 @@ def _assign(variables, values):
         variable.assign(value)
 
 
-def _local_variable(initial_value):
-    """A variable that each replica updates on its own; all replicas hold the same value."""
+def local_variable(initial_value):
+    """A variable that each replica updates on its own; what is read from outside is the first replica's."""
     return tf.Variable(
         initial_value,
         trainable=False,

@@ -49,10 +49,9 @@ class BadSteps(StepCallback):
             return
         self._in_a_row += 1
         self.total += 1
-        names = []
-        if self.model.filenames is not None:
-            parts = self.model.distribute_strategy.experimental_local_results(self.model.filenames)
-            names = [name.decode(errors="replace") for part in parts for name in part.numpy()]
+        local = self.model.distribute_strategy.experimental_local_results
+        parts = [part for filenames in self.model.filenames for part in local(filenames)]
+        names = [name.decode(errors="replace") for part in parts for name in part.numpy()]
         images = f"images: [{listed(map(repr, names))}]"
         self._log(f"step {step}: loss or gradients not finite, update skipped ({self.total} so far); {images}")
         if self._in_a_row > self._max:

@@ -5,25 +5,76 @@ from tensorflow import keras
 
 
 class PolynomialSchedule(keras.optimizers.schedules.LearningRateSchedule):
-    """(learning_rate - end) * (1 - step / total)^power + end, after a linear ramp of `warmup_steps` updates."""
+    """(learning_rate - end) * (1 - step / total)^power + end, after a warm-up of `warmup_steps` updates.
 
-    def __init__(self, learning_rate, end_learning_rate, power, total_steps, warmup_steps=0):
+    With `warmup_start` the warm-up has this rate at step 0, and the schedule's own at step `warmup_steps`. Between them
+    it is their mean, weighed by the share of the steps done: arithmetic if `warmup` is "linear", geometric if it is
+    "exponential". Without it, update i of the warm-up (from 1) has i / (warmup_steps + 1) of the schedule's rate.
+    """
+
+    def __init__(
+        self, learning_rate, end_learning_rate, power, total_steps, warmup_steps=0, warmup="linear", warmup_start=0.0
+    ):
         super().__init__()
         self.learning_rate, self.end_learning_rate = learning_rate, end_learning_rate
         self.power, self.total_steps, self.warmup_steps = power, total_steps, warmup_steps
+        self.warmup, self.warmup_start = warmup, warmup_start
 
     def __call__(self, step):
         step = tf.cast(step, tf.float32)
         remaining = tf.maximum(1 - step / self.total_steps, 0)
         rate = (self.learning_rate - self.end_learning_rate) * remaining**self.power + self.end_learning_rate
-        return rate * tf.minimum(1.0, (step + 1) / (self.warmup_steps + 1))
+        if not self.warmup_start:
+            return rate * tf.minimum(1.0, (step + 1) / (self.warmup_steps + 1))
+        done, start = tf.minimum(1.0, step / self.warmup_steps), self.warmup_start
+        return start * (rate / start) ** done if self.warmup == "exponential" else start + (rate - start) * done
 
     def get_config(self):
-        names = ("learning_rate", "end_learning_rate", "power", "total_steps", "warmup_steps")
-        return {name: getattr(self, name) for name in names}
+        names = ("learning_rate", "end_learning_rate", "power", "total_steps")
+        return {name: getattr(self, name) for name in (*names, "warmup_steps", "warmup", "warmup_start")}
 
 
-def build_optimizer(training, precision):
+class _OfParts:
+    """Lets a Keras optimizer have a learning rate for each variable, and weight decay by rules of ours."""
+
+    _multiplier = 1.0
+
+    def configure(self, training, multiplier_of):
+        """Sets weight decay as `training` says, and the factor of the learning rate: variable -> factor."""
+        # Functions, because a checkpoint would keep attributes that hold variables.
+        self._multiplier_of, self._training = multiplier_of, lambda: training
+        self.weight_decay = None  # Keras' own knows one learning rate only
+        # These patterns are searched for in names such as bn/gamma:0 and, on a second device, bn/gamma/replica_1:0.
+        kept = [] if training.decay_biases else [r"(gamma|beta|bias)(/replica_\d+)?:"]
+        depthwise = [] if training.decay_depthwise else [r"depthwise_kernel(/replica_\d+)?:"]
+        self.exclude_from_weight_decay(var_names=[*kept, *depthwise])
+
+    @property
+    def learning_rate(self):
+        rate = super().learning_rate
+        return rate if self._multiplier == 1 else rate * self._multiplier
+
+    def update_step(self, gradient, variable):
+        training = self._training()
+        self._multiplier = self._multiplier_of(variable)
+        if training.weight_decay and self._use_weight_decay(variable):
+            if training.decay == "l2":
+                gradient += training.weight_decay * variable
+            else:
+                variable.assign_sub(variable * training.weight_decay * self.learning_rate)
+        super().update_step(gradient, variable)
+        self._multiplier = 1.0
+
+
+class _SGD(_OfParts, keras.optimizers.SGD):
+    pass
+
+
+class _AdamW(_OfParts, keras.optimizers.AdamW):
+    pass
+
+
+def build_optimizer(training, precision, backbone_variables=()):
     """Returns the Keras optimizer of a run, which skips updates that are not finite.
 
     It is wrapped in a `LossScaleOptimizer`, which checks the gradients of all replicas before it applies any. With
@@ -33,20 +84,25 @@ def build_optimizer(training, precision):
     Args:
       training: the training part of an ExperimentConfig.
       precision: "bfloat16", "float16" or "off".
+      backbone_variables: the variables whose learning rate has the factor `training.backbone_multiplier`; that of all
+        others has `training.head_multiplier`.
     """
     schedule = PolynomialSchedule(
-        training.learning_rate, training.end_learning_rate, training.power, training.total_steps, training.warmup_steps
+        training.learning_rate,
+        training.end_learning_rate,
+        training.power,
+        training.total_steps,
+        training.warmup_steps,
+        training.warmup,
+        training.warmup_start,
     )
-    arguments = {"learning_rate": schedule, "weight_decay": training.weight_decay or None}
     if training.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(momentum=training.momentum, **arguments)
+        optimizer = _SGD(learning_rate=schedule, momentum=training.momentum)
     else:
-        optimizer = keras.optimizers.AdamW(**arguments | {"weight_decay": training.weight_decay})
-    if training.weight_decay:
-        # These patterns are searched for in names such as bn/gamma:0 and, on a second device, bn/gamma/replica_1:0.
-        kept = r"(gamma|beta|bias)(/replica_\d+)?:"
-        depthwise = [] if training.decay_depthwise else [r"depthwise_kernel(/replica_\d+)?:"]
-        optimizer.exclude_from_weight_decay(var_names=[kept, *depthwise])
+        optimizer = _AdamW(learning_rate=schedule, weight_decay=0.0)
+    of_backbone = {optimizer._var_key(variable) for variable in backbone_variables}
+    multipliers = (training.head_multiplier, training.backbone_multiplier)
+    optimizer.configure(training, lambda variable: multipliers[optimizer._var_key(variable) in of_backbone])
     if isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
         return optimizer
     if precision == "float16":

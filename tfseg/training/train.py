@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
@@ -19,7 +18,6 @@ from tfseg.data.opening import Split, cache_dir, open_split
 from tfseg.errors import InputError, listed
 from tfseg.layers.conv import BatchNorm
 from tfseg.layers.resize import upsample
-from tfseg.losses.semantic import median_frequency_weights
 from tfseg.runs.run_directory import (
     assign_weights,
     locked,
@@ -31,11 +29,11 @@ from tfseg.runs.run_directory import (
 from tfseg.system.checksums import check_sha256_beside
 from tfseg.system.download import local_path
 from tfseg.system.progress import say
-from tfseg.system.small_files import damage_named, number_of, read_bytes, text_of
 from tfseg.training import callbacks, schedule, validation
 from tfseg.training.averaging import WeightAverage
 from tfseg.training.checkpoints import Checkpoints
 from tfseg.training.interruption import Interruption
+from tfseg.training.loss_options import loss_options
 from tfseg.training.strategy import build_strategy, is_chief, set_precision
 from tfseg.training.trainer import Trainer
 
@@ -81,7 +79,10 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
     """
     options = options or RunOptions()
     workdir = Path(workdir)
-    check_config(config)
+    if _has_checkpoints(workdir):
+        config.check()  # what it started from is not read again
+    else:
+        check_config(config)
     strategy = build_strategy(options.strategy, options.tpu)
     chief = is_chief(strategy)
     with locked(workdir) if chief else contextlib.nullcontext():
@@ -104,7 +105,7 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
         if step < config.training.total_steps:
             _fit(trainer, config, workdir, saved, _Data(split, draw), step)
             if not isinstance(strategy, tf.distribute.TPUStrategy):
-                batches = _batches(config, split, config.training.total_steps, config.training.global_batch_size)
+                batches = _batches(config, split, config.training.total_steps, _batch_size(config.training))
                 validation.warn_of_other_statistics(trainer, batches, split.info.ignore_label)
         saved.close()
         with trainer.average.applied():
@@ -126,13 +127,12 @@ def build_trainer(config, manifest, precision) -> Trainer:
         for layer in network.submodules:
             if isinstance(layer, BatchNorm):
                 layer.trainable = False
-    weights = class_weights(config.training.class_weights, manifest, config.data.train_split)
     losses = functools.partial(
         architecture.losses,
         config=config.model,
         upsample=functools.partial(upsample, stride=network.canvas_stride, padding=network.padding),
         ignore_label=info.ignore_label,
-        class_weights=weights,
+        **loss_options(config.training, manifest, config.data.train_split),
     )
     trainer = Trainer(
         network,
@@ -141,46 +141,15 @@ def build_trainer(config, manifest, precision) -> Trainer:
         WeightAverage(network, config.training.average_decay),
         clip_norm=config.training.clip_norm,
         seed=config.training.seed,
+        accumulated_batches=config.training.accumulated_batches,
     )
-    trainer.compile(optimizer=schedule.build_optimizer(config.training, precision))
+    of_backbone = network.backbone.trainable_variables if config.model.backbone is not None else ()
+    trainer.compile(optimizer=schedule.build_optimizer(config.training, precision, of_backbone))
     return trainer
 
 
-def class_weights(choice, manifest, split):
-    """Returns the class weights that `--class_weights` asks for.
-
-    Args:
-      choice: "none", "median" (median frequency balancing), "root_median" (its square root, which lowers the weights of
-        frequent classes less), or a file with one number per line.
-      manifest: the Manifest of the records, with the label histograms.
-      split: name of the split whose labels are counted.
-    Returns:
-      A list with one float per class, or None for no weights.
-    Raises:
-      InputError: there is no such file, or it does not hold one finite weight per class.
-    """
-    info = manifest.info
-    if choice == "none":
-        return None
-    if choice in ("median", "root_median"):
-        weights = median_frequency_weights(manifest.splits[split].label_histogram)
-        return [weight**0.5 for weight in weights] if choice == "root_median" else weights
-    path = Path(choice)
-    if not path.exists():
-        raise InputError(f"--class_weights={choice}: no such file; none, median, root_median, or a file of weights")
-    with damage_named(path, "it has one number a class"):
-        words = text_of(read_bytes(path)).split()
-        weights = [number_of(word, f"number {index}") for index, word in enumerate(words, 1)]
-    if len(weights) != info.num_classes or min(weights) < 0 or not np.isfinite(weights).all():
-        raise InputError(
-            f"{path}: {info.num_classes} finite weights of 0 or more are needed, one a class; it has {len(weights)}: "
-            f"{listed(weights)}"
-        )
-    return weights
-
-
 def check_config(config: ExperimentConfig):
-    """Raises InputError for values that no run can use. It is called before anything is read or written."""
+    """Raises InputError for values that no new run can use. It is called before anything is read or written."""
     config.check()
     init_from = config.training.init_from
     if init_from and "#" not in init_from and not Path(init_from).exists():
@@ -189,7 +158,7 @@ def check_config(config: ExperimentConfig):
 
 def _refuse_other_config(workdir, config, info):
     """Raises InputError if the run to be continued has another config; a run without a checkpoint just starts anew."""
-    if not any((workdir / "checkpoints").glob("step-*")):
+    if not _has_checkpoints(workdir):
         return
     old, old_info = read_config(workdir)
     differences = _differences(old.to_dict(), config.to_dict())
@@ -200,6 +169,10 @@ def _refuse_other_config(workdir, config, info):
             f"{workdir}: was started with another config ({listed(differences, '; ')}); "
             "take another --workdir, the old values, or --override"
         )
+
+
+def _has_checkpoints(workdir):
+    return any((workdir / "checkpoints").glob("step-*"))
 
 
 def _differences(old, new, prefix=""):
@@ -230,7 +203,13 @@ def _initialize(network, config, split):
         say(f"{weights}: {len(lines)} weights left as they were" + "".join(f"\n  {line}" for line in lines))
 
 
-def _batches(config, split, start_step, batch_size, input_context=None):
+def _batch_size(training):
+    """The number of images that go through the network at once, on all replicas together."""
+    return training.global_batch_size // training.accumulated_batches
+
+
+def _batches(config, split, start_update, batch_size, input_context=None):
+    """Batches from that of update `start_update` on (from 0)."""
     architecture = architectures.architecture_of(config.model)
     return pipeline.train_batches(
         split.files,
@@ -238,7 +217,7 @@ def _batches(config, split, start_step, batch_size, input_context=None):
         config.data,
         batch_size=batch_size,
         seed=config.training.seed,
-        start_step=start_step,
+        start_step=start_update * config.training.accumulated_batches,
         make_targets=functools.partial(architecture.targets, info=split.info, config=config.model),
         with_instances=architecture.is_panoptic,
         num_examples=split.num_examples,
@@ -250,14 +229,15 @@ def _fit(trainer, config, workdir, saved, data, first_step):
     strategy = trainer.distribute_strategy
     training = config.training
     is_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
-    if is_tpu and training.global_batch_size % strategy.num_replicas_in_sync:
+    batch_size = _batch_size(training)
+    if is_tpu and batch_size % strategy.num_replicas_in_sync:
         raise InputError(
-            f"--batch_size={training.global_batch_size}: on a TPU it must be a multiple of the "
-            f"{strategy.num_replicas_in_sync} replicas"
+            f"--batch_size={training.global_batch_size}: on a TPU, each batch of an update ({batch_size} images) must "
+            f"be a multiple of the {strategy.num_replicas_in_sync} replicas"
         )
 
     def make_dataset(context):
-        batches = _batches(config, data.split, first_step, training.global_batch_size, context)
+        batches = _batches(config, data.split, first_step, batch_size, context)
         return batches.map(_without_filenames) if is_tpu else batches
 
     dataset = strategy.distribute_datasets_from_function(make_dataset)

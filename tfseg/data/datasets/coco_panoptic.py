@@ -17,7 +17,7 @@ from tfseg.data.conversion.panoptic_labels import by_stem, check_png_folder, enc
 from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
 from tfseg.data.datasets.other_records import RecordMeaning
 from tfseg.errors import InputError
-from tfseg.formats.coco_panoptic.annotations import read_annotations
+from tfseg.formats.coco_panoptic.annotations import Annotations, read_annotations
 from tfseg.labels import IGNORE_LABEL, MAX_CLASSES, DatasetInfo
 
 NAME = "coco_panoptic"
@@ -28,6 +28,22 @@ DEEPLAB2_DIVISOR = 256
 
 def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
     """Lists the annotated images in `raw_dir`. Raises InputError if there are none, or for a bad JSON file."""
+    info, annotated = read_splits(raw_dir)
+    splits, problems = {}, []
+    for split, images in annotated.items():
+        examples, missing = raw_examples(raw_dir, split, images)
+        problems += missing
+        splits |= {split: examples} if examples else {}
+    encode = functools.partial(encode_annotated, info=info, max_pixels=options.max_pixels)
+    return Listing(info, encode, splits, problems=problems)
+
+
+def read_splits(raw_dir: Path) -> tuple[DatasetInfo, dict[str, Annotations]]:
+    """Reads the JSON files of `raw_dir`: (classes, {split: annotations}).
+
+    Raises:
+      InputError: there is none, one is bad, or they differ in their categories.
+    """
     paths = {split: raw_dir / "annotations" / f"panoptic_{split}2017.json" for split in SPLIT_SIZES}
     files = {split: path for split, path in paths.items() if path.is_file()}
     if not files:
@@ -38,17 +54,16 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
     for path in files.values():
         check_png_folder(path)
     annotations = {split: read_annotations(path) for split, path in files.items()}
-    info = _info(list(annotations.values()))
-    splits, problems = {}, []
-    for split, of_split in annotations.items():
-        images = by_stem(of_split.images.values())
-        examples = [_example(raw_dir, split, stem, image) for stem, image in images.items()]
-        missing = [missing_files(example) for example in examples]
-        problems += [line for lines in missing for line in lines]
-        splits[split] = [example for example, lines in zip(examples, missing, strict=True) if not lines]
-    encode = functools.partial(encode_annotated, info=info, max_pixels=options.max_pixels)
-    splits = {split: examples for split, examples in splits.items() if examples}
-    return Listing(info, encode, splits, problems=problems)
+    return _info(list(annotations.values())), annotations
+
+
+def raw_examples(raw_dir: Path, split: str, annotations: Annotations) -> tuple[list[RawExample], list[str]]:
+    """Returns (the examples of a split, one line for each of its missing files)."""
+    images = by_stem(annotations.images.values())
+    examples = [_example(raw_dir, split, stem, image) for stem, image in images.items()]
+    missing = [missing_files(example) for example in examples]
+    problems = [line for lines in missing for line in lines]
+    return [example for example, lines in zip(examples, missing, strict=True) if not lines], problems
 
 
 def record_meaning(raw_dir: Path) -> RecordMeaning:

@@ -5,7 +5,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tfseg.data.conversion.raw import ConvertOptions, Listing
-from tfseg.data.datasets import camvid, cityscapes, coco_panoptic, folder, mapillary, other_records, voc2012
+from tfseg.data.datasets import (
+    camvid,
+    cityscapes,
+    coco_panoptic,
+    coco_voc,
+    folder,
+    mapillary,
+    other_records,
+    pascal_context,
+    voc2012,
+)
 from tfseg.data.scenes import crowds, listing, streets
 from tfseg.errors import InputError, listed
 from tfseg.labels import DatasetInfo
@@ -35,12 +45,15 @@ DATASETS = {
     "crowds": Dataset(crowds.INFO, listing.list_crowds, is_generated=True),
     "camvid": Dataset(camvid.INFO, camvid.list_examples),
     "voc2012": Dataset(voc2012.INFO, voc2012.list_examples),
+    "pascal_context": Dataset(pascal_context.INFO, pascal_context.list_examples),
+    "pascal_context_60": Dataset(pascal_context.INFO_60, pascal_context.list_60_examples),
     "cityscapes": Dataset(cityscapes.INFO, cityscapes.list_examples),
     "mapillary": Dataset(None, mapillary.list_examples, url=mapillary.URL),
     "mapillary_v2": Dataset(None, mapillary.list_v2_examples, url=mapillary.URL),
     "coco_panoptic": Dataset(
         None, coco_panoptic.list_examples, url=coco_panoptic.URL, record_meaning=coco_panoptic.record_meaning
     ),
+    "coco_voc": Dataset(coco_voc.INFO, coco_voc.list_examples),
     "folder": Dataset(None, folder.list_examples),
 }
 
