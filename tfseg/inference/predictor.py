@@ -12,6 +12,7 @@ from tfseg.formats.images import read_image
 from tfseg.inference.engines.loading import open_engine
 from tfseg.inference.engines.network import NetworkEngine
 from tfseg.inference.refinement import Stopped
+from tfseg.inference.stream import Stream, StreamOptions
 from tfseg.labels import DatasetInfo
 
 
@@ -140,6 +141,31 @@ class Predictor:
         """
         answer = self._engine.answer(as_rgb(image), self.check_iters(iters, every=True), last_only=False)
         return [answer.class_ids(index) for index in range(len(answer))]
+
+    def stream(self, **options) -> Stream:
+        """Begins a video: each frame starts from what the model made of the one before.
+
+        Example:
+          stream = tfseg.load("runs/photos").stream(iters=1)
+          for frame in frames:  # each [height, width, 3] uint8 RGB
+              class_ids = stream.next(frame).class_ids
+
+        A model that keeps no state segments every frame by itself.
+
+        Args:
+          options: the attributes of `StreamOptions`.
+        Raises:
+          InputError: the model cannot run so many iterations, or a value is no such option's.
+        """
+        try:
+            options = StreamOptions(**options)
+        except TypeError:
+            known = [field.name for field in dataclasses.fields(StreamOptions)]
+            raise InputError(f"a stream's options are {', '.join(known)}, not {', '.join(options)}") from None
+        for count in (options.iters, options.key_iters):
+            self.check_iters(count)
+        self.check_tolerance(options.tolerance)
+        return Stream(self._engine, options)
 
     def check_tolerance(self, tolerance):
         """Raises InputError unless the tolerance is None, or a share from 0 to 1 and the model can stop early."""
