@@ -142,6 +142,37 @@ def curve(curves: dict[str, list[dict]]):
     return _drawn(figure)
 
 
+def legend(info: DatasetInfo, width: int):
+    """Draws colours and names of all classes, at least `width` pixels wide; the same for every frame of a video."""
+    return _legend([np.arange(info.num_classes)[np.newaxis]], info, width, int(np.clip(width / 55, 11, 40)))
+
+
+def timeline(frames: list[dict]):
+    """Plots what the frames of a video took over time; a dashed line marks a frame that started afresh.
+
+    Args:
+      frames: a dict for each frame, with "seconds", "iterations", "milliseconds", "changed_share" (may be None) and
+        "reset" (empty if it did not start afresh).
+    """
+    figure = Figure(figsize=(10, 6), dpi=110, layout="constrained")
+    axes = figure.subplots(3, 1, sharex=True)
+    names = {"milliseconds": "ms", "iterations": "iterations", "changed_share": "changed pixels, %"}
+    times = [frame["seconds"] for frame in frames]
+    for axis, (key, title) in zip(axes, names.items(), strict=True):
+        factor = 100 if key == "changed_share" else 1
+        axis.plot(times, [np.nan if frame[key] is None else factor * frame[key] for frame in frames], linewidth=1.2)
+        axis.set_ylabel(title)
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.3)
+        axis.spines[["top", "right"]].set_visible(False)
+        if sum(bool(frame["reset"]) for frame in frames) <= len(frames) // 4:
+            for frame in frames:
+                if frame["reset"]:
+                    axis.axvline(frame["seconds"], color="gray", linestyle="--", linewidth=0.8)
+    axes[-1].set_xlabel("seconds of the video")
+    return _drawn(figure)
+
+
 def panoptic_strips(rows, info: DatasetInfo):
     """Shows images, predicted and labelled instances side by side, with the names of the classes below.
 

@@ -200,7 +200,7 @@ class Stream:
         ending = timing.p95(self._endings) if self._endings else 0.0
         latest = math.inf if options.budget_ms is None else begin + options.budget_ms / 1000 - ending
         tolerance = settling.NEVER if options.tolerance is None else options.tolerance
-        return self._engine.answer_until(frame, iterations, latest, tolerance, start)
+        return self._engine.answer_until(frame, iterations, latest, tolerance, start=start)
 
     def _keep(self, state, picture, class_ids, is_fresh):
         self.num_frames += 1

@@ -57,6 +57,7 @@ class SavedModelEngine:
             raise InputError(f"{path}: has no signature {SEGMENT} of images and iterations; export it again")
         self._inference = None
         network = SavedSegmenter(signatures, described)
+        self.segmenter = network if described.is_recurrent or network.is_panoptic else None
         if described.is_recurrent and all(name in signatures for name in STEPS):
             self._inference = Inference(network, whole_image_pixels)
         self.answer_until = self._answer_until if self._inference else None

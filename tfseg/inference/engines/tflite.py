@@ -22,7 +22,7 @@ from tfseg.system.progress import say
 class TFLiteEngine:
     """Runs a .tflite file: resizes images to its input size, and its logits to the image's size. See `engine.py`."""
 
-    serve = None
+    serve = segmenter = None
 
     def __init__(self, path, threads=1, trust=False, normalization=None):
         """Opens the file.
