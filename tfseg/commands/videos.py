@@ -89,6 +89,8 @@ def segment_video(predictor, clip, name, options: VideoOptions, cost_of=None) ->
         begin, is_stopped = time.perf_counter(), True
         try:
             for frame in _shown(clip, options.max_frames):
+                if not rows:
+                    _warm_up(predictor, frame.pixels, options.stream)
                 if frame.num_lost:
                     stream.reset()
                 found = stream.next(frame.pixels)
@@ -165,6 +167,13 @@ def names_of(clips) -> list[str]:
             f"{twice[0]}: two videos of this name would have the same results; give different --output_dir"
         )
     return names
+
+
+def _warm_up(predictor, pixels, options):
+    """Runs a frame that starts afresh and one that does not, so that TensorFlow's tracing is in no frame's time."""
+    stream = predictor.stream(**options)
+    for _ in range(2):
+        stream.next(pixels)
 
 
 def _row(frame, found, cost_of, costs):

@@ -107,7 +107,7 @@ class Stream:
         options.check()
         self._engine, self._options = engine, options
         self._carry = None if engine.carry is None else options.carry or engine.carry
-        self._key_iterations = options.key_iters or engine.default_iterations
+        self._key_iterations = (options.key_iters or engine.default_iterations) if engine.is_recurrent else 1
         self._estimator = MotionEstimator()
         self._endings = collections.deque(maxlen=LAST_FRAMES)
         self.num_frames, self._since_key = 0, 0

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.fake_network import INFO
+from tests.inference.conftest import SIZE
 from tests.inference.engines import toy_artifacts
-from tests.inference.engines.conftest import SIZE
 from tfseg.errors import InputError
 from tfseg.inference.predictor import Predictor
 from tfseg.inference.views import View
