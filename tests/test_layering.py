@@ -78,6 +78,7 @@ MAY_IMPORT = {
         "formats",
         "formats/coco_panoptic",
         "inference",
+        "inference/predictor",
         "labels",
         "markdown",
         "metrics",
