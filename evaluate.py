@@ -48,6 +48,13 @@ COMPARE = flags.DEFINE_list(
 PANOPTIC_OUTPUT = flags.DEFINE_string(
     "panoptic_output", None, "Folder for labels and instances of a panoptic model in COCO's panoptic format."
 )
+ANALYSE = flags.DEFINE_enum(
+    "analyse",
+    None,
+    ["wrong_seed", "true_seed", "spectra"],
+    "What a recurrent model makes of its canvas: started with wrong classes, started with the label, or the power of "
+    "its class maps by spatial frequency; a picture and its numbers in the report.",
+)
 VIDEO = flags.DEFINE_boolean("video", False, "Score the frames of videos in their order, see above.")
 MAX_FRAMES = flags.DEFINE_integer("max_frames", None, "With --video: score so many frames.", 1)
 STRATEGY = flags.DEFINE_enum("strategy", "auto", ["auto", "one_device", "mirrored"], "Devices: see docs/training.md.")
@@ -65,10 +72,20 @@ def main(argv):
         raise InputError("--match prints a table and writes no report: omit --report_dir and --compare")
     if VIDEO.value and (MATCH.value or ITERS.value or MULTI_SCALE.value or FLIP.value or size or OUTPUT_STRIDE.value):
         raise InputError("--video goes with --split, --data_dir, --weights, --compare and --max_frames alone")
-    from tfseg.evaluation import matched_classes, report, video_report
+    if ANALYSE.value and (VIDEO.value or MATCH.value or COMPARE.value or MULTI_SCALE.value or FLIP.value or size):
+        raise InputError("--analyse goes with --split, --data_dir, --weights, --iters and --report_dir alone")
+    from tfseg.evaluation import canvas_analysis, matched_classes, report, video_report
     from tfseg.profiling import flops, stream_cost
     from tfseg.training.strategy import build_strategy
 
+    if ANALYSE.value:
+        options = canvas_analysis.AnalysisOptions(
+            SPLIT.value, DATA_DIR.value, WEIGHTS.value, REPORT_DIR.value, ITERS.value
+        )
+        content = canvas_analysis.analyse(MODEL.value, ANALYSE.value, options)
+        print(canvas_analysis.as_text(content))
+        print(f"report: {REPORT_DIR.value or MODEL.value + '/report'}/{ANALYSE.value}.png")
+        return
     if VIDEO.value:
         options = video_report.VideoReportOptions(
             SPLIT.value, DATA_DIR.value, WEIGHTS.value, REPORT_DIR.value, tuple(COMPARE.value), MAX_FRAMES.value

@@ -71,10 +71,12 @@ MAY_IMPORT = {
     "__init__": {"inference/predictor"},
     # scores and cost
     "metrics": {"formats/coco_panoptic", "labels", "system"},
+    "evaluation/charts": {"labels"},
     "evaluation": {
         "config",
         "data/datasets",
         "data/opening",
+        "evaluation/charts",
         "formats",
         "formats/coco_panoptic",
         "inference",
@@ -151,6 +153,7 @@ MAY_IMPORT = {
         "config",
         "data/conversion",
         "data/datasets",
+        "evaluation/charts",
         "formats",
         "formats/coco_panoptic",
         "inference/budget",

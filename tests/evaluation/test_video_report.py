@@ -5,54 +5,13 @@ import dataclasses
 import numpy as np
 import pytest
 
-from tests.data.datasets.test_camvid import write_split
 from tests.inference.test_motion import texture
-from tests.tiny_backbone import tiny
-from tfseg import architectures
-from tfseg.config import DataConfig, ExperimentConfig
 from tfseg.data import opening
-from tfseg.data.datasets import camvid
 from tfseg.errors import InputError
 from tfseg.evaluation import video_report
 from tfseg.evaluation.video_report import VideoReportOptions, evaluate_video
-from tfseg.models.fcn import FCNConfig
-from tfseg.models.rnn import RNNConfig
 from tfseg.profiling.stream_cost import FrameCost
-from tfseg.runs.run_directory import save_weights, write_config
 from tfseg.system.small_files import check_seal, read_json
-
-LENGTHS = {"A": 9, "B": 4}  # frames
-
-
-@pytest.fixture(scope="module")
-def records(tmp_path_factory, save):
-    """Records of two videos in CamVid's layout."""
-    folder = tmp_path_factory.mktemp("raw")
-    names = [f"{video}_{10 * number:05}" for video, count in LENGTHS.items() for number in range(count)]
-    write_split(folder, "train", ["C_00000"], save)
-    write_split(folder, "val", names, save)
-    for index, name in enumerate(names):
-        save(folder / "val" / f"{name}.png", texture(32, 48, across=2 * index))
-        label = np.zeros([32, 48], np.uint8)
-        label[16:] = 3
-        save(folder / "valannot" / f"{name}.png", label)
-    opening.prepare("camvid", folder, folder / "records")
-    return folder / "records"
-
-
-def run_of(folder, model, records):
-    """A run directory of a network with random weights."""
-    config = ExperimentConfig(model=model, data=DataConfig(dataset="camvid", data_dir=str(records)))
-    write_config(folder, config, camvid.INFO)
-    save_weights(folder / "weights" / "last.npz", architectures.build(model, camvid.INFO.num_classes))
-    return folder
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory, records):
-    folder = tmp_path_factory.mktemp("runs")
-    recurrent = RNNConfig(tiny(), iterations=3, widths=(8, 4), canvas_stride=8)
-    return run_of(folder / "rnn", recurrent, records), run_of(folder / "plain", FCNConfig(tiny()), records)
 
 
 def cost_of(engine, size):
@@ -61,8 +20,8 @@ def cost_of(engine, size):
     return FrameCost(1, 2, 10) if engine.is_recurrent else FrameCost(100, 100, 0)
 
 
-def test_every_way_is_scored_and_costed(runs, tmp_path):
-    recurrent, plain = runs
+def test_every_way_is_scored_and_costed(video_runs, tmp_path):
+    recurrent, plain = video_runs
     content = evaluate_video(recurrent, VideoReportOptions(report_dir=tmp_path, compare=(str(plain),)), cost_of)
     assert (content["num_frames"], content["num_videos"], content["split"]) == (13, 2, "val")
     rows = {row["way"]: row for row in content["rows"]}
@@ -88,14 +47,14 @@ def test_every_way_is_scored_and_costed(runs, tmp_path):
     assert (tmp_path / "video.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_a_feed_forward_model_has_one_way(runs, tmp_path):
-    content = evaluate_video(runs[1], VideoReportOptions(report_dir=tmp_path, max_frames=3), cost_of)
+def test_a_feed_forward_model_has_one_way(video_runs, tmp_path):
+    content = evaluate_video(video_runs[1], VideoReportOptions(report_dir=tmp_path, max_frames=3), cost_of)
     [row] = content["rows"]
     assert (row["way"], row["iterations"], content["num_frames"]) == ("every frame by itself", 1, 3)
     assert content["carry"] is None
 
 
-def test_a_model_of_other_classes_does_not_compare(runs, tmp_path, monkeypatch):
+def test_a_model_of_other_classes_does_not_compare(video_runs, tmp_path, monkeypatch):
     real = video_report.load_run
 
     def load_run(path, *arguments):
@@ -105,7 +64,7 @@ def test_a_model_of_other_classes_does_not_compare(runs, tmp_path, monkeypatch):
 
     monkeypatch.setattr(video_report, "load_run", load_run)
     with pytest.raises(InputError, match="plain: has other classes"):
-        evaluate_video(runs[0], VideoReportOptions(report_dir=tmp_path, compare=(str(runs[1]),)), cost_of)
+        evaluate_video(video_runs[0], VideoReportOptions(report_dir=tmp_path, compare=(str(video_runs[1]),)), cost_of)
 
 
 def test_single_images_are_no_video(toy_records):
@@ -114,8 +73,8 @@ def test_single_images_are_no_video(toy_records):
         next(split.frames())
 
 
-def test_frames_come_in_the_order_of_their_videos(records):
-    frames = list(opening.open_split("camvid", str(records), "val").frames())
+def test_frames_come_in_the_order_of_their_videos(video_records):
+    frames = list(opening.open_split("camvid", str(video_records), "val").frames())
     assert [sequence for sequence, *_ in frames] == ["A"] * 9 + ["B"] * 4
     assert [name for *_, name in frames][:2] == ["val/A_00000.png", "val/A_00010.png"]
     np.testing.assert_allclose(frames[3][1], texture(32, 48, across=6), atol=3)  # stored as JPEG

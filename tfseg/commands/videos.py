@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from tfseg import visualize
 from tfseg.errors import InputError, RunError, listed
+from tfseg.evaluation import charts
 from tfseg.formats import video
 from tfseg.formats.image_file import MAX_PIXELS
 from tfseg.formats.images import encode_png
@@ -227,9 +228,7 @@ def _finish(writer, rows, partial, folder, stem):
     take_place(partial / "overlay.mp4", folder / f"{stem}{OVERLAY}")
     if (partial / "classes").is_dir():
         take_place(partial / "classes", folder / f"{stem}{CLASSES}")
-    write_atomically(
-        folder / f"{stem}{PLOT}", encode_png(visualize.timeline([dataclasses.asdict(row) for row in rows]))
-    )
+    write_atomically(folder / f"{stem}{PLOT}", encode_png(charts.timeline([dataclasses.asdict(row) for row in rows])))
     text = io.StringIO()
     lines = csv.DictWriter(text, COLUMNS)
     lines.writeheader()

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tfseg import markdown, visualize
+from tfseg import markdown
 from tfseg.errors import InputError
+from tfseg.evaluation import charts
 from tfseg.evaluation.scored_images import open_scored_split
 from tfseg.formats.images import encode_png
 from tfseg.inference.predictor import Predictor
@@ -108,7 +109,7 @@ def evaluate_video(model, options: VideoReportOptions, cost_of) -> dict:
     folder = Path(options.report_dir or Path(model) / "report")
     write_atomically(folder / "video.json", json.dumps(sealed(content), indent=1).encode())
     write_atomically(folder / "video.md", (as_markdown(content) + "\n").encode())
-    write_atomically(folder / "video.png", encode_png(visualize.curve(points)))
+    write_atomically(folder / "video.png", encode_png(charts.curve(points)))
     return content
 
 
