@@ -7,6 +7,10 @@ python evaluate.py --model=runs/voc2012_rnn --multi_scale --flip --report_dir=ru
     Averages the logits of six scales and their mirror images.
 python evaluate.py --model=runs/camvid_rnn --iters=10 --compare=runs/camvid_deeplabv3,runs/camvid_deeplabv3@8
     Puts several models into one chart; they are evaluated on the same images and timed in turn. @8 is an output stride.
+python evaluate.py --model=model_zoo/camvid_rnn_mobilenet_v2 --data_dir=CamVid --video \\
+    --compare=model_zoo/camvid_deeplabv3_mobilenet_v2
+    The frames of videos in their order: each from zero, each from the one before, and another model on each; mIoU,
+    steadiness, GFLOPs and milliseconds a frame, in report/video.md.
 python evaluate.py --model=deeplabv3_mnv2_pascal/model.ckpt-30000.index --dataset=camvid --data_dir=CamVid \\
     --match=car:car,person:pedestrian
     IoU, recall and precision of single classes on a data set whose classes differ from the model's.
@@ -44,6 +48,15 @@ COMPARE = flags.DEFINE_list(
 PANOPTIC_OUTPUT = flags.DEFINE_string(
     "panoptic_output", None, "Folder for labels and instances of a panoptic model in COCO's panoptic format."
 )
+ANALYSE = flags.DEFINE_enum(
+    "analyse",
+    None,
+    ["wrong_seed", "true_seed", "spectra"],
+    "What a recurrent model makes of its canvas: started with wrong classes, started with the label, or the power of "
+    "its class maps by spatial frequency; a picture and its numbers in the report.",
+)
+VIDEO = flags.DEFINE_boolean("video", False, "Score the frames of videos in their order, see above.")
+MAX_FRAMES = flags.DEFINE_integer("max_frames", None, "With --video: score so many frames.", 1)
 STRATEGY = flags.DEFINE_enum("strategy", "auto", ["auto", "one_device", "mirrored"], "Devices: see docs/training.md.")
 
 
@@ -57,10 +70,30 @@ def main(argv):
         raise InputError("--dataset and --match go together: the data set, and which of its classes the model has")
     if MATCH.value and (REPORT_DIR.value or COMPARE.value):
         raise InputError("--match prints a table and writes no report: omit --report_dir and --compare")
-    from tfseg.evaluation import matched_classes, report
-    from tfseg.profiling import flops
+    if VIDEO.value and (MATCH.value or ITERS.value or MULTI_SCALE.value or FLIP.value or size or OUTPUT_STRIDE.value):
+        raise InputError("--video goes with --split, --data_dir, --weights, --compare and --max_frames alone")
+    if ANALYSE.value and (VIDEO.value or MATCH.value or COMPARE.value or MULTI_SCALE.value or FLIP.value or size):
+        raise InputError("--analyse goes with --split, --data_dir, --weights, --iters and --report_dir alone")
+    from tfseg.evaluation import canvas_analysis, matched_classes, report, video_report
+    from tfseg.profiling import flops, stream_cost
     from tfseg.training.strategy import build_strategy
 
+    if ANALYSE.value:
+        options = canvas_analysis.AnalysisOptions(
+            SPLIT.value, DATA_DIR.value, WEIGHTS.value, REPORT_DIR.value, ITERS.value
+        )
+        content = canvas_analysis.analyse(MODEL.value, ANALYSE.value, options)
+        print(canvas_analysis.as_text(content))
+        print(f"report: {REPORT_DIR.value or MODEL.value + '/report'}/{ANALYSE.value}.png")
+        return
+    if VIDEO.value:
+        options = video_report.VideoReportOptions(
+            SPLIT.value, DATA_DIR.value, WEIGHTS.value, REPORT_DIR.value, tuple(COMPARE.value), MAX_FRAMES.value
+        )
+        content = video_report.evaluate_video(MODEL.value, options, stream_cost.of_engine)
+        print(video_report.as_markdown(content))
+        print(f"\nreport: {REPORT_DIR.value or MODEL.value + '/report'}/video.md")
+        return
     options = report.ReportOptions(
         split=SPLIT.value,
         data_dir=DATA_DIR.value,

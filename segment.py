@@ -1,10 +1,17 @@
-"""Segments photos with a trained model or an exported one.
+"""Segments photos and videos with a trained model or an exported one.
 
 python segment.py --model=runs/scenes_rnn photo.jpg
     Writes segmented/photo_classes.png (class ids) and segmented/photo_overlay.jpg (with a legend).
 python segment.py --model=model_zoo/camvid_rnn_mobilenet_v2 --iters=3 --output_dir=out holiday/ photo.png
     Segments the photos in a folder and a single one, at half the usual iterations. The same command continues a job
     that was stopped.
+python segment.py --model=model_zoo/camvid_rnn_mobilenet_v2 clip.mp4
+    Segments a video: each frame starts from what the model made of the one before, and needs fewer iterations. Writes
+    segmented/clip_overlay.mp4, clip_frames.csv with a line for every frame, and clip_frames.png, its plot.
+python segment.py --model=model_zoo/camvid_rnn_mobilenet_v2 --video --rate=15 frames/
+    Segments the numbered images of a folder as the frames of a video.
+python segment.py --model=exports/street/street_stream_int8.tflite --camera=0 --show --budget_ms=40
+    Segments what a camera sees, and shows it in a window; every frame runs as many iterations as fit into 40 ms.
 python segment.py --model=runs/scenes_rnn --budget_ms=80 photo.jpg
     Runs as many iterations as fit into 80 ms per image on this machine, measured for each image size; 95 of 100 images
     stay within the time.
@@ -26,6 +33,8 @@ python segment.py --model=deeplabv3_mnv2_pascal/model.ckpt-30000.index photo.jpg
     classes of PASCAL VOC.
 """
 
+import functools
+
 from absl import flags
 
 from tfseg.commands import entry
@@ -40,7 +49,10 @@ MODEL = flags.DEFINE_string(
 WEIGHTS = flags.DEFINE_enum("weights", "last", ["last", "best"], "Which weights of a run.")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", "segmented", "Folder of the results.")
 ITERS = flags.DEFINE_integer(
-    "iters", None, "Iterations of a recurrent model; default is the number trained, or that of the export."
+    "iters",
+    None,
+    "Iterations of a recurrent model; default is the number trained, or that of the export. Of a video: of the frames "
+    "that start from the one before; default is what the model says, usually 2.",
 )
 BUDGET_MS = flags.DEFINE_float(
     "budget_ms",
@@ -72,6 +84,22 @@ STD = flags.DEFINE_list("std", None, "See --mean.")
 STRIP = flags.DEFINE_boolean("strip", False, "Also write <name>_strip.png: the class map after every iteration.")
 OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Segment again what is in --output_dir already.")
 MAX_PIXELS = flags.DEFINE_integer("max_pixels", 100_000_000, "Larger images are refused.")
+VIDEO = flags.DEFINE_boolean(
+    "video", False, "Folders are videos: their images are frames, in the order of their numbers."
+)
+RATE = flags.DEFINE_float("rate", 25, "With --video: frames a second.", lower_bound=0.1, upper_bound=1000)
+CAMERA = flags.DEFINE_integer(
+    "camera", None, "Segment what this camera sees, until Ctrl-C; 0 is the first.", lower_bound=0
+)
+MAX_FRAMES = flags.DEFINE_integer("max_frames", None, "Frames of a video that are segmented, from its beginning.", 1)
+KEY_ITERS = flags.DEFINE_integer(
+    "key_iters", None, "Of a video: iterations of frames that start afresh; default is the number trained."
+)
+KEY_EVERY = flags.DEFINE_integer(
+    "key_every", 0, "Of a video: every so many frames one starts afresh; 0 is only at cuts and after losses.", 0
+)
+CLASSES = flags.DEFINE_boolean("classes", False, "Of a video: write the class map of every frame, too.")
+SHOW = flags.DEFINE_boolean("show", False, "Of a video: show it in a window while it is segmented; q ends it.")
 # Operations at once. Each of their threads keeps what oneDNN made for the last image sizes, about 0.1 GB; TensorFlow
 # would start one a core.
 MOST_AT_ONCE = 2
@@ -82,8 +110,10 @@ def main(argv):
         raise InputError(
             "--model is missing: the run directory that train.py wrote, a folder of the model zoo, or an export"
         )
-    if len(argv) == 1:
-        raise InputError("which photos? Give image files or folders: python segment.py --model=DIR photo.jpg folder/")
+    if len(argv) == 1 and CAMERA.value is None:
+        raise InputError(
+            "which photos? Give files or folders: python segment.py --model=DIR photo.jpg folder/ clip.mp4"
+        )
     if ITERS.value is not None and BUDGET_MS.value is not None:
         raise InputError("--iters and --budget_ms are both given: the budget chooses the iterations; omit one")
     from tfseg.inference.budget_measurement import check_budget
@@ -93,7 +123,7 @@ def main(argv):
     mean, std = _numbers(MEAN), _numbers(STD)
     import tensorflow as tf
 
-    from tfseg.commands import photos
+    from tfseg.commands import photos, videos
     from tfseg.inference.predictor import Predictor
 
     tf.config.threading.set_inter_op_parallelism_threads(MOST_AT_ONCE)
@@ -101,16 +131,41 @@ def main(argv):
         tf.config.threading.set_intra_op_parallelism_threads(THREADS.value)
     threads = THREADS.value or 1
     predictor = Predictor.load(MODEL.value, WEIGHTS.value, TRUST.value, threads, mean, std, sha256=SHA256.value)
-    options = photos.PhotoOptions(
-        OUTPUT_DIR.value,
-        iters=ITERS.value,
-        overwrite=OVERWRITE.value,
-        with_strip=STRIP.value,
-        max_pixels=MAX_PIXELS.value,
-        budget_ms=BUDGET_MS.value,
-        tolerance=TOLERANCE.value,
+    clips, others = videos.split(argv[1:], VIDEO.value)
+    if clips or CAMERA.value is not None:
+        _segment_videos(predictor, clips)
+    if others:
+        options = photos.PhotoOptions(
+            OUTPUT_DIR.value,
+            iters=ITERS.value,
+            overwrite=OVERWRITE.value,
+            with_strip=STRIP.value,
+            max_pixels=MAX_PIXELS.value,
+            budget_ms=BUDGET_MS.value,
+            tolerance=TOLERANCE.value,
+        )
+        photos.report_outcome(photos.segment_files(predictor, others, options), OUTPUT_DIR.value)
+
+
+def _segment_videos(predictor, clips):
+    from tfseg.commands import videos
+    from tfseg.formats.video import Camera
+    from tfseg.profiling import stream_cost
+
+    stream = {
+        "iters": ITERS.value,
+        "key_iters": KEY_ITERS.value,
+        "key_every": KEY_EVERY.value,
+        "tolerance": TOLERANCE.value,
+        "budget_ms": BUDGET_MS.value,
+    }
+    options = videos.VideoOptions(
+        OUTPUT_DIR.value, stream, OVERWRITE.value, CLASSES.value, SHOW.value, MAX_PIXELS.value, MAX_FRAMES.value
     )
-    photos.report_outcome(photos.segment_files(predictor, argv[1:], options), OUTPUT_DIR.value)
+    opened = [] if CAMERA.value is None else [lambda: Camera(CAMERA.value)]
+    opened += [functools.partial(videos.opened, path, RATE.value, MAX_PIXELS.value) for path in clips]
+    names = ([] if CAMERA.value is None else [f"camera{CAMERA.value}"]) + videos.names_of(clips)
+    videos.segment_videos(predictor, opened, names, options, functools.partial(stream_cost.of_engine, predictor.engine))
 
 
 def _numbers(flag):

@@ -180,7 +180,7 @@ def read_tflite(tmp_path):
     return written_and_read
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def save():
     """save(path, array or PIL image, **options of PIL's save) writes a picture and its folders; returns the path."""
 

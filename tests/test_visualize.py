@@ -98,12 +98,3 @@ def test_strips_take_images_of_any_shape_and_no_label():
     ]
     picture = visualize.strips(rows, INFO)
     assert picture.shape[1] == 4 * visualize.CELL_WIDTH + 3 * visualize.GAP
-
-
-def test_charts_are_drawn_without_a_display_and_without_latencies():
-    points = [{"iteration": 1, "gflops": 2.0, "milliseconds": None, "miou": 0.5}]
-    picture = visualize.curve({"one": points, "other": [points[0] | {"milliseconds": 3.0}]})
-    assert picture.dtype == np.uint8
-    assert picture.std() > 1
-    picture = visualize.confusion([[3, 1, 0], [0, 0, 0], [1, 1, 1]], INFO)
-    assert picture.shape[2] == 3

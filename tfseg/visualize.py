@@ -1,4 +1,4 @@
-"""Draws pictures of labels, predictions and scores. Every picture is [height, width, 3] uint8 RGB."""
+"""Draws pictures of labels and predictions. Every picture is [height, width, 3] uint8 RGB."""
 
 import functools
 import io
@@ -6,8 +6,6 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 from PIL import Image, ImageDraw, ImageFont
 
 from tfseg.labels import DatasetInfo
@@ -61,7 +59,7 @@ def overlay(image, class_ids, info: DatasetInfo, alpha=0.55, legend=True, panopt
     if not legend:
         return painted
     width = max(painted.shape[1], CELL_WIDTH)
-    return _stack([painted, _legend([class_ids], info, width, int(np.clip(width / 55, 13, 90)), with_shares=True)])
+    return stacked([painted, _legend([class_ids], info, width, int(np.clip(width / 55, 13, 90)), with_shares=True)])
 
 
 def _bands(shape):
@@ -94,7 +92,7 @@ def strip(image, maps, label, info: DatasetInfo):
     return strips([(image, maps, label)], info, legend=False)
 
 
-def strips(rows, info: DatasetInfo, legend=True):
+def strips(rows, info: DatasetInfo, legend=True, first=None):
     """Shows how predictions develop: image, class map after each iteration and label, side by side.
 
     Args:
@@ -102,10 +100,17 @@ def strips(rows, info: DatasetInfo, legend=True):
         None). All rows have the same number of maps.
       info: names and colours of the classes.
       legend: whether to add the names of the classes below.
+      first: title of the first map, if it is not that of iteration 1 but one before it.
     """
     num_maps, has_label = len(rows[0][1]), rows[0][2] is not None
-    numbers = [str(number) for number in range(2, num_maps + 1)]
-    titles = ["image", "iteration 1" if numbers else "prediction", *numbers, *(["label"] if has_label else [])]
+    begin = 1 if first else 2
+    numbers = [str(number) for number in range(begin, num_maps + begin - 1)]
+    titles = [
+        "image",
+        first or ("iteration 1" if numbers else "prediction"),
+        *numbers,
+        *(["label"] if has_label else []),
+    ]
     lines = [_side_by_side([_title(title) for title in titles])]
     for image, maps, label in rows:
         cells = (_cell(colorize(ids, info)) for ids in [*maps, *([label] if has_label else [])])
@@ -113,33 +118,12 @@ def strips(rows, info: DatasetInfo, legend=True):
     if legend:
         shown = [ids for _, maps, label in rows for ids in [*maps, *([label] if has_label else [])]]
         lines.append(_legend(shown, info, lines[0].shape[1], text_size=18))
-    return _stack(lines)
+    return stacked(lines)
 
 
-def curve(curves: dict[str, list[dict]]):
-    """Plots accuracy against cost: mIoU over GFLOPs and over milliseconds, one point per iteration.
-
-    Args:
-      curves: {name: points}; a point has "iteration", "gflops", "milliseconds" (may be None) and "miou" (0 to 1).
-    """
-    figure = Figure(figsize=(10, 4.2), dpi=130, layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
-    for axis, key, name in zip(axes, ("gflops", "milliseconds"), ("GFLOPs per image", "ms per image"), strict=True):
-        for label, points in curves.items():
-            points = [point for point in points if point[key] is not None]
-            costs, scores = [point[key] for point in points], [100 * point["miou"] for point in points]
-            axis.plot(costs, scores, "o-", markersize=5, linewidth=1.8, label=label)
-            for cost, score, point in zip(costs, scores, points, strict=True):
-                axis.annotate(str(point["iteration"]), (cost, score), (6, -11), textcoords="offset points")
-        axis.set_xlabel(name)
-        axis.margins(0.1, 0.12)
-        axis.grid(alpha=0.3)
-        axis.spines[["top", "right"]].set_visible(False)
-    axes[0].set_ylabel("mIoU, %")
-    # Beside the axes: inside, it would hide points of one data set or another.
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
-    figure.suptitle("Accuracy against cost; numbers count iterations", fontsize=11)
-    return _drawn(figure)
+def legend(info: DatasetInfo, width: int):
+    """Draws colours and names of all classes, at least `width` pixels wide; the same for every frame of a video."""
+    return _legend([np.arange(info.num_classes)[np.newaxis]], info, width, int(np.clip(width / 55, 11, 40)))
 
 
 def panoptic_strips(rows, info: DatasetInfo):
@@ -155,33 +139,7 @@ def panoptic_strips(rows, info: DatasetInfo):
         cells = [image, *(overlay(image, ids // info.label_divisor, info, 0.75, False, ids) for ids in maps)]
         lines.append(_side_by_side([_cell(picture) for picture in cells]))
     shown = [np.minimum(ids // info.label_divisor, 255) for _, *maps in rows for ids in maps]
-    return _stack([*lines, _legend(shown, info, lines[0].shape[1], text_size=18)])
-
-
-def confusion(matrix, info: DatasetInfo):
-    """Draws a confusion matrix in per cent of each label's pixels; rows are labels, columns predictions."""
-    matrix = np.asarray(matrix, float)
-    totals = matrix.sum(1, keepdims=True)
-    shares = 100 * np.divide(matrix, totals, out=np.zeros_like(matrix), where=totals > 0)
-    side = 2.5 + 0.42 * info.num_classes
-    figure = Figure(figsize=(side + 0.6, side), dpi=110, layout="constrained")
-    axis = figure.subplots()
-    picture = axis.imshow(shares, cmap="Blues", vmin=0, vmax=100)
-    figure.colorbar(picture, ax=axis, shrink=0.7, label="% of the label's pixels")
-    axis.set_xticks(range(info.num_classes), info.class_names, rotation=45, ha="right", rotation_mode="anchor")
-    axis.set_yticks(range(info.num_classes), info.class_names)
-    axis.set_xlabel("prediction")
-    axis.set_ylabel("label")
-    for row, column in zip(*np.nonzero(shares >= 0.5), strict=True):
-        color = "white" if shares[row, column] > 55 else "black"
-        axis.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", fontsize=8, color=color)
-    return _drawn(figure)
-
-
-def _drawn(figure):
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return stacked([*lines, _legend(shown, info, lines[0].shape[1], text_size=18)])
 
 
 def _borders(class_ids):
@@ -243,7 +201,7 @@ def _side_by_side(pictures):
     return np.concatenate([part for picture in pictures for part in (picture, gap)][:-1], axis=1)
 
 
-def _stack(pictures):
+def stacked(pictures):
     """Puts pictures below each other, filled with white to the width of the widest."""
     width = max(picture.shape[1] for picture in pictures)
     height = sum(picture.shape[0] + GAP for picture in pictures) - GAP

@@ -229,7 +229,7 @@ def test_a_panoptic_model_gives_instances(predictor, folder, tmp_path, monkeypat
         panoptic_id=1007, class_id=1, score=0.91234, area=48, keypoints=np.array([[0.04, 4.0], [7.0, 11.0]])
     )
     panoptic = lambda image: PanopticPrediction(panoptic_ids.astype(np.int32), [found])  # noqa: E731
-    monkeypatch.setattr(predictor._engine, "panoptic", panoptic)
+    monkeypatch.setattr(predictor.engine, "panoptic", panoptic)
     monkeypatch.setattr(predictor, "is_panoptic", True)
     segment_files(predictor, [folder / "b.png"], PhotoOptions(tmp_path / "out"))
     assert names(tmp_path / "out") == ["b_classes.png", "b_instances.json", "b_overlay.jpg", "b_panoptic.png"]

@@ -1,14 +1,18 @@
-"""Photos and masks."""
+"""Photos, masks and videos."""
 
 import numpy as np
 from PIL import Image
 
+from tests.formats import video_files
 from tests.fuzz.kind import Kind, Target
 from tfseg.formats.images import read_image
 from tfseg.formats.label_file import LabelRule, read_label
+from tfseg.formats.video import VideoFile
+from tfseg.system.progress import say
 
 SIZE = (24, 32)
 NUM_CLASSES = 3
+VIDEO_FILES = {"clip.mp4": "mp4v", "clip.mkv": "mp4v", "clip.avi": "MJPG"}
 
 
 def colors() -> np.ndarray:
@@ -60,6 +64,20 @@ def _masks(folder):
     Image.fromarray(ids).save(folder / "grey.bmp")
 
 
+def _videos(folder):
+    for name, fourcc in VIDEO_FILES.items():
+        video_files.write(folder / name, 8, fourcc)
+
+
+def _read_video(prepared, path):
+    """Reads all frames; a note names a file that ends early, as `segment.py` does."""
+    video = VideoFile(path)
+    frames = [(frame.number, frame.num_lost, frame.pixels) for frame in video]
+    if video.problem:
+        say(f"{video.name} {video.problem}")
+    return frames
+
+
 PHOTOS = Kind(
     "photo",
     (
@@ -85,4 +103,5 @@ MASKS = Kind(
     _masks,
     lambda prepared, path: read_label(path, LabelRule(NUM_CLASSES)),
 )
-KINDS = (PHOTOS, MASKS)
+VIDEOS = Kind("video", tuple(map(Target, VIDEO_FILES)), _videos, _read_video)
+KINDS = (PHOTOS, MASKS, VIDEOS)

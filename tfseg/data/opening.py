@@ -75,6 +75,29 @@ class Split:
         """Returns every example once, in batches of one; see `pipeline.eval_examples`."""
         return pipeline.eval_examples(self.files, self.info, with_instances=with_instances)
 
+    def frames(self):
+        """Yields the frames of the videos in their order, one at a time in memory.
+
+        Yields:
+          (name of the video, image [height, width, 3] uint8, label [height, width] int32, filename).
+        Raises:
+          InputError: the images are not frames of videos, or their records are not in the order of the frames.
+        """
+        last, ended = None, set()
+        for one in pipeline.eval_examples(self.files, self.info, with_sequences=True).as_numpy_iterator():
+            sequence, frame = one["sequence_id"][0].decode(errors="replace"), int(one["frame_id"][0])
+            name = one["filename"][0].decode(errors="replace")
+            if not sequence:
+                raise InputError(
+                    f"{self.data_dir}: {name} belongs to no video, so the split {self.name} has no order in time"
+                )
+            if last and sequence != last[0]:
+                ended.add(last[0])
+            if sequence in ended or (last and sequence == last[0] and frame <= last[1]):
+                raise InputError(f"{self.data_dir}: {name} is not in the order of its video; convert the data again")
+            last = sequence, frame
+            yield sequence, one["image"][0], one["label"][0], name
+
     def damage_named(self, needs_labels=False, with_instances=False):
         """Returns a context in which an unreadable record causes an InputError that names it.
 

@@ -100,7 +100,7 @@ def _share(batch_size, input_context):
     return borders[0], [after - before for before, after in itertools.pairwise(borders)]
 
 
-def eval_examples(files, info, batch_size=1, with_instances=False) -> tf.data.Dataset:
+def eval_examples(files, info, batch_size=1, with_instances=False, with_sequences=False) -> tf.data.Dataset:
     """Returns every example once, in the order of the shards, at its own size.
 
     Args:
@@ -108,11 +108,13 @@ def eval_examples(files, info, batch_size=1, with_instances=False) -> tf.data.Da
       batch_size: number of examples per batch; above 1 only if all images have the same size. The last batch may be
         smaller.
       with_instances: whether to return instance ids, too.
+      with_sequences: whether to return to which video an image belongs, too.
     Returns:
       Finite batches {"image": uint8 [batch, height, width, 3], "label": int32 [batch, height, width], "filename":
       string [batch]}. An example without a label has the ignore label everywhere. With instances, also {"instance":
       int32 [batch, height, width], 0 for none, "has_instances": bool [batch]}. An example without a label or a panoptic
-      map has only ids 0, and its "has_instances" is False.
+      map has only ids 0, and its "has_instances" is False. With sequences, also {"sequence_id": string [batch], empty
+      for single images, "frame_id": int64 [batch], `tfrecord.NO_FRAME` for them}.
     """
 
     def load(record):
@@ -123,6 +125,8 @@ def eval_examples(files, info, batch_size=1, with_instances=False) -> tf.data.Da
         if with_instances:
             loaded["instance"] = decode_instances(example, label, info.ignore_label, info.label_divisor)
             loaded["has_instances"] = has_instances(example)
+        if with_sequences:
+            loaded |= {"sequence_id": example["video/sequence_id"], "frame_id": example["video/frame_id"]}
         return loaded
 
     records = tf.data.TFRecordDataset(files, buffer_size=READ_BUFFER_BYTES)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tfseg import visualize
 from tfseg.errors import InputError
-from tfseg.evaluation import semantic
+from tfseg.evaluation import charts, semantic
 from tfseg.evaluation.curve_file import CURVE_COLUMNS, read_curve
 from tfseg.evaluation.panoptic import evaluate_panoptic, panoptic_label
 from tfseg.evaluation.protocol import cost_size, instance_protocol, protocol
@@ -115,8 +115,8 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
         **({"panoptic": panoptic} if panoptic else {}),
         **({"comparison": measured} if others else {}),
     }
-    pictures["curve"] = visualize.curve(measured | curves)
-    pictures["confusion"] = visualize.confusion(metrics["iterations"][-1]["confusion"], info)
+    pictures["curve"] = charts.curve(measured | curves)
+    pictures["confusion"] = charts.confusion(metrics["iterations"][-1]["confusion"], info)
     folder = Path(options.report_dir or Path(workdir) / "report")
     _write_comparison(folder, metrics.get("comparison"))
     _write(folder, metrics, pictures)

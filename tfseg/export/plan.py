@@ -141,19 +141,24 @@ class Export:
         made = FORMATS[planned.kind]
         has_any_size = self.options.size is None if made.has_open_size is None else made.has_open_size
         fusion = {"fusion": self.network.fusion_settings} if self.is_panoptic else {}
-        return fusion | {
-            "format": FORMAT,
-            "name": self.name,
-            "classes": self.info.to_dict(),
-            "is_recurrent": self.network.is_recurrent,
-            "iterations": planned.iterations,
-            "max_iterations": planned.iterations if made.has_fixed_iterations else self.max_iterations,
-            "size": None if has_any_size else list(self.size),
-            "padding": self.network.padding,
-            "stride": self.network.canvas_stride,
-            "kind": planned.kind,
-            "precision": planned.precision,
-        }
+        carry = {"carry": dataclasses.asdict(self.network.carry)} if self.network.carry else {}
+        return (
+            fusion
+            | carry
+            | {
+                "format": FORMAT,
+                "name": self.name,
+                "classes": self.info.to_dict(),
+                "is_recurrent": self.network.is_recurrent,
+                "iterations": planned.iterations,
+                "max_iterations": planned.iterations if made.has_fixed_iterations else self.max_iterations,
+                "size": None if has_any_size else list(self.size),
+                "padding": self.network.padding,
+                "stride": self.network.canvas_stride,
+                "kind": planned.kind,
+                "precision": planned.precision,
+            }
+        )
 
     def check_target(self):
         """Raises InputError if a file is there already and must not be replaced."""

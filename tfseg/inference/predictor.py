@@ -12,6 +12,7 @@ from tfseg.formats.images import read_image
 from tfseg.inference.engines.loading import open_engine
 from tfseg.inference.engines.network import NetworkEngine
 from tfseg.inference.refinement import Stopped
+from tfseg.inference.stream import Stream, StreamOptions
 from tfseg.labels import DatasetInfo
 
 
@@ -45,6 +46,7 @@ class Predictor:
     a fixed size, images are resized to that size, and the file's logits are enlarged to the image's size.
 
     Attributes:
+      engine: what runs the model, an `engines.engine.Engine`.
       info: DatasetInfo, which says what the class ids mean.
       size: (height, width) to which images are resized for a file or SavedModel of a fixed size; otherwise None.
       is_recurrent: whether the model refines its answer.
@@ -119,15 +121,15 @@ class Predictor:
         iters = self.check_iters(iters)
         self.check_tolerance(tolerance)
         if self.is_panoptic and not with_confidence:
-            found = self._engine.panoptic(as_rgb(image))
+            found = self.engine.panoptic(as_rgb(image))
             class_ids = (found.panoptic_ids // self.info.label_divisor).astype(np.uint8)
             return Prediction(class_ids, iters, None, found.panoptic_ids, found.instances)
         limits = {"latest_start": latest_start, "tolerance": tolerance}
         limits = {name: limit for name, limit in limits.items() if limit is not None}
-        if limits and self._engine.answer_until:
-            run = self._engine.answer_until(as_rgb(image), iters, **limits)
+        if limits and self.engine.answer_until:
+            run = self.engine.answer_until(as_rgb(image), iters, **limits)
         else:
-            run = Stopped(self._engine.answer(as_rgb(image), iters, last_only=True), iters)
+            run = Stopped(self.engine.answer(as_rgb(image), iters, last_only=True), iters)
         answer = run.answer
         class_ids, confidence = answer.class_ids_and_confidence() if with_confidence else (answer.class_ids(), None)
         return Prediction(class_ids, run.iterations, confidence, began=run.began)
@@ -138,8 +140,33 @@ class Predictor:
         Arguments and errors are those of `predict`. It also raises InputError for a .tflite file of a fixed number of
         iterations above 1, which gives only the last map.
         """
-        answer = self._engine.answer(as_rgb(image), self.check_iters(iters, every=True), last_only=False)
+        answer = self.engine.answer(as_rgb(image), self.check_iters(iters, every=True), last_only=False)
         return [answer.class_ids(index) for index in range(len(answer))]
+
+    def stream(self, **options) -> Stream:
+        """Begins a video: each frame starts from what the model made of the one before.
+
+        Example:
+          stream = tfseg.load("runs/photos").stream(iters=1)
+          for frame in frames:  # each [height, width, 3] uint8 RGB
+              class_ids = stream.next(frame).class_ids
+
+        A model that keeps no state segments every frame by itself.
+
+        Args:
+          options: the attributes of `StreamOptions`.
+        Raises:
+          InputError: the model cannot run so many iterations, or a value is no such option's.
+        """
+        try:
+            options = StreamOptions(**options)
+        except TypeError:
+            known = [field.name for field in dataclasses.fields(StreamOptions)]
+            raise InputError(f"a stream's options are {', '.join(known)}, not {', '.join(options)}") from None
+        for count in (options.iters, options.key_iters):
+            self.check_iters(count)
+        self.check_tolerance(options.tolerance)
+        return Stream(self.engine, options)
 
     def check_tolerance(self, tolerance):
         """Raises InputError unless the tolerance is None, or a share from 0 to 1 and the model can stop early."""
@@ -147,8 +174,8 @@ class Predictor:
             return
         if isinstance(tolerance, bool) or not (isinstance(tolerance, numbers.Real) and 0 <= tolerance <= 1):
             raise InputError(f"tolerance is {tolerance!r}; a share of the canvas that may still change, from 0 to 1")
-        if self._engine.answer_until is None:
-            raise InputError(f"tolerance is {tolerance}; {self._engine.path} runs a fixed number of iterations")
+        if self.engine.answer_until is None:
+            raise InputError(f"tolerance is {tolerance}; {self.engine.path} runs a fixed number of iterations")
 
     def check_iters(self, iters, every=False) -> int:
         """Returns the number of refinements that `iters` asks for.
@@ -159,9 +186,9 @@ class Predictor:
         Raises:
           InputError: the model cannot run so many or so few, or it does not give the class maps that are needed.
         """
-        if every and not self._engine.has_every_iteration:
+        if every and not self.engine.has_every_iteration:
             raise InputError(
-                f"{self._engine.path}: only the class map after iteration {self.max_iterations} comes out of it; those "
+                f"{self.engine.path}: only the class map after iteration {self.max_iterations} comes out of it; those "
                 "of every iteration come out of a stream file: export.py --kinds=stream"
             )
         if iters is None:
@@ -176,13 +203,13 @@ class Predictor:
         if count > 1 and not self.is_recurrent:
             raise InputError(f"iters is {count}; this model is not recurrent and runs once")
         if least == most != count:
-            raise InputError(f"iters is {count}; {self._engine.path} always runs {most}: omit it, or export another")
+            raise InputError(f"iters is {count}; {self.engine.path} always runs {most}: omit it, or export another")
         if most is not None and count > most:
-            raise InputError(f"iters is {count}; {self._engine.path} was exported for 1 to {most}")
+            raise InputError(f"iters is {count}; {self.engine.path} was exported for 1 to {most}")
         return count
 
     def _use(self, engine):
-        self._engine, self.info, self.is_recurrent = engine, engine.info, engine.is_recurrent
+        self.engine, self.info, self.is_recurrent = engine, engine.info, engine.is_recurrent
         self.size = engine.size and tuple(engine.size)
         self.default_iterations, self.is_panoptic = engine.default_iterations, engine.panoptic is not None
         self.min_iterations, self.max_iterations = engine.min_iterations, engine.max_iterations

@@ -81,7 +81,14 @@ class Inference:
         ]
 
     def refine_until(
-        self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER, view=SINGLE_VIEW[0], start=None
+        self,
+        image,
+        iterations,
+        latest_start=math.inf,
+        tolerance=settling.NEVER,
+        view=SINGLE_VIEW[0],
+        start=None,
+        last_only=True,
     ) -> Stopped:
         """Refines one image until a given time or until its canvas has settled. The first iteration always runs.
 
@@ -95,6 +102,7 @@ class Inference:
           view: the form in which the network sees the image.
           start: the state to start from, e.g. `Stopped.state` of the frame before, which must have the same size, or
             any maps in the shapes of the network's `state_spec`. None is the network's own start.
+          last_only: whether to keep only the canvas after the last iteration.
         Returns:
           The answer, and the state from which the next frame can start.
         Raises:
@@ -105,7 +113,7 @@ class Inference:
         if start is not None and (len(tiling.corners) > 1 or not self._carried):
             raise ValueError("only a network that keeps a state starts from one, on images that are not cut into tiles")
         if len(tiling.corners) > 1 or not (self.network.is_recurrent or self._carried):
-            [answer] = self.refine([image], iterations, (view,), last_only=True)
+            [answer] = self.refine([image], iterations, (view,), last_only)
             return Stopped(answer, iterations if self.network.is_recurrent else 1)
         inputs, to_wall_clock = network_inputs(image, view, tiling), _to_wall_clock()
         limits = latest_start + to_wall_clock, tolerance
@@ -114,7 +122,7 @@ class Inference:
         else:
             start = {name: tf.convert_to_tensor(start[name]) for name in self._carried}
             canvases, began, state = self._run_from(next(inputs), *_numbers(iterations, *limits), start)
-        answer = Refinement([self._layer(iter([canvases[-1:]]), view, tiling, size)], size)
+        answer = Refinement([self._layer(iter([canvases[-1:] if last_only else canvases]), view, tiling, size)], size)
         began = float(began) - to_wall_clock if len(canvases) > 1 else None
         return Stopped(answer, len(canvases), began, state or None)
 

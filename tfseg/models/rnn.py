@@ -11,7 +11,7 @@ from tfseg.errors import InputError
 from tfseg.layers.conv_lstm import ConvLSTMCell
 from tfseg.layers.projection import FeatureProjection
 from tfseg.models.feed_forward import backbone_features, feature_strides, map_size
-from tfseg.models.segmenter import Segmenter, SegmenterConfig
+from tfseg.models.segmenter import CarryConfig, Segmenter, SegmenterConfig
 
 INVARIANT = tuple(f"invariant_{gate}" for gate in "ifgo")
 
@@ -31,6 +31,7 @@ class RNNConfig(SegmenterConfig):
         function is the same.
       loss_at: ((iteration, weight), ...): iterations, from 1, whose canvas has a loss; empty for the last one only.
       iterations_range: (first, last): range from which each training step draws its number of iterations; empty is off.
+      carry: how a video frame starts from the one before.
     """
 
     backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
@@ -42,6 +43,7 @@ class RNNConfig(SegmenterConfig):
     hoist: bool = True
     loss_at: tuple[tuple[int, float], ...] = ()
     iterations_range: tuple[int, ...] = ()
+    carry: CarryConfig = dataclasses.field(default_factory=CarryConfig)
 
     def __post_init__(self):
         if self.iterations < 1:
@@ -87,7 +89,7 @@ class RNNSegmenter(Segmenter, keras.Model):
     def __init__(self, config: RNNConfig, num_classes: int):
         super().__init__(name="rnn", autocast=False)
         self.config, self.num_classes = config, num_classes
-        self.default_iterations = config.iterations
+        self.default_iterations, self.carry = config.iterations, config.carry
         self.trained_iterations = max(config.iterations, *(config.iterations_range or (1,)))
         self.canvas_stride = config.canvas_stride or config.backbone.output_stride
         self.padding = config.backbone.padding

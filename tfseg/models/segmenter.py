@@ -3,10 +3,41 @@
 The packages `inference`, `evaluation`, `export` and `profiling` use networks only through these two classes.
 """
 
+import dataclasses
+
 import tensorflow as tf
 
 from tfseg import backbones
 from tfseg.errors import InputError
+
+
+@dataclasses.dataclass
+class CarryConfig:
+    """How a video frame starts from the state in which the frame before ended.
+
+    Attributes:
+      iterations: number of iterations of such a frame.
+      scale: factor of all that is carried, 0 to 1. A network that was trained on single images saturates when it starts
+        from a finished canvas; reduced, the canvas is a hint.
+      with_memory: whether the memory of the recurrent cells is carried, too; otherwise only the canvas.
+      with_motion: whether the maps are moved along with the picture, by the optical flow between the two frames.
+      trust_scale: with motion: grey levels, 0 to 255, by which the moved frame may differ before a position keeps only
+        1/e of its value, see `inference.motion.moved`; 0 keeps everything.
+    """
+
+    iterations: int = 2
+    scale: float = 0.25
+    with_memory: bool = True
+    with_motion: bool = True
+    trust_scale: float = 8.0
+
+    def __post_init__(self):
+        if self.iterations < 1:
+            raise InputError(f"carry.iterations is {self.iterations}; at least 1")
+        if not 0 <= self.scale <= 1:
+            raise InputError(f"carry.scale is {self.scale}; it must be in [0, 1]")
+        if self.trust_scale < 0:
+            raise InputError(f"carry.trust_scale is {self.trust_scale}; it must be 0 or more")
 
 
 class SegmenterConfig:
@@ -16,11 +47,13 @@ class SegmenterConfig:
       backbone: BackboneConfig; None for a network that has no exchangeable, pre-trained backbone.
       iterations: number of refinements in training; 1 for a network that does not iterate.
       has_any_output_stride: whether the weights fit every output stride of the backbone.
+      carry: how a video frame starts from the one before; None for a network that keeps no state.
     """
 
     backbone = None
     iterations = 1
     has_any_output_stride = False
+    carry = None
 
     @classmethod
     def current_fields(cls, values: dict) -> dict:
@@ -80,6 +113,7 @@ class Segmenter:
       is_recurrent: whether refining more than once changes the canvas.
       node_names: names of the maps that operations of its graph bear, if the network is a shelf of maps, see
         `profiling.paths`; from the first to the last column, and in a column from fine to coarse.
+      carry: how a video frame starts from the one before; None where every frame starts afresh.
       fusion_settings: arguments of `postprocess.fusion_config.FusionConfig.of_network`, which say how the maps of a
         panoptic network become instances; None for a network that does not tell instances apart.
       default_iterations: number of iterations if the caller does not choose one.
@@ -96,6 +130,7 @@ class Segmenter:
     is_recurrent = False
     default_iterations = trained_iterations = 1
     node_names: tuple[str, ...] = ()
+    carry: CarryConfig | None = None
     fusion_settings: dict | None = None
 
     @property

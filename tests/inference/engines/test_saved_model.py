@@ -8,8 +8,8 @@ import pytest
 
 from tests.export import toy_exports
 from tests.fake_network import INFO, blocks, striped
+from tests.inference.conftest import SIZE
 from tests.inference.engines import toy_artifacts
-from tests.inference.engines.conftest import SIZE
 from tfseg.errors import InputError
 from tfseg.formats import export_manifest, trusted_files
 from tfseg.formats import saved_model as formats

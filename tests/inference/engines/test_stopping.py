@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tests.fake_network import INFO
+from tests.inference.conftest import SIZE
 from tests.inference.engines import toy_artifacts
-from tests.inference.engines.conftest import SIZE
 from tfseg.errors import InputError
 from tfseg.inference.predictor import Predictor
 from tfseg.inference.views import View
@@ -95,7 +95,7 @@ def test_a_stream_looks_at_the_clock_before_every_iteration(predictors, image, m
 def test_what_a_saved_model_refuses_is_one_line(network, photo, tmp_path, monkeypatch):
     path = toy_artifacts.save_model(network, tmp_path / "1", size=SIZE)
     predictor = Predictor.load(path, trust=True)
-    monkeypatch.setattr(predictor._engine, "_view", View(base_size=(8, 8)))
+    monkeypatch.setattr(predictor.engine, "_view", View(base_size=(8, 8)))
     with pytest.raises(InputError) as caught:
         predictor.predict(photo, latest_start=NEVER)
     assert str(path) in str(caught.value) and "\n" not in str(caught.value)

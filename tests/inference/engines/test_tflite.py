@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.fake_network import INFO
+from tests.inference.conftest import SIZE
 from tests.inference.engines import toy_artifacts
-from tests.inference.engines.conftest import SIZE
 from tfseg.errors import InputError
 from tfseg.formats import export_manifest
 from tfseg.inference.engines import tflite_runtime

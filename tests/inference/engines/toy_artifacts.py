@@ -1,6 +1,7 @@
 """A network whose answers are known by heart, and every artifact that can be made of it."""
 
 import contextlib
+import dataclasses
 import io
 import tempfile
 
@@ -11,7 +12,7 @@ from tests.fake_network import INFO, STRIDE
 from tfseg.export.serving import service
 from tfseg.formats import tflite_metadata
 from tfseg.layers.resize import upsample
-from tfseg.models.segmenter import Segmenter
+from tfseg.models.segmenter import CarryConfig, Segmenter
 
 OFFSET = (1000.0, 0.0, 0.0)
 DEFAULT, MOST = 3, 5
@@ -25,11 +26,16 @@ class ToyNetwork(Segmenter, keras.Model):
 
     default_iterations = trained_iterations = DEFAULT
     num_classes, canvas_stride = 3, STRIDE
+    carry = CarryConfig(iterations=1, scale=0.5)
 
     def __init__(self, is_recurrent=True, padding="same"):
         super().__init__(autocast=False)
         self.is_recurrent, self.padding = is_recurrent, padding
         self.offset = self.add_weight("offset", [3], initializer=tf.constant_initializer(OFFSET))
+
+    def state_spec(self):
+        shape = [None, None, None, 3]
+        return {name: tf.TensorSpec(shape, tf.float32, name) for name in ("canvas", "h1") if self.is_recurrent}
 
     def encode(self, images, training=False):
         images = tf.cast(images, tf.float32)
@@ -63,6 +69,7 @@ def description(network, kind, size=None, iterations=DEFAULT):
         "stride": STRIDE,
         "kind": kind,
         "precision": "fp32",
+        "carry": dataclasses.asdict(network.carry),
     }
 
 

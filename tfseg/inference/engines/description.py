@@ -6,6 +6,7 @@ import typing
 from tfseg.errors import InputError
 from tfseg.formats.export_manifest import DESCRIPTION, FORMAT
 from tfseg.labels import DatasetInfo
+from tfseg.models.segmenter import CarryConfig
 from tfseg.postprocess.fusion_config import NETWORK_FIELDS, FusionConfig
 from tfseg.system.small_files import AtLeastOne, FieldError, Matches, Open, json_of, typed
 
@@ -25,6 +26,7 @@ class Description:
       padding, stride: the canvas' padding and stride, see `layers.resize.upsample`.
       kind: "savedmodel", "segment", "resizable", "stream", "dynamic" or "panoptic".
       fusion: how the maps of a panoptic model become instances; None for other models.
+      carry: how a video frame starts from the one before; None for a model that keeps no state.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Description:
     stride: int
     kind: str
     fusion: FusionConfig | None = None
+    carry: CarryConfig | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +57,7 @@ class _File(Open):
     stride: AtLeastOne
     kind: str
     fusion: dict[str, typing.Any] | None = None
+    carry: CarryConfig | None = None
 
 
 def parse(content, path) -> Description:
@@ -101,6 +105,7 @@ def _parsed(values, path):
         file.stride,
         file.kind,
         None if file.fusion is None else _fusion(file.fusion),
+        file.carry,
     )
 
 

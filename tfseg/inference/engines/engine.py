@@ -8,6 +8,7 @@ import numpy as np
 
 from tfseg.inference.refinement import Refinement, Stopped
 from tfseg.labels import DatasetInfo
+from tfseg.models.segmenter import CarryConfig, Segmenter
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,11 +48,14 @@ class Engine(typing.Protocol):
       max_iterations: largest number of iterations; None where nothing limits it.
       trained_iterations: largest number of iterations that training ran or that the export allows.
       has_every_iteration: whether the engine gives the class maps of the iterations before the last one.
-      answer_until: (image, iterations, latest_start, tolerance) -> Stopped, like `Inference.refine_until`; None where
-        the iterations cannot be stopped.
+      answer_until: (image, iterations, latest_start, tolerance, *, start) -> Stopped, as `Inference.refine_until`; None
+        where the iterations cannot be stopped.
+      carry: how the next frame of a video starts from the state in which one ended; None where `answer_until` takes no
+        start.
       panoptic: image -> `postprocess.fusion.PanopticPrediction`; None if the model does not tell instances apart.
       serve: bytes of an image file -> [height, width] uint8 class ids after the default number of iterations, as a
         server that loads the model answers; None where no server does.
+      segmenter: the model as functions that can be traced, e.g. to count them; None for a .tflite file.
     """
 
     path: str
@@ -64,8 +68,10 @@ class Engine(typing.Protocol):
     trained_iterations: int
     has_every_iteration: bool
     answer_until: Callable[..., Stopped] | None
+    carry: CarryConfig | None
     panoptic: Callable | None
     serve: Callable | None
+    segmenter: Segmenter | None
 
     def answer(self, image: np.ndarray, iterations: int, last_only: bool) -> Refinement | Maps:
         """Computes the class maps of one image.

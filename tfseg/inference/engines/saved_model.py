@@ -57,9 +57,11 @@ class SavedModelEngine:
             raise InputError(f"{path}: has no signature {SEGMENT} of images and iterations; export it again")
         self._inference = None
         network = SavedSegmenter(signatures, described)
+        self.segmenter = network if described.is_recurrent or network.is_panoptic else None
         if described.is_recurrent and all(name in signatures for name in STEPS):
             self._inference = Inference(network, whole_image_pixels)
         self.answer_until = self._answer_until if self._inference else None
+        self.carry = described.carry if self._inference else None
         self.panoptic = PanopticInference(network, described.info, self._view).predict if network.is_panoptic else None
         self._served = signatures.get(SERVED)
         self.serve = self._serve if self._served is not None else None
@@ -77,9 +79,9 @@ class SavedModelEngine:
             run = self._tiled if self.size is None else self._resized
             return Maps([run(image, count) for count in counts])
 
-    def _answer_until(self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER):
+    def _answer_until(self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER, start=None):
         with saved_model.refusing(self._segment, image.shape[:2]), _with_reason():
-            return self._inference.refine_until(image, iterations, latest_start, tolerance, self._view)
+            return self._inference.refine_until(image, iterations, latest_start, tolerance, self._view, start)
 
     def _serve(self, content):
         answer = self._served(image_bytes=tf.constant([content]))

@@ -22,7 +22,7 @@ from tfseg.system.progress import say
 class TFLiteEngine:
     """Runs a .tflite file: resizes images to its input size, and its logits to the image's size. See `engine.py`."""
 
-    serve = None
+    serve = segmenter = None
 
     def __init__(self, path, threads=1, trust=False, normalization=None):
         """Opens the file.
@@ -35,7 +35,7 @@ class TFLiteEngine:
         Raises:
           InputError: the file is damaged, was changed since the manifest was written, or is no segmenter.
         """
-        self.path, self.panoptic, self.answer_until = str(path), None, None
+        self.path, self.panoptic, self.answer_until, self.carry = str(path), None, None, None
         self._program = tflite_runtime.load(path, threads, trust)
         if self._program.listed is None and not trust:
             note = "no manifest.json beside it lists it; its structure was checked, its sha256 could not be"
@@ -97,6 +97,7 @@ class TFLiteEngine:
             self.min_iterations, self.max_iterations = 1, described.max_iterations
         self.trained_iterations, self.has_every_iteration = self.max_iterations, self.min_iterations == 1
         self.answer_until = {"stream": self._stream_until, "dynamic": self._dynamic_until}.get(described.kind)
+        self.carry = described.carry if described.kind == "stream" else None
         if described.kind == "panoptic":
             if described.fusion is None:
                 raise InputError(f"{self.path}: does not say how its instances are found; export it again")
@@ -132,7 +133,7 @@ class TFLiteEngine:
         counts = [iterations] if last_only else range(1, iterations + 1)
         return [self._loop(pixels, count, settling.NEVER)["logits"] for count in counts]
 
-    def _dynamic_until(self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER):
+    def _dynamic_until(self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER, start=None):
         outputs = self._loop(self._pixels(image), iterations, tolerance)
         return Stopped(self._answer(image, [outputs["logits"]]), int(outputs["iterations"][0]))
 
@@ -142,26 +143,25 @@ class TFLiteEngine:
         return self._program.run(self._signature, {"image": pixels} | numbers)
 
     def _stream(self, pixels, iterations, last_only):
-        canvases = [canvas for _, canvas in self._steps(pixels, iterations)]
+        canvases = [state["canvas"] for _, state in self._steps(pixels, iterations)]
         return canvases[-1:] if last_only else canvases
 
-    def _stream_until(self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER):
-        steps = []
-        for step in self._steps(self._pixels(image), iterations):
-            steps.append(step)
-            if time.perf_counter() > latest_start or (tolerance >= 0 and _changed_share(steps) <= tolerance):
+    def _stream_until(self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER, start=None):
+        canvas = None if start is None else start["canvas"]
+        for count, (began, state) in enumerate(self._steps(self._pixels(image), iterations, start), 1):  # noqa: B007
+            before, canvas = canvas, state["canvas"]
+            if time.perf_counter() > latest_start or (tolerance >= 0 and _changed_share(before, canvas) <= tolerance):
                 break
-        began, canvas = steps[-1]
-        return Stopped(self._answer(image, [canvas]), len(steps), began if len(steps) > 1 else None)
+        return Stopped(self._answer(image, [canvas]), count, began if count > 1 else None, state)
 
-    def _steps(self, pixels, iterations):
-        """Yields (time.perf_counter() at its start, canvas after it) for each iteration of a stream file."""
+    def _steps(self, pixels, iterations, start=None):
+        """Yields (time.perf_counter() at its start, state after it) for each iteration of a stream file."""
         # Omitted inputs are zeros, which is the state before the first iteration.
-        features, state = self._program.run("encode", {"image": pixels}), {}
+        features, state = self._program.run("encode", {"image": pixels}), start or {}
         for _ in range(iterations):
             began = time.perf_counter()
             state = self._program.run("refine", features | state)
-            yield began, state["canvas"]
+            yield began, state
 
     def _layer(self, canvases, image_size):
         """Returns the canvases with their place on the image, computed as `Inference` does for a resized view."""
@@ -172,9 +172,6 @@ class TFLiteEngine:
         return Layer(canvases, pitch, (0.5 / self._stride, 0.5 / self._stride))
 
 
-def _changed_share(steps):
-    """Returns `settling.changed_share` of the last two of the (time, canvas) pairs; 1 if there is only one."""
-    if len(steps) == 1:
-        return 1.0
-    before, after = (canvas.argmax(-1) for _, canvas in steps[-2:])
-    return np.mean(before != after)
+def _changed_share(before, after):
+    """Returns `settling.changed_share` of two canvases; 1 if there is none before."""
+    return 1.0 if before is None else np.mean(before.argmax(-1) != after.argmax(-1))

@@ -1,0 +1,80 @@
+"""Videos are scored frame after frame, in every way of running a frame, and other models beside them."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from tests.inference.test_motion import texture
+from tfseg.data import opening
+from tfseg.errors import InputError
+from tfseg.evaluation import video_report
+from tfseg.evaluation.video_report import VideoReportOptions, evaluate_video
+from tfseg.profiling.stream_cost import FrameCost
+from tfseg.system.small_files import check_seal, read_json
+
+
+def cost_of(engine, size):
+    """1 for the first iteration, 2 if seeded, 10 for every further one."""
+    assert size == (32, 48)
+    return FrameCost(1, 2, 10) if engine.is_recurrent else FrameCost(100, 100, 0)
+
+
+def test_every_way_is_scored_and_costed(video_runs, tmp_path):
+    recurrent, plain = video_runs
+    content = evaluate_video(recurrent, VideoReportOptions(report_dir=tmp_path, compare=(str(plain),)), cost_of)
+    assert (content["num_frames"], content["num_videos"], content["split"]) == (13, 2, "val")
+    rows = {row["way"]: row for row in content["rows"]}
+    assert list(rows) == [
+        *(f"every frame from zero, {n}" for n in (1, 2, 3)),
+        *(f"from the frame before, {n}" for n in (1, 2)),
+        "from the frame before, until settled",
+        "plain: every frame by itself",
+    ]
+    first, third = rows["every frame from zero, 1"], rows["every frame from zero, 3"]
+    assert (first["iterations"], first["gflops"], first["seeded_miou"]) == (1, 1, None)
+    assert (third["iterations"], third["gflops"]) == (3, 21)
+    seeded = rows["from the frame before, 1"]
+    # The first frame of each of the two videos runs three iterations from zero, the other eleven one, seeded.
+    assert seeded["iterations"] == pytest.approx((2 * 3 + 11) / 13)
+    assert seeded["gflops"] == pytest.approx((2 * 21 + 11 * 2) / 13)
+    assert rows["plain: every frame by itself"]["gflops"] == 100
+    for row in rows.values():
+        assert 0 <= row["miou"] <= 1 and 0 <= row["vc8"] <= 1 and row["vc16"] is None and row["milliseconds"] > 0
+    check_seal(read_json(tmp_path / "video.json"))
+    text = (tmp_path / "video.md").read_text()
+    assert "13 frames of 2 videos: camvid val" in text and "| plain: every frame by itself" in text
+    assert (tmp_path / "video.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_feed_forward_model_has_one_way(video_runs, tmp_path):
+    content = evaluate_video(video_runs[1], VideoReportOptions(report_dir=tmp_path, max_frames=3), cost_of)
+    [row] = content["rows"]
+    assert (row["way"], row["iterations"], content["num_frames"]) == ("every frame by itself", 1, 3)
+    assert content["carry"] is None
+
+
+def test_a_model_of_other_classes_does_not_compare(video_runs, tmp_path, monkeypatch):
+    real = video_report.load_run
+
+    def load_run(path, *arguments):
+        config, info, network = real(path, *arguments)
+        names = tuple(f"other {name}" for name in info.class_names)
+        return config, dataclasses.replace(info, class_names=names) if "plain" in str(path) else info, network
+
+    monkeypatch.setattr(video_report, "load_run", load_run)
+    with pytest.raises(InputError, match="plain: has other classes"):
+        evaluate_video(video_runs[0], VideoReportOptions(report_dir=tmp_path, compare=(str(video_runs[1]),)), cost_of)
+
+
+def test_single_images_are_no_video(toy_records):
+    split = opening.open_split("folder", str(toy_records), "val")
+    with pytest.raises(InputError, match="belongs to no video"):
+        next(split.frames())
+
+
+def test_frames_come_in_the_order_of_their_videos(video_records):
+    frames = list(opening.open_split("camvid", str(video_records), "val").frames())
+    assert [sequence for sequence, *_ in frames] == ["A"] * 9 + ["B"] * 4
+    assert [name for *_, name in frames][:2] == ["val/A_00000.png", "val/A_00010.png"]
+    np.testing.assert_allclose(frames[3][1], texture(32, 48, across=6), atol=3)  # stored as JPEG

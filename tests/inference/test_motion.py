@@ -1,0 +1,48 @@
+"""Maps follow the picture, and fade where it does not fit."""
+
+import numpy as np
+import pytest
+
+from tfseg.inference.motion import Motion, MotionEstimator, motion_image, moved
+
+
+def texture(height, width, down=0, across=0):
+    """[height, width, 3] uint8: soft patches in a fixed plane, of which the view is shifted by whole pixels."""
+    rows, columns = np.mgrid[:height, :width] + np.array([down, across])[:, np.newaxis, np.newaxis]
+    waves = np.sin(rows / 7) * np.cos(columns / 9) + np.sin(rows / 17 + columns / 13)
+    return np.repeat((128 + 55 * waves)[..., np.newaxis], 3, -1).astype(np.uint8)
+
+
+def test_a_shift_of_the_picture_is_found():
+    before, after = (motion_image(texture(96, 160, down, across)) for down, across in ((0, 0), (4, -6)))
+    motion = MotionEstimator().between(before, after)
+    inner = motion.offset[16:-16, 16:-16] * [160, 96]
+    np.testing.assert_allclose(np.median(inner, (0, 1)), [-6, 4], atol=0.3)  # (across, down), to where it was
+    assert np.median(motion.error) < 2
+
+
+def test_a_large_picture_is_estimated_at_a_smaller_size():
+    assert motion_image(texture(480, 960)).shape == (240, 480)
+    assert motion_image(texture(100, 960)).shape == (100, 960)
+    assert motion_image(texture(10, 12)).shape == (10, 12)
+
+
+def test_a_picture_too_small_for_patches_has_no_motion():
+    motion = MotionEstimator().between(motion_image(texture(9, 12)), motion_image(texture(9, 12, across=2)))
+    assert not motion.offset.any() and motion.error.any()
+
+
+def test_maps_move_by_the_offset():
+    maps = np.arange(5 * 6 * 7, dtype=np.float32).reshape(5, 6, 7)  # 7 channels: more than OpenCV moves at once
+    offset = np.zeros((5, 6, 2), np.float32)
+    offset[..., 0] = 1 / 6  # the content was one column further to the right
+    result = moved(maps, Motion(offset, np.zeros((5, 6), np.float32)), trust_scale=8)
+    np.testing.assert_allclose(result[:, :-1], maps[:, 1:])
+    np.testing.assert_allclose(result[:, -1], maps[:, -1])  # beyond the border the last column is repeated
+
+
+@pytest.mark.parametrize(("error", "kept"), [(0, 1), (8, np.exp(-1)), (16, np.exp(-4))])
+def test_a_position_fades_with_the_error_of_the_picture(error, kept):
+    motion = Motion(np.zeros((4, 4, 2), np.float32), np.full((4, 4), error, np.float32))
+    np.testing.assert_allclose(moved(np.ones((4, 4, 3), np.float32), motion, 8), kept, rtol=1e-6)
+    np.testing.assert_allclose(moved(np.ones((4, 4, 3), np.float32), motion, 0), 1)

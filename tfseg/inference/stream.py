@@ -1,0 +1,210 @@
+"""A video, frame by frame: each frame starts from what the model made of the one before.
+
+The state of a recurrent network at the end of a frame (its canvas, and the memory of its cells) is moved along with the
+picture, reduced where the picture does not fit, and given to the next frame, which then needs fewer iterations.
+"""
+
+import collections
+import dataclasses
+import math
+import time
+
+import numpy as np
+
+from tfseg.errors import InputError
+from tfseg.inference.motion import MotionEstimator, motion_image, moved
+from tfseg.inference.refinement import Stopped
+from tfseg.layers import settling
+from tfseg.models.segmenter import CarryConfig
+from tfseg.system import timing
+
+FIRST, SIZE, CUT, KEY, LOST = "first frame", "frame size", "scene cut", "key frame", "frame lost"
+NOT_KEPT = "no state is kept"
+# A cut: at this share of the pixels, the frame before, moved as well as it can be, differs by so many grey levels.
+CUT_ERROR, CUT_SHARE = 24, 0.35
+LAST_FRAMES = 20  # whose last iteration tells how long the next one will take
+# Names of the arrays of a state beside the network's own.
+PICTURE, SHOWN, COUNTS = "motion_image", "class_ids", "counts"
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamOptions:
+    """How a stream runs.
+
+    Attributes:
+      iters: iterations of a frame that starts from the one before; None is what the model's `CarryConfig` says.
+      key_iters: iterations of a frame that starts afresh; None is the model's default.
+      key_every: every so many frames one starts afresh; 0 means only when that is needed: at the beginning, after a
+        cut, after a lost frame, and when the size changes.
+      carry: how a frame starts from the one before; None is as the model says.
+      tolerance: share of the canvas, 0 to 1; a frame ends after an iteration that changed at most this share.
+      budget_ms: milliseconds from a frame to its class map. In place of `iters`, as many iterations run as the clock
+        allows, from one to `key_iters`.
+      with_confidence: whether every frame's confidence is returned, too.
+    """
+
+    iters: int | None = None
+    key_iters: int | None = None
+    key_every: int = 0
+    carry: CarryConfig | None = None
+    tolerance: float | None = None
+    budget_ms: float | None = None
+    with_confidence: bool = False
+
+    def check(self):
+        """Raises InputError for values that no stream can use."""
+        if isinstance(self.key_every, bool) or not isinstance(self.key_every, int) or self.key_every < 0:
+            raise InputError(f"key_every is {self.key_every!r}; a number of frames, or 0 for only when it is needed")
+        if self.budget_ms is not None and not 0 < self.budget_ms < math.inf:
+            raise InputError(f"budget_ms is {self.budget_ms!r}; milliseconds above 0")
+        if self.budget_ms is not None and self.iters is not None:
+            raise InputError("budget_ms and iters are both given: the budget chooses the iterations; omit one")
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamFrame:
+    """What a stream says about one frame.
+
+    Attributes:
+      class_ids: [height, width] uint8, in the frame's size.
+      iterations: number of iterations that ran.
+      milliseconds: time that the frame took, from its pixels to all that is kept for the next one, motion included.
+      reset: why the frame started afresh, e.g. "scene cut"; empty if it started from the one before.
+      changed_share: share of the pixels whose class is another than in the frame before, 0 to 1; None for a frame that
+        has none of its size before it.
+      confidence: [height, width] float32 softmax probability of the class; None unless it was asked for.
+    """
+
+    class_ids: np.ndarray
+    iterations: int
+    milliseconds: float
+    reset: str
+    changed_share: float | None
+    confidence: np.ndarray | None = None
+
+
+class Stream:
+    """Segments the frames of one video in their order. Any number of streams share a model; none sees another's state.
+
+    Example:
+      stream = tfseg.load("runs/photos").stream()
+      for frame in frames:  # each [height, width, 3] uint8 RGB
+          class_ids = stream.next(frame).class_ids
+
+    Attributes:
+      num_frames: number of frames that were segmented.
+    """
+
+    def __init__(self, engine, options: StreamOptions):
+        """Begins a stream; made by `Predictor.stream`, which checks the numbers of iterations.
+
+        Args:
+          engine: an `engines.engine.Engine`.
+          options: a StreamOptions.
+        Raises:
+          InputError: values that no stream can use.
+        """
+        options.check()
+        self._engine, self._options = engine, options
+        self._carry = None if engine.carry is None else options.carry or engine.carry
+        self._key_iterations = (options.key_iters or engine.default_iterations) if engine.is_recurrent else 1
+        self._estimator = MotionEstimator()
+        self._endings = collections.deque(maxlen=LAST_FRAMES)
+        self.num_frames, self._since_key = 0, 0
+        self._state, self._picture, self._shown, self._why_afresh = None, None, None, FIRST
+
+    def reset(self, reason: str = LOST):
+        """Makes the next frame start afresh, e.g. because frames before it are missing. The reason is in its result."""
+        self._state, self._why_afresh = None, reason
+
+    def next(self, frame) -> StreamFrame:
+        """Segments the next frame.
+
+        Args:
+          frame: [height, width, 3] uint8 RGB. It may have another size than the one before.
+        Raises:
+          InputError: the frame is of another kind. The stream goes on as if it had not been given.
+        """
+        begin = time.perf_counter()
+        start, reset, picture = self._start(frame)
+        run = self._run(frame, start, begin)
+        answer = run.answer
+        class_ids, confidence = (
+            answer.class_ids_and_confidence() if self._options.with_confidence else (answer.class_ids(), None)
+        )
+        is_comparable = self._shown is not None and self._shown.shape == class_ids.shape
+        changed = float(np.mean(self._shown != class_ids)) if is_comparable else None
+        self._keep(run.state, picture, class_ids, is_fresh=start is None)
+        end = time.perf_counter()
+        if run.began is not None:
+            self._endings.append(end - run.began)
+        return StreamFrame(class_ids, run.iterations, 1000 * (end - begin), reset, changed, confidence)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Returns all that the stream remembers, as arrays that `np.savez` writes and `restore` takes."""
+        arrays = {COUNTS: np.int64([self.num_frames, self._since_key])}
+        if self._shown is not None:
+            arrays[SHOWN] = self._shown
+        if self._state is not None:
+            arrays |= {PICTURE: self._picture} | {f"state/{name}": value for name, value in self._state.items()}
+        return arrays
+
+    def restore(self, arrays):
+        """Continues where another stream of the same model stood.
+
+        Args:
+          arrays: what `state` returned, or the same read by `np.load`.
+        Raises:
+          InputError: they are not a stream's.
+        """
+        arrays = {name: np.asarray(arrays[name]) for name in arrays}
+        if COUNTS not in arrays or arrays[COUNTS].shape != (2,):
+            raise InputError("these arrays are not the state of a stream")
+        self.num_frames, self._since_key = (int(count) for count in arrays[COUNTS])
+        self._shown = arrays.get(SHOWN)
+        kept = {name.removeprefix("state/"): value for name, value in arrays.items() if name.startswith("state/")}
+        self._state, self._picture = (kept, arrays[PICTURE]) if kept else (None, None)
+        self._why_afresh = LOST if self.num_frames else FIRST
+
+    def _start(self, frame):
+        """Returns (state to start from or None, why it starts afresh or "", the frame's motion image or None)."""
+        if self._carry is None:
+            return None, NOT_KEPT, None
+        picture = motion_image(frame)
+        if self._state is None:
+            return None, self._why_afresh, picture
+        if self._options.key_every and self._since_key >= self._options.key_every:
+            return None, KEY, picture
+        if self._shown.shape != frame.shape[:2]:
+            return None, SIZE, picture
+        motion = self._estimator.between(self._picture, picture)
+        if np.mean(motion.error > CUT_ERROR) > CUT_SHARE:
+            return None, CUT, picture
+        return {name: self._carried(name, maps, motion) for name, maps in self._state.items()}, "", picture
+
+    def _carried(self, name, maps, motion):
+        """Returns what the next frame gets of a part of the state, [1, h, w, channels]."""
+        if name != "canvas" and not self._carry.with_memory:
+            return np.zeros_like(maps)
+        kept = maps[0]
+        if self._carry.with_motion:
+            kept = moved(kept, motion, self._carry.trust_scale)
+        return (kept * np.float32(self._carry.scale))[np.newaxis]
+
+    def _run(self, frame, start, begin) -> Stopped:
+        options = self._options
+        iterations = self._key_iterations if start is None or options.budget_ms else options.iters
+        iterations = iterations or min(self._carry.iterations, self._key_iterations)
+        if not self._engine.answer_until:
+            return Stopped(self._engine.answer(frame, iterations, last_only=True), iterations)
+        ending = timing.p95(self._endings) if self._endings else 0.0
+        latest = math.inf if options.budget_ms is None else begin + options.budget_ms / 1000 - ending
+        tolerance = settling.NEVER if options.tolerance is None else options.tolerance
+        return self._engine.answer_until(frame, iterations, latest, tolerance, start=start)
+
+    def _keep(self, state, picture, class_ids, is_fresh):
+        self.num_frames += 1
+        self._since_key = 1 if is_fresh else self._since_key + 1
+        self._shown, self._picture = class_ids, picture
+        self._state = None if state is None else {name: np.asarray(maps) for name, maps in state.items()}
+        self._why_afresh = NOT_KEPT
