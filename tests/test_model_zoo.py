@@ -172,13 +172,13 @@ def test_deeperlabs_recipes_have_the_papers_numbers(name, backbone, kernel_size,
 @pytest.mark.parametrize(
     ("name", "images", "epochs", "learning_rate", "batch_size", "side", "split"),
     [
-        ("coco_voc/pspnet_resnet101", 92_500, 30, 1e-2, 12, 512, "train"),
-        ("voc2012/pspnet_resnet101_second", 10_582, 50, 1e-2, 12, 512, "train_aug"),
-        ("voc2012/pspnet_resnet101_third", 1464, 50, 1e-3, 12, 512, "train"),
-        ("pascal_context/pspnet_resnet101", 4998, 80, 1e-3, 12, 512, "train"),
-        ("pascal_context_60/pspnet_resnet101", 4998, 80, 1e-3, 12, 512, "train"),
-        ("cityscapes/pspnet_resnet101_coarse", 22_973, 30, 1e-2, 6, 768, "train_coarse"),
-        ("cityscapes/pspnet_resnet101_fine", 2975, 500, 5e-3, 6, 768, "train"),
+        ("coco_voc/shelfnet_resnet50", 92_500, 30, 1e-2, 12, 512, "train"),
+        ("voc2012/shelfnet_resnet50", 10_582, 50, 1e-2, 12, 512, "train_aug"),
+        ("voc2012/shelfnet_resnet50_fine", 1464, 50, 1e-3, 12, 512, "train"),
+        ("pascal_context/shelfnet_resnet50", 4998, 80, 1e-3, 12, 512, "train"),
+        ("pascal_context_60/shelfnet_resnet50", 4998, 80, 1e-3, 12, 512, "train"),
+        ("cityscapes/shelfnet_resnet50_coarse", 22_973, 30, 1e-2, 6, 768, "train_coarse"),
+        ("cityscapes/shelfnet_resnet50", 2975, 500, 5e-3, 6, 768, "train"),
     ],
 )
 def test_the_stages_of_shelfnets_training_have_its_papers_numbers(

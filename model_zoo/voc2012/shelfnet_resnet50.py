@@ -2,8 +2,10 @@
 
 python train.py --config=model_zoo/voc2012/shelfnet_resnet50.py --data_dir=VOCdevkit/VOC2012 \
     --init_backbone_from=resnet50.safetensors --workdir=runs/voc2012_shelfnet50
+    As the second stage, after coco_voc/shelfnet_resnet50.py, --init_from=runs/coco_shelfnet50 takes the place of
+    --init_backbone_from.
 
-Paper: 79.0 mIoU on test without COCO, after 50 further epochs on the 1,464 images of VOC itself. Not trained by us.
+Then shelfnet_resnet50_fine.py. Paper, after that: 79.0 mIoU on test, with COCO 82.8. Not trained by us.
 """
 
 from model_zoo import backbones, data, models, schedules
@@ -14,5 +16,5 @@ def get_config():
     return ExperimentConfig(
         model=models.shelfnet(backbones.torchvision_resnet("resnet50_v1_5")),
         data=data.shelfnet(data.voc2012(), crop_size=(512, 512)),
-        training=schedules.shelfnet_paper(10_582, epochs=50, global_batch_size=12),
+        training=schedules.shelfnet_paper(10_582, epochs=50),
     )
