@@ -1,7 +1,7 @@
 """Writes the model card, a Markdown page. All its figures come from the report and the training log."""
 
 from tfseg.data.datasets.table import DATASETS
-from tfseg.evaluation.protocol import views_lines
+from tfseg.evaluation.protocol import views_flags, views_lines
 
 CAPTIONS = {
     "curve.png": "mIoU against cost",
@@ -93,7 +93,8 @@ def _panoptic(scores):
 def _commands(name, protocol):
     dataset = DATASETS.get(protocol["dataset"])
     data = "" if dataset and dataset.is_generated else " --data_dir=DIR"
-    evaluate = f"python evaluate.py --model=model_zoo/{name}{data} --split={protocol['split']} --report_dir=report"
+    images = f"{data} --split={protocol['split']}{views_flags(protocol)}"
+    evaluate = f"python evaluate.py --model=model_zoo/{name}{images} --report_dir=report"
     return [
         "```",
         f"python segment.py --model=model_zoo/{name} photo.jpg",

@@ -75,6 +75,21 @@ def views_lines(protocol: dict) -> list[str]:
     return lines
 
 
+def views_flags(protocol: dict) -> str:
+    """The flags of evaluate.py, each after a blank, that give the views of a protocol; empty for the defaults."""
+    scales, size, fusion = protocol["scales"], protocol["network_size"], protocol.get("fusion", "logits")
+    flags = {
+        "scales": ",".join(f"{scale:g}" for scale in scales) if scales != [1.0] else "",
+        "size": "" if isinstance(size, str) else "x".join(map(str, size)),
+        "long_side": protocol.get("long_side"),
+        "window": "x".join(map(str, protocol.get("window") or ())),
+        "stride": "x".join(map(str, protocol.get("stride") or ())),
+        "fuse": fusion if fusion != "logits" else "",
+    }
+    given = "".join(f" --{name}={value}" for name, value in flags.items() if value)
+    return given + (" --flip" if protocol["flip"] else "")
+
+
 def instance_protocol(info, result):
     """What instance-level IoU depends on; empty if the result has none."""
     if "iiou" not in result["iterations"][0]:
