@@ -5,6 +5,8 @@ python evaluate.py --model=runs/scenes_rnn --iters=10
     runs/scenes_rnn/report.
 python evaluate.py --model=runs/voc2012_rnn --multi_scale --flip --report_dir=runs/voc2012_rnn/multi_scale
     Averages the logits of six scales and their mirror images.
+python evaluate.py --model=runs/cityscapes_rnn --long_side=1024 --window=768x768
+    Windows of 768x768 pixels slide over images of 512x1024, by 2/3 of their size.
 python evaluate.py --model=runs/camvid_rnn --iters=10 --compare=runs/camvid_deeplabv3,runs/camvid_deeplabv3@8
     Puts several models into one chart; they are evaluated on the same images and timed in turn. @8 is an output stride.
 python evaluate.py --model=model_zoo/camvid_rnn_mobilenet_v2 --data_dir=CamVid --video \\
@@ -40,6 +42,18 @@ OUTPUT_STRIDE = flags.DEFINE_integer(
 )
 MULTI_SCALE = flags.DEFINE_boolean("multi_scale", False, "Average the logits of scales 0.5, 0.75, 1, 1.25, 1.5, 1.75.")
 FLIP = flags.DEFINE_boolean("flip", False, "Average with the mirror image, too.")
+SCALES = flags.DEFINE_list("scales", [], "Average the logits of these scales, e.g. 0.75,1,1.25.")
+LONG_SIDE = flags.DEFINE_integer(
+    "long_side", None, "Pixels of an image's longer side at scale 1; default is its own size."
+)
+WINDOW = flags.DEFINE_string("window", None, "HEIGHTxWIDTH of windows that slide over every view; default whole views.")
+STRIDE = flags.DEFINE_string("stride", None, "DOWNxACROSS from one window to the next; default 2/3 of --window.")
+FUSE = flags.DEFINE_enum(
+    "fuse",
+    "logits",
+    ["logits", "probabilities", "exp_logits"],
+    "How views are fused: mean logits, mean probabilities, or a sum of exponentials.",
+)
 SIZE = flags.DEFINE_string("size", None, "HEIGHTxWIDTH that images are resized to; default is their own size.")
 REPORT_DIR = flags.DEFINE_string("report_dir", None, "Folder of the report; default MODEL/report.")
 COMPARE = flags.DEFINE_list(
@@ -65,7 +79,12 @@ def main(argv):
         raise InputError(f"unexpected arguments: {' '.join(argv[1:])}")
     if not MODEL.value:
         raise InputError("--model is missing: the run directory that train.py wrote, or a folder of the model zoo")
-    size = entry.parse_size("size", SIZE.value) if SIZE.value else None
+    size, window, stride = (
+        entry.parse_size(name, flag.value) if flag.value else None
+        for name, flag in (("size", SIZE), ("window", WINDOW), ("stride", STRIDE))
+    )
+    if stride and not window:
+        raise InputError(f"--stride={STRIDE.value} does nothing without --window")
     if bool(MATCH.value) != bool(DATASET.value):
         raise InputError("--dataset and --match go together: the data set, and which of its classes the model has")
     if MATCH.value and (REPORT_DIR.value or COMPARE.value):
@@ -75,6 +94,8 @@ def main(argv):
     if ANALYSE.value and (VIDEO.value or MATCH.value or COMPARE.value or MULTI_SCALE.value or FLIP.value or size):
         raise InputError("--analyse goes with --split, --data_dir, --weights, --iters and --report_dir alone")
     from tfseg.evaluation import canvas_analysis, matched_classes, report, video_report
+    from tfseg.evaluation.report_options import ReportOptions
+    from tfseg.inference.views import Window
     from tfseg.profiling import flops, stream_cost
     from tfseg.training.strategy import build_strategy
 
@@ -94,15 +115,19 @@ def main(argv):
         print(video_report.as_markdown(content))
         print(f"\nreport: {REPORT_DIR.value or MODEL.value + '/report'}/video.md")
         return
-    options = report.ReportOptions(
+    options = ReportOptions(
         split=SPLIT.value,
         data_dir=DATA_DIR.value,
         iterations=ITERS.value,
         weights=WEIGHTS.value,
         output_stride=OUTPUT_STRIDE.value,
         multi_scale=MULTI_SCALE.value,
+        scales=_scales(SCALES.value),
         flip=FLIP.value,
         size=size,
+        long_side=LONG_SIDE.value,
+        window=Window.of(window, stride) if window else None,
+        fusion=FUSE.value,
         report_dir=REPORT_DIR.value,
         panoptic_output=PANOPTIC_OUTPUT.value,
         compare=tuple(COMPARE.value),
@@ -120,6 +145,13 @@ def main(argv):
     for line in metrics["remarks"]:
         print(line)
     print(f"report: {REPORT_DIR.value or MODEL.value + '/report'}")
+
+
+def _scales(words):
+    try:
+        return tuple(float(word) for word in words)
+    except ValueError:
+        raise InputError(f"--scales={','.join(words)}: numbers are wanted, e.g. 0.75,1,1.25") from None
 
 
 def _matches(words):

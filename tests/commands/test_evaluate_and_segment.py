@@ -14,6 +14,10 @@ ROOT = Path(__file__).resolve().parents[2]
         (["evaluate.py", "runs/a"], "unexpected arguments: runs/a"),
         (["evaluate.py", "--model=runs/a", "--size=513"], "--size=513: HEIGHTxWIDTH"),
         (["evaluate.py", "--model=runs/a", "--weights=first"], "should be one of <last|best>"),
+        (["evaluate.py", "--model=runs/a", "--window=500x500"], "--window=500x500: two multiples of 32"),
+        (["evaluate.py", "--model=runs/a", "--stride=32x32"], "--stride=32x32 does nothing without --window"),
+        (["evaluate.py", "--model=runs/a", "--scales=1,big"], "--scales=1,big: numbers are wanted"),
+        (["evaluate.py", "--model=runs/a", "--fuse=exp_logits", "--flip"], "does nothing without several scales"),
         (["evaluate.py", "--model=runs/a", "--match=car:car"], "--dataset and --match go together"),
         (
             ["evaluate.py", "--model=a", "--dataset=camvid", "--match=car"],

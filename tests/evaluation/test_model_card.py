@@ -45,6 +45,25 @@ def test_the_source_of_average_instance_sizes_is_told(sizes, source):
     assert expected in card(instance_sizes=sizes)
 
 
+def test_the_protocol_of_an_earlier_version_has_a_single_view():
+    assert "- Views: scales 1; scale 1 is the image's own size.\n" in card()
+    assert "--split=test --report_dir=report\n" in card()
+    resized = card(network_size=[64, 96])
+    assert "- Views: scales 1; scale 1 is 64x96.\n" in resized and "--split=test --size=64x96 --report_dir" in resized
+
+
+def test_windows_and_the_fusion_of_views_are_told():
+    text = card(scales=[0.5, 1.0], flip=True, long_side=1024, window=[768, 768], stride=[512, 512], fusion="exp_logits")
+    lines = (
+        "Views: scales 0.5, 1, each with its mirror image; scale 1 is the image with 1024 pixels on its longer side.",
+        "Windows of 768x768 slide over every view by 512x512; where they overlap, logits are averaged.",
+        "The views are fused by the sum over the scales of exp(logits of the image and of its mirror image, summed).",
+    )
+    assert "".join(f"- {line}\n" for line in lines) in text
+    flags = "--scales=0.5,1 --long_side=1024 --window=768x768 --stride=512x512 --fuse=exp_logits --flip"
+    assert f"--split=test {flags} --report_dir=report\n" in text
+
+
 def test_without_instances_there_is_no_word_of_them():
     assert "iIoU" not in card()
 

@@ -23,6 +23,7 @@ from tfseg.evaluation import report
 from tfseg.evaluation.report import ReportOptions, evaluate_run, read_curve, summary
 from tfseg.evaluation.tables import comparison
 from tfseg.formats.images import encode_panoptic, encode_png
+from tfseg.inference.views import Window
 from tfseg.metrics import suite
 from tfseg.metrics.metric import Metric, with_mean
 from tfseg.models.rnn import RNNConfig
@@ -144,6 +145,41 @@ def test_a_given_network_size_is_what_costs(run):
     metrics = evaluate_run(run, ReportOptions(iterations=1, size=(48, 64)), count_gmacs)
     assert metrics["iterations"][0]["gmacs"] == 5.0
     assert metrics["protocol"]["network_size"] == [48, 64]
+
+
+def test_windows_a_long_side_and_a_fusion_are_in_protocol_report_and_cost(run):
+    """Images of 24x32: 48x64 at scale 1, 96x128 at scale 2. Windows of 64x64 are 1 and 2 x 2, all mirrored as well."""
+    window = Window.of((64, 64), (32, 64))
+    options = ReportOptions(
+        iterations=2, scales=(1.0, 2.0), flip=True, long_side=64, window=window, fusion="probabilities"
+    )
+    metrics = evaluate_run(run, options, count_gmacs)
+    protocol = metrics["protocol"]
+    expected = {
+        "scales": [1.0, 2.0],
+        "long_side": 64,
+        "window": [64, 64],
+        "stride": [32, 64],
+        "fusion": "probabilities",
+    }
+    assert {key: protocol[key] for key in expected} == expected
+    calls = {(48, 64): 2, (64, 64): 8}
+    assert metrics["iterations"][0]["gmacs"] == sum(
+        times * count_gmacs(None, size, 1)[0] for size, times in calls.items()
+    )
+    text = (run / "report" / "report.md").read_text()
+    assert "scales 1, 2, each with its mirror image; scale 1 is the image with 64 pixels on its longer side." in text
+    assert "Windows of 64x64 slide over every view by 32x64; where they overlap, logits are averaged." in text
+    assert "The views are fused by the mean of their probabilities." in text
+    assert protocol["prediction"].startswith("argmax of the mean of their probabilities after")
+
+
+def test_the_plain_protocol_is_a_single_view_of_the_images_own_size(run):
+    protocol = evaluate_run(run, ReportOptions(iterations=1), count_gmacs)["protocol"]
+    assert (protocol["long_side"], protocol["window"], protocol["stride"]) == (None, None, None)
+    text = (run / "report" / "report.md").read_text()
+    assert "Views: scales 1; scale 1 is the image's own size.\n" in text
+    assert "fused" not in text and "Windows" not in text
 
 
 def test_curves_of_other_reports_are_read_from_their_folders(run):

@@ -33,6 +33,7 @@ def evaluate_matches(path, dataset, options, names) -> str:
             pairs,
             iterations=options.iterations_of(network),
             views=options.views,
+            fusion=options.fusion,
             num_examples=split.num_examples,
         )
     rows = [

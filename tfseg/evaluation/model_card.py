@@ -1,6 +1,7 @@
 """Writes the model card, a Markdown page. All its figures come from the report and the training log."""
 
 from tfseg.data.datasets.table import DATASETS
+from tfseg.evaluation.protocol import views_flags, views_lines
 
 CAPTIONS = {
     "curve.png": "mIoU against cost",
@@ -92,7 +93,8 @@ def _panoptic(scores):
 def _commands(name, protocol):
     dataset = DATASETS.get(protocol["dataset"])
     data = "" if dataset and dataset.is_generated else " --data_dir=DIR"
-    evaluate = f"python evaluate.py --model=model_zoo/{name}{data} --split={protocol['split']} --report_dir=report"
+    images = f"{data} --split={protocol['split']}{views_flags(protocol)}"
+    evaluate = f"python evaluate.py --model=model_zoo/{name}{images} --report_dir=report"
     return [
         "```",
         f"python segment.py --model=model_zoo/{name} photo.jpg",
@@ -105,14 +107,11 @@ def _commands(name, protocol):
 def _protocol_lines(protocol):
     sizes, commit = protocol["image_sizes"], protocol["commit"] or "unknown"
     sizes = ", ".join(sizes) if isinstance(sizes, list) else sizes
-    size = protocol["network_size"]
-    size = "" if isinstance(size, str) else f", images resized to {_size(size)} first"
     differs = " (+: files differed from that commit)" if commit.endswith("+") else ""
     return [
         f"- Data: {_where(protocol)}, {protocol['num_images']} images ({sizes}); sha256 of their names "
         f"`{protocol['filenames_sha256']}`",
-        f"- Views: scales {', '.join(map(str, protocol['scales']))}"
-        f"{', each with its mirror image' if protocol['flip'] else ''}{size}",
+        *(f"- {line}" for line in views_lines(protocol)),
         f"- Prediction: {protocol['prediction']}",
         f"- Label {protocol['ignored_label']} is ignored; means are {protocol['mean']}",
         *_instance_line(protocol),

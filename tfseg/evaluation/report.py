@@ -1,7 +1,6 @@
 """Writes the report of a trained model: scores, cost and pictures on one split, and how they were measured."""
 
 import csv
-import dataclasses
 import io
 import json
 import re
@@ -13,59 +12,19 @@ from tfseg.errors import InputError
 from tfseg.evaluation import charts, semantic
 from tfseg.evaluation.curve_file import CURVE_COLUMNS, read_curve
 from tfseg.evaluation.panoptic import evaluate_panoptic, panoptic_label
-from tfseg.evaluation.protocol import cost_size, instance_protocol, protocol
+from tfseg.evaluation.protocol import cost_size, instance_protocol, protocol, views_lines
+from tfseg.evaluation.report_options import ReportOptions
 from tfseg.evaluation.scored_images import REMARK, WHOLE, open_scored_split, scored
 from tfseg.evaluation.tables import comparison, comparison_csv, summary
 from tfseg.formats.images import encode_png
 from tfseg.inference.panoptic import PanopticInference
 from tfseg.inference.runner import inference_of
-from tfseg.inference.views import View, views_of
+from tfseg.inference.views import View
 from tfseg.runs.run_directory import load_run
 from tfseg.system.files import write_atomically
 from tfseg.system.small_files import sealed
 
 STRIP_ROWS, STRIP_ITERATIONS = 4, 6
-
-
-@dataclasses.dataclass(frozen=True)
-class ReportOptions:
-    """What is evaluated, and how.
-
-    Attributes:
-      split: name of the split; None means the run's validation split, or see `open_scored_split` for other data.
-      data_dir: folder of the data; None means the run's.
-      iterations: the model is scored after 1, 2, ..., this many iterations; None means the number it was trained with.
-      weights: "last" or "best" of a run directory.
-      output_stride: output stride of the backbone, if it differs from training; None means that of training.
-      multi_scale, flip, size: views of each image, see `views_of`; `size` is (height, width), None the image's own.
-      report_dir: folder of the report; None means `report` in the run directory.
-      panoptic_output: folder for labels and instances in COCO's panoptic format; None writes none.
-      compare: models that are drawn into the same chart. A run directory or model zoo folder, RUN or RUN@OUTPUT_STRIDE,
-        is evaluated on the same images in the same views, and timed in turn with this model. A folder that holds only a
-        report contributes the report's curve.
-    """
-
-    split: str | None = None
-    data_dir: str | None = None
-    iterations: int | None = None
-    weights: str = "last"
-    output_stride: int | None = None
-    multi_scale: bool = False
-    flip: bool = False
-    size: tuple[int, int] | None = None
-    report_dir: str | None = None
-    panoptic_output: str | None = None
-    compare: tuple[str, ...] = ()
-
-    @property
-    def views(self):
-        return views_of(self.multi_scale, self.flip, self.size)
-
-    def iterations_of(self, network) -> int:
-        """How many iterations are scored. Raises InputError if fewer than 1 are asked for."""
-        if self.iterations is not None and self.iterations < 1:
-            raise InputError(f"{self.iterations} iterations: at least 1")
-        return network.default_iterations if self.iterations is None else self.iterations
 
 
 def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
@@ -101,7 +60,7 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
         results = _results(networks, split, options)
         panoptic = _panoptic_result(network, split, options)
         pictures = _pictures_of_images(network, split, options, info)
-    entries = _with_costs(networks, results, options.views, count_gmacs)
+    entries = _with_costs(networks, results, options, count_gmacs)
     measured = {key: _points(values) for key, values in entries.items()}
     metrics = {
         "protocol": protocol(workdir, config, network.padding, split.name, options, results[name])
@@ -135,6 +94,7 @@ def _results(networks, split, options):
             options.iterations_of(network),
             num_examples=split.num_examples,
             views=options.views,
+            fusion=options.fusion,
         )
         for name, network in networks.items()
     }
@@ -229,18 +189,20 @@ def _panoptic_strip(network, examples, num_examples, info, size):
     return visualize.panoptic_strips(rows, info)
 
 
-def _with_costs(networks, results, views, count_gmacs):
+def _with_costs(networks, results, options, count_gmacs):
     """Adds "gmacs", "gflops" (2 per multiply-add) and "milliseconds" to the entries of each model.
 
     All three are for one image in the size that most images have.
     """
     size = cost_size(next(iter(results.values())))
     counts = {name: len(result["iterations"]) for name, result in results.items()}
-    milliseconds = semantic.latencies({name: (networks[name], counts[name]) for name in results}, size, views)
+    timed = {name: (networks[name], counts[name]) for name in results}
+    milliseconds = semantic.latencies(timed, size, options.views, options.fusion)
     entries = {}
     for name, result in results.items():
         gmacs = [0.0] * counts[name]
-        for network_size, times in Counter(inference_of(networks[name]).network_sizes(size, views)).items():
+        sizes = inference_of(networks[name]).network_sizes(size, options.views)
+        for network_size, times in Counter(sizes).items():
             for index, value in enumerate(count_gmacs(networks[name], network_size, counts[name])):
                 gmacs[index] += times * value
         entries[name] = [
@@ -279,5 +241,6 @@ def _markdown(metrics):
     lines += [summary(metrics), *(f"- {line}" for line in metrics["remarks"]), ""]
     names = ("panoptic", "curve", "strip", "confusion") if "panoptic" in metrics else ("curve", "strip", "confusion")
     lines += [f"![{name}]({name}.png)\n" for name in names]
-    lines += ["## Protocol", "", *(f"- {key}: {json.dumps(value)}" for key, value in protocol.items()), ""]
+    lines += ["## Protocol", "", *(f"{line}\n" for line in views_lines(protocol))]
+    lines += [*(f"- {key}: {json.dumps(value)}" for key, value in protocol.items()), ""]
     return "\n".join(lines)

@@ -17,7 +17,9 @@ LATENCY_ROUNDS = 15
 LATENCY_SECONDS = 30
 
 
-def evaluate(network, examples, info, iterations, *, num_examples, views=SINGLE_VIEW, metrics=None) -> dict:
+def evaluate(
+    network, examples, info, iterations, *, num_examples, views=SINGLE_VIEW, fusion="logits", metrics=None
+) -> dict:
     """Scores a network; every labelled pixel counts once.
 
     The replicas of the strategy that the network was built under share the images. If there are several workers, each
@@ -32,7 +34,7 @@ def evaluate(network, examples, info, iterations, *, num_examples, views=SINGLE_
       iterations: the network is scored after 1, 2, ..., this many iterations, which may be more than it was trained
         for. A feed-forward network is scored once.
       num_examples: number of examples, for the progress bar.
-      views: the views of each image, whose logits are averaged.
+      views, fusion: the views of each image, and how they become one answer, see `Inference.refine`.
       metrics: the metrics that are counted, see `SegmentationSuite`; None means all.
     Returns:
       The result of `SegmentationSuite.result`, with "sizes" ({"<height>x<width>": number of images}) and
@@ -48,7 +50,7 @@ def evaluate(network, examples, info, iterations, *, num_examples, views=SINGLE_
     sizes, filenames = Counter(), []
     singles = with_progress(_single(examples), num_examples, "evaluating")
     while group := list(itertools.islice(singles, inference.num_replicas)):
-        answers = inference.refine([image for image, *_ in group], iterations, views)
+        answers = inference.refine([image for image, *_ in group], iterations, views, fusion=fusion)
         for answer, (image, label, filename, instance_ids) in zip(answers, group, strict=True):
             try:
                 suite.update(label, (answer.class_ids(index) for index in range(len(answer))), instance_ids)
@@ -62,14 +64,14 @@ def evaluate(network, examples, info, iterations, *, num_examples, views=SINGLE_
 
 
 def evaluate_matches(
-    network, examples, pairs, *, iterations, num_examples, views=SINGLE_VIEW, ignore_label=255
+    network, examples, pairs, *, iterations, num_examples, views=SINGLE_VIEW, fusion="logits", ignore_label=255
 ) -> list[dict]:
     """Scores single classes of a network on a data set whose classes differ from the network's.
 
     Pixels with the ignore label do not count. All other pixels count: a class that the data set lacks is never a match.
 
     Args:
-      network, examples, num_examples, views: see `evaluate`.
+      network, examples, num_examples, views, fusion: see `evaluate`.
       pairs: pairs (class id of the network, class id of the data set) that mean the same.
       iterations: number of iterations after which the prediction is taken.
       ignore_label: label value of the pixels that do not count.
@@ -80,7 +82,7 @@ def evaluate_matches(
     """
     inference, counts, num_labelled = inference_of(network), np.zeros([len(pairs), 3], np.int64), 0
     for image, label, *_ in with_progress(_single(examples), num_examples, "evaluating"):
-        [answer] = inference.refine([image], iterations, views, last_only=True)
+        [answer] = inference.refine([image], iterations, views, last_only=True, fusion=fusion)
         predicted, is_labelled = answer.class_ids(), label != ignore_label
         num_labelled += np.count_nonzero(is_labelled)
         for count, (ours, theirs) in zip(counts, pairs, strict=True):
@@ -148,13 +150,13 @@ def class_maps(network, image, iterations) -> list[np.ndarray]:
     return [answer.class_ids(index) for index in range(len(answer))]
 
 
-def latencies(networks, size, views=SINGLE_VIEW) -> dict[str, list[float]]:
+def latencies(networks, size, views=SINGLE_VIEW, fusion="logits") -> dict[str, list[float]]:
     """Measures the median milliseconds from an image to its class ids after 1, 2, ... iterations, all in turn.
 
     Args:
       networks: {name: (network, largest number of iterations)}; a feed-forward network is timed once.
       size: (height, width) of the image.
-      views: the views of the image that are run.
+      views, fusion: the views of the image that are run, and how they are fused.
     Returns:
       {name: milliseconds by number of iterations}.
     """
@@ -162,7 +164,7 @@ def latencies(networks, size, views=SINGLE_VIEW) -> dict[str, list[float]]:
 
     def run(network, count):
         inference = inference_of(network)
-        return lambda: inference.refine([image], count, views, last_only=True)[0].class_ids()
+        return lambda: inference.refine([image], count, views, last_only=True, fusion=fusion)[0].class_ids()
 
     calls = {
         (name, count): run(network, count)

@@ -44,16 +44,22 @@ class Stopped:
 class Refinement:
     """A network's answer for one image: class ids after every kept iteration, in the image's size.
 
-    The class ids are the argmax of the logits, which are upsampled bilinearly and averaged over the views.
+    The logits of every view are upsampled bilinearly. The class ids are the argmax of the mean over the views, by
+    default of their logits. The fusion "probabilities" takes the mean of their softmax. "exp_logits" sums the logits of
+    each scale with those of its mirror image, and then the exponentials of these sums: the surer a scale, the more it
+    weighs.
 
     Args:
       layers: one for each view.
       size: (height, width) of the image.
       are_probabilities: whether the canvases hold probabilities, from 0 to 1, instead of logits.
+      fusion: one of `views.FUSIONS`.
+      groups: for "exp_logits": a number for each view, the same for those whose logits are summed.
     """
 
-    def __init__(self, layers: list[Layer], size: tuple[int, int], are_probabilities=False):
+    def __init__(self, layers: list[Layer], size: tuple[int, int], are_probabilities=False, fusion="logits", groups=()):
         self._layers, self._size, self._are_probabilities = layers, size, are_probabilities
+        self._fusion = fusion, tuple(groups)
         self._grids = tf.constant([(layer.pitch, layer.origin) for layer in layers], tf.float32)
 
     def __len__(self):
@@ -75,7 +81,7 @@ class Refinement:
     def _read(self, index, with_confidence):
         height, width = self._size
         canvases = tuple(tf.convert_to_tensor(layer.canvases[index]) for layer in self._layers)
-        read = _reader(len(canvases), with_confidence, self._are_probabilities)
+        read = _reader(len(canvases), with_confidence, self._are_probabilities, *self._fusion)
         step = max(STRIP_LOGITS // (width * canvases[0].shape[-1]), 1)
         types = (np.uint8, np.float32) if with_confidence else (np.uint8,)
         maps = tuple(np.empty(self._size, dtype) for dtype in types)
@@ -87,20 +93,34 @@ class Refinement:
 
 
 @functools.cache
-def _reader(num_views, with_confidence, are_probabilities):
+def _reader(num_views, with_confidence, are_probabilities, fusion, groups):
     """Returns a function (canvases, grids, size, rows) -> tuple of these rows' class ids and, if asked, confidence."""
 
     def read(canvases, grids, size, rows):
-        total = tf.add_n([upsample_rows(canvases[i], grids[i], size, rows) for i in range(num_views)])
-        logits = total / num_views  # [rows, width, num_classes]
-        class_ids = tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.uint8)
+        views = [upsample_rows(canvases[i], grids[i], size, rows) for i in range(num_views)]
+        if fusion == "probabilities":
+            scores = tf.add_n([tf.nn.softmax(logits) for logits in views]) / num_views
+        elif fusion == "exp_logits":
+            scores = _exponential_sums(views, groups)
+        else:
+            scores = tf.add_n(views) / num_views  # [rows, width, num_classes]
+        class_ids = tf.cast(tf.argmax(scores, axis=-1, output_type=tf.int32), tf.uint8)
         if not with_confidence:
             return (class_ids,)
-        return class_ids, tf.reduce_max(logits if are_probabilities else tf.nn.softmax(logits), axis=-1)
+        shares = scores if are_probabilities or fusion != "logits" else tf.nn.softmax(scores)
+        return class_ids, tf.reduce_max(shares, axis=-1)
 
     canvas, pair = tf.TensorSpec([None, None, None], tf.float32), tf.TensorSpec([2], tf.int32)
     grids = tf.TensorSpec([num_views, 2, 2], tf.float32)
     return tf.function(read, input_signature=[(canvas,) * num_views, grids, pair, pair])
+
+
+def _exponential_sums(views, groups):
+    """Returns shares [rows, width, num_classes]: of the sums, over the groups, of exp(sum of a group's logits)."""
+    sums = [tf.add_n([view for view, one in zip(views, groups, strict=True) if one == group]) for group in set(groups)]
+    largest = tf.reduce_max(tf.stack([tf.reduce_max(logits, -1, keepdims=True) for logits in sums]), 0)
+    total = tf.add_n([tf.exp(logits - largest) for logits in sums])  # minus the largest, lest it overflow
+    return total / tf.reduce_sum(total, -1, keepdims=True)
 
 
 def upsample_rows(canvas, grid, size, rows):

@@ -4,6 +4,7 @@ Memory stays bounded. Images of more than `WHOLE_IMAGE_PIXELS` go through the ne
 image's canvases at the network's stride are kept; logits at full resolution exist for one strip of rows at a time.
 """
 
+import dataclasses
 import functools
 import itertools
 import math
@@ -20,6 +21,7 @@ from tfseg.inference.views import (
     join,
     network_inputs,
     tiling_of,
+    windows_of,
 )
 from tfseg.layers import settling
 from tfseg.models.segmenter import Segmenter
@@ -58,15 +60,16 @@ class Inference:
         start = {name: tf.TensorSpec([1, *spec.shape[1:]], spec.dtype) for name, spec in self._carried.items()}
         self._run_from = tf.function(self._run_one, input_signature=[image, *numbers, start])
 
-    def refine(self, images, iterations, views=SINGLE_VIEW, last_only=False) -> list[Refinement]:
+    def refine(self, images, iterations, views=SINGLE_VIEW, last_only=False, fusion="logits") -> list[Refinement]:
         """Sends images through the network.
 
         Args:
           images: list of [height, width, 3] RGB, 0 to 255, uint8 or float32; sizes may differ. To keep all replicas
             busy, pass at least as many images as there are replicas.
           iterations: number of iterations; a feed-forward network always runs one.
-          views: forms in which the network sees each image; their logits are averaged when the result is read.
+          views: forms in which the network sees each image; they are fused when the result is read.
           last_only: whether to keep only the canvas after the last iteration.
+          fusion: how the views are fused, one of `views.FUSIONS`; see `Refinement`.
         Returns:
           One `Refinement` for each image, in order.
         """
@@ -75,9 +78,11 @@ class Inference:
         inputs = itertools.chain.from_iterable(network_inputs(*step) for step in plan)
         outputs = self._map(inputs, iterations, last_only)
         layers = [self._layer(outputs, view, tiling, image.shape[:2]) for image, view, tiling in plan]
-        count = len(views)
+        count, upright = len(views), [dataclasses.replace(view, is_flipped=False) for view in views]
+        arguments = {"fusion": fusion, "groups": [upright.index(view) for view in upright]}
         return [
-            Refinement(layers[i * count : (i + 1) * count], tuple(image.shape[:2])) for i, image in enumerate(images)
+            Refinement(layers[i * count : (i + 1) * count], tuple(image.shape[:2]), **arguments)
+            for i, image in enumerate(images)
         ]
 
     def refine_until(
@@ -132,7 +137,8 @@ class Inference:
         return [tiling.tile for tiling in tilings for _ in tiling.corners]
 
     def _tiling(self, image_size, view):
-        return tiling_of(view.size(image_size), self._whole_image_pixels)
+        size = view.size(image_size)
+        return windows_of(size, view.window) if view.window else tiling_of(size, self._whole_image_pixels)
 
     def _layer(self, outputs, view, tiling, image_size):
         """Takes the canvases of a view's tiles from `outputs` and joins them."""

@@ -7,12 +7,45 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from tfseg.errors import InputError, listed
+
 WHOLE_IMAGE_PIXELS = 2_200_000  # 1025x2049 goes in one piece
 TILE_SIDE, TILE_OVERLAP = 1024, 256
 # Tiles begin and end on the coarsest grid of any backbone, so that their maps are parts of one common map.
 TILE_GRID = 32
 PAD_VALUE = 127.5  # the value with which training pads
 SCALES = (0.5, 0.75, 1.0, 1.25, 1.5, 1.75)
+FUSIONS = ("logits", "probabilities", "exp_logits")  # how the views of an image become one answer, see `Refinement`
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """The windows that slide over a view.
+
+    Attributes:
+      size: (height, width) of each window in pixels.
+      stride: (down, across) from one window to the next in pixels. The last window ends where the view does.
+    """
+
+    size: tuple[int, int]
+    stride: tuple[int, int]
+
+    def __post_init__(self):
+        for name, sides in (("window", self.size), ("stride", self.stride)):
+            if len(sides) != 2 or min(sides) < TILE_GRID or any(side % TILE_GRID for side in sides):
+                raise InputError(
+                    f"--{name}={listed(sides, 'x')}: two multiples of {TILE_GRID} are wanted, because windows lie on "
+                    "the grid of the network's maps"
+                )
+        if any(step > side for step, side in zip(self.stride, self.size, strict=True)):
+            stride, size = listed(self.stride, "x"), listed(self.size, "x")
+            raise InputError(f"--stride={stride} leaves gaps between windows of {size}")
+
+    @classmethod
+    def of(cls, size, stride=None) -> "Window":
+        """Returns windows of a size; without a stride, that of 2/3 of the size, to the nearest multiple of 32."""
+        nearest = tuple(max(round(side * 2 / 3 / TILE_GRID), 1) * TILE_GRID for side in size)
+        return cls(tuple(size), tuple(stride or nearest))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,24 +56,41 @@ class View:
       scale: factor of both sides.
       is_flipped: whether the image is mirrored left to right.
       base_size: (height, width) to which `scale` is applied; None is the image's own size.
+      long_side: pixels of the image's longer side to which `scale` is applied, in place of its own size.
+      window: the windows that slide over the view; None for the whole view, in tiles if it is large.
     """
 
     scale: float = 1.0
     is_flipped: bool = False
     base_size: tuple[int, int] | None = None
+    long_side: int | None = None
+    window: Window | None = None
 
     def size(self, image_size):
-        """Returns (height, width) that the network sees: int((side - 1) * scale + 1), e.g. 257 for 513 at scale 0.5."""
-        return tuple(int((side - 1) * self.scale + 1) for side in self.base_size or image_size)
+        """Returns (height, width) that the network sees.
+
+        It is int((side - 1) * scale + 1), e.g. 257 for 513 at scale 0.5; with `long_side`, the longer side is
+        ceil(long_side * scale), and the other one is rounded to the image's proportions.
+        """
+        if self.long_side is None:
+            return tuple(int((side - 1) * self.scale + 1) for side in self.base_size or image_size)
+        longest = math.ceil(self.long_side * self.scale)
+        return tuple(max(int(side * longest / max(image_size) + 0.5), 1) for side in image_size)
 
 
 SINGLE_VIEW = (View(),)
 
 
-def views_of(multi_scale=False, flip=False, base_size=None) -> tuple[View, ...]:
-    """Returns the views whose logits are averaged: one scale, or six if `multi_scale`; each also mirrored if `flip`."""
+def views_of(
+    multi_scale=False, flip=False, base_size=None, *, scales=(), long_side=None, window=None
+) -> tuple[View, ...]:
+    """Returns the views that are fused to one answer: each scale, and also mirrored if `flip`.
+
+    The scales are `scales`; without these they are six if `multi_scale`, or 1. For the rest see `View`.
+    """
     flips = (False, True) if flip else (False,)
-    return tuple(View(scale, flipped, base_size) for scale in (SCALES if multi_scale else (1.0,)) for flipped in flips)
+    scales = scales or (SCALES if multi_scale else (1.0,))
+    return tuple(View(scale, flipped, base_size, long_side, window) for scale in scales for flipped in flips)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,12 +102,14 @@ class Tiling:
       tile: (height, width) of every tile in pixels.
       tops, lefts: rows and columns where tiles begin. Together the tiles cover the view, which is padded at the bottom
         and on the right.
+      is_blended: whether positions near a tile's border weigh less where tiles overlap; otherwise all weigh the same.
     """
 
     size: tuple[int, int]
     tile: tuple[int, int]
     tops: tuple[int, ...] = (0,)
     lefts: tuple[int, ...] = (0,)
+    is_blended: bool = True
 
     @property
     def padded_size(self):
@@ -80,6 +132,19 @@ def tiling_of(size, whole_image_pixels=WHOLE_IMAGE_PIXELS) -> Tiling:
         last = side - tile_side
         starts.append(tuple(last * i // max(count - 1, 1) // TILE_GRID * TILE_GRID for i in range(count)))
     return Tiling(size, tile, *starts)
+
+
+def windows_of(size, window: Window) -> Tiling:
+    """Plans the windows that slide over a view; a view that fits into one window goes in one piece."""
+    if all(side <= most for side, most in zip(size, window.size, strict=True)):
+        return Tiling(size, size)
+    padded = [math.ceil(side / TILE_GRID) * TILE_GRID for side in size]
+    tile = tuple(min(side, most) for side, most in zip(padded, window.size, strict=True))
+    starts = []
+    for side, tile_side, step in zip(padded, tile, window.stride, strict=True):
+        last = side - tile_side
+        starts.append((*range(0, last, step), last))
+    return Tiling(size, tile, *starts, is_blended=False)
 
 
 def network_inputs(image, view, tiling):
@@ -106,7 +171,7 @@ def rounded(pixels):
 
 
 def join(tiles, tiling):
-    """Joins tiles and averages them where they overlap; positions near a tile's border weigh less.
+    """Joins tiles and averages them where they overlap.
 
     Args:
       tiles: iterable of [iterations, h, w, num_classes] canvases, one for each of `tiling.corners`, in order.
@@ -124,6 +189,7 @@ def join(tiles, tiling):
             total, weights = np.zeros([count, *size, num_classes], np.float32), np.zeros([*size, 1], np.float32)
             ramps = [np.minimum(np.arange(1, n + 1), np.arange(n, 0, -1)) / n for n in (height, width)]
             weight = np.outer(*ramps)[..., np.newaxis].astype(np.float32)
+            weight = weight if tiling.is_blended else np.ones_like(weight)
         window = np.s_[top // stride : top // stride + height, left // stride : left // stride + width]
         total[:, *window] += canvases * weight
         weights[window] += weight
