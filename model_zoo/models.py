@@ -11,6 +11,7 @@ from tfseg.models.fcn import FCNConfig
 from tfseg.models.light_shelfnet import LightShelfNetConfig
 from tfseg.models.pspnet import PSPNetConfig
 from tfseg.models.rnn import RNNConfig
+from tfseg.models.seeding import SeedingConfig
 from tfseg.models.shelfnet import ShelfNetConfig
 from tfseg.postprocess.fusion_config import FusionThresholds
 
@@ -31,6 +32,11 @@ def fine_rnn(backbone: BackboneConfig, widths: tuple[int, int], iterations_range
         canvas_stride=8,
         feature_strides=(4, 8),
     )
+
+
+def video(model: RNNConfig) -> RNNConfig:
+    """The same network, trained to start frames from the state of the one before in three of four steps."""
+    return dataclasses.replace(model, seeding=SeedingConfig(rate=0.75))
 
 
 def fine_fcn(backbone: BackboneConfig, widths: tuple[int, ...]) -> FCNConfig:

@@ -10,7 +10,9 @@ from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
 from tfseg.layers.conv_lstm import ConvLSTMCell
 from tfseg.layers.projection import FeatureProjection
+from tfseg.models import seeding
 from tfseg.models.feed_forward import backbone_features, feature_strides, map_size
+from tfseg.models.seeding import SeedingConfig
 from tfseg.models.segmenter import CarryConfig, Segmenter, SegmenterConfig
 
 INVARIANT = tuple(f"invariant_{gate}" for gate in "ifgo")
@@ -32,6 +34,7 @@ class RNNConfig(SegmenterConfig):
       loss_at: ((iteration, weight), ...): iterations, from 1, whose canvas has a loss; empty for the last one only.
       iterations_range: (first, last): range from which each training step draws its number of iterations; empty is off.
       carry: how a video frame starts from the one before.
+      seeding: how training starts from such states; off unless its `rate` is above 0.
     """
 
     backbone: BackboneConfig = dataclasses.field(default_factory=BackboneConfig)
@@ -44,6 +47,7 @@ class RNNConfig(SegmenterConfig):
     loss_at: tuple[tuple[int, float], ...] = ()
     iterations_range: tuple[int, ...] = ()
     carry: CarryConfig = dataclasses.field(default_factory=CarryConfig)
+    seeding: SeedingConfig = dataclasses.field(default_factory=SeedingConfig)
 
     def __post_init__(self):
         if self.iterations < 1:
@@ -69,6 +73,9 @@ class RNNConfig(SegmenterConfig):
                 f"--iters={self.iterations} lies outside {first}:{last}, from which training draws its iterations; "
                 "give --iters_range=FIRST:LAST around it, too, or --iters_range=off"
             )
+
+        if self.seeding.rate and (self.loss_at or not self.hoist):
+            raise InputError("model.seeding: its clips have a loss on the last canvas only, and need hoist")
 
     def exported(self):
         return dataclasses.replace(self, hoist=True)
@@ -193,9 +200,13 @@ def training_outputs(network: RNNSegmenter, images, seed):
     """Returns the outputs in training.
 
     If `iterations_range` is configured, `seed` ([2] int32, a new one for each step) draws the number of iterations.
+    With `seeding` it also draws the clip that ends with the images.
     """
-    if not network.config.iterations_range:
+    config = network.config
+    if not config.iterations_range and not config.seeding.rate:
         return network(images, training=True)
-    first, last = network.config.iterations_range
+    first, last = config.iterations_range or (config.iterations, config.iterations)
     iterations = tf.random.stateless_uniform([], seed, first, last + 1, dtype=tf.int32)
+    if config.seeding.rate:
+        return seeding.training_outputs(network, images, seed, iterations)
     return network(images, training=True, iterations=iterations)

@@ -1,0 +1,160 @@
+"""Training from states: simulated motion is undone, kinds of seeds are drawn, gradients flow where they should."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.inference.test_motion import texture
+from tests.tiny_backbone import tiny
+from tfseg import architectures
+from tfseg.config import DataConfig
+from tfseg.errors import InputError
+from tfseg.models import rnn, seeding
+from tfseg.models.rnn import RNNConfig
+from tfseg.models.seeding import SeedingConfig
+from tfseg.models.segmenter import CarryConfig
+
+SURE = SeedingConfig(rate=1.0, drop=0.0, other_rate=0.0, noise_rate=0.0)
+
+
+def motion(zoom=1.0, down=0.0, across=0.0):
+    return tf.constant([[zoom, down, across]])
+
+
+def picture(height=64, width=96):
+    return tf.constant(texture(height, width)[np.newaxis], tf.float32)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("move", [{"zoom": 1.05}, {"down": 1 / 16}, {"across": -1 / 24}, {"zoom": 0.97, "down": 0.02}])
+def test_moving_along_undoes_the_motion_of_the_frames_before(move, steps):
+    images = picture()
+    maps = seeding.earlier_frame(images, motion(**move), steps)
+    for _ in range(steps):
+        maps = seeding.moved_state(maps, motion(**move))
+    inner = np.s_[0, 16:-16, 24:-24]
+    np.testing.assert_allclose(maps[inner], images[inner], atol=4)
+    assert np.abs(seeding.earlier_frame(images, motion(**move), steps)[inner] - images[inner]).max() > 8
+
+
+def test_a_shift_of_whole_pixels_is_exact_and_what_comes_into_view_is_zero():
+    images = picture()
+    before = seeding.earlier_frame(images, motion(down=4 / 64), 1)
+    np.testing.assert_allclose(before[0, 4:], images[0, :-4])
+    moved = seeding.moved_state(before, motion(down=4 / 64))
+    np.testing.assert_allclose(moved[0, :-4], images[0, :-4])
+    assert not moved[0, -4:].numpy().any()
+
+
+def test_a_canvas_moves_as_its_picture():
+    """A map of an eighth of the sides moves by an eighth of the pixels."""
+    canvas = tf.reshape(tf.range(8 * 12, dtype=tf.float32), [1, 8, 12, 1])
+    moved = seeding.moved_state(canvas, motion(across=8 / 96))
+    np.testing.assert_allclose(moved[0, :, :-1], canvas[0, :, 1:])
+
+
+def network_of(config, **fields):
+    return architectures.build(
+        RNNConfig(tiny(), iterations=3, widths=(8, 4), canvas_stride=8, seeding=config, **fields), num_classes=3
+    )
+
+
+def images(count=3):
+    return tf.constant(np.stack([texture(48, 64, across=40 * index) for index in range(count)]), tf.float32)
+
+
+def outputs(network, seed=0):
+    return rnn.training_outputs(network, images(), tf.constant([seed, seed]))["semantic_logits"]
+
+
+def test_a_still_clip_is_the_networks_own_second_frame():
+    still = dataclasses.replace(SURE, zoom=0.0, shift=0.0, iterations=(2, 2))
+    network = network_of(still, carry=CarryConfig(scale=0.5))
+    for layer in network.submodules:
+        if hasattr(layer, "moving_mean"):
+            layer.trainable = False  # the statistics of two equal frames and of one differ by rounding
+    features = network.encode(images(), training=True)
+    state = network.refine_for(features, tf.constant(3))
+    by_hand = network.refine_for(features, tf.constant(2), {name: 0.5 * maps for name, maps in state.items()})
+    np.testing.assert_allclose(outputs(network), by_hand["canvas"], atol=1e-5)
+
+
+def test_steps_are_seeded_at_the_rate():
+    kinds = [seeding._draw_kinds(tf.constant([5, step]), dataclasses.replace(SURE, rate=0.25)) for step in range(400)]
+    assert 0.18 < np.mean([kind[0] for kind in kinds]) < 0.32
+
+
+def test_of_the_seeded_steps_some_have_another_images_state_and_some_noise():
+    config = dataclasses.replace(SURE, other_rate=0.3, noise_rate=0.2)
+    kinds = np.array([seeding._draw_kinds(tf.constant([6, step]), config) for step in range(400)])
+    assert 0.23 < kinds[:, 1].mean() < 0.37 and 0.14 < kinds[:, 2].mean() < 0.26
+    assert not (kinds[:, 1] & kinds[:, 2]).any()
+
+
+def test_a_step_that_is_not_seeded_starts_from_zero():
+    network = network_of(dataclasses.replace(SURE, rate=1e-9))
+    features = network.encode(images(), training=False)
+    assert outputs(network).shape == network.refine_for(features, tf.constant(3))["canvas"].shape
+    disturbed = network_of(dataclasses.replace(SURE, rate=1e-9, drop=1.0, zoom=0.0, shift=0.0))
+    disturbed.set_weights(network.get_weights())
+    still = network_of(dataclasses.replace(SURE, rate=1e-9, zoom=0.0, shift=0.0))
+    still.set_weights(network.get_weights())
+    np.testing.assert_allclose(outputs(disturbed), outputs(still), atol=1e-5)
+
+
+def test_equal_seeds_give_equal_clips_and_others_do_not():
+    network = network_of(SeedingConfig(rate=1.0))
+    np.testing.assert_array_equal(outputs(network, 1), outputs(network, 1))
+    assert not np.array_equal(outputs(network, 1), outputs(network, 2))
+
+
+@pytest.mark.parametrize("back_propagate", [True, False])
+def test_gradients_flow_through_the_state_only_if_wanted(back_propagate):
+    """Two frames, of which the second shows nothing: only the state can tell it of the first."""
+    network = network_of(dataclasses.replace(SURE, back_propagate=back_propagate, zoom=0.0, shift=0.0))
+    seen = []
+
+    def encode(clip, training):
+        features = {name: tf.Variable(maps) for name, maps in type(network).encode(network, clip, training).items()}
+        seen.append(features)
+        return {name: variable.value() for name, variable in features.items()}
+
+    network.encode = encode
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(outputs(network) ** 2)
+    gradients = tape.gradient(loss, list(seen[0].values()))
+    of_first = [np.abs(one[:3]).max() for one in map(tf.convert_to_tensor, gradients)]
+    of_second = [np.abs(one[3:]).max() for one in map(tf.convert_to_tensor, gradients)]
+    assert min(of_second) > 0
+    assert (max(of_first) > 0) == back_propagate
+
+
+def test_gradients_reach_every_weight():
+    network = network_of(SURE)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(outputs(network) ** 2)
+    gradients = tape.gradient(loss, network.trainable_variables)
+    assert all(one is not None and np.isfinite(one.numpy()).all() for one in gradients)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"rate": 2}, "seeding.rate is 2"),
+        ({"frames": 5}, "seeding.frames is 5"),
+        ({"iterations": (2, 1)}, "seeding.iterations"),
+        ({"zoom": 0.6}, "seeding.zoom 0.6"),
+        ({"other_rate": 0.6, "noise_rate": 0.6}, "at most 1 together"),
+    ],
+)
+def test_values_that_cannot_be_are_refused(fields, message):
+    with pytest.raises(InputError, match=message):
+        SeedingConfig(**fields)
+
+
+def test_clips_need_a_loss_on_the_last_canvas():
+    config = RNNConfig(tiny(), seeding=SURE, loss_at=((1, 1.0),))
+    with pytest.raises(InputError, match="a loss on the last canvas only"):
+        config.check(DataConfig())
