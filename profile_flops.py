@@ -16,6 +16,8 @@ python profile_flops.py --model=exports/camvid_rnn/camvid_rnn_stream_fp16.tflite
     ./rnn.)
 python profile_flops.py --config=model_zoo/voc2012/rnn_resnet101.py --size=513x513 --recurrence
     Compares one iteration with its un-hoisted form and with its bare matrix products.
+python profile_flops.py --model=shelfnet --dataset=voc2012 --size=512x512 --paths --output_dir=cost
+    Costs of a shelf of maps, and the number of paths through it; a picture of them is written to cost/paths.png.
 python profile_flops.py --paper_tables
     Prints the published cost table beside our count.
 """
@@ -48,12 +50,13 @@ TRUST = flags.DEFINE_boolean("trust", False, "Run a SavedModel whoever made it. 
 SHA256 = flags.DEFINE_string(
     "sha256", None, "Run the model file if this is its sha256; of a SavedModel folder the one in its manifest.json."
 )
+PATHS = flags.DEFINE_boolean("paths", False, "Also count the paths of a shelf of maps (shelfnet, light_shelfnet).")
 RECURRENCE = flags.DEFINE_boolean("recurrence", False, "Instead, one iteration beside its bare matrix products.")
 PAPER_TABLES = flags.DEFINE_boolean("paper_tables", False, "Print the published cost table beside our count.")
 OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the tables as Markdown, CSV and JSON.")
 NOT_FOR_MODELS = ("dataset", "backbone", "output_stride", "paper_tables")
 NOT_FOR_RUNS = (*NOT_FOR_MODELS, "trust", "sha256")
-NOT_FOR_EXPORTS = (*NOT_FOR_MODELS, "classes", "video", "multi_scale", "recurrence")
+NOT_FOR_EXPORTS = (*NOT_FOR_MODELS, "classes", "video", "multi_scale", "recurrence", "paths")
 
 
 def main(argv):
@@ -145,11 +148,27 @@ def _profile():
     _show("cost", [dataclasses.asdict(cost) for cost in costs], profile.COLUMNS, context)
     if LAYERS.value:
         _show("layers", profile.layers(config.model, num_classes, size, iterations[-1]), None, context)
+    if PATHS.value:
+        _count_paths(config.model, num_classes)
     _explain(context, profile.LEGEND)
 
 
+def _count_paths(model_config, num_classes):
+    from PIL import Image
+
+    from tfseg import architectures
+    from tfseg.profiling import paths
+
+    graph = paths.shelf_graph(architectures.build(model_config, num_classes))
+    print(f"paths: {paths.count_paths(graph)} from {next(iter(graph))} to {paths.last_node(graph)}")
+    if OUTPUT_DIR.value:
+        picture = Path(OUTPUT_DIR.value) / "paths.png"
+        Image.fromarray(charts.shelf(graph, paths.ways(graph))).save(picture)
+        print(f"picture: {picture}")
+
+
 def _refuse_beside_recurrence():
-    for flag in ("iters", "layers", "multi_scale", "video"):
+    for flag in ("iters", "layers", "multi_scale", "video", "paths"):
         if flags.FLAGS[flag].present:
             raise InputError(f"--recurrence measures a single iteration: omit --{flag}")
     if not ROUNDS.value:

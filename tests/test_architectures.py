@@ -17,9 +17,11 @@ from tfseg.layers.resize import resize_bilinear
 from tfseg.models.deeperlab_config import DeeperLabConfig
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.fcn import FCNConfig
+from tfseg.models.light_shelfnet import LightShelfNetConfig
 from tfseg.models.pspnet import PSPNetConfig
 from tfseg.models.rnn import RNNConfig
 from tfseg.models.segmenter import Segmenter, SegmenterConfig
+from tfseg.models.shelfnet import ShelfNetConfig
 from tfseg.postprocess.instance_maps import NAMES
 
 ZOO = Path(__file__).resolve().parent.parent / "model_zoo"
@@ -30,6 +32,26 @@ TOY = BackboneConfig("mobilenet_v2", width_multiplier=0.35)
 # Keras counts 410,208 in MobileNetV2 0.35 without its top; 148,480 of them are the last 1x1 convolution's, left
 # out here, and 11,520 are moving statistics. The last map has 112 channels.
 BACKBONE_PARAMETERS = 410_208 - 148_480 - 11_520
+COARSE_TOY = dataclasses.replace(
+    TOY, output_stride=32
+)  # its maps of stride 4, 8, 16 and 32 have 8, 16, 32, 112 channels
+
+
+def s_block(channels):
+    """A 3x3 convolution with bias, and two normalisations."""
+    return 9 * channels**2 + 5 * channels
+
+
+def conv3(inputs, outputs):
+    """A 3x3 convolution, transposed or not, with its bias."""
+    return 9 * inputs * outputs + outputs
+
+
+def attention_step(inputs, outputs):
+    """3x3, a 1x1 of its means, and a 3x3 after the sum, each with scale and shift."""
+    return 9 * inputs * outputs + outputs**2 + 9 * outputs**2 + 3 * 2 * outputs
+
+
 ROWS = {
     # Projection 112 -> 4 * 8, then gates over [5 | 8], [8 | 6], [6 | 5] with their biases.
     RNNConfig: (
@@ -47,6 +69,27 @@ ROWS = {
     PSPNetConfig: (
         PSPNetConfig(TOY, bins=(1, 3), width=8),
         BACKBONE_PARAMETERS + 2 * 112 * 8 + 9 * 128 * 8 + 3 * 16 + 9 * 5,
+    ),
+    # Reductions to 2, 4, 8, 16; two columns up, a bridge, a column down; logits; a 3x3 of 32 -> 8 and logits for the
+    # auxiliary loss, logits of the coarsest map for that of the classes' presence.
+    ShelfNetConfig: (
+        ShelfNetConfig(COARSE_TOY, width=2, auxiliary_weight=0.5, presence_weight=0.2),
+        BACKBONE_PARAMETERS
+        + (8 * 2 + 16 * 4 + 32 * 8 + 112 * 16 + 2 * 30)
+        + 2 * (s_block(16) + s_block(8) + s_block(4) + s_block(2) + conv3(16, 8) + conv3(8, 4) + conv3(4, 2))
+        + (2 * s_block(2) + s_block(4) + s_block(8) + conv3(2, 4) + conv3(4, 8) + conv3(8, 16))
+        + (3 * 5 + 9 * 32 * 8 + 16 + 9 * 5 + 17 * 5),
+    ),
+    # Reductions to 2, 4, 8; two columns up, a bridge, a column down; heads of a 3x3 to 2 channels, or to 64 for the
+    # auxiliary losses, and a 3x3 to the classes.
+    LightShelfNetConfig: (
+        LightShelfNetConfig(COARSE_TOY, width=2, auxiliary_weight=1.0),
+        BACKBONE_PARAMETERS
+        + (16 * 2 + 32 * 4 + 112 * 8 + 2 * 14)
+        + 2 * (s_block(8) + attention_step(8, 4) + attention_step(4, 2))
+        + (2 * s_block(2) + s_block(4) + conv3(2, 4) + conv3(4, 8))
+        + (9 * 2 * 2 + 4 + 9 * 2 * 5)
+        + (9 * 4 * 64 + 9 * 8 * 64 + 2 * (128 + 9 * 64 * 5)),
     ),
     # A 1x1 of 112 -> 8 with scale and shift; 5 classes, 5 keypoints, 2 x 5 long and short and 2 x 8 middle offsets.
     DeeperLabConfig: (

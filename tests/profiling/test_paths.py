@@ -2,7 +2,9 @@
 
 import itertools
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.tiny_backbone import tiny
 from tfseg import architectures
@@ -75,3 +77,12 @@ def test_neither_bridges_nor_the_sharing_of_weights_nor_missing_reductions_chang
 def test_a_network_that_is_no_shelf_has_no_paths():
     with pytest.raises(InputError, match="fcn is no shelf of maps: only shelfnet and light_shelfnet have paths"):
         shelf_graph(architectures.build(FCNConfig(tiny(), widths=(4, 4)), 2))
+
+
+def test_the_command_counts_the_paths_and_draws_them(command):
+    words = ("--model=shelfnet", "--size=64x64", "--rounds=0", "--paths", "--output_dir=cost")
+    done = command("profile_flops.py", *words)
+    assert done["code"] == 0, done["err"]
+    assert "paths: 29 from A0 to A4\npicture: cost/paths.png\n" in done["out"]
+    picture = np.asarray(Image.open(command.folder / "cost" / "paths.png"))
+    assert picture.shape[2] == 3 and (picture < 128).any()

@@ -124,3 +124,29 @@ def cumulative_spectra(frequency: list[float], cumulative: dict[str, dict[str, l
     figure.supylabel("power up to this frequency, share of the label's", fontsize=9)
     figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
     return _drawn(figure)
+
+
+def shelf(graph: dict[str, frozenset[str]], ways: dict[str, int]):
+    """Draws a shelf of maps: levels from top to bottom, columns from left to right, an arrow for each edge.
+
+    Args:
+      graph: {node: the nodes whose maps it reads}; a node is called by its level's letter and its column, e.g. B2.
+      ways: {node: number of ways that lead to it}, written below its name.
+    """
+    places = {node: (int(node[1:]), -ord(node[0])) for node in graph}
+    columns, rows = (sorted({place[axis] for place in places.values()}) for axis in (0, 1))
+    figure = Figure(figsize=(1.3 * len(columns) + 0.8, 1.1 * len(rows) + 0.8), dpi=130, layout="constrained")
+    axis = figure.subplots()
+    style = {"arrowstyle": "-|>", "color": "#4477aa", "linewidth": 1.4, "shrinkA": 15, "shrinkB": 15}
+    for node, sources in graph.items():
+        for source in sources:
+            axis.annotate("", places[node], places[source], arrowprops=style)
+    for node, (column, row) in places.items():
+        box = {"boxstyle": "circle,pad=0.3", "facecolor": "white", "edgecolor": "black"}
+        axis.text(column, row, f"{node}\n{ways[node]}", ha="center", va="center", fontsize=9, bbox=box)
+    axis.set_xlim(columns[0] - 0.5, columns[-1] + 0.5)
+    axis.set_ylim(rows[0] - 0.5, rows[-1] + 0.5)
+    axis.axis("off")
+    first, last = min(graph), max(graph, key=lambda node: (-ord(node[0]), int(node[1:])))
+    figure.suptitle(f"{ways[last]} paths from {first} to {last}; numbers count the ways to a map", fontsize=10)
+    return _drawn(figure)

@@ -45,6 +45,8 @@ class LightShelfNet(Shelf):
 
     def __init__(self, config: LightShelfNetConfig, num_classes: int):
         super().__init__(config, num_classes, "light_shelfnet")
+        if not config.has_reduction:
+            self._check_widths()
         self.classifier = self._head(config.width, "head")
         self.auxiliary = []
         if config.auxiliary_weight:
@@ -57,15 +59,16 @@ class LightShelfNet(Shelf):
         return super()._reductions() if self.config.has_reduction else []
 
     def _reduced(self, maps, training):
-        if self.config.has_reduction:
-            return super()._reduced(maps, training)
-        found, wanted = tuple(values.shape[-1] for values in maps), self.config.widths()
+        return super()._reduced(maps, training) if self.config.has_reduction else maps
+
+    def _check_widths(self):
+        shapes = self.backbone.compute_output_shape([1, COARSEST_STRIDE, COARSEST_STRIDE, 3])
+        found, wanted = tuple(shape[-1] for shape in self._taps(shapes)), self.config.widths()
         if found != wanted:
             raise InputError(
                 f"has_reduction=False: {self.config.backbone.name} has maps of {found} channels, but width "
                 f"{self.config.width} makes levels of {wanted}; set has_reduction or another width"
             )
-        return maps
 
     def step(self, channels, name):
         """Returns a step of the columns that go up."""

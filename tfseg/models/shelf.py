@@ -140,14 +140,17 @@ class Shelf(Segmenter, keras.Model):
           the backbone, 1 the reduction of its channels); h and w are the padded sides divided by the stride.
         """
         endpoints = self.backbone(padded(images, COARSEST_STRIDE), training=training)
-        maps = [endpoints.get(f"stride_{stride}", endpoints["last"]) for stride in self.config.strides]
         found = {}
-        maps = self._noted(found, maps, 0)
+        maps = self._noted(found, self._taps(endpoints), 0)
         maps = self._noted(found, self._reduced(maps, training), 1)
         seeds = split_seed(seed, len(self.columns))
         for number, (column, column_seed) in enumerate(zip(self.columns, seeds, strict=True), 2):
             maps = self._noted(found, column(maps, training=training, seed=column_seed), number)
         return found
+
+    def _taps(self, endpoints):
+        """Returns the backbone's maps of the levels, from fine to coarse; the coarsest is its last."""
+        return [endpoints.get(f"stride_{stride}", endpoints["last"]) for stride in self.config.strides]
 
     def _reduced(self, maps, training):
         return [layer(values, training=training) for layer, values in zip(self.reductions, maps, strict=True)]
