@@ -157,6 +157,7 @@ def _count_paths(model_config, num_classes):
     from PIL import Image
 
     from tfseg import architectures
+    from tfseg.evaluation import charts
     from tfseg.profiling import paths
 
     graph = paths.shelf_graph(architectures.build(model_config, num_classes))

@@ -140,6 +140,7 @@ MAY_IMPORT = {
         "formats",
         "inference/engines",
         "labels",
+        "layers",
         "markdown",
         "metrics",
         "models",

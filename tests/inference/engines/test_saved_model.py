@@ -1,6 +1,7 @@
 """A SavedModel of ours predicts what its network predicts, and nothing is run that nobody vouches for."""
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -149,3 +150,11 @@ def test_a_model_that_refuses_an_image_says_why_in_one_line(network, tmp_path):
 def test_the_description_says_what_was_saved(saved_model):
     values = json.loads((saved_model / "2" / "assets.extra" / "tfseg.json").read_text())
     assert (values["kind"], values["max_iterations"], values["size"]) == ("savedmodel", 5, None)
+
+
+def test_a_pipe_in_place_of_its_description_is_one_line_and_does_not_wait(saved_model, tmp_path):
+    path = shutil.copytree(saved_model / "2", tmp_path / "model")
+    (path / "assets.extra" / "tfseg.json").unlink()
+    os.mkfifo(path / "assets.extra" / "tfseg.json")
+    with pytest.raises(InputError, match="tfseg.json: a pipe"):
+        Predictor.load(path, trust=True)

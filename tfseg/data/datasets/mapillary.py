@@ -11,7 +11,6 @@ panoptic (segments), instances (16 bit: 256 * label + number of the instance), l
 """
 
 import functools
-import json
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +27,7 @@ from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing, R
 from tfseg.errors import InputError
 from tfseg.formats.label_file import LabelRule, read_values
 from tfseg.labels import IGNORE_LABEL, DatasetInfo
+from tfseg.system.small_files import read_json
 
 URL = "https://www.mapillary.com/dataset/vistas"
 FOLDERS = {"train": "training", "val": "validation"}
@@ -81,7 +81,7 @@ def read_config(path: Path) -> tuple[DatasetInfo, np.ndarray]:
       InputError: the file is not a config; the message names it.
     """
     try:
-        entries = json.loads(path.read_bytes())["labels"]
+        entries = read_json(path)["labels"]
         names = tuple(str(entry["name"]) for entry in entries)
         colors = tuple(tuple(entry["color"]) for entry in entries)
         thing_ids = frozenset(index for index, entry in enumerate(entries) if entry["instances"])

@@ -19,6 +19,7 @@ from tfseg.inference.views import WHOLE_IMAGE_PIXELS, View, network_inputs, resi
 from tfseg.layers import settling
 from tfseg.models.segmenter import Segmenter
 from tfseg.postprocess.fusion_config import network_fields
+from tfseg.system.small_files import FieldError, read_bytes
 
 SEGMENT, SERVED = "segment_tensors", "serving_default"
 PANOPTIC = "panoptic_maps"
@@ -203,7 +204,9 @@ def is_described(signature) -> bool:
 def _description(signature):
     file = _description_file(signature)
     try:
-        content = file.read_bytes()
+        content = read_bytes(file)
+    except FieldError as error:
+        raise InputError(f"{signature.path}: its {file.name} is damaged ({error}); export it again") from None
     except OSError as error:
         raise InputError(f"{signature.path}: its {file.name} cannot be read ({error.strerror})") from error
     return description.parse(content, signature.path)
