@@ -144,8 +144,8 @@ def test_the_command_prints_and_writes_its_tables(command, tmp_path):
     [
         (
             ["--model=unet"],
-            "--model=unet is unknown; one of deeperlab, deeplabv3, fcn, light_shelfnet, pspnet and 2 more, or a recipe: "
-            "--config=FILE",
+            "--model=unet is unknown; one of deeperlab, deeplabv3, fcn, light_shelfnet, pspnet and 2 more, or a "
+            "recipe: --config=FILE",
         ),
         (["--size=64"], "--size=64: HEIGHTxWIDTH in pixels, e.g. 513x513"),
         (["--iters=3..2"], "--iters=3..2: a number from 1, or a range, e.g. 1..6"),
