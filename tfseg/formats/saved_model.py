@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import os
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +11,7 @@ import tensorflow as tf
 
 from tfseg.errors import InputError, RunError, shortened
 from tfseg.formats import export_manifest, trusted_files
+from tfseg.system.files import check_regular
 from tfseg.system.temporary import TemporaryFolder
 
 PROGRAM = "saved_model.pb"
@@ -124,10 +126,19 @@ def load(path, trust=False, sha256=None) -> ImageSignature:
 
 
 def _loaded(folder, path):
+    _check_files(folder)
     try:
         return tf.saved_model.load(str(folder))
     except Exception as error:  # on a damaged file, any part of TensorFlow's loader may fail
         raise InputError(f"{path}: not a complete SavedModel ({_first_line(error)}); export it again") from error
+
+
+def _check_files(folder):
+    """Raises InputError unless all files are regular ones: TensorFlow would wait at a pipe for ever."""
+    for place, _, files in os.walk(folder):
+        for name in files:
+            with contextlib.suppress(FileNotFoundError):  # a link that leads nowhere, which the loader can tell of
+                check_regular(Path(place) / name)
 
 
 def _copy(path, folder):

@@ -52,6 +52,11 @@ def open_regular(path, mode="rb"):
         raise
 
 
+def check_regular(path):
+    """Raises InputError if the path is that of a folder, pipe, socket or device, and OSError if there is none."""
+    _check_regular(path, os.stat(path))
+
+
 def _check_regular(path, status):
     if not stat.S_ISREG(status.st_mode):
         kind = "a folder" if stat.S_ISDIR(status.st_mode) else "a pipe, socket or device"
