@@ -136,6 +136,7 @@ MAY_IMPORT = {
         "formats",
         "inference/engines",
         "labels",
+        "layers",
         "markdown",
         "metrics",
         "models",
