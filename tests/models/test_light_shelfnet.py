@@ -33,14 +33,19 @@ def parameters(network):
     return sum(np.prod(variable.shape) for variable in network.trainable_variables)
 
 
-@pytest.mark.parametrize(
-    ("config", "count", "heads"), [(RESNET18, 14_320_256, 243_328), (RESNET34, 33_132_736, 464_512)]
-)
-def test_parameters_are_those_of_the_authors_with_19_classes(config, count, heads):
+@pytest.mark.parametrize(("config", "count"), [(RESNET18, 14_320_256), (RESNET34, 33_132_736)])
+def test_parameters_and_paths_are_those_of_the_authors_with_19_classes(config, count):
     network = built(config)
     assert parameters(network) == count
-    assert parameters(built(dataclasses.replace(config, auxiliary_weight=1.0))) == count + heads
     assert count_paths(shelf_graph(network)) == 13
+
+
+@pytest.mark.parametrize(("width", "count"), [(64, 243_328), (128, 464_512)])
+def test_auxiliary_heads_have_the_authors_parameters(width, count):
+    """They read levels, so that they are the same on any backbone."""
+    configs = [dataclasses.replace(NARROW, width=width, pairs=1, auxiliary_weight=weight) for weight in (0.0, 1.0)]
+    without, with_heads = (parameters(built(config)) for config in configs)
+    assert with_heads - without == count
 
 
 @pytest.mark.parametrize(("config", "gmacs"), [(RESNET18, 98.7), pytest.param(RESNET34, 240.8, marks=pytest.mark.slow)])

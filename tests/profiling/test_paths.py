@@ -80,7 +80,7 @@ def test_a_network_that_is_no_shelf_has_no_paths():
 
 
 def test_the_command_counts_the_paths_and_draws_them(command):
-    words = ("--model=shelfnet", "--size=64x64", "--rounds=0", "--paths", "--output_dir=cost")
+    words = ("--model=shelfnet", "--backbone=tiny", "--size=64x64", "--rounds=0", "--paths", "--output_dir=cost")
     done = command("profile_flops.py", *words)
     assert done["code"] == 0, done["err"]
     assert "paths: 29 from A0 to A4\npicture: cost/paths.png\n" in done["out"]
