@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfseg.errors import InputError, RunError, shortened
 from tfseg.formats import export_manifest, trusted_files
-from tfseg.system.files import check_regular
+from tfseg.system.files import check_regular, failure
 from tfseg.system.temporary import TemporaryFolder
 
 PROGRAM = "saved_model.pb"
@@ -136,9 +136,13 @@ def _loaded(folder, path):
 def _check_files(folder):
     """Raises InputError unless all files are regular ones: TensorFlow would wait at a pipe for ever."""
     for place, _, files in os.walk(folder):
-        for name in files:
-            with contextlib.suppress(FileNotFoundError):  # a link that leads nowhere, which the loader can tell of
-                check_regular(Path(place) / name)
+        for path in (Path(place) / name for name in files):
+            try:
+                check_regular(path)
+            except FileNotFoundError:  # a link that leads nowhere, which the loader can tell of
+                continue
+            except OSError as error:
+                raise InputError(f"{path}: cannot be read ({failure(error)})") from None
 
 
 def _copy(path, folder):

@@ -166,7 +166,7 @@ def label_of(color):
         ),
         *((json.dumps({"labels": [label_of(color)]}), "not three whole numbers from 0 to 255") for color in BAD_COLORS),
         (json.dumps({"labels": [label_of(7)]}), "not iterable"),
-        pytest.param('{"labels": ' + "[" * 100_000, "too deeply nested", id="nested"),
+        pytest.param('{"labels": ' + "[" * 100_000, "nested too deeply", id="nested"),
     ],
 )
 def test_a_bad_config_is_named(root, content, reason):

@@ -159,3 +159,11 @@ def test_a_pipe_in_place_of_one_of_its_files_is_one_line_and_does_not_wait(saved
     os.mkfifo(path / name)
     with pytest.raises(InputError, match=f"{name}: a pipe|saved_model"):
         Predictor.load(path, trust=True)
+
+
+def test_a_link_to_itself_among_its_files_is_one_line(saved_model, tmp_path):
+    path = shutil.copytree(saved_model / "2", tmp_path / "model")
+    (path / "variables" / "variables.index").unlink()
+    (path / "variables" / "variables.index").symlink_to("variables.index")
+    with pytest.raises(InputError, match="variables.index: cannot be read"):
+        Predictor.load(path, trust=True)

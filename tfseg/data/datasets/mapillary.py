@@ -87,9 +87,8 @@ def read_config(path: Path) -> tuple[DatasetInfo, np.ndarray]:
         thing_ids = frozenset(index for index, entry in enumerate(entries) if entry["instances"])
         is_evaluated = np.array([bool(entry["evaluate"]) for entry in entries])
         labels = DatasetInfo(path.name, names, colors, thing_ids)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         reason = f"no {error}" if isinstance(error, KeyError) else error
-        reason = "too deeply nested" if isinstance(error, RecursionError) else reason
         raise InputError(
             f"{path}: not a config of Mapillary Vistas ({reason}); its labels have name, color, instances, evaluate"
         ) from None
