@@ -18,6 +18,8 @@ python evaluate.py --model=deeplabv3_mnv2_pascal/model.ckpt-30000.index --datase
     IoU, recall and precision of single classes on a data set whose classes differ from the model's.
 """
 
+import itertools
+
 from absl import flags
 
 from tfseg.commands import entry, model_flag
@@ -74,48 +76,81 @@ MAX_FRAMES = flags.DEFINE_integer("max_frames", None, "With --video: score so ma
 STRATEGY = flags.DEFINE_enum("strategy", "auto", ["auto", "one_device", "mirrored"], "Devices: see docs/training.md.")
 
 
+VIEWS = ("output_stride", "multi_scale", "scales", "flip", "size", "long_side", "window", "stride", "fuse", "strategy")
+# What each way of scoring reads besides --model, --split, --data_dir and --weights. The first is that of no other flag.
+READ = {
+    "report_dir": ("iters", *VIEWS, "compare", "panoptic_output"),
+    "match": ("dataset", "iters", *VIEWS),
+    "video": ("report_dir", "compare", "max_frames"),
+    "analyse": ("iters", "report_dir"),
+}
+
+
 def main(argv):
     if len(argv) > 1:
         raise InputError(f"unexpected arguments: {' '.join(argv[1:])}")
     if not MODEL.value:
         raise InputError("--model is missing: the run directory that train.py wrote, or a folder of the model zoo")
+    if bool(MATCH.value) != bool(DATASET.value):
+        raise InputError("--dataset and --match go together: the data set, and which of its classes the model has")
+    mode = next((name for name in ("match", "video", "analyse") if flags.FLAGS[name].value), "report_dir")
+    for name in sorted({*READ, *itertools.chain(*READ.values())} - {mode, *READ[mode]}):
+        if flags.FLAGS[name].present:
+            where = "without --video" if name == "max_frames" else f"beside --{mode}"
+            raise InputError(f"--{name} does nothing {where}; omit it")
+    {"match": _evaluate, "video": _evaluate_video, "analyse": _analyse, "report_dir": _evaluate}[mode]()
+
+
+def _analyse():
+    from tfseg.evaluation import canvas_analysis
+
+    options = canvas_analysis.AnalysisOptions(SPLIT.value, DATA_DIR.value, WEIGHTS.value, REPORT_DIR.value, ITERS.value)
+    print(canvas_analysis.as_text(canvas_analysis.analyse(MODEL.value, ANALYSE.value, options)))
+    print(f"report: {_report_dir()}/{ANALYSE.value}.png")
+
+
+def _evaluate_video():
+    from tfseg.evaluation import video_report
+    from tfseg.profiling import stream_cost
+
+    options = video_report.VideoReportOptions(
+        SPLIT.value, DATA_DIR.value, WEIGHTS.value, REPORT_DIR.value, tuple(COMPARE.value), MAX_FRAMES.value
+    )
+    print(video_report.as_markdown(video_report.evaluate_video(MODEL.value, options, stream_cost.of_engine)))
+    print(f"\nreport: {_report_dir()}/video.md")
+
+
+def _evaluate():
+    options = _options()
+    from tfseg.evaluation import matched_classes, report
+    from tfseg.profiling import flops
+    from tfseg.training.strategy import build_strategy
+
+    with build_strategy(STRATEGY.value).scope():
+        if MATCH.value:
+            print(matched_classes.evaluate_matches(MODEL.value, DATASET.value, options, _matches(MATCH.value)))
+            return
+        metrics = report.evaluate_run(MODEL.value, options, flops.executed_gmacs)
+    protocol = metrics["protocol"]
+    print(f"{report.scored(metrics)} scored: {protocol['dataset']} {protocol['split']}\n")
+    print(report.summary(metrics))
+    if "comparison" in metrics:
+        print(report.comparison(metrics["comparison"]), end="\n\n")
+    for line in metrics["remarks"]:
+        print(line)
+    print(f"report: {_report_dir()}")
+
+
+def _options():
     size, window, stride = (
-        entry.parse_size(name, flag.value) if flag.value else None
-        for name, flag in (("size", SIZE), ("window", WINDOW), ("stride", STRIDE))
+        entry.parse_size(flag.name, flag.value) if flag.value else None for flag in (SIZE, WINDOW, STRIDE)
     )
     if stride and not window:
         raise InputError(f"--stride={STRIDE.value} does nothing without --window")
-    if bool(MATCH.value) != bool(DATASET.value):
-        raise InputError("--dataset and --match go together: the data set, and which of its classes the model has")
-    if MATCH.value and (REPORT_DIR.value or COMPARE.value):
-        raise InputError("--match prints a table and writes no report: omit --report_dir and --compare")
-    if VIDEO.value and (MATCH.value or ITERS.value or MULTI_SCALE.value or FLIP.value or size or OUTPUT_STRIDE.value):
-        raise InputError("--video goes with --split, --data_dir, --weights, --compare and --max_frames alone")
-    if ANALYSE.value and (VIDEO.value or MATCH.value or COMPARE.value or MULTI_SCALE.value or FLIP.value or size):
-        raise InputError("--analyse goes with --split, --data_dir, --weights, --iters and --report_dir alone")
-    from tfseg.evaluation import canvas_analysis, matched_classes, report, video_report
     from tfseg.evaluation.report_options import ReportOptions
     from tfseg.inference.views import Window
-    from tfseg.profiling import flops, stream_cost
-    from tfseg.training.strategy import build_strategy
 
-    if ANALYSE.value:
-        options = canvas_analysis.AnalysisOptions(
-            SPLIT.value, DATA_DIR.value, WEIGHTS.value, REPORT_DIR.value, ITERS.value
-        )
-        content = canvas_analysis.analyse(MODEL.value, ANALYSE.value, options)
-        print(canvas_analysis.as_text(content))
-        print(f"report: {REPORT_DIR.value or MODEL.value + '/report'}/{ANALYSE.value}.png")
-        return
-    if VIDEO.value:
-        options = video_report.VideoReportOptions(
-            SPLIT.value, DATA_DIR.value, WEIGHTS.value, REPORT_DIR.value, tuple(COMPARE.value), MAX_FRAMES.value
-        )
-        content = video_report.evaluate_video(MODEL.value, options, stream_cost.of_engine)
-        print(video_report.as_markdown(content))
-        print(f"\nreport: {REPORT_DIR.value or MODEL.value + '/report'}/video.md")
-        return
-    options = ReportOptions(
+    return ReportOptions(
         split=SPLIT.value,
         data_dir=DATA_DIR.value,
         iterations=ITERS.value,
@@ -132,19 +167,10 @@ def main(argv):
         panoptic_output=PANOPTIC_OUTPUT.value,
         compare=tuple(COMPARE.value),
     )
-    with build_strategy(STRATEGY.value).scope():
-        if MATCH.value:
-            print(matched_classes.evaluate_matches(MODEL.value, DATASET.value, options, _matches(MATCH.value)))
-            return
-        metrics = report.evaluate_run(MODEL.value, options, flops.executed_gmacs)
-    protocol = metrics["protocol"]
-    print(f"{report.scored(metrics)} scored: {protocol['dataset']} {protocol['split']}\n")
-    print(report.summary(metrics))
-    if "comparison" in metrics:
-        print(report.comparison(metrics["comparison"]), end="\n\n")
-    for line in metrics["remarks"]:
-        print(line)
-    print(f"report: {REPORT_DIR.value or MODEL.value + '/report'}")
+
+
+def _report_dir():
+    return REPORT_DIR.value or f"{MODEL.value}/report"
 
 
 def _scales(words):

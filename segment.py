@@ -100,6 +100,7 @@ KEY_EVERY = flags.DEFINE_integer(
 )
 CLASSES = flags.DEFINE_boolean("classes", False, "Of a video: write the class map of every frame, too.")
 SHOW = flags.DEFINE_boolean("show", False, "Of a video: show it in a window while it is segmented; q ends it.")
+OF_VIDEOS = ("rate", "max_frames", "key_iters", "key_every", "classes", "show")
 # Operations at once. Each of their threads keeps what oneDNN made for the last image sizes, about 0.1 GB; TensorFlow
 # would start one a core.
 MOST_AT_ONCE = 2
@@ -121,9 +122,13 @@ def main(argv):
     if BUDGET_MS.value is not None:
         check_budget(BUDGET_MS.value)
     mean, std = _numbers(MEAN), _numbers(STD)
+    from tfseg.commands import videos
+
+    clips, files = videos.split(argv[1:], VIDEO.value)
+    has_video = bool(clips) or CAMERA.value is not None
+    _check_flags(has_video, bool(files))
     import tensorflow as tf
 
-    from tfseg.commands import photos, videos
     from tfseg.inference.predictor import Predictor
 
     tf.config.threading.set_inter_op_parallelism_threads(MOST_AT_ONCE)
@@ -131,20 +136,35 @@ def main(argv):
         tf.config.threading.set_intra_op_parallelism_threads(THREADS.value)
     threads = THREADS.value or 1
     predictor = Predictor.load(MODEL.value, WEIGHTS.value, TRUST.value, threads, mean, std, sha256=SHA256.value)
-    clips, others = videos.split(argv[1:], VIDEO.value)
-    if clips or CAMERA.value is not None:
+    if has_video:
         _segment_videos(predictor, clips)
-    if others:
-        options = photos.PhotoOptions(
-            OUTPUT_DIR.value,
-            iters=ITERS.value,
-            overwrite=OVERWRITE.value,
-            with_strip=STRIP.value,
-            max_pixels=MAX_PIXELS.value,
-            budget_ms=BUDGET_MS.value,
-            tolerance=TOLERANCE.value,
-        )
-        photos.report_outcome(photos.segment_files(predictor, others, options), OUTPUT_DIR.value)
+    if files:
+        _segment_photos(predictor, files)
+
+
+def _check_flags(has_video, has_photos):
+    """Raises InputError for a flag that nothing among the inputs reads."""
+    unread = () if has_video else OF_VIDEOS
+    unread += () if has_photos else ("strip",)
+    for name in unread:
+        if flags.FLAGS[name].present:
+            what = "videos; folders are videos with --video" if name in OF_VIDEOS else "photos"
+            raise InputError(f"--{name} does nothing here: it is for {what}")
+
+
+def _segment_photos(predictor, files):
+    from tfseg.commands import photos
+
+    options = photos.PhotoOptions(
+        OUTPUT_DIR.value,
+        iters=ITERS.value,
+        overwrite=OVERWRITE.value,
+        with_strip=STRIP.value,
+        max_pixels=MAX_PIXELS.value,
+        budget_ms=BUDGET_MS.value,
+        tolerance=TOLERANCE.value,
+    )
+    photos.report_outcome(photos.segment_files(predictor, files, options), OUTPUT_DIR.value)
 
 
 def _segment_videos(predictor, clips):

@@ -8,6 +8,7 @@ import dataclasses
 import tensorflow as tf
 from tensorflow import keras
 
+from tfseg.backbones.residual import endpoints_through
 from tfseg.layers.conv import ConvBatchNorm
 
 STAGE_UNITS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -91,19 +92,12 @@ class ResNet(keras.layers.Layer):
 
     def call(self, inputs, training=False):
         outputs = (tf.cast(inputs, tf.float32) - tf.constant(self.origin.mean)) / tf.constant(self.origin.deviation)
-        outputs = self.stem(tf.cast(outputs, self.compute_dtype), training=training)
-        endpoints, stride = {"stride_2": outputs}, 4
+        stem = self.stem(tf.cast(outputs, self.compute_dtype), training=training)
         if self.padding == "symmetric":
-            outputs = tf.nn.max_pool2d(tf.pad(outputs, [[0, 0], [1, 1], [1, 1], [0, 0]]), 3, 2, "VALID")
+            pooled = tf.nn.max_pool2d(tf.pad(stem, [[0, 0], [1, 1], [1, 1], [0, 0]]), 3, 2, "VALID")
         else:
-            outputs = tf.nn.max_pool2d(outputs, 3, 2, "SAME")
-        for planned, unit in zip(self.plan, self.units, strict=True):
-            if planned.nominal_stride == 2:
-                if stride <= self.output_stride:
-                    endpoints[f"stride_{stride}"] = outputs
-                stride *= 2
-            outputs = unit(outputs, training=training)
-        return {**endpoints, "last": outputs}
+            pooled = tf.nn.max_pool2d(stem, 3, 2, "SAME")
+        return endpoints_through(self.units, self.plan, stem, pooled, self.output_stride, training)
 
     def convolutions(self):
         """{scope like resnet50/stage_1/unit_1/conv2: ConvBatchNorm}, from the input to the output."""

@@ -5,6 +5,7 @@ import dataclasses
 import tensorflow as tf
 from tensorflow import keras
 
+from tfseg.backbones.residual import endpoints_through
 from tfseg.layers.conv import ConvBatchNorm
 
 BLOCK_UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
@@ -76,15 +77,8 @@ class ResNetV1(keras.layers.Layer):
         outputs = tf.cast(outputs, self.compute_dtype)
         for convolution in self.stem:
             outputs = convolution(outputs, training=training)
-        endpoints, stride = {"stride_2": outputs}, 4
-        outputs = tf.nn.max_pool2d(outputs, 3, 2, "SAME")
-        for planned, unit in zip(self.plan, self.units, strict=True):
-            if planned.nominal_stride == 2:
-                if stride <= self.output_stride:
-                    endpoints[f"stride_{stride}"] = outputs
-                stride *= 2
-            outputs = unit(outputs, training=training)
-        return {**endpoints, "last": outputs}
+        stem, pooled = outputs, tf.nn.max_pool2d(outputs, 3, 2, "SAME")
+        return endpoints_through(self.units, self.plan, stem, pooled, self.output_stride, training)
 
     def convolutions(self):
         """{TF-Slim scope: ConvBatchNorm}, from the input to the output."""

@@ -84,7 +84,7 @@ def segment_video(predictor, clip, name, options: VideoOptions, cost_of=None) ->
     folder = Path(options.output_dir)
     if not options.overwrite and (folder / f"{name}{FRAMES}").exists():
         return f"{clip.name}: its results are in {folder} already (--overwrite)"
-    stream, costs, rows = predictor.stream(**options.stream), {}, []
+    stream, costs, legends, rows = predictor.stream(**options.stream), {}, {}, []
     with partial_folder(folder / f"{name}_video") as partial:
         writer = video.VideoWriter(partial / "overlay.mp4", clip.rate)
         begin, is_stopped = time.perf_counter(), True
@@ -95,7 +95,7 @@ def segment_video(predictor, clip, name, options: VideoOptions, cost_of=None) ->
                 if frame.num_lost:
                     stream.reset()
                 found = stream.next(frame.pixels)
-                picture = _picture(frame.pixels, found.class_ids, predictor.info)
+                picture = _picture(frame.pixels, found.class_ids, predictor.info, legends)
                 writer.write(picture)
                 rows.append(_row(frame, found, cost_of, costs))
                 if options.with_classes:
@@ -196,13 +196,13 @@ def _row(frame, found, cost_of, costs):
     )
 
 
-def _picture(pixels, class_ids, info):
+def _picture(pixels, class_ids, info, legends):
+    """The classes over a frame, and the legend below it, which is drawn once for each width, into `legends`."""
     painted = visualize.overlay(pixels, class_ids, info, legend=False)
-    return np.concatenate([painted, _legend_of(info, painted.shape[1])])
-
-
-def _legend_of(info, width):
-    return visualize.legend(info, width)[:, :width]
+    width = painted.shape[1]
+    if width not in legends:
+        legends[width] = visualize.legend(info, width)[:, :width]
+    return np.concatenate([painted, legends[width]])
 
 
 def _shown(clip, max_frames):

@@ -80,7 +80,9 @@ class VideoFile:
                 f"{path}: no video that can be read: of another format, without pictures, or cut before its end was "
                 "written; convert it with ffmpeg"
             )
-        _check_size(self.name, self._capture, max_pixels)
+        cv2 = _cv2()
+        sides = (self._capture.get(one) for one in (cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FRAME_WIDTH))
+        _check_size(self.name, tuple(map(int, sides)), max_pixels)
         self.rate = _rate_of(self._capture)
         count = self._capture.get(_cv2().CAP_PROP_FRAME_COUNT)
         self.num_frames = int(count) if 0 < count < 2**31 else None
@@ -96,7 +98,7 @@ class VideoFile:
             # A file of a varying rate has pauses that are not losses: only those with damage around them are long.
             lost = passed - 1 if passed > 2 else 0
             number, last = number + 1 + lost, seconds
-            _check_frame(self.name, pixels, self._max_pixels)
+            _check_size(self.name, pixels.shape[:2], self._max_pixels)
             yield VideoFrame(number, seconds, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), lost)
         self._capture.release()
         read = number + 1
@@ -277,14 +279,7 @@ def _rate_of(capture):
     return float(rate) if 0 < rate <= HIGHEST_RATE else DEFAULT_RATE
 
 
-def _check_size(name, capture, max_pixels):
-    cv2 = _cv2()
-    width, height = (int(capture.get(one)) for one in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+def _check_size(name, size, max_pixels):
+    height, width = size
     if width * height > max_pixels:
         raise InputError(f"{name}: frames of {width}x{height} have more than {max_pixels:,} pixels; scale it down")
-
-
-def _check_frame(name, pixels, max_pixels):
-    height, width = pixels.shape[:2]
-    if width * height > max_pixels:
-        raise InputError(f"{name}: a frame of {width}x{height} has more than {max_pixels:,} pixels; scale it down")
