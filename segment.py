@@ -57,8 +57,9 @@ ITERS = flags.DEFINE_integer(
 BUDGET_MS = flags.DEFINE_float(
     "budget_ms",
     None,
-    "Instead of --iters: milliseconds from a decoded image to its class map. The iterations that fit are measured, for "
-    "each size of image in about 20 seconds, at most those of training or of the export.",
+    "Instead of --iters: milliseconds from a decoded image to its class map. For photos the iterations that fit are "
+    "measured, for each size in about 20 seconds, at most those of training or of the export; in videos every frame "
+    "follows the clock.",
 )
 TOLERANCE = flags.DEFINE_float(
     "tolerance",
@@ -136,10 +137,15 @@ def main(argv):
         tf.config.threading.set_intra_op_parallelism_threads(THREADS.value)
     threads = THREADS.value or 1
     predictor = Predictor.load(MODEL.value, WEIGHTS.value, TRUST.value, threads, mean, std, sha256=SHA256.value)
-    if has_video:
-        _segment_videos(predictor, clips)
-    if files:
-        _segment_photos(predictor, files)
+    problems = []
+    for segment, inputs, is_given in ((_segment_videos, clips, has_video), (_segment_photos, files, bool(files))):
+        try:
+            if is_given:
+                segment(predictor, inputs)
+        except InputError as error:  # a bad video does not stop the photos
+            problems.append(error)
+    if problems:
+        raise InputError("; ".join(map(str, problems)))
 
 
 def _check_flags(has_video, has_photos):

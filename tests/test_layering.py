@@ -64,10 +64,10 @@ MAY_IMPORT = {
         "runs",
         "system",
     },
-    "inference/stream": {"inference", "layers", "models/segmenter", "system"},
+    "inference/stream": {"formats", "inference", "layers", "models/segmenter", "system"},
     "inference/predictor": {"formats", "inference", "inference/engines", "inference/stream", "labels"},
     "inference/budget_measurement": {"system"},
-    "inference/budget": {"inference/budget_measurement", "inference/predictor", "system"},
+    "inference/budget": {"formats", "inference/budget_measurement", "system"},
     "__init__": {"inference/predictor"},
     # scores and cost
     "metrics": {"formats/coco_panoptic", "labels", "system"},

@@ -1,6 +1,7 @@
 """Videos, segmented into an overlay, a line a frame and class maps."""
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,6 +120,17 @@ def test_ctrl_c_leaves_the_results_so_far_under_names_of_their_own(predictor, cl
     assert f"clip: stopped after 5 frames; their results are in {tmp_path}/street_first_5_*" in capsys.readouterr().err
 
 
+def test_a_model_of_unknown_cost_leaves_that_column_empty(predictor, clip, tmp_path):
+    segment_video(predictor, VideoFile(clip), "street", VideoOptions(tmp_path, max_frames=2), lambda size: None)
+    assert [row["gflops"] for row in lines(tmp_path)] == ["", ""]
+
+
+def test_q_in_the_window_leaves_the_results_so_far_under_names_of_their_own(predictor, clip, tmp_path, monkeypatch):
+    monkeypatch.setattr(videos, "_is_ended_by_key", lambda picture: True)
+    segment_video(predictor, VideoFile(clip), "street", VideoOptions(tmp_path, with_window=True))
+    assert (tmp_path / "street_first_1_frames.csv").exists() and not (tmp_path / "street_frames.csv").exists()
+
+
 def test_a_bad_video_does_not_stop_the_others(predictor, clip, tmp_path, capsys):
     (tmp_path / "bad.mp4").write_bytes(b"")
     openers = [lambda: VideoFile(tmp_path / "bad.mp4"), lambda: VideoFile(clip)]
@@ -139,6 +151,8 @@ def test_files_are_videos_by_their_endings_and_folders_if_it_is_said(tmp_path):
 def test_videos_of_one_stem_have_results_of_their_own():
     clips, _ = videos.split(["a/x.mp4", "x.mkv", "y.mp4"], False)
     assert videos.names_of(clips) == ["x_mp4", "x_mkv", "y"]
+    folder = videos.split(["."], True)[0]
+    assert videos.names_of(folder) == [Path.cwd().name]
     with pytest.raises(InputError, match="x_mp4: two videos of this name"):
         videos.names_of(videos.split(["a/x.mp4", "b/x.mp4"], False)[0])
 

@@ -220,6 +220,58 @@ def test_options_that_cannot_be_are_refused(predictor, options, message):
         predictor.stream(**options)
 
 
+def test_a_slow_moment_does_not_hold_a_stream_at_one_iteration(monkeypatch):
+    class Clock:
+        now = 0.0
+
+    class Hiccup(TimedEngine):
+        def answer_until(self, image, iterations, latest_start, tolerance, start):
+            run = super().answer_until(image, iterations, latest_start, tolerance, start)
+            if len(self.left) == 1:
+                self.clock.now += 1.0
+            return run if len(self.left) == 1 else dataclasses.replace(run, iterations=1, began=None)
+
+    monkeypatch.setattr("tfseg.inference.stream.time.perf_counter", lambda: Clock.now)
+    engine = Hiccup(Clock)
+    all_of(Stream(engine, StreamOptions(budget_ms=80)), frames(3))
+    assert engine.left[1] < 0 and engine.left[2] == 80
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (np.zeros([48, 80], np.uint8), "a grey one"),
+        (np.zeros([48, 80, 4], np.uint8), r"not shape \(48, 80, 4\)"),
+        (np.zeros([48, 80, 3], np.float32), "not float32"),
+    ],
+)
+def test_a_frame_of_another_kind_is_refused_and_the_stream_goes_on(predictor, frame, message):
+    first, second = frames(2)
+    stream = predictor.stream()
+    stream.next(first)
+    with pytest.raises(InputError, match=message):
+        stream.next(frame)
+    assert stream.next(second).reset == "" and stream.num_frames == 2
+
+
+def test_options_that_need_a_state_are_refused_where_none_is_kept():
+    single = Predictor(FakeNetwork(), INFO)
+    for options in ({"key_every": 2}, {"carry": STILL}, {"budget_ms": 50}):
+        with pytest.raises(InputError, match=f"{next(iter(options))} does nothing here: this model keeps no state"):
+            single.stream(**options)
+    assert [frame.iterations for frame in all_of(single.stream(iters=2), frames(2))] == [2, 2]
+
+
+def test_a_state_that_lacks_a_part_is_refused(predictor):
+    stream = predictor.stream()
+    all_of(stream, frames(2))
+    for name in ("motion_image", "class_ids", "why_afresh"):
+        with pytest.raises(InputError, match="not the state of a stream"):
+            predictor.stream().restore({key: value for key, value in stream.state().items() if key != name})
+    with pytest.raises(InputError, match="another model's stream"):
+        Predictor(FakeNetwork(), INFO).stream().restore(stream.state())
+
+
 @pytest.mark.parametrize("field", [{"iterations": 0}, {"scale": 1.5}, {"trust_scale": -1}])
 def test_a_carry_that_cannot_be_is_refused(field):
     with pytest.raises(InputError, match=f"carry.{next(iter(field))} is"):

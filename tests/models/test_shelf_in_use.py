@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from tests.tiny_backbone import tiny
+from tfseg import architectures
 from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
 from tfseg.evaluation import report
 from tfseg.export import exporting
@@ -25,6 +26,7 @@ MODELS = {
     "shelfnet": ShelfNetConfig(tiny(32), width=8, auxiliary_weight=0.5, presence_weight=0.2),
     "light_shelfnet": LightShelfNetConfig(tiny(32), width=8, auxiliary_weight=1.0),
 }
+HEADS = {"shelfnet": ("auxiliary", "presence"), "light_shelfnet": ("auxiliary",)}  # that serve training alone
 
 
 def trained(name, steps, toy_records, folder):
@@ -84,3 +86,13 @@ def test_a_trained_network_keeps_its_classes_in_16_and_8_bits(name, toy_records,
     assert entry["miou"] > 0.8
     _, rows = exported(run, ("tflite_fp16", "tflite_int8"), tmp_path / "exports")
     assert [(row.precision, row.is_good) for row in rows] == [("fp16", True), ("int8", True)]
+
+
+@pytest.mark.parametrize(("name", "heads"), HEADS.items())
+def test_what_is_exported_is_the_same_function_without_the_heads_of_training(name, heads):
+    network = architectures.build(MODELS[name], num_classes=3)
+    exported = network.exported()
+    image = np.random.default_rng(0).integers(0, 256, [1, 64, 96, 3]).astype(np.float32)
+    np.testing.assert_array_equal(exported.encode(image)["canvas"], network.encode(image)["canvas"])
+    left_out = [part for head in heads for part in np.atleast_1d(getattr(network, head))]
+    assert exported.count_params() == network.count_params() - sum(part.count_params() for part in left_out) > 0

@@ -103,7 +103,8 @@ def segment_video(predictor, clip, name, options: VideoOptions, cost_of=None) ->
                     write_atomically(path, visualize.palette_png(found.class_ids, predictor.info))
                 if options.with_window and _is_ended_by_key(picture):
                     break
-            is_stopped = False
+            else:
+                is_stopped = False
         finally:
             if rows:
                 seconds = time.perf_counter() - begin
@@ -111,7 +112,7 @@ def segment_video(predictor, clip, name, options: VideoOptions, cost_of=None) ->
                 _finish(writer, rows, partial, folder, stem)
                 if is_stopped:
                     say(f"{clip.name}: stopped after {len(rows)} frames; their results are in {folder}/{stem}_*")
-    return _summary(clip, rows, writer, seconds, folder / f"{name}{OVERLAY}")
+    return _summary(clip, rows, writer, seconds, folder / f"{stem}{OVERLAY}")
 
 
 def segment_videos(predictor, openers, names, options: VideoOptions, cost_of=None):
@@ -143,11 +144,10 @@ def segment_videos(predictor, openers, names, options: VideoOptions, cost_of=Non
 def split(inputs, folders_are_videos) -> tuple[list, list]:
     """Splits paths into (videos, others): files whose names end as those of videos do and, if said so, folders."""
 
-    def is_video(path):
-        return path.is_dir() if folders_are_videos and path.is_dir() else path.suffix.lower() in video.ENDINGS
-
-    clips = [path for path in map(Path, inputs) if is_video(path) and not (path.is_dir() and not folders_are_videos)]
-    return clips, [str(path) for path in map(Path, inputs) if path not in clips]
+    paths = list(map(Path, inputs))
+    are_clips = [folders_are_videos if path.is_dir() else path.suffix.lower() in video.ENDINGS for path in paths]
+    clips = [path for path, is_clip in zip(paths, are_clips, strict=True) if is_clip]
+    return clips, [str(path) for path, is_clip in zip(paths, are_clips, strict=True) if not is_clip]
 
 
 def opened(path, rate, max_pixels):
@@ -161,12 +161,12 @@ def opened(path, rate, max_pixels):
 
 def names_of(clips) -> list[str]:
     """Returns beginnings of results' names: stems, or whole names where stems are alike."""
-    stems = Counter(clip.stem for clip in clips)
-    names = [clip.stem if stems[clip.stem] == 1 else clip.name.replace(".", "_") for clip in clips]
+    paths = [clip.resolve() for clip in clips]
+    names = [path.name if path.is_dir() else path.stem for path in paths]
+    stems = Counter(names)
+    names = [name if stems[name] == 1 else path.name.replace(".", "_") for name, path in zip(names, paths, strict=True)]
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise InputError(
-            f"{twice[0]}: two videos of this name would have the same results; give different --output_dir"
-        )
+        raise InputError(f"{twice[0]}: two videos of this name would have the same results; run them apart")
     return names
 
 
@@ -182,7 +182,8 @@ def _row(frame, found, cost_of, costs):
     size = found.class_ids.shape
     if cost_of is not None and size not in costs:
         costs[size] = cost_of(size)
-    gflops = costs[size].gflops(found.iterations, not found.reset) if size in costs else None
+    cost = costs.get(size)
+    gflops = cost and cost.gflops(found.iterations, not found.reset)
     changed = found.changed_share
     return FrameRow(
         frame.number,

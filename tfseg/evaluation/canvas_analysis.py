@@ -62,6 +62,8 @@ def analyse(model, kind, options: AnalysisOptions) -> dict:
         raise InputError(f"{model}: its canvas is not refined, so there is nothing to analyse; take a recurrent model")
     data = config.data
     split = open_scored_split(data.dataset, options.data_dir, data.data_dir, options.split, data.validation_split, info)
+    if options.iterations is not None and options.iterations < 1:
+        raise InputError(f"{options.iterations} iterations: at least 1")
     count = options.iterations or network.trained_iterations
     examples = split.examples().as_numpy_iterator()
     total = min(split.num_examples, options.max_images or split.num_examples)
@@ -118,8 +120,10 @@ def _seeded(inference, info, images, count, kind):
     starts = ("zero", "seeded")
     matrices = {start: np.zeros([count, info.num_classes, info.num_classes], np.int64) for start in starts}
     rows = []
-    for image, label, _ in images:
+    for image, label, filename in images:
         zero = inference.refine_until(image, count, last_only=False)
+        if zero.state is None:
+            raise InputError(f"{filename}: too large to go through the network in one piece, which a seed needs")
         canvas = seed_of(label, zero.answer.canvas(), scale, shift=0 if kind == TRUE else 1)
         state = {name: np.zeros_like(value) for name, value in zero.state.items()} | {"canvas": canvas[np.newaxis]}
         seeded = inference.refine_until(image, count, start=state, last_only=False)

@@ -89,7 +89,9 @@ def evaluate_video(model, options: VideoReportOptions, cost_of) -> dict:
         if other_info.class_names != info.class_names:
             raise InputError(f"{other}: has other classes than {model}; only models of the same classes compare")
         name = Path(other).resolve().name
-        streams[f"{name}: {_own_way(other_network)}"] = Predictor(other_network, info), {"key_every": 1}
+        if (way := f"{name}: {_own_way(other_network)}") in streams:
+            raise InputError(f"--compare={other}: another model is called {name}, too; rename one of the folders")
+        streams[way] = Predictor(other_network, info), {"key_every": 1} if other_network.state_spec() else {}
     with split.damage_named():
         rows, num_frames, num_videos = _rows(streams, split, options.max_frames, cost_of)
     content = {
@@ -123,7 +125,8 @@ def _rows(streams, split, max_frames, cost_of):
     taken, counts, gflops = defaultdict(list), defaultdict(list), defaultdict(list)
     last, videos, num_frames = None, 0, 0
     frames = itertools.islice(split.frames(), max_frames)
-    for sequence, image, label, filename in with_progress(frames, split.num_examples, "evaluating", "frames"):
+    total = min(split.num_examples, max_frames or split.num_examples)
+    for sequence, image, label, filename in with_progress(frames, total, "evaluating", "frames"):
         if sequence != last:
             open_streams = {name: predictor.stream(**arguments) for name, (predictor, arguments) in streams.items()}
             if not num_frames:

@@ -6,6 +6,7 @@ A GIF is accepted only if it has a single frame. How labels are read is in `labe
 
 import dataclasses
 import io
+import os
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -66,6 +67,23 @@ def read_image(path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     with opened(path, max_pixels) as image:
         check_depth(image, path)
         return _rgb(image)
+
+
+def as_rgb(image) -> np.ndarray:
+    """Returns [height, width, 3] uint8 from an image or its path. Raises InputError that says what to change."""
+    if isinstance(image, str | os.PathLike):
+        return read_image(image)
+    image = np.asarray(image)
+    wanted = "a model takes one [height, width, 3] uint8 RGB image"
+    if image.ndim == 2 or (image.ndim == 3 and image.shape[-1] == 1):
+        raise InputError(f"{wanted}; a grey one of shape {image.shape} has to be repeated: np.repeat(..., 3, axis=-1)")
+    if image.ndim == 4:
+        raise InputError(f"{wanted}; call it once for each image of a batch of shape {image.shape}")
+    if image.ndim != 3 or image.shape[-1] != 3 or image.size == 0:
+        raise InputError(f"{wanted}, not shape {image.shape}")
+    if image.dtype != np.uint8:
+        raise InputError(f"{wanted}, values 0 to 255, not {image.dtype}: convert it, scaled as it needs")
+    return image
 
 
 def check_depth(image, source, path=None):

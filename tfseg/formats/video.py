@@ -95,7 +95,8 @@ class VideoFile:
                 break
             seconds = self._capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             passed = 1 if last is None else round((seconds - last) * self.rate)
-            # A file of a varying rate has pauses that are not losses: only those with damage around them are long.
+            # In a file of a varying rate, a pause of three frames or more counts as a loss as well: nothing tells them
+            # apart.
             lost = passed - 1 if passed > 2 else 0
             number, last = number + 1 + lost, seconds
             _check_size(self.name, pixels.shape[:2], self._max_pixels)

@@ -5,8 +5,8 @@ import time
 
 import numpy as np
 
+from tfseg.formats.images import as_rgb
 from tfseg.inference.budget_measurement import ROUNDS, SECONDS, NothingFits, check_budget, counted, measure
-from tfseg.inference.predictor import as_rgb
 from tfseg.system import timing
 
 LAST_IMAGES = 20  # the last images, which tell how fast the machine is now

@@ -3,12 +3,11 @@
 import dataclasses
 import numbers
 import operator
-import os
 
 import numpy as np
 
 from tfseg.errors import InputError
-from tfseg.formats.images import read_image
+from tfseg.formats.images import as_rgb
 from tfseg.inference.engines.loading import open_engine
 from tfseg.inference.engines.network import NetworkEngine
 from tfseg.inference.refinement import Stopped
@@ -214,20 +213,3 @@ class Predictor:
         self.default_iterations, self.is_panoptic = engine.default_iterations, engine.panoptic is not None
         self.min_iterations, self.max_iterations = engine.min_iterations, engine.max_iterations
         self.trained_iterations, self.serve = engine.trained_iterations, engine.serve
-
-
-def as_rgb(image):
-    """Returns [height, width, 3] uint8 from an image or its path. Raises InputError that says what to change."""
-    if isinstance(image, str | os.PathLike):
-        return read_image(image)
-    image = np.asarray(image)
-    wanted = "predict takes one [height, width, 3] uint8 RGB image"
-    if image.ndim == 2 or (image.ndim == 3 and image.shape[-1] == 1):
-        raise InputError(f"{wanted}; a grey one of shape {image.shape} has to be repeated: np.repeat(..., 3, axis=-1)")
-    if image.ndim == 4:
-        raise InputError(f"{wanted}; call it once for each image of a batch of shape {image.shape}")
-    if image.ndim != 3 or image.shape[-1] != 3 or image.size == 0:
-        raise InputError(f"{wanted}, not shape {image.shape}")
-    if image.dtype != np.uint8:
-        raise InputError(f"{wanted}, values 0 to 255, not {image.dtype}: convert it, scaled as it needs")
-    return image

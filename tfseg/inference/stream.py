@@ -12,6 +12,7 @@ import time
 import numpy as np
 
 from tfseg.errors import InputError
+from tfseg.formats.images import as_rgb
 from tfseg.inference.motion import MotionEstimator, motion_image, moved
 from tfseg.inference.refinement import Stopped
 from tfseg.layers import settling
@@ -24,7 +25,7 @@ NOT_KEPT = "no state is kept"
 CUT_ERROR, CUT_SHARE = 24, 0.35
 LAST_FRAMES = 20  # whose last iteration tells how long the next one will take
 # Names of the arrays of a state beside the network's own.
-PICTURE, SHOWN, COUNTS = "motion_image", "class_ids", "counts"
+PICTURE, SHOWN, COUNTS, REASON = "motion_image", "class_ids", "counts", "why_afresh"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +106,8 @@ class Stream:
           InputError: values that no stream can use.
         """
         options.check()
+        if engine.carry is None:
+            options = _of_single_frames(options, engine.path)
         self._engine, self._options = engine, options
         self._carry = None if engine.carry is None else options.carry or engine.carry
         self._key_iterations = (options.key_iters or engine.default_iterations) if engine.is_recurrent else 1
@@ -126,6 +129,7 @@ class Stream:
           InputError: the frame is of another kind. The stream goes on as if it had not been given.
         """
         begin = time.perf_counter()
+        frame = as_rgb(frame)
         start, reset, picture = self._start(frame)
         run = self._run(frame, start, begin)
         answer = run.answer
@@ -138,11 +142,13 @@ class Stream:
         end = time.perf_counter()
         if run.began is not None:
             self._endings.append(end - run.began)
+        elif self._options.budget_ms is not None and self._endings:
+            self._endings.popleft()  # a single iteration tells nothing, and slow moments must not count for ever
         return StreamFrame(class_ids, run.iterations, 1000 * (end - begin), reset, changed, confidence)
 
     def state(self) -> dict[str, np.ndarray]:
         """Returns all that the stream remembers, as arrays that `np.savez` writes and `restore` takes."""
-        arrays = {COUNTS: np.int64([self.num_frames, self._since_key])}
+        arrays = {COUNTS: np.int64([self.num_frames, self._since_key]), REASON: np.array(self._why_afresh)}
         if self._shown is not None:
             arrays[SHOWN] = self._shown
         if self._state is not None:
@@ -158,22 +164,28 @@ class Stream:
           InputError: they are not a stream's.
         """
         arrays = {name: np.asarray(arrays[name]) for name in arrays}
-        if COUNTS not in arrays or arrays[COUNTS].shape != (2,):
+        kept = {name.removeprefix("state/"): value for name, value in arrays.items() if name.startswith("state/")}
+        needed = {COUNTS, REASON} | ({PICTURE, SHOWN} if kept else set())
+        if not needed <= set(arrays) or arrays[COUNTS].shape != (2,):
             raise InputError("these arrays are not the state of a stream")
+        if kept and not (self._carry and "canvas" in kept and all(maps.ndim == 4 for maps in kept.values())):
+            raise InputError("these arrays are the state of another model's stream")
         self.num_frames, self._since_key = (int(count) for count in arrays[COUNTS])
         self._shown = arrays.get(SHOWN)
-        kept = {name.removeprefix("state/"): value for name, value in arrays.items() if name.startswith("state/")}
         self._state, self._picture = (kept, arrays[PICTURE]) if kept else (None, None)
-        self._why_afresh = LOST if self.num_frames else FIRST
+        self._why_afresh = str(arrays[REASON])
 
     def _start(self, frame):
         """Returns (state to start from or None, why it starts afresh or "", the frame's motion image or None)."""
         if self._carry is None:
             return None, NOT_KEPT, None
+        every = self._options.key_every
+        if every == 1 and self._state is not None:
+            return None, KEY, self._picture  # nothing is ever compared with it
         picture = motion_image(frame)
         if self._state is None:
             return None, self._why_afresh, picture
-        if self._options.key_every and self._since_key >= self._options.key_every:
+        if every and self._since_key >= every:
             return None, KEY, picture
         if self._shown.shape != frame.shape[:2]:
             return None, SIZE, picture
@@ -208,3 +220,11 @@ class Stream:
         self._shown, self._picture = class_ids, picture
         self._state = None if state is None else {name: np.asarray(maps) for name, maps in state.items()}
         self._why_afresh = NOT_KEPT
+
+
+def _of_single_frames(options, path):
+    """Returns the options for a model that keeps no state. Raises InputError for those that would do nothing."""
+    for name in ("key_every", "carry", "budget_ms"):
+        if getattr(options, name):
+            raise InputError(f"{name} does nothing here: {path} keeps no state, so every frame is segmented by itself")
+    return dataclasses.replace(options, key_iters=options.key_iters or options.iters)

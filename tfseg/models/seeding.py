@@ -42,6 +42,9 @@ class SeedingConfig:
         for name in ("rate", "drop", "other_rate", "noise_rate"):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"seeding.{name} is {getattr(self, name)}; it must be in [0, 1]")
+        changed = [one.name for one in dataclasses.fields(self) if getattr(self, one.name) != one.default]
+        if not self.rate and changed:
+            raise InputError(f"seeding.{changed[0]} does nothing while seeding.rate is 0")
         if not 2 <= self.frames <= 4:
             raise InputError(f"seeding.frames is {self.frames}; 2 to 4")
         if not 1 <= self.iterations[0] <= self.iterations[1]:
@@ -77,7 +80,8 @@ def training_outputs(network, images, seed, afresh):
         if state is None:
             state = network.refine_for(now, afresh)
             continue
-        start = {name: moved_state(maps, motion) for name, maps in state.items()}
+        is_moved = network.config.carry.with_motion
+        start = {name: moved_state(maps, motion) if is_moved else maps for name, maps in state.items()}
         start = _disturbed(start, of_state + index, config, *kinds) if index == config.frames - 1 else start
         if not config.back_propagate:
             start = tf.nest.map_structure(tf.stop_gradient, start)

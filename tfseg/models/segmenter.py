@@ -184,8 +184,13 @@ class Segmenter:
             return self
         network = type(self)(self.config.exported(), self.num_classes)
         network(tf.zeros([1, 64, 64, 3]), training=False)
-        network.set_weights(self.get_weights())
+        for ours, theirs in zip(self.exported_layers(), network.exported_layers(), strict=True):
+            theirs.set_weights(ours.get_weights())
         return network
+
+    def exported_layers(self) -> list[tf.keras.layers.Layer]:
+        """Returns the layers that `encode` and `refine` use, in the same order for every config of one function."""
+        return [self]
 
 
 def set_output_stride(config: SegmenterConfig, output_stride: int, name: str):

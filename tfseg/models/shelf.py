@@ -66,6 +66,9 @@ class ShelfConfig(SegmenterConfig):
         if not 0 <= self.auxiliary_weight < float("inf"):
             raise InputError(f"auxiliary_weight is a number of at least 0, not {self.auxiliary_weight}")
 
+    def exported(self):
+        return dataclasses.replace(self, auxiliary_weight=0.0)
+
     def widths(self) -> tuple[int, ...]:
         """Returns the channels of the levels, from fine to coarse."""
         return tuple(self.width * 2**level for level in range(len(self.strides)))
@@ -109,6 +112,9 @@ class Shelf(Segmenter, keras.Model):
                 self.columns.append(DownColumn(*arguments, config.has_bridge_block, self.padding, name=name))
             else:
                 self.columns.append(UpColumn(*arguments, self.step, name=name))
+
+    def exported_layers(self):
+        return [self.backbone, *self.reductions, *self.columns, self.classifier]
 
     def _reductions(self):
         activation = LEAKY if self.negative_slope else "relu"

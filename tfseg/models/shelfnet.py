@@ -36,6 +36,9 @@ class ShelfNetConfig(ShelfConfig):
     backbone: BackboneConfig = dataclasses.field(default_factory=_default_backbone)
     presence_weight: float = 0.0
 
+    def exported(self):
+        return dataclasses.replace(super().exported(), presence_weight=0.0)
+
     def __post_init__(self):
         super().__post_init__()
         if not 0 <= self.presence_weight < float("inf"):

@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from tfseg.errors import InputError
 from tfseg.formats import tflite_file
 from tfseg.profiling import flops, frozen_graph, tflite_cost
 
@@ -36,7 +37,12 @@ def of_engine(engine, size) -> FrameCost | None:
     """
     if engine.segmenter is not None:
         return of_segmenter(engine.segmenter, engine.size or size)
-    return of_tflite_file(engine.path) if engine.path.endswith(".tflite") and engine.size else None
+    if not (engine.path.endswith(".tflite") and engine.size):
+        return None
+    try:
+        return of_tflite_file(engine.path)
+    except InputError:  # an operator that cannot be counted does not keep the file from being run
+        return None
 
 
 def of_segmenter(segmenter, size) -> FrameCost:

@@ -17,8 +17,8 @@ class Trainer(keras.Model):
 
     An update may be made from several batches, which need no more memory than one. Their gradients are averaged,
     weighed by the totals of their first loss term, e.g. their numbers of labelled pixels. So the update is that of one
-    large batch, except that batch normalisation sees each batch by itself, and that further terms weigh a little
-    differently if their totals are not in proportion to the first's.
+    large batch, except that batch normalisation and the choice of hard pixels see each batch by itself, and that
+    further terms weigh a little differently if their totals are not in proportion to the first's.
 
     Args:
       network: the keras.Model that is trained.
