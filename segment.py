@@ -150,12 +150,12 @@ def main(argv):
 
 def _check_flags(has_video, has_photos):
     """Raises InputError for a flag that nothing among the inputs reads."""
-    unread = () if has_video else OF_VIDEOS
-    unread += () if has_photos else ("strip",)
-    for name in unread:
+    wanted = {} if has_video else dict.fromkeys(OF_VIDEOS, "videos; folders are videos with --video")
+    wanted |= {} if has_photos else {"strip": "photos"}
+    wanted |= {} if VIDEO.value else {"rate": "folders of frames, with --video"}
+    for name, inputs in wanted.items():
         if flags.FLAGS[name].present:
-            what = "videos; folders are videos with --video" if name in OF_VIDEOS else "photos"
-            raise InputError(f"--{name} does nothing here: it is for {what}")
+            raise InputError(f"--{name} does nothing here: it is for {inputs}")
 
 
 def _segment_photos(predictor, files):

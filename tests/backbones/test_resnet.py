@@ -11,7 +11,7 @@ from tests.backbones.random_weights import images, randomize
 from tfseg import backbones
 from tfseg.backbones import BackboneConfig
 from tfseg.backbones.pretrained import load_backbone
-from tfseg.backbones.resnet import STAGE_UNITS, STAGE_WIDTHS
+from tfseg.backbones.residual import UNITS, WIDTHS
 from tfseg.errors import InputError
 
 STRIDES = (8, 16, 32)
@@ -41,7 +41,7 @@ def torchvision_arrays(depth, seed=0):
 
     add("conv1", "bn1", 64, 3, 7)
     inputs = 64
-    for stage, (width, count) in enumerate(zip(STAGE_WIDTHS, STAGE_UNITS[depth], strict=True), 1):
+    for stage, (width, count) in enumerate(zip(WIDTHS, UNITS[depth], strict=True), 1):
         outputs = width if depth < 50 else 4 * width
         sides = (
             [(width, width, 3), (width, width, 3)]
@@ -118,7 +118,7 @@ def check_against_keras(name, model, tmp_path, write):
     randomize(model)
     backbone = build(name)
     load_backbone(backbone, write(tmp_path))
-    taps = [f"conv{stage}_block{count}_out" for stage, count in enumerate(STAGE_UNITS[backbone.depth], 2)]
+    taps = [f"conv{stage}_block{count}_out" for stage, count in enumerate(UNITS[backbone.depth], 2)]
     reference = keras.Model(model.input, [model.get_layer(tap).output for tap in taps])
     image = images(64, 64)
     expected = reference(keras.applications.resnet.preprocess_input(image.copy()))

@@ -11,7 +11,8 @@ import tensorflow as tf
 from tfseg import backbones
 from tfseg.backbones import BackboneConfig
 from tfseg.backbones.pretrained import load_backbone
-from tfseg.backbones.resnet_v1 import BLOCK_UNITS, IMAGENET_MEAN, plan
+from tfseg.backbones.residual import UNITS
+from tfseg.backbones.resnet_v1 import IMAGENET_MEAN, plan
 from tfseg.errors import InputError
 
 STRIDES = (8, 16, 32)
@@ -167,14 +168,14 @@ def test_each_stem_normalises_as_its_published_weights_expect():
 
 
 def test_a_stride_not_taken_becomes_dilation_of_what_follows_it():
-    assert [(u.stride, u.dilation) for u in plan(BLOCK_UNITS[50], 16, (1, 2, 4))[-5:]] == [
+    assert [(u.stride, u.dilation) for u in plan(UNITS[50], 16, (1, 2, 4))[-5:]] == [
         (1, 1),  # block3/unit_5
         (1, 1),  # block3/unit_6 gives up its stride
         (1, 2),
         (1, 4),
         (1, 8),
     ]
-    rates = [unit.dilation for unit in plan(BLOCK_UNITS[50], 8, (1, 1, 1))]
+    rates = [unit.dilation for unit in plan(UNITS[50], 8, (1, 1, 1))]
     assert rates == [1] * 7 + [2] * 6 + [4] * 3
 
 

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from tests.backbones.random_weights import randomize
-from tfseg.layers.s_block import EPSILON, SBlock, dropout
+from tfseg.layers.dropout import dropout
+from tfseg.layers.s_block import EPSILON, SBlock
 
 CHANNELS = 4
 

@@ -1,4 +1,7 @@
-"""What the residual networks share: the way through their units."""
+"""What the residual networks share: their numbers of units and widths, and the way through the units."""
+
+UNITS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}  # of the four stages, by depth
+WIDTHS = (64, 128, 256, 512)  # channels of the stages' 3x3 convolutions
 
 
 def endpoints_through(units, plan, stem, pooled, output_stride, training):

@@ -8,11 +8,9 @@ import dataclasses
 import tensorflow as tf
 from tensorflow import keras
 
-from tfseg.backbones.residual import endpoints_through
+from tfseg.backbones.residual import UNITS, WIDTHS, endpoints_through
 from tfseg.layers.conv import ConvBatchNorm
 
-STAGE_UNITS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
-STAGE_WIDTHS = (64, 128, 256, 512)  # channels of the 3x3 convolutions
 BASIC_DEPTHS = (18, 34)  # networks of two 3x3 convolutions a unit; the others have bottlenecks
 MOMENTUM = 0.99
 
@@ -168,7 +166,7 @@ def _conv(filters, kernel_size=1, stride=1, dilation=1, *, padding, origin, acti
 def plan(depth, output_stride):
     """Returns the units of all four stages, in order; for the arguments see `ResNet`."""
     units, current_stride, rate = [], 4, 1
-    for stage, (width, count) in enumerate(zip(STAGE_WIDTHS, STAGE_UNITS[depth], strict=True), start=1):
+    for stage, (width, count) in enumerate(zip(WIDTHS, UNITS[depth], strict=True), start=1):
         for index in range(1, count + 1):
             nominal_stride = 2 if stage > 1 and index == 1 else 1
             is_dilated = nominal_stride > 1 and current_stride == output_stride

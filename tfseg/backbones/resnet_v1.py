@@ -5,11 +5,9 @@ import dataclasses
 import tensorflow as tf
 from tensorflow import keras
 
-from tfseg.backbones.residual import endpoints_through
+from tfseg.backbones.residual import UNITS, WIDTHS, endpoints_through
 from tfseg.layers.conv import ConvBatchNorm
 
-BLOCK_UNITS = {50: (3, 4, 6, 3), 101: (3, 4, 23, 3)}
-BLOCK_WIDTHS = (64, 128, 256, 512)  # channels of the 3x3 convolutions; a unit's output has four times as many
 IMAGENET_MEAN = (123.68, 116.78, 103.94)  # RGB, from TF-Slim's VGG preprocessing, which its ResNets were trained with
 NORM = {"momentum": 0.997, "epsilon": 1e-5}
 
@@ -63,7 +61,7 @@ class ResNetV1(keras.layers.Layer):
     ):
         super().__init__(**kwargs)
         self.scope, self.output_stride, self.has_beta_stem = f"resnet_v1_{depth}", output_stride, has_beta_stem
-        self.plan = plan(BLOCK_UNITS[depth], output_stride, multi_grid)
+        self.plan = plan(UNITS[depth], output_stride, multi_grid)
         if has_beta_stem:
             shapes = {"conv1_1": (64, 3, 2), "conv1_2": (64, 3, 1), "conv1_3": (128, 3, 1)}
         else:
@@ -125,7 +123,7 @@ def plan(block_units, output_stride, multi_grid):
       output_stride, multi_grid: see `ResNetV1`.
     """
     units, current_stride, rate = [], 4, 1
-    for block, (width, count) in enumerate(zip(BLOCK_WIDTHS, block_units, strict=True), start=1):
+    for block, (width, count) in enumerate(zip(WIDTHS, block_units, strict=True), start=1):
         for index in range(1, count + 1):
             nominal_stride = 2 if index == count and block < 4 else 1
             is_dilated = nominal_stride > 1 and current_stride == output_stride

@@ -53,6 +53,8 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
     curves, others = _others(options, info, name)
     data = config.data
     split = open_scored_split(data.dataset, options.data_dir, data.data_dir, options.split, data.validation_split, info)
+    if network.is_panoptic and (options.scales or options.long_side or options.window or options.fusion != "logits"):
+        raise InputError(f"{workdir} tells instances apart: omit --scales, --long_side, --window and --fuse")
     if options.panoptic_output and not network.is_panoptic:
         raise InputError(f"--panoptic_output is for panoptic models; {workdir} only tells classes apart")
     networks = {name: network} | others

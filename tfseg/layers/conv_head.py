@@ -1,10 +1,12 @@
-"""A head of two convolutions."""
+"""A head of two convolutions, as PyTorch's networks have it."""
 
 import tensorflow as tf
 from tensorflow import keras
 
 from tfseg.layers.conv import Conv2D, ConvBatchNorm
-from tfseg.layers.s_block import EPSILON, dropout
+from tfseg.layers.dropout import dropout
+
+EPSILON = 1e-5  # PyTorch's default for batch normalisation
 
 
 def initial_logits():

@@ -34,3 +34,13 @@ def upsample(inputs, size, stride, padding):
     inputs = tf.concat([inputs, inputs[:, :, -1:]], 2)  # [batch, h + 1, w + 1, channels]
     outputs = tf.compat.v1.image.resize_bilinear(inputs, reached, align_corners=True)  # [batch, *reached, channels]
     return outputs[:, : size[0], : size[1]]
+
+
+def map_size(images, stride):
+    """Returns (height, width) of the map at a stride: Python numbers where the image size is known, else tensors."""
+    static = images.shape[1:3]
+    dynamic = tf.shape(images)[1:3]
+    return tuple(
+        -(-static[axis] // stride) if static[axis] is not None else (dynamic[axis] + stride - 1) // stride
+        for axis in range(2)
+    )

@@ -4,11 +4,11 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfseg.layers.conv import BatchNorm, Conv2D
+from tfseg.layers.dropout import dropout
 
 EPSILON = 1e-5  # batch normalisation's in all parts of a shelf
 # A block starts as its input plus a little: a dozen blocks in a row would otherwise multiply the scale of the maps.
 INITIAL_RESIDUAL_SCALE = 0.5
-DROPOUT_KINDS = ("spatial", "element")
 
 
 class SBlock(keras.layers.Layer):
@@ -47,24 +47,3 @@ class SBlock(keras.layers.Layer):
             outputs = dropout(outputs, self.dropout_rate, self.dropout_kind, seed)
         outputs = (self.second_conv or self.conv)(outputs)
         return tf.nn.relu(inputs + self.norm_2(outputs, training=training))
-
-
-def dropout(inputs, rate, kind, seed):
-    """Sets a share `rate` of [batch, h, w, channels] to zero and scales the rest up: values, or whole channels.
-
-    Args:
-      inputs: [batch, h, w, channels].
-      rate: 0 to below 1.
-      kind: "spatial" or "element".
-      seed: [2] int32; None returns the inputs.
-    """
-    if seed is None or not rate:
-        return inputs
-    shape = tf.shape(inputs)
-    noise_shape = tf.stack([shape[0], 1, 1, shape[3]]) if kind == "spatial" else None
-    return tf.nn.experimental.stateless_dropout(inputs, rate, seed, noise_shape=noise_shape)
-
-
-def split_seed(seed, count):
-    """Returns a list of `count` seeds made of one; of None, a list of None."""
-    return [None] * count if seed is None else tf.unstack(tf.random.experimental.stateless_split(seed, count))

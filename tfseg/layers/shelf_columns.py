@@ -9,7 +9,9 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfseg.layers.conv import Conv2D, ConvBatchNorm
-from tfseg.layers.s_block import EPSILON, split_seed
+from tfseg.layers.dropout import split_seed
+from tfseg.layers.resize import map_size
+from tfseg.layers.s_block import EPSILON
 from tfseg.layers.transposed_conv import TransposedConv2D
 
 LEAKY = functools.partial(tf.nn.leaky_relu, alpha=0.01)
@@ -107,7 +109,7 @@ class AttentionStep(keras.layers.Layer):
     def call(self, coarse, lateral, training=False, seed=None):
         del seed  # nothing is dropped here
         values = self.attention(coarse, training=training)
-        values = tf.image.resize(values, [2 * side for side in _size(values)], "nearest")
+        values = tf.image.resize(values, [2 * side for side in map_size(values, 1)], "nearest")
         return self.fusion(values + lateral, training=training)
 
 
@@ -127,8 +129,3 @@ class AttentionRefinement(keras.layers.Layer):
         values = self.conv(inputs, training=training)
         means = tf.reduce_mean(tf.cast(values, tf.float32), [1, 2], keepdims=True)  # [batch, 1, 1, filters]
         return values * self.gate(tf.cast(means, values.dtype), training=training)
-
-
-def _size(values):
-    dynamic = tf.shape(values)
-    return [dynamic[axis] if values.shape[axis] is None else values.shape[axis] for axis in (1, 2)]

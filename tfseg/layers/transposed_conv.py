@@ -4,6 +4,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
+from tfseg.layers.resize import map_size
+
 
 class BilinearMix(keras.initializers.Initializer):
     """Initialiser of a [3, 3, out, in] kernel that enlarges bilinearly and mixes channels at random.
@@ -43,10 +45,9 @@ class TransposedConv2D(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs):
-        dynamic, is_same = tf.shape(inputs), self.padding == "same"
-        batch, height, width = (dynamic[i] if inputs.shape[i] is None else inputs.shape[i] for i in range(3))
+        is_same, (height, width) = self.padding == "same", map_size(inputs, 1)
         extra = 0 if is_same else 1
-        size = [batch, 2 * height + extra, 2 * width + extra, self.filters]
+        size = [tf.shape(inputs)[0], 2 * height + extra, 2 * width + extra, self.filters]
         kernel = tf.cast(self.kernel, inputs.dtype)
         outputs = tf.nn.conv2d_transpose(inputs, kernel, size, 2, "SAME" if is_same else "VALID")
         outputs = outputs if is_same else outputs[:, 1:, 1:]

@@ -8,10 +8,9 @@ from tensorflow import keras
 from tfseg import backbones
 from tfseg.layers.conv import ConvBatchNorm
 from tfseg.layers.pyramid import AtrousSpatialPyramid
-from tfseg.layers.resize import upsample
+from tfseg.layers.resize import map_size, upsample
 from tfseg.models.deeperlab_config import DeeperLabConfig
 from tfseg.models.deeperlab_decoder import DECODED_STRIDE, Decoder, Head
-from tfseg.models.feed_forward import map_size
 from tfseg.models.segmenter import Segmenter
 
 HEATMAP_BIAS = -2.19  # sigmoid(-2.19) = 0.1, about the share of pixels near a keypoint: the heatmap starts there

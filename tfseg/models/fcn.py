@@ -7,7 +7,8 @@ import tensorflow as tf
 from tfseg.backbones import BackboneConfig
 from tfseg.layers.conv import Conv2D
 from tfseg.layers.projection import FeatureProjection
-from tfseg.models.feed_forward import FeedForwardSegmenter, backbone_features, feature_strides, map_size
+from tfseg.layers.resize import map_size
+from tfseg.models.feed_forward import FeedForwardSegmenter, backbone_features, feature_strides
 from tfseg.models.segmenter import SegmenterConfig
 
 

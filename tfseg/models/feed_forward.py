@@ -73,13 +73,3 @@ def backbone_features(backbone, config, images, training):
 def feature_strides(config):
     """Returns the strides of the maps that a head reads; the backbone's output stride is the last."""
     return (*config.feature_strides, config.backbone.output_stride)
-
-
-def map_size(images, stride):
-    """Returns (height, width) of the map at a stride: Python numbers where the image size is known, else tensors."""
-    static = images.shape[1:3]
-    dynamic = tf.shape(images)[1:3]
-    return tuple(
-        -(-static[axis] // stride) if static[axis] is not None else (dynamic[axis] + stride - 1) // stride
-        for axis in range(2)
-    )

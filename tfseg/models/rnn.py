@@ -10,8 +10,9 @@ from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
 from tfseg.layers.conv_lstm import ConvLSTMCell
 from tfseg.layers.projection import FeatureProjection
+from tfseg.layers.resize import map_size
 from tfseg.models import seeding
-from tfseg.models.feed_forward import backbone_features, feature_strides, map_size
+from tfseg.models.feed_forward import backbone_features, feature_strides
 from tfseg.models.seeding import SeedingConfig
 from tfseg.models.segmenter import CarryConfig, Segmenter, SegmenterConfig
 

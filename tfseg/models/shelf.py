@@ -11,10 +11,10 @@ from tfseg import backbones
 from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
 from tfseg.layers.conv import ConvBatchNorm
-from tfseg.layers.resize import upsample
-from tfseg.layers.s_block import DROPOUT_KINDS, EPSILON, SBlock, split_seed
+from tfseg.layers.dropout import DROPOUT_KINDS, split_seed
+from tfseg.layers.resize import map_size, upsample
+from tfseg.layers.s_block import EPSILON, SBlock
 from tfseg.layers.shelf_columns import LEAKY, DownColumn, UpColumn
-from tfseg.models.feed_forward import map_size
 from tfseg.models.segmenter import Segmenter, SegmenterConfig
 
 COARSEST_STRIDE = 32
