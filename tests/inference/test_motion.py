@@ -1,9 +1,10 @@
 """Maps follow the picture, and fade where it does not fit."""
 
+import cv2
 import numpy as np
 import pytest
 
-from tfseg.inference.motion import Motion, MotionEstimator, motion_image, moved
+from tfseg.inference.motion import Motion, MotionEstimator, motion_image, moved, movement
 
 
 def texture(height, width, down=0, across=0):
@@ -33,16 +34,30 @@ def test_a_picture_too_small_for_patches_has_no_motion():
 
 
 def test_maps_move_by_the_offset():
-    maps = np.arange(5 * 6 * 7, dtype=np.float32).reshape(5, 6, 7)  # 7 channels: more than OpenCV moves at once
+    maps = np.arange(5 * 6 * 7, dtype=np.float32).reshape(5, 6, 7)
     offset = np.zeros((5, 6, 2), np.float32)
     offset[..., 0] = 1 / 6  # the content was one column further to the right
-    result = moved(maps, Motion(offset, np.zeros((5, 6), np.float32)), trust_scale=8)
-    np.testing.assert_allclose(result[:, :-1], maps[:, 1:])
+    result = moved(maps, movement(Motion(offset, np.zeros((5, 6), np.float32)), (5, 6), trust_scale=8))
+    np.testing.assert_allclose(result[:, :-1], maps[:, 1:], rtol=1e-5)
     np.testing.assert_allclose(result[:, -1], maps[:, -1])  # beyond the border the last column is repeated
+
+
+def test_a_value_between_positions_is_interpolated_as_opencv_does():
+    random = np.random.default_rng(0)
+    maps = random.normal(size=(9, 11, 4)).astype(np.float32)
+    offset = random.uniform(-0.3, 0.3, (9, 11, 2)).astype(np.float32)
+    columns, rows = np.meshgrid(np.arange(11, dtype=np.float32), np.arange(9, dtype=np.float32))
+    places = columns + 11 * offset[..., 0], rows + 9 * offset[..., 1]
+    expected = cv2.remap(maps, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    result = moved(maps, movement(Motion(offset, np.zeros((9, 11), np.float32)), (9, 11), trust_scale=8))
+    np.testing.assert_allclose(result, expected, atol=0.1)  # OpenCV rounds places to 1/32 of a pixel
+    assert result.dtype == np.float32
 
 
 @pytest.mark.parametrize(("error", "kept"), [(0, 1), (8, np.exp(-1)), (16, np.exp(-4))])
 def test_a_position_fades_with_the_error_of_the_picture(error, kept):
     motion = Motion(np.zeros((4, 4, 2), np.float32), np.full((4, 4), error, np.float32))
-    np.testing.assert_allclose(moved(np.ones((4, 4, 3), np.float32), motion, 8), kept, rtol=1e-6)
-    np.testing.assert_allclose(moved(np.ones((4, 4, 3), np.float32), motion, 0), 1)
+    maps = np.ones((4, 4, 3), np.float32)
+    np.testing.assert_allclose(moved(maps, movement(motion, (4, 4), 8)), kept, rtol=1e-6)
+    np.testing.assert_allclose(moved(maps, movement(motion, (4, 4), 0)), 1)
+    np.testing.assert_allclose(moved(maps, movement(motion, (4, 4), 0, scale=0.25)), 0.25)

@@ -4,9 +4,9 @@ import dataclasses
 
 import cv2
 import numpy as np
+from scipy import sparse
 
 FLOW_SIDE = 240  # pixels of the shorter side at which motion is estimated, about half of a 360x480 frame
-CHANNELS_AT_ONCE = 4  # what OpenCV's remap takes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,27 +50,41 @@ class MotionEstimator:
         return Motion(share, cv2.absdiff(moved, after).astype(np.float32))
 
 
-def moved(maps, motion, trust_scale) -> np.ndarray:
-    """Moves maps of the frame before to where their content is now.
+def movement(motion, size, trust_scale, scale=1.0) -> sparse.csr_array:
+    """Returns what moves maps of the frame before to where their content is now, as a matrix for `moved`.
 
     Args:
-      maps: [h, w, channels] float32 of the frame before.
       motion: the Motion between the frames.
+      size: (h, w) of the maps.
       trust_scale: grey levels of error at which a position keeps 1/e of its value: it is multiplied by
         exp(-(error / trust_scale)^2). 0 means that everything is kept.
+      scale: factor of all values.
     Returns:
-      [h, w, channels] float32.
+      [h * w, h * w] float32: for each position now, the shares of the four positions between which its content was;
+      beyond the border the last row and column are repeated.
     """
-    height, width, channels = maps.shape
+    height, width = size
     offset = cv2.resize(motion.offset, (width, height), interpolation=cv2.INTER_AREA) * np.float32([width, height])
-    places = _places(offset)
-    pieces = [maps[..., first : first + CHANNELS_AT_ONCE] for first in range(0, channels, CHANNELS_AT_ONCE)]
-    warped = [cv2.remap(piece, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) for piece in pieces]
-    result = np.concatenate([piece.reshape(height, width, -1) for piece in warped], axis=-1)
+    columns, rows = (
+        np.clip(places, 0, last).ravel() for places, last in zip(_places(offset), (width - 1, height - 1), strict=True)
+    )
+    left, top = columns.astype(np.int32), rows.astype(np.int32)
+    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
+    across, down = columns - left.astype(np.float32), rows - top.astype(np.float32)
+    kept = np.full(height * width, scale, np.float32)
     if trust_scale:
-        error = cv2.resize(motion.error, (width, height), interpolation=cv2.INTER_AREA)
-        result *= np.exp(-np.square(error / np.float32(trust_scale)))[..., np.newaxis]
-    return result
+        error = cv2.resize(motion.error, (width, height), interpolation=cv2.INTER_AREA).ravel()
+        kept *= np.exp(-np.square(error / np.float32(trust_scale)))
+    upper, lower = kept * (1 - down), kept * down
+    shares = np.stack([upper * (1 - across), upper * across, lower * (1 - across), lower * across], 1)
+    sources = np.stack([top * width + left, top * width + right, bottom * width + left, bottom * width + right], 1)
+    ends = np.arange(0, 4 * height * width + 1, 4, dtype=np.int32)
+    return sparse.csr_array((shares.ravel(), sources.ravel(), ends), shape=(height * width,) * 2)
+
+
+def moved(maps, matrix) -> np.ndarray:
+    """Moves [h, w, channels] float32 maps by a matrix of `movement`; returns maps of the same shape."""
+    return (matrix @ maps.reshape(-1, maps.shape[-1])).reshape(maps.shape)
 
 
 def _places(offset):

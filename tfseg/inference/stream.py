@@ -13,7 +13,7 @@ import numpy as np
 
 from tfseg.errors import InputError
 from tfseg.formats.images import as_rgb
-from tfseg.inference.motion import MotionEstimator, motion_image, moved
+from tfseg.inference.motion import MotionEstimator, motion_image, moved, movement
 from tfseg.inference.refinement import Stopped
 from tfseg.layers import settling
 from tfseg.models.segmenter import CarryConfig
@@ -192,16 +192,19 @@ class Stream:
         motion = self._estimator.between(self._picture, picture)
         if np.mean(motion.error > CUT_ERROR) > CUT_SHARE:
             return None, CUT, picture
-        return {name: self._carried(name, maps, motion) for name, maps in self._state.items()}, "", picture
+        return self._carried(motion), "", picture
 
-    def _carried(self, name, maps, motion):
-        """Returns what the next frame gets of a part of the state, [1, h, w, channels]."""
-        if name != "canvas" and not self._carry.with_memory:
-            return np.zeros_like(maps)
-        kept = maps[0]
-        if self._carry.with_motion:
-            kept = moved(kept, motion, self._carry.trust_scale)
-        return (kept * np.float32(self._carry.scale))[np.newaxis]
+    def _carried(self, motion):
+        """Returns the state from which the next frame starts: {name: [1, h, w, channels]}."""
+        carry, size = self._carry, self._state["canvas"].shape[1:3]
+        matrix = movement(motion, size, carry.trust_scale, carry.scale) if carry.with_motion else None
+
+        def carried(name, maps):
+            if name != "canvas" and not carry.with_memory:
+                return np.zeros_like(maps)
+            return maps * np.float32(carry.scale) if matrix is None else moved(maps[0], matrix)[np.newaxis]
+
+        return {name: carried(name, maps) for name, maps in self._state.items()}
 
     def _run(self, frame, start, begin) -> Stopped:
         options = self._options
