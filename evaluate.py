@@ -59,7 +59,9 @@ FUSE = flags.DEFINE_enum(
 SIZE = flags.DEFINE_string("size", None, "HEIGHTxWIDTH that images are resized to; default is their own size.")
 REPORT_DIR = flags.DEFINE_string("report_dir", None, "Folder of the report; default MODEL/report.")
 COMPARE = flags.DEFINE_list(
-    "compare", [], "Runs evaluated and timed beside it, RUN or RUN@OUTPUT_STRIDE, or folders of reports."
+    "compare",
+    [],
+    "Runs evaluated and timed beside it, RUN or RUN@OUTPUT_STRIDE, or folders of reports. With --video: runs or exports.",
 )
 PANOPTIC_OUTPUT = flags.DEFINE_string(
     "panoptic_output", None, "Folder for labels and instances of a panoptic model in COCO's panoptic format."

@@ -1,15 +1,18 @@
 """Videos are scored frame after frame, in every way of running a frame, and other models beside them."""
 
-import dataclasses
+import shutil
 
 import numpy as np
 import pytest
 
+import tfseg
 from tests.inference.test_motion import texture
 from tfseg.data import opening
 from tfseg.errors import InputError
 from tfseg.evaluation import video_report
 from tfseg.evaluation.video_report import VideoReportOptions, evaluate_video
+from tfseg.export.exporting import export_model
+from tfseg.export.plan import ExportOptions
 from tfseg.profiling.stream_cost import FrameCost
 from tfseg.system.small_files import check_seal, read_json
 
@@ -54,17 +57,27 @@ def test_a_feed_forward_model_has_one_way(video_runs, tmp_path):
     assert content["carry"] is None
 
 
-def test_a_model_of_other_classes_does_not_compare(video_runs, tmp_path, monkeypatch):
-    real = video_report.load_run
+def test_an_exported_stream_runs_beside_the_network_in_every_way(video_runs, tmp_path):
+    recurrent = video_runs[0]
+    options = ExportOptions(("tflite",), ("stream",), size=(32, 48), output_dir=str(tmp_path), check_images=0)
+    export_model(str(recurrent), options, tfseg.load, lambda _: None)
+    [file] = tmp_path.glob("**/*.tflite")
+    options = VideoReportOptions(report_dir=tmp_path, compare=(str(file),))
+    rows = {row["way"]: row for row in evaluate_video(recurrent, options, cost_of)["rows"]}
+    for way in video_report.ways(tfseg.load(str(recurrent))):
+        own, exported = rows[way], rows[f"{file.name}: {way}"]
+        assert exported["miou"] == pytest.approx(own["miou"], abs=1e-3)
+        assert exported["iterations"] == own["iterations"]
 
-    def load_run(path, *arguments):
-        config, info, network = real(path, *arguments)
-        names = tuple(f"other {name}" for name in info.class_names)
-        return config, dataclasses.replace(info, class_names=names) if "plain" in str(path) else info, network
 
-    monkeypatch.setattr(video_report, "load_run", load_run)
-    with pytest.raises(InputError, match="plain: has other classes"):
-        evaluate_video(video_runs[0], VideoReportOptions(report_dir=tmp_path, compare=(str(video_runs[1]),)), cost_of)
+def test_a_model_of_other_classes_does_not_compare(video_runs, tmp_path):
+    recurrent, plain = video_runs
+    shutil.copytree(plain, tmp_path / "renamed")
+    for file in (tmp_path / "renamed").glob("*.json"):
+        file.write_text(file.read_text().replace('"road"', '"street"'))
+    with pytest.raises(InputError, match="renamed: has other classes"):
+        options = VideoReportOptions(report_dir=tmp_path, compare=(str(tmp_path / "renamed"),))
+        evaluate_video(recurrent, options, cost_of)
 
 
 def test_single_images_are_no_video(toy_records):

@@ -44,7 +44,7 @@ class VideoReportOptions:
 
     Attributes:
       split, data_dir, weights, report_dir: see `report.ReportOptions`.
-      compare: run directories or model zoo folders of models that segment every frame by itself.
+      compare: other models, as `Predictor.load` takes them: run directories, model zoo folders, exports.
       max_frames: the most frames; None means all.
     """
 
@@ -56,11 +56,11 @@ class VideoReportOptions:
     max_frames: int | None = None
 
 
-def ways(network) -> dict[str, dict]:
-    """Returns {name: options of `Predictor.stream`}: the ways in which a network's frames are run."""
-    if not network.is_recurrent:
+def ways(predictor) -> dict[str, dict]:
+    """Returns {name: options of `Predictor.stream`}: the ways in which a model's frames are run."""
+    if predictor.engine.carry is None:
         return {"every frame by itself": {}}
-    most = network.default_iterations
+    most = predictor.default_iterations
     counts = sorted({1, min(2, most), most})
     afresh = {f"every frame from zero, {n}": {"key_every": 1, "key_iters": n} for n in counts}
     seeded = {f"from the frame before, {n}": {"iters": n} for n in (1, 2) if n <= most}
@@ -83,15 +83,15 @@ def evaluate_video(model, options: VideoReportOptions, cost_of) -> dict:
     data = config.data
     split = open_scored_split(data.dataset, options.data_dir, data.data_dir, options.split, data.validation_split, info)
     predictor = Predictor(network, info)
-    streams = {name: (predictor, arguments) for name, arguments in ways(network).items()}
+    streams = {name: (predictor, arguments) for name, arguments in ways(predictor).items()}
     for other in options.compare:
-        _, other_info, other_network = load_run(other)
-        if other_info.class_names != info.class_names:
+        others = Predictor.load(other)
+        if others.info.class_names != info.class_names:
             raise InputError(f"{other}: has other classes than {model}; only models of the same classes compare")
-        name = Path(other).resolve().name
-        if (way := f"{name}: {_own_way(other_network)}") in streams:
-            raise InputError(f"--compare={other}: another model is called {name}, too; rename one of the folders")
-        streams[way] = Predictor(other_network, info), {"key_every": 1} if other_network.state_spec() else {}
+        for way, arguments in ways(others).items():
+            if (name := f"{Path(other).resolve().name}: {way}") in streams:
+                raise InputError(f"--compare={other}: another model has this name, too; rename one of them")
+            streams[name] = others, arguments
     with split.damage_named():
         rows, num_frames, num_videos = _rows(streams, split, options.max_frames, cost_of)
     content = {
@@ -113,10 +113,6 @@ def evaluate_video(model, options: VideoReportOptions, cost_of) -> dict:
     write_atomically(folder / "video.md", (as_markdown(content) + "\n").encode())
     write_atomically(folder / "video.png", encode_png(charts.curve(points)))
     return content
-
-
-def _own_way(network):
-    return f"every frame from zero, {network.default_iterations}" if network.is_recurrent else "every frame by itself"
 
 
 def _rows(streams, split, max_frames, cost_of):
