@@ -25,7 +25,8 @@ class SeedingConfig:
       drop: largest share of positions, in blocks, whose state is lost, as where a moved picture does not fit.
       other_rate: share of the seeded steps in which the state is that of another image of the batch.
       noise_rate: share of the seeded steps in which the state is disturbed by noise of half its strength.
-      back_propagate: whether gradients flow through the state into the frames before.
+      back_propagate: whether gradients flow through the state into the frames before. Their batch normalisation always
+        uses its moving statistics, as in use.
     """
 
     rate: float = 0.0
@@ -66,32 +67,38 @@ def training_outputs(network, images, seed, afresh):
     Returns:
       {"semantic_logits": the canvas of the labelled frames, [batch, h, w, num_classes]}.
     """
-    config = network.config.seeding
+    config, carry = network.config.seeding, network.config.carry
     of_motion, of_kind, of_state, of_count = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
+    is_seeded, is_other, is_noisy = _draw_kinds(of_kind, config)
+    features = network.encode(images, training=True)
     motion = draw_motion(tf.shape(images)[0], of_motion, config)
-    clip = [earlier_frame(images, motion, steps) for steps in range(config.frames - 1, 0, -1)]
-    features = network.encode(tf.concat([*clip, images], 0), training=True)
-    of_frame = {name: tf.split(maps, config.frames) for name, maps in features.items()}
-    state, first, last = None, *config.iterations
-    is_seeded, *kinds = _draw_kinds(of_kind, config)
-    for index in range(config.frames):
-        now = {name: parts[index] for name, parts in of_frame.items()}
-        count = tf.random.stateless_uniform([], of_count + index, first, last + 1, dtype=tf.int32)
-        if state is None:
-            state = network.refine_for(now, afresh)
-            continue
-        is_moved = network.config.carry.with_motion
-        start = {name: moved_state(maps, motion) if is_moved else maps for name, maps in state.items()}
-        start = _disturbed(start, of_state + index, config, *kinds) if index == config.frames - 1 else start
-        if not config.back_propagate:
-            start = tf.nest.map_structure(tf.stop_gradient, start)
-        factor = network.config.carry.scale
-        if index == config.frames - 1:  # only the labelled frame starts from zero in some steps
-            factor *= tf.cast(is_seeded, tf.float32)
-            count = tf.where(is_seeded, count, afresh)
-        start = {name: _kept(name, maps, network.config.carry) * factor for name, maps in start.items()}
-        state = network.refine_for(now, count, start)
-    return {"semantic_logits": state["canvas"]}
+
+    def count_of(index):
+        return tf.random.stateless_uniform([], of_count + index, *_including_last(config.iterations), dtype=tf.int32)
+
+    def carried(state):
+        state = {name: moved_state(maps, motion) for name, maps in state.items()} if carry.with_motion else state
+        return {name: _kept(name, maps, carry) * carry.scale for name, maps in state.items()}
+
+    def state_before():
+        clip = [earlier_frame(images, motion, steps) for steps in range(config.frames - 1, 0, -1)]
+        # As in use: the frames before are not what is learned from.
+        earlier = network.encode(tf.concat(clip, 0), training=False)
+        of_frame = {name: tf.split(maps, config.frames - 1) for name, maps in earlier.items()}
+        state = network.refine_for({name: parts[0] for name, parts in of_frame.items()}, afresh)
+        for index in range(1, config.frames - 1):
+            now = {name: parts[index] for name, parts in of_frame.items()}
+            state = network.refine_for(now, count_of(index), carried(state))
+        start = _disturbed(carried(state), of_state, config, is_other, is_noisy)
+        return start if config.back_propagate else tf.nest.map_structure(tf.stop_gradient, start)
+
+    start = tf.cond(is_seeded, state_before, lambda: network.initial_state(features))
+    count = tf.where(is_seeded, count_of(0), afresh)
+    return {"semantic_logits": network.refine_for(features, count, start)["canvas"]}
+
+
+def _including_last(limits):
+    return limits[0], limits[1] + 1
 
 
 def draw_motion(batch, seed, config):
