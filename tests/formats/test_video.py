@@ -138,7 +138,7 @@ def test_a_camera_that_is_not_there_is_one_line(capfd):
 def test_what_is_written_can_be_read_in_any_frame_size(tmp_path, capfd):
     writer = VideoWriter(tmp_path / "a.mp4", 12.5)
     for number in range(10):
-        writer.write(picture(number, *((HEIGHT + 1, WIDTH + 1) if number < 5 else (40, 60))))
+        writer.write(picture(number, *((HEIGHT + 1, WIDTH + 1) if number < 5 else (40, 60))), number / 12.5)
     writer.close()
     assert writer.codec in ("H.264", "MPEG-4 Part 2") and (writer.codec == "H.264") == (not writer.remark)
     video = VideoFile(tmp_path / "a.mp4")
@@ -149,7 +149,25 @@ def test_what_is_written_can_be_read_in_any_frame_size(tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [
+        ([5.0, 5.1, 5.4], [0, 1, 1, 1, 2]),  # two frames are missing: the one before stays
+        ([0, 0.05, 0.1, 0.15], [0, 1, 2, 3]),  # faster than the rate: each is written
+        ([0, 1e9, 1e9 + 0.1], [0] * 101 + [1, 2]),  # a time that cannot be: 10 seconds and no more
+        ([0, 0, 0], [0, 1, 2]),  # no times
+    ],
+)
+def test_a_frame_stays_until_the_time_of_the_next(tmp_path, seconds, expected):
+    writer = VideoWriter(tmp_path / "a.mp4", 10)
+    for number, one in enumerate(seconds):
+        writer.write(picture(4 * number), one)
+    writer.close()
+    numbers = [number_in(frame.pixels) for frame in VideoFile(tmp_path / "a.mp4")]
+    np.testing.assert_allclose(numbers, 4 * np.array(expected), atol=1)
+
+
 def test_a_video_that_cannot_be_written_is_an_error_of_the_run(tmp_path):
     writer = VideoWriter(tmp_path / "nowhere" / "a.mp4", 25)
     with pytest.raises(RunError, match=f"{tmp_path}/nowhere/a.mp4: no video can be written here"):
-        writer.write(picture(0))
+        writer.write(picture(0), 0.0)

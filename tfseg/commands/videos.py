@@ -96,7 +96,7 @@ def segment_video(predictor, clip, name, options: VideoOptions, cost_of=None) ->
                     stream.reset()
                 found = stream.next(frame.pixels)
                 picture = _picture(frame.pixels, found.class_ids, predictor.info, legends)
-                writer.write(picture)
+                writer.write(picture, frame.seconds)
                 rows.append(_row(frame, found, cost_of, costs))
                 if options.with_classes:
                     path = partial / "classes" / f"{frame.number:06}.png"
@@ -240,11 +240,12 @@ def _finish(writer, rows, partial, folder, stem):
 def _summary(clip, rows, writer, seconds, path):
     resets = [f"{row.frame} ({row.reset})" for row in rows if row.reset]
     median = np.median([row.milliseconds for row in rows])
+    num_lost = sum(row.lost_before for row in rows)
     parts = [
         f"{path}: {len(rows)} frames at {len(rows) / seconds:.1f} a second, {median:.1f} ms each in the model",
         f"{np.mean([row.iterations for row in rows]):.1f} iterations on average",
         f"started afresh at {listed(resets)}" if len(resets) < len(rows) else "",
-        f"{sum(row.lost_before for row in rows)} frames lost" if any(row.lost_before for row in rows) else "",
+        f"{num_lost} frames lost or never recorded" if num_lost else "",
         f"{clip.name} {clip.problem}" if clip.problem else "",
         f"{writer.codec}{': ' + writer.remark if writer.remark else ''}",
     ]

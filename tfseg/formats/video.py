@@ -25,6 +25,7 @@ OPTIONS = f"protocol_whitelist;file|format_whitelist;{CONTAINERS}"
 QUIET = {"OPENCV_FFMPEG_CAPTURE_OPTIONS": OPTIONS, "OPENCV_FFMPEG_LOGLEVEL": "-8", "OPENCV_LOG_LEVEL": "OFF"}
 DEFAULT_RATE = 25.0  # frames a second, where nothing says how many
 HIGHEST_RATE = 1000.0
+LONGEST_STAY = 10.0  # seconds
 # What is tried in turn: (FOURCC, its name, what a user should know of it).
 CODECS = (
     ("avc1", "H.264", ""),
@@ -193,6 +194,10 @@ class Camera:
 class VideoWriter:
     """Writes the frames of a video file (.mp4), in the size of the first one; others are resized to it.
 
+    The file has a constant rate. A frame stays, i.e. is written again, until the next one's time, at most
+    `LONGEST_STAY` seconds, so that pauses and lost frames, and cameras that are faster than the model, do not make the
+    video run faster than what it shows.
+
     Args:
       path: the file's path.
       rate: frames a second.
@@ -206,10 +211,16 @@ class VideoWriter:
 
     def __init__(self, path, rate):
         self._path, self._rate, self._writer, self._size = str(path), rate, None, None
+        self._first_seconds, self._last, self._num_written = None, None, 0
         self.codec, self.remark = None, ""
 
-    def write(self, pixels):
-        """Adds a frame: [height, width, 3] uint8 RGB. A side of odd length loses its last row or column."""
+    def write(self, pixels, seconds):
+        """Adds a frame.
+
+        Args:
+          pixels: [height, width, 3] uint8 RGB. A side of odd length loses its last row or column.
+          seconds: when it is seen, on the same clock as the frames before.
+        """
         cv2 = _cv2()
         if self._writer is None:
             self._begin((pixels.shape[1] & ~1, pixels.shape[0] & ~1))
@@ -218,7 +229,17 @@ class VideoWriter:
             pixels = pixels[:height, :width]
         else:
             pixels = cv2.resize(pixels, self._size, interpolation=cv2.INTER_AREA)
-        self._writer.write(cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR))
+        self._first_seconds = seconds if self._first_seconds is None else self._first_seconds
+        due = round((seconds - self._first_seconds) * self._rate)
+        for _ in range(min(due - self._num_written, round(LONGEST_STAY * self._rate))):
+            self._add(self._last)
+        self._num_written = max(due, self._num_written)
+        self._last = cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR)
+        self._add(self._last)
+
+    def _add(self, pixels):
+        self._writer.write(pixels)
+        self._num_written += 1
 
     def close(self):
         """Ends the file. Raises RunError if nothing was written, e.g. on a full disk."""

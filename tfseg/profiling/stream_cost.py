@@ -4,6 +4,7 @@ import dataclasses
 
 from tfseg.errors import InputError
 from tfseg.formats import tflite_file
+from tfseg.inference.views import tiling_of
 from tfseg.profiling import flops, frozen_graph, tflite_cost
 
 STEPS = ("encode", "refine", "decode")
@@ -50,12 +51,16 @@ def of_segmenter(segmenter, size) -> FrameCost:
 
     Args:
       segmenter: a `models.segmenter.Segmenter`.
-      size: (height, width) of the frames that it gets.
+      size: (height, width) of the frames that it gets; large ones go through it in tiles.
     """
-    first = _counted(segmenter, size, 1, False)
+    tiling = tiling_of(size)
+    size, count = tiling.tile, len(tiling.corners)
+    first = count * _counted(segmenter, size, 1, False)
     if not segmenter.is_recurrent:
         return FrameCost(first, first, 0.0)
-    return FrameCost(first, _counted(segmenter, size, 1, True), _counted(segmenter, size, 2, False) - first)
+    further = count * _counted(segmenter, size, 2, False) - first
+    # Frames that are cut into tiles always start afresh.
+    return FrameCost(first, first if count > 1 else _counted(segmenter, size, 1, True), further)
 
 
 def of_tflite_file(path) -> FrameCost:
