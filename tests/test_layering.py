@@ -138,6 +138,7 @@ MAY_IMPORT = {
         "export",
         "export/functions",
         "formats",
+        "inference",
         "inference/engines",
         "labels",
         "layers",

@@ -7,6 +7,8 @@ import numpy as np
 from scipy import sparse
 
 FLOW_SIDE = 240  # pixels of the shorter side at which motion is estimated, about half of a 360x480 frame
+UNLIKE_ERROR = 24  # grey levels
+CUT_SHARE = 0.35  # `unlike_share` above which another scene begins
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +23,11 @@ class Motion:
 
     offset: np.ndarray
     error: np.ndarray
+
+    @property
+    def unlike_share(self) -> float:
+        """Share of the pixels, 0 to 1, that the frame before does not explain, moved as well as it can be."""
+        return float(np.mean(self.error > UNLIKE_ERROR))
 
 
 def motion_image(frame) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 
 from tfseg.errors import InputError
 from tfseg.formats.images import as_rgb
-from tfseg.inference.motion import MotionEstimator, motion_image, moved, movement
+from tfseg.inference.motion import CUT_SHARE, MotionEstimator, motion_image, moved, movement
 from tfseg.inference.refinement import Stopped
 from tfseg.layers import settling
 from tfseg.models.segmenter import CarryConfig
@@ -21,8 +21,6 @@ from tfseg.system import timing
 
 FIRST, SIZE, CUT, KEY, LOST = "first frame", "frame size", "scene cut", "key frame", "frame lost"
 NOT_KEPT = "no state is kept"
-# A cut: at this share of the pixels, the frame before, moved as well as it can be, differs by so many grey levels.
-CUT_ERROR, CUT_SHARE = 24, 0.35
 LAST_FRAMES = 20  # whose last iteration tells how long the next one will take
 # Names of the arrays of a state beside the network's own.
 PICTURE, SHOWN, COUNTS, REASON = "motion_image", "class_ids", "counts", "why_afresh"
@@ -190,7 +188,7 @@ class Stream:
         if self._shown.shape != frame.shape[:2]:
             return None, SIZE, picture
         motion = self._estimator.between(self._picture, picture)
-        if np.mean(motion.error > CUT_ERROR) > CUT_SHARE:
+        if motion.unlike_share > CUT_SHARE:
             return None, CUT, picture
         return self._carried(motion), "", picture
 
