@@ -51,6 +51,7 @@ def test_a_video_gives_an_overlay_a_table_a_plot_and_class_maps(predictor, clip,
     assert [row["iterations"] for row in rows] == ["3"] + ["1"] * 11
     assert float(rows[0]["gflops"]) == round(cost.gflops(3, False), 4)
     assert float(rows[5]["gflops"]) == round(cost.gflops(1, True), 4)
+    assert all(200 < int(row["memory_mb"]) < 20_000 for row in rows) and "MB of memory" in said
     overlay = VideoFile(tmp_path / "street_overlay.mp4")
     assert len(list(overlay)) == 12
     assert (tmp_path / "street_classes" / "000011.png").exists()

@@ -10,10 +10,8 @@ the process holds after every size was seen once, and the most that it held late
 
 import dataclasses
 import itertools
-import re
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -26,7 +24,7 @@ from tfseg.errors import InputError
 from tfseg.formats import saved_model
 from tfseg.formats.images import encode_jpeg
 from tfseg.inference.engines.loading import found
-from tfseg.system import timing
+from tfseg.system import resident_memory, timing
 from tfseg.system.progress import with_progress
 
 MOST_GROWTH = 1.3
@@ -91,15 +89,9 @@ def soak(call, inputs, num_calls) -> Soak:
         begin = time.perf_counter()
         call(one)
         taken.append(1000 * (time.perf_counter() - begin))
-        held.append(resident_megabytes())
+        held.append((resident_memory.held_bytes() or 0) / 1e6)
     count = len(inputs)
     return Soak(held[count - 1], max(held[count:]), taken[:count], taken[count:])
-
-
-def resident_megabytes() -> float:
-    """Returns the memory that this process holds, in 10^6 bytes."""
-    status = Path("/proc/self/status").read_text()
-    return int(re.search(r"VmRSS:\s+(\d+) kB", status)[1]) * 1024 / 1e6
 
 
 def picture(largest):

@@ -17,11 +17,22 @@ from tfseg.evaluation import charts
 from tfseg.formats import video
 from tfseg.formats.image_file import MAX_PIXELS
 from tfseg.formats.images import encode_png
+from tfseg.system import resident_memory
 from tfseg.system.files import partial_folder, take_place, write_atomically
 from tfseg.system.progress import say
 
 OVERLAY, FRAMES, PLOT, CLASSES = "_overlay.mp4", "_frames.csv", "_frames.png", "_classes"
-COLUMNS = ("frame", "seconds", "iterations", "gflops", "milliseconds", "changed_share", "reset", "lost_before")
+COLUMNS = (
+    "frame",
+    "seconds",
+    "iterations",
+    "gflops",
+    "milliseconds",
+    "changed_share",
+    "reset",
+    "lost_before",
+    "memory_mb",
+)
 WINDOW = "tfseg: q ends"
 
 
@@ -50,7 +61,7 @@ class VideoOptions:
 
 @dataclasses.dataclass
 class FrameRow:
-    """A line of the CSV file: the fields of `COLUMNS`; None is an empty cell."""
+    """A line of the CSV file: the fields of `COLUMNS`; None is an empty cell. Memory is the process', in 10^6 bytes."""
 
     frame: int
     seconds: float
@@ -60,6 +71,7 @@ class FrameRow:
     changed_share: float | None
     reset: str
     lost_before: int
+    memory_mb: int | None
 
 
 def segment_video(predictor, clip, name, options: VideoOptions, cost_of=None) -> str:
@@ -184,7 +196,7 @@ def _row(frame, found, cost_of, costs):
         costs[size] = cost_of(size)
     cost = costs.get(size)
     gflops = cost and cost.gflops(found.iterations, not found.reset)
-    changed = found.changed_share
+    changed, held = found.changed_share, resident_memory.held_bytes()
     return FrameRow(
         frame.number,
         round(frame.seconds, 3),
@@ -194,6 +206,7 @@ def _row(frame, found, cost_of, costs):
         None if changed is None else round(changed, 5),
         found.reset,
         frame.num_lost,
+        None if held is None else round(held / 1e6),
     )
 
 
@@ -246,6 +259,7 @@ def _summary(clip, rows, writer, seconds, path):
         f"{np.mean([row.iterations for row in rows]):.1f} iterations on average",
         f"started afresh at {listed(resets)}" if len(resets) < len(rows) else "",
         f"{num_lost} frames lost or never recorded" if num_lost else "",
+        f"at most {most:,} MB of memory" if (most := max(row.memory_mb or 0 for row in rows)) else "",
         f"{clip.name} {clip.problem}" if clip.problem else "",
         f"{writer.codec}{': ' + writer.remark if writer.remark else ''}",
     ]

@@ -1,9 +1,6 @@
 """Measures time and memory of calls, and their speed relative to a matrix product on the same machine."""
 
-import re
-from pathlib import Path
-
-from tfseg.system import timing
+from tfseg.system import resident_memory, timing
 
 MATRIX_SIDE = 1024
 MATRIX_PRODUCT = "matrix product"
@@ -52,14 +49,5 @@ def speeds(taken, grown, gmacs) -> dict:
 
 def resident_growth(call) -> float | None:
     """Returns by how many 2^20 bytes the process' peak memory exceeds, during a call, its memory before; or None."""
-    try:
-        Path("/proc/self/clear_refs").write_text("5")  # resets the peak
-        before = _status("VmRSS")
-        call()
-        return max(_status("VmHWM") - before, 0) / 1024
-    except OSError:
-        return None
-
-
-def _status(field):
-    return int(re.search(rf"{field}:\s+(\d+) kB", Path("/proc/self/status").read_text())[1])
+    grown = resident_memory.growth_in(call)
+    return None if grown is None else grown / 2**20
