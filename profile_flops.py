@@ -18,6 +18,8 @@ python profile_flops.py --config=model_zoo/voc2012/rnn_resnet101.py --size=513x5
     Compares one iteration with its un-hoisted form and with its bare matrix products.
 python profile_flops.py --model=shelfnet --dataset=voc2012 --size=512x512 --paths --output_dir=cost
     Costs of a shelf of maps, and the number of paths through it; a picture of them is written to cost/paths.png.
+python profile_flops.py --model=model_zoo/camvid_rnn_mobilenet_v2 --size=360x480 --video --iters=1 --key_every=30
+    Costs of the frames of a video, beside the paper's example.
 python profile_flops.py --paper_tables
     Prints the published cost table beside our count.
 """
@@ -40,7 +42,11 @@ SIZE = flags.DEFINE_string("size", None, "HEIGHTxWIDTH of the image; default is 
 ITERS = flags.DEFINE_string("iters", None, "1..6, or 6 for the same; default is to the number trained.")
 CLASSES = flags.DEFINE_integer("classes", None, "Number of classes; default is the data set's.")
 MULTI_SCALE = flags.DEFINE_boolean("multi_scale", False, "Six scales with their mirror images, as in evaluation.")
-VIDEO = flags.DEFINE_boolean("video", False, "A frame whose canvas is seeded with the one before, on the padded grid.")
+VIDEO = flags.DEFINE_boolean(
+    "video", False, "Instead, the frames of a video: afresh and, with --iters iterations, from the frame before."
+)
+KEY_ITERS = flags.DEFINE_integer("key_iters", None, "With --video: iterations of a frame that starts afresh.", 1)
+KEY_EVERY = flags.DEFINE_integer("key_every", 0, "With --video: one of so many frames starts afresh; 0: the first.", 0)
 ROUNDS = flags.DEFINE_integer("rounds", 20, "Timed runs of each row, interleaved; 0 is none.", lower_bound=0)
 THREADS = flags.DEFINE_integer(
     "threads", 0, "Threads of one operation; 0 is one a core, of a .tflite file 1.", lower_bound=0
@@ -56,7 +62,7 @@ PAPER_TABLES = flags.DEFINE_boolean("paper_tables", False, "Print the published 
 OUTPUT_DIR = flags.DEFINE_string("output_dir", None, "Folder for the tables as Markdown, CSV and JSON.")
 NOT_FOR_MODELS = ("dataset", "backbone", "output_stride", "paper_tables")
 NOT_FOR_RUNS = (*NOT_FOR_MODELS, "trust", "sha256")
-NOT_FOR_EXPORTS = (*NOT_FOR_MODELS, "classes", "video", "multi_scale", "recurrence", "paths")
+NOT_FOR_EXPORTS = (*NOT_FOR_MODELS, "classes", "video", "key_iters", "key_every", "multi_scale", "recurrence", "paths")
 
 
 def main(argv):
@@ -129,12 +135,13 @@ def _profile():
     import tensorflow as tf
 
     from tfseg.inference.views import views_of
-    from tfseg.profiling import paper_tables, profile
+    from tfseg.profiling import profile
 
     config, num_classes = _model_and_classes()
     size = entry.parse_size("size", SIZE.value) if SIZE.value else tuple(config.data.crop_size)
-    size = paper_tables.padded_size(size) if VIDEO.value else size
-    iterations = _iterations(ITERS.value, config.model.iterations)
+    for flag in ("key_iters", "key_every"):
+        if flags.FLAGS[flag].present and not VIDEO.value:
+            raise InputError(f"--{flag} does nothing without --video")
     if THREADS.value:
         tf.config.threading.set_intra_op_parallelism_threads(THREADS.value)
     context = {"size": f"{size[0]}x{size[1]}", "classes": num_classes} | profile.device()
@@ -142,8 +149,12 @@ def _profile():
         _refuse_beside_recurrence()
         _show("recurrence", profile.recurrence(config.model, num_classes, size, ROUNDS.value), None, context)
         return
+    if VIDEO.value:
+        _profile_video(config.model, num_classes, size, context)
+        return
+    iterations = _iterations(ITERS.value, config.model.iterations)
     views = views_of(multi_scale=MULTI_SCALE.value, flip=MULTI_SCALE.value)
-    costs = profile.profile(config.model, num_classes, size, iterations, views, ROUNDS.value, from_zeros=VIDEO.value)
+    costs = profile.profile(config.model, num_classes, size, iterations, views, ROUNDS.value)
     context["views"] = len(views)
     _show("cost", [dataclasses.asdict(cost) for cost in costs], profile.COLUMNS, context)
     if LAYERS.value:
@@ -151,6 +162,26 @@ def _profile():
     if PATHS.value:
         _count_paths(config.model, num_classes)
     _explain(context, profile.LEGEND)
+
+
+def _profile_video(model_config, num_classes, size, context):
+    from tfseg.profiling import paper_tables, profile, video_cost
+
+    for flag in ("layers", "multi_scale", "paths"):
+        if flags.FLAGS[flag].value:
+            raise InputError(f"--video counts the frames of a video: omit --{flag}")
+    if ITERS.value and not ITERS.value.isdigit():
+        raise InputError(
+            f"--iters={ITERS.value}: with --video one number, that of a frame that starts from the one before"
+        )
+    usual = model_config.carry.iterations if model_config.carry else 1
+    key_iterations = KEY_ITERS.value or model_config.iterations
+    seeded = _iterations(ITERS.value, min(usual, key_iterations))[-1]
+    policy = video_cost.Policy(seeded, key_iterations, KEY_EVERY.value)
+    rows = video_cost.video_cost(model_config, num_classes, size, policy, ROUNDS.value)
+    _show("video", rows, video_cost.COLUMNS, context)
+    print(profile.as_markdown(paper_tables.video_rows(say), paper_tables.COLUMNS), end="\n\n")
+    _explain(context, (*profile.LEGEND[:6], *video_cost.LEGEND))
 
 
 def _count_paths(model_config, num_classes):

@@ -93,6 +93,11 @@ def scenes() -> TrainingConfig:
     return dataclasses.replace(training, warmup_steps=50, class_weights="root_median")
 
 
+def scenes_video() -> TrainingConfig:
+    """About 8 times through the 600 frames of the generated clips, from a network trained on the single scenes."""
+    return dataclasses.replace(scenes(), total_steps=600, learning_rate=5e-4)
+
+
 def crowds() -> TrainingConfig:
     """Half an hour on the crowded streets, from a pre-trained backbone, without validation on the way."""
     training = adamw(5000, learning_rate=1.5e-3, weight_decay=1e-3, average_decay=0.99)

@@ -222,7 +222,7 @@ def test_gradients_reach_every_weight(row):
         architecture.targets(example, INFO, network.config),
     )
     with tf.GradientTape() as tape:
-        outputs = architecture.training_outputs(network, images, tf.constant([0, 0]))
+        outputs = architecture.training_outputs(network, batch, tf.constant([0, 0]))
         terms = architecture.losses(
             batch, outputs, network.config, upsample=resize_bilinear, ignore_label=255, class_weights=None
         )

@@ -108,6 +108,7 @@ MAY_IMPORT = {
         "data",
         "data/opening",
         "evaluation",
+        "inference",
         "layers",
         "losses",
         "metrics",

@@ -31,9 +31,9 @@ def _semantic_losses(batch, outputs, config, **shared):
     return semantic_losses(batch, outputs, **shared)
 
 
-def _feed_forward_outputs(network, images, seed):
+def _feed_forward_outputs(network, batch, seed):
     del seed
-    return network(images, training=True)
+    return network(batch["image"], training=True)
 
 
 def _recurrent_losses(batch, outputs, config, **shared):
@@ -77,7 +77,7 @@ class Architecture:
       targets: (augmented example, DatasetInfo, config) -> what the loss reads. It runs inside tf.data.
       losses: (batch, outputs, config, upsample=, ignore_label=, class_weights=) -> {name: (weight, sum, total)}. A
         semantic network's also take `hard_pixels`, see `losses.semantic.semantic_cross_entropy`.
-      training_outputs: (network, images, seed) -> the network's outputs in training.
+      training_outputs: (network, batch, seed) -> the network's outputs in training.
       is_panoptic: whether the model tells instances apart; its examples then have "instance".
     """
 

@@ -43,6 +43,8 @@ class DataConfig:
       fill: what image crops show outside of their image: "grey", "mean" (ImageNet's mean colour) or "reflect". Labels
         have the ignore label there.
       shuffle_buffer: number of examples held for shuffling.
+      frame_gap: for training on videos: largest difference of the frame numbers of a training image and of the frame
+        before it, which is loaded with it; 0 loads none. Records must be in the order of the frames.
     """
 
     dataset: str = "scenes"
@@ -60,6 +62,7 @@ class DataConfig:
     blur_radius: float = 1.0
     fill: str = "grey"
     shuffle_buffer: int = 1000
+    frame_gap: int = 0
 
     def check(self):
         """Raises InputError for values that no run can use."""
@@ -69,6 +72,8 @@ class DataConfig:
             raise InputError(
                 f"config: data.min_scale {self.min_scale} and max_scale {self.max_scale} must be 0 < min <= max"
             )
+        if self.frame_gap < 0:
+            raise InputError(f"config: data.frame_gap is {self.frame_gap}; a number of frames, or 0 for none")
         if min(self.crop_size) < 1:
             raise InputError(f"config: data.crop_size {self.crop_size} must be two positive numbers, height and width")
         for name, most in (("color_jitter", 1), ("rotation", 180), ("blur_rate", 1)):

@@ -101,6 +101,44 @@ def test_the_same_seed_gives_the_same_stream_and_another_seed_another(shards):
     assert names(first) != names(batches(shards, 4, seed=1))
 
 
+def video_frame(index, sequence, frame):
+    """Frame `frame` of a video; its picture is `10 * index` everywhere but in the left half, which is black."""
+    pixels = np.full((HEIGHT, WIDTH, 3), 10 * index, np.uint8)
+    pixels[:, : WIDTH // 2] = 0
+    files = encode(pixels, "PNG"), encode(np.zeros((HEIGHT, WIDTH), np.uint8), "PNG")
+    size = {"height": HEIGHT, "width": WIDTH}
+    return to_example(*files, **size, filename=f"{index}.jpg", sequence_id=sequence, frame_id=frame)
+
+
+def test_the_frame_before_comes_with_its_frame_in_the_same_crop(tmp_path):
+    places = [("A", 0), ("A", 1), ("A", 3), ("A", 7), ("B", 8), ("B", 8), ("B", 9), ("", -1), ("", -1)]
+    files = write_shards(tmp_path, [video_frame(index + 1, *place) for index, place in enumerate(places)])
+    data = Data(frame_gap=2, min_scale=1.0, max_scale=1.0, color_jitter=0.3, blur_rate=0.5)
+    (batch,) = batches(files, 1, num_examples=9, batch_size=9, data=data)
+    has = {name.decode(): bool(has) for name, has in zip(batch["filename"], batch["has_previous"], strict=True)}
+    # The 1st frame has none before it; the 4th is 4 after the 3rd; the 5th begins another video; the 6th has the number
+    # of the 5th; the last two belong to no video.
+    assert has == {f"{n}.jpg": n in (2, 3, 7) for n in range(1, 10)}
+    data = Data(frame_gap=2, min_scale=1.0, max_scale=1.0)
+    (batch,) = batches(files, 1, num_examples=9, batch_size=9, data=data)
+    for index, image in enumerate(batch["image"]):
+        number = int(batch["filename"][index].decode().split(".")[0])
+        before = number - 1 if batch["has_previous"][index] else number
+        expected = np.where(image == 10.0 * number, 10.0 * before, image)  # mirrored and cut alike
+        np.testing.assert_allclose(batch["previous_image"][index], expected)
+
+
+def test_frames_before_do_not_change_the_order_or_a_resumed_run(tmp_path):
+    files = write_shards(tmp_path, [video_frame(index, "A", index) for index in range(7)], num_shards=2)
+    with_previous, without = Data(frame_gap=1), Data()
+    whole = batches(files, 5, data=with_previous)
+    assert_equal(whole, batches(files, 5, data=without))
+    later = batches(files, 3, data=with_previous, start_step=2)
+    assert_equal(whole[2:], later)
+    for one, other in zip(whole[2:], later, strict=True):
+        np.testing.assert_array_equal(one["previous_image"], other["previous_image"])
+
+
 def test_order_and_augmentation_do_not_hang_on_the_global_seed(shards):
     first = batches(shards, 3)
     tf.random.set_seed(1234)

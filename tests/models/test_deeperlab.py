@@ -224,7 +224,7 @@ def test_dropout_follows_the_seed_and_happens_in_training_alone():
     assert np.abs(logits(1) - logits(None)).max() > 1e-3
     network.trainable = False  # the moving statistics stay
     np.testing.assert_array_equal(logits(1, training=False), logits(None, training=False))
-    drawn = training_outputs(network, batch, tf.constant([0, 1]))["semantic_logits"]
+    drawn = training_outputs(network, {"image": batch}, tf.constant([0, 1]))["semantic_logits"]
     np.testing.assert_array_equal(drawn, logits(1))
 
 

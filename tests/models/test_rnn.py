@@ -135,7 +135,7 @@ def test_gradients_reach_every_weight():
 def test_drawn_iterations_stay_in_their_range_and_follow_the_seed():
     model = toy_model(iterations_range=(2, 4))
     images = tf.random.uniform([1, 32, 32, 3], 0, 255)
-    drawn = tf.function(lambda seed: training_outputs(model, images, seed)["semantic_logits"])
+    drawn = tf.function(lambda seed: training_outputs(model, {"image": images}, seed)["semantic_logits"])
     # Batch statistics make canvases of training differ from those of inference: compare in training mode.
     canvases = [model(images, training=True, iterations=n)["semantic_logits"].numpy() for n in range(1, 6)]
     counts = set()

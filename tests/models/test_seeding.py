@@ -11,7 +11,9 @@ from tests.tiny_backbone import tiny
 from tfseg import architectures
 from tfseg.config import DataConfig
 from tfseg.errors import InputError
+from tfseg.inference import motion as in_use
 from tfseg.models import rnn, seeding
+from tfseg.models.fcn import FCNConfig
 from tfseg.models.rnn import RNNConfig
 from tfseg.models.seeding import SeedingConfig
 from tfseg.models.segmenter import CarryConfig
@@ -73,7 +75,7 @@ def images(count=3):
 
 
 def outputs(network, seed=0):
-    return rnn.training_outputs(network, images(), tf.constant([seed, seed]))["semantic_logits"]
+    return rnn.training_outputs(network, {"image": images()}, tf.constant([seed, seed]))["semantic_logits"]
 
 
 def test_a_still_clip_is_the_networks_own_second_frame():
@@ -109,6 +111,58 @@ def test_a_step_that_is_not_seeded_starts_from_zero():
     features = still.encode(images(), training=True)
     np.testing.assert_allclose(outputs(still), still.refine_for(features, tf.constant(3))["canvas"], atol=1e-5)
     np.testing.assert_allclose(outputs(disturbed), outputs(still), atol=1e-5)
+
+
+def test_maps_move_by_an_estimated_flow_as_in_use():
+    random = np.random.default_rng(0)
+    maps, offset = random.normal(size=(9, 11, 5)), random.uniform(-0.4, 0.4, (9, 11, 2))
+    error = random.uniform(0, 20, (9, 11))
+    maps, offset, error = (one.astype(np.float32) for one in (maps, offset, error))
+    expected = in_use.moved(maps, in_use.movement(in_use.Motion(offset, error), (9, 11), 8.0))
+    result = seeding.moved_by_flow(maps[np.newaxis], offset[np.newaxis], error[np.newaxis], 8.0)
+    np.testing.assert_allclose(result[0], expected, atol=1e-5)
+
+
+def test_a_finer_estimate_is_averaged_over_the_canvas():
+    maps = tf.random.stateless_normal([1, 4, 6, 3], [0, 0])
+    offset = np.zeros((1, 8, 12, 2), np.float32)
+    offset[..., 0] = 1 / 6  # the content was one position further to the right
+    error = np.zeros((1, 8, 12), np.float32)
+    result = seeding.moved_by_flow(maps, offset, error, 8.0)
+    np.testing.assert_allclose(result[:, :, :-1], maps[:, :, 1:], atol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [2, 3])
+def test_a_real_frame_before_takes_the_place_of_a_made_one(frames):
+    """The first image of the batch has a real frame before it, the second one has none."""
+    network = network_of(dataclasses.replace(SURE, frames=frames, zoom=0.0, shift=0.0, iterations=(1, 1)))
+    freeze_normalisation(network)
+    size = [2, 6, 8]
+    batch = {
+        "image": images(2),
+        "previous_image": images(2) + 60.0,
+        "has_previous": tf.constant([True, False]),
+        "motion_offset": tf.zeros([*size, 2]),
+        "motion_error": tf.fill(size, 8.0),
+    }
+    seed = tf.constant([0, 0])
+    with_real = rnn.training_outputs(network, batch, seed)["semantic_logits"]
+    without = rnn.training_outputs(network, {"image": batch["image"]}, seed)["semantic_logits"]
+    np.testing.assert_allclose(with_real[1], without[1], atol=1e-5)
+    assert np.abs(with_real[0] - without[0]).max() > 1e-4
+    # By hand: nothing moves, and an error of one trust scale keeps 1/e.
+    state = None
+    for index in range(frames - 1):
+        features = network.encode(batch["previous_image"], training=False)
+        count = 3 if index == 0 else 1
+        state = network.refine_for(features, tf.constant(count), carried(state, network))
+    state = {name: np.exp(-1) * maps for name, maps in carried(state, network).items()}
+    by_hand = network.refine_for(network.encode(batch["image"], training=True), tf.constant(1), state)
+    np.testing.assert_allclose(with_real[0], by_hand["canvas"][0], atol=1e-5)
+
+
+def carried(state, network):
+    return state and {name: network.config.carry.scale * maps for name, maps in state.items()}
 
 
 def test_equal_seeds_give_equal_clips_and_others_do_not():
@@ -160,6 +214,14 @@ def test_gradients_reach_every_weight():
 def test_values_that_cannot_be_are_refused(fields, message):
     with pytest.raises(InputError, match=message):
         SeedingConfig(**fields)
+
+
+def test_frames_before_need_a_training_that_reads_them():
+    DataConfig(frame_gap=2).check()
+    RNNConfig(tiny(), seeding=SURE).check(DataConfig(frame_gap=2))
+    for config in (RNNConfig(tiny()), FCNConfig(tiny())):
+        with pytest.raises(InputError, match="data.frame_gap does nothing unless"):
+            config.check(DataConfig(frame_gap=2))
 
 
 def test_clips_need_a_loss_on_the_last_canvas():

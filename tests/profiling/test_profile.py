@@ -11,7 +11,7 @@ from tfseg.errors import InputError
 from tfseg.inference.views import views_of
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.rnn import RNNConfig
-from tfseg.profiling import flops, profile
+from tfseg.profiling import flops, profile, video_cost
 from tfseg.profiling.measurement import MATRIX_PRODUCT, MATRIX_SIDE, resident_growth, speeds
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,11 +78,26 @@ def test_views_add_up():
     assert total.published_gmacs == pytest.approx(2 * sum(cost.published_gmacs for cost in single))
 
 
-def test_a_seeded_frame_skips_nothing():
-    plain, seeded = (
-        profile.profile(MODEL, 5, (32, 48), [2], rounds=0, from_zeros=from_zeros)[0] for from_zeros in (False, True)
-    )
-    assert (seeded.executed_gmacs - plain.executed_gmacs) * 1e9 == pytest.approx(FROM_ZEROS)
+def test_a_frame_of_a_video_skips_nothing_and_key_frames_are_averaged_in():
+    afresh, seeded, mean = video_cost.video_cost(MODEL, 5, (32, 48), video_cost.Policy(1, 3, key_every=4), rounds=2)
+    [one] = profile.profile(MODEL, 5, (32, 48), [1], rounds=0)
+    once = 1e9 * one.executed_gmacs - (CHANGING - FROM_ZEROS)
+    assert (afresh["frames"], afresh["iterations"]) == ("afresh", 3)
+    assert (seeded["frames"], seeded["iterations"]) == ("from the frame before", 1)
+    assert afresh["executed_gmacs"] * 1e9 == pytest.approx(once + 3 * CHANGING - FROM_ZEROS)
+    assert seeded["executed_gmacs"] * 1e9 == pytest.approx(once + CHANGING)
+    assert seeded["share_of_afresh"] == pytest.approx((once + CHANGING) / (once + 3 * CHANGING - FROM_ZEROS))
+    assert mean["frames"] == "mean, one of 4 afresh" and mean["iterations"] == 1.5
+    for name in ("published_gmacs", "tensorflow_gflops", "executed_gflops", "milliseconds"):
+        assert mean[name] == pytest.approx((afresh[name] + 3 * seeded[name]) / 4)
+    assert seeded["milliseconds"] > 0
+    # The papers' convention skips nothing, so a first frame of one iteration would cost the same as any other.
+    assert seeded["published_gmacs"] == pytest.approx(one.published_gmacs)
+
+
+def test_a_video_of_a_model_without_state_costs_what_its_images_cost():
+    with pytest.raises(InputError, match="--video: this model keeps no state"):
+        video_cost.video_cost(DeepLabV3Config(BACKBONE, width=8), 5, (32, 48), video_cost.Policy(1, 1))
 
 
 def test_an_iteration_multiplies_what_its_three_products_do():

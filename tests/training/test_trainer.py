@@ -194,9 +194,9 @@ def test_draws_in_the_forward_pass_differ_between_the_batches_of_an_update():
     trainer = toy_trainer(accumulated_batches=2)
     forward = trainer._training_outputs
 
-    def noting(network, images, seed):
+    def noting(network, batch, seed):
         tf.py_function(lambda seed: seeds.append(seed.numpy().tolist()), [seed], [])
-        return forward(network, images, seed)
+        return forward(network, batch, seed)
 
     trainer._training_outputs = noting
     for _ in range(2):

@@ -71,13 +71,17 @@ def train_batches(
     if not files or num_examples < 1:
         raise InputError(f"{info.name}: the training split is empty; training needs at least one labelled image")
     first, sizes = _share(batch_size, input_context)
-    records = _shuffled_records(files, num_examples, seed, data.shuffle_buffer, start_step * batch_size)
+    start, with_previous = start_step * batch_size, data.frame_gap > 0
+    records = _shuffled_records(files, num_examples, seed, data.shuffle_buffer, start, with_previous)
     if sum(sizes) < batch_size:
         last = first + sum(sizes)
         records = records.filter(lambda index, _: (index % batch_size >= first) & (index % batch_size < last))
 
     def load(index, record):
-        return make_targets(augmented_example(parse_example(record), info, data, (seed, index), with_instances))
+        record, before = record if with_previous else (record, None)
+        example = parse_example(record)
+        previous = _frame_before(example, before, data.frame_gap) if with_previous else None
+        return make_targets(augmented_example(example, info, data, (seed, index), with_instances, previous))
 
     examples = records.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     if len(set(sizes)) == 1:
@@ -85,6 +89,28 @@ def train_batches(
     else:
         batches = examples.batch(1).rebatch(sizes)
     return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def _frame_before(example, record, frame_gap):
+    """Parses the record before an example's in the shard, if it is a frame of the same video, shortly before.
+
+    Args:
+      example: what `parse_example` returned.
+      record: the serialized record before it; empty for the first one.
+      frame_gap: largest difference of the frame numbers.
+    Returns:
+      A pair: the parsed record, or the example itself in its place; and a bool, whether it is another frame.
+    """
+    before = tf.cond(tf.equal(record, ""), lambda: example | {"video/sequence_id": ""}, lambda: parse_example(record))
+    sequence, distance = example["video/sequence_id"], example["video/frame_id"] - before["video/frame_id"]
+    facts = [
+        tf.not_equal(sequence, ""),
+        tf.equal(sequence, before["video/sequence_id"]),
+        (distance > 0) & (distance <= frame_gap),
+        *(tf.equal(example[key], before[key]) for key in ("image/height", "image/width")),
+    ]
+    is_frame = tf.reduce_all(facts)
+    return {key: tf.where(is_frame, before[key], example[key]) for key in example}, is_frame
 
 
 def _share(batch_size, input_context):
@@ -134,7 +160,7 @@ def eval_examples(files, info, batch_size=1, with_instances=False, with_sequence
     return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE).with_options(_options())
 
 
-def augmented_example(example, info, data, seed, with_instances=False) -> dict:
+def augmented_example(example, info, data, seed, with_instances=False, previous=None) -> dict:
     """Decodes and augments one parsed record.
 
     Args:
@@ -143,36 +169,46 @@ def augmented_example(example, info, data, seed, with_instances=False) -> dict:
       data: see `train_batches`.
       seed: (run seed, global example index); together they determine the augmentation.
       with_instances: see `train_batches`.
+      previous: the parsed record of the frame before, and a bool scalar, whether there is one; None loads none.
     Returns:
       {"image": float32 [*crop_size, 3] in 0..255, "label": int32 [*crop_size], "filename": string}. With instances,
       also "instance": int32 [*crop_size] ids of things, 0 on stuff, crowds, ignored pixels and outside the image;
       "source_label" and "source_instance": int32 [height, width] class and instance ids of the whole image; and
-      "geometry": the `augment.Geometry` that says where the crop lies in that image.
+      "geometry": the `augment.Geometry` that says where the crop lies in that image. With `previous`, also
+      "previous_image": its image, augmented in the same way (the image once more if there is no frame before), and
+      "has_previous": the bool.
     """
     run_seed, index = seed
     seeds = tf.random.experimental.stateless_split(tf.stack([tf.cast(run_seed, tf.int64), index]), 2, alg="philox")
     encoded, filename = example["image/encoded"], example["image/filename"]
     geometry = augment.draw_geometry(image_size(encoded, filename), seeds[0], data)
-    window = augment.source_window(geometry, data)
-    pixels = decode_window(encoded, augment.mirror(window, geometry))
-    if data.color_jitter:
-        pixels = augment.jitter_color(pixels, seeds[1], data.color_jitter)
     with tf.control_dependencies([_present(example, "image/segmentation/class/encoded", "label")]):
         label = decode_label(example, geometry.source_size, info.ignore_label)
-    image = augment.crop_image(pixels, window, geometry, data)
-    if data.blur_rate:
-        image = augment.blur(image, tf.random.experimental.stateless_fold_in(seeds[1], 1, alg="philox"), data)
     crop = {
-        "image": image,
+        "image": _augmented_image(encoded, geometry, seeds[1], data),
         "label": augment.crop_label(label, geometry, data, info.ignore_label),
         "filename": filename,
     }
+    if previous:
+        before, crop["has_previous"] = previous
+        crop["previous_image"] = _augmented_image(before["image/encoded"], geometry, seeds[1], data)
     if with_instances:
         with tf.control_dependencies([_present(example, "image/panoptic/encoded", "panoptic map")]):
             instances = decode_instances(example, label, info.ignore_label, info.label_divisor)
         crop["instance"] = of_things(augment.crop_label(instances, geometry, data, 0), crop["label"], info)
         crop |= {"source_label": tf.cast(label, tf.int32), "source_instance": instances, "geometry": geometry}
     return crop
+
+
+def _augmented_image(encoded, geometry, seed, data):
+    window = augment.source_window(geometry, data)
+    pixels = decode_window(encoded, augment.mirror(window, geometry))
+    if data.color_jitter:
+        pixels = augment.jitter_color(pixels, seed, data.color_jitter)
+    image = augment.crop_image(pixels, window, geometry, data)
+    if data.blur_rate:
+        image = augment.blur(image, tf.random.experimental.stateless_fold_in(seed, 1, alg="philox"), data)
+    return image
 
 
 def _present(example, key, what):
@@ -244,14 +280,22 @@ def _why_unusable(example, needs_labels, with_instances, label_divisor):
     return why_unusable(example, label[..., 0], IGNORE_LABEL, label_divisor)
 
 
-def _shuffled_records(files, num_examples, seed, shuffle_buffer, start):
-    """Returns endless pairs (global example index, serialized example), which begin at index `start`."""
+def _shuffled_records(files, num_examples, seed, shuffle_buffer, start, with_previous=False):
+    """Returns endless pairs (global example index, serialized example), which begin at index `start`.
+
+    With `with_previous`, the serialized example is a pair, of which the second is the one before it in the shard, ""
+    for the first one.
+    """
+
+    def of_shard(shard):
+        records = tf.data.TFRecordDataset(shard, buffer_size=READ_BUFFER_BYTES)
+        return records.scan("", lambda last, record: (record, (record, last))) if with_previous else records
 
     def one_epoch(epoch):
         seeds = tf.random.experimental.stateless_split(tf.stack([tf.constant(seed, tf.int64), epoch]), 2, alg="philox")
         shards = tf.data.Dataset.from_tensor_slices(tf.random.experimental.stateless_shuffle(files, seeds[0]))
         records = shards.interleave(
-            lambda shard: tf.data.TFRecordDataset(shard, buffer_size=READ_BUFFER_BYTES),
+            of_shard,
             cycle_length=min(len(files), MAX_OPEN_SHARDS),
         )
         # Dataset.shuffle mixes the graph's seed into its own. A fixed one keeps the order independent of the caller's.

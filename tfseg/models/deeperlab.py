@@ -114,6 +114,6 @@ class DeeperLab(Segmenter, keras.Model):
         return Head(num_outputs, hidden_width, self.config.kernel_size, bias, name=f"{name}_head")
 
 
-def training_outputs(network: DeeperLab, images, seed):
+def training_outputs(network: DeeperLab, batch, seed):
     """Returns the outputs in training; `seed` ([2] int32, a new one for each step) determines the dropout."""
-    return network(images, training=True, seed=seed)
+    return network(batch["image"], training=True, seed=seed)

@@ -66,6 +66,10 @@ class RNNConfig(SegmenterConfig):
                 "--iters_range=off or --loss_at=off"
             )
 
+    @property
+    def learns_from_frames_before(self):
+        return self.seeding.rate > 0
+
     def check(self, data):
         super().check(data)
         if self.iterations_range and not self.iterations_range[0] <= self.iterations <= self.iterations_range[1]:
@@ -197,17 +201,17 @@ class RNNSegmenter(Segmenter, keras.Model):
         return [gate + bias for gate, bias in zip(gates, tf.unstack(self.cells[0].gate_bias()), strict=True)]
 
 
-def training_outputs(network: RNNSegmenter, images, seed):
-    """Returns the outputs in training.
+def training_outputs(network: RNNSegmenter, batch, seed):
+    """Returns the outputs in training for a batch {"image": [batch, height, width, 3], ...}.
 
     If `iterations_range` is configured, `seed` ([2] int32, a new one for each step) draws the number of iterations.
     With `seeding` it also draws the clip that ends with the images.
     """
     config = network.config
     if not config.iterations_range and not config.seeding.rate:
-        return network(images, training=True)
+        return network(batch["image"], training=True)
     first, last = config.iterations_range or (config.iterations, config.iterations)
     iterations = tf.random.stateless_uniform([], seed, first, last + 1, dtype=tf.int32)
     if config.seeding.rate:
-        return seeding.training_outputs(network, images, seed, iterations)
-    return network(images, training=True, iterations=iterations)
+        return seeding.training_outputs(network, batch, seed, iterations)
+    return network(batch["image"], training=True, iterations=iterations)

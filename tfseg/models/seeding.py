@@ -1,7 +1,7 @@
-"""Training a recurrent network to start from a state, as the frames of a video do, on single labelled images.
+"""Training a recurrent network to start from a state, as the frames of a video do, on labelled images.
 
-The frames before an image are made from it: they see it zoomed and shifted a little, as a moving camera would. So the
-motion is known exactly, and only the last frame needs a label.
+Unless the data hold the frame before an image, it is made from it: it sees it zoomed and shifted a little, as a moving
+camera would. So the motion is known exactly. In either case only the last frame needs a label.
 """
 
 import dataclasses
@@ -56,12 +56,13 @@ class SeedingConfig:
             raise InputError("seeding.other_rate and noise_rate are shares of the same steps: at most 1 together")
 
 
-def training_outputs(network, images, seed, afresh):
-    """Runs a clip that ends with the images.
+def training_outputs(network, batch, seed, afresh):
+    """Runs a clip that ends with the labelled images.
 
     Args:
       network: a recurrent `Segmenter` that keeps a state and has `refine_for`.
-      images: [batch, height, width, 3] float32, the labelled frames.
+      batch: "image" [batch, height, width, 3] float32, the labelled frames, and perhaps the entries
+        `data.targets.OF_FRAME_BEFORE`. Where there is a real frame before, it takes the place of the one that is made.
       seed: [2] int32; equal seeds give equal clips.
       afresh: int32 scalar tensor, number of iterations of a frame that starts from zero.
     Returns:
@@ -70,18 +71,22 @@ def training_outputs(network, images, seed, afresh):
     config, carry = network.config.seeding, network.config.carry
     of_motion, of_kind, of_state, of_count = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
     is_seeded, is_other, is_noisy = _draw_kinds(of_kind, config)
+    images = batch["image"]
     features = network.encode(images, training=True)
     motion = draw_motion(tf.shape(images)[0], of_motion, config)
 
     def count_of(index):
         return tf.random.stateless_uniform([], of_count + index, *_including_last(config.iterations), dtype=tf.int32)
 
-    def carried(state):
-        state = {name: moved_state(maps, motion) for name, maps in state.items()} if carry.with_motion else state
+    def carried(state, is_last=False):
+        if carry.with_motion:
+            state = {name: moved_state(maps, motion) for name, maps in state.items()} | (
+                _moved_by_estimate(state, batch, motion, carry) if is_last and "has_previous" in batch else {}
+            )
         return {name: _kept(name, maps, carry) * carry.scale for name, maps in state.items()}
 
     def state_before():
-        clip = [earlier_frame(images, motion, steps) for steps in range(config.frames - 1, 0, -1)]
+        clip = [_frame_of_clip(batch, motion, steps) for steps in range(config.frames - 1, 0, -1)]
         # As in use: the frames before are not what is learned from.
         earlier = network.encode(tf.concat(clip, 0), training=False)
         of_frame = {name: tf.split(maps, config.frames - 1) for name, maps in earlier.items()}
@@ -89,7 +94,7 @@ def training_outputs(network, images, seed, afresh):
         for index in range(1, config.frames - 1):
             now = {name: parts[index] for name, parts in of_frame.items()}
             state = network.refine_for(now, count_of(index), carried(state))
-        start = _disturbed(carried(state), of_state, config, is_other, is_noisy)
+        start = _disturbed(carried(state, is_last=True), of_state, config, is_other, is_noisy)
         return start if config.back_propagate else tf.nest.map_structure(tf.stop_gradient, start)
 
     start = tf.cond(is_seeded, state_before, lambda: network.initial_state(features))
@@ -99,6 +104,26 @@ def training_outputs(network, images, seed, afresh):
 
 def _including_last(limits):
     return limits[0], limits[1] + 1
+
+
+def _frame_of_clip(batch, motion, steps):
+    """Returns the frame so many steps before the labelled one: a real one, or one made from it."""
+    made = earlier_frame(batch["image"], motion, steps)
+    if "has_previous" not in batch:
+        return made
+    real = batch["previous_image"]
+    real = real if steps == 1 else earlier_frame(real, motion, steps - 1)
+    return tf.where(batch["has_previous"][:, tf.newaxis, tf.newaxis, tf.newaxis], real, made)
+
+
+def _moved_by_estimate(state, batch, motion, carry):
+    """Moves a state to the labelled frame: by the estimated motion where there is a real frame before."""
+    is_real = batch["has_previous"][:, tf.newaxis, tf.newaxis, tf.newaxis]
+    estimate = batch["motion_offset"], batch["motion_error"]
+    return {
+        name: tf.where(is_real, moved_by_flow(maps, *estimate, carry.trust_scale), moved_state(maps, motion))
+        for name, maps in state.items()
+    }
 
 
 def draw_motion(batch, seed, config):
@@ -120,6 +145,39 @@ def earlier_frame(images, motion, steps):
 def moved_state(maps, motion):
     """Moves maps of the frame before along with the picture; positions that come into view are 0."""
     return _transformed(maps, _affine(maps, motion, 1, backwards=False), "CONSTANT")
+
+
+def moved_by_flow(maps, offset, error, trust_scale):
+    """Moves maps by an estimated motion, as `inference.motion` does in use.
+
+    Args:
+      maps: [batch, h, w, channels] float32 of the frame before.
+      offset: [batch, H, W, 2] and
+      error: [batch, H, W] float32, see `inference.motion.Motion`.
+      trust_scale: see `inference.motion.movement`.
+    Returns:
+      [batch, h, w, channels].
+    """
+    height, width = tf.shape(maps)[1], tf.shape(maps)[2]
+    size = tf.stack([width, height])
+    shift = tf.image.resize(offset, [height, width], "area") * tf.cast(size, tf.float32)  # (across, down)
+    places = tf.stack(tf.meshgrid(tf.range(width), tf.range(height)), -1)  # [h, w, 2]
+    places = tf.clip_by_value(tf.cast(places, tf.float32) + shift, 0.0, tf.cast(size - 1, tf.float32))
+    first = tf.cast(places, tf.int32)
+    last, share = tf.minimum(first + 1, size - 1), places - tf.floor(places)
+    across, down = share[..., :1], share[..., 1:]
+    (left, top), (right, bottom) = tf.unstack(first, axis=-1), tf.unstack(last, axis=-1)
+
+    def at(rows, columns):
+        return tf.gather_nd(maps, tf.stack([rows, columns], -1), batch_dims=1)
+
+    upper = at(top, left) * (1 - across) + at(top, right) * across
+    lower = at(bottom, left) * (1 - across) + at(bottom, right) * across
+    result = upper * (1 - down) + lower * down
+    if trust_scale:
+        difference = tf.image.resize(error[..., tf.newaxis], [height, width], "area")
+        result *= tf.exp(-tf.square(difference / trust_scale))
+    return tf.ensure_shape(result, maps.shape)
 
 
 def _affine(maps, motion, steps, backwards):

@@ -55,6 +55,11 @@ class SegmenterConfig:
     has_any_output_stride = False
     carry = None
 
+    @property
+    def learns_from_frames_before(self) -> bool:
+        """Whether training reads the frames before the labelled ones."""
+        return False
+
     @classmethod
     def current_fields(cls, values: dict) -> dict:
         """Renames the fields of a stored config to today's names.
@@ -74,6 +79,10 @@ class SegmenterConfig:
         Raises:
           InputError: the network cannot be trained with these values.
         """
+        if data.frame_gap and not self.learns_from_frames_before:
+            raise InputError(
+                "config: data.frame_gap does nothing unless an rnn is trained with model.seeding.rate above 0"
+            )
         if self.backbone is not None:
             backbones.build(self.backbone)
 

@@ -211,9 +211,9 @@ class Shelf(Segmenter, keras.Model):
         return logits[:, :height, :width]
 
 
-def training_outputs(network: Shelf, images, seed):
+def training_outputs(network: Shelf, batch, seed):
     """Returns the outputs in training; `seed` ([2] int32, a new one for each step) determines the dropout."""
-    return network(images, training=True, seed=seed)
+    return network(batch["image"], training=True, seed=seed)
 
 
 def padded(images, multiple):

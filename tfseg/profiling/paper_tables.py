@@ -110,11 +110,25 @@ def compute(table, say=lambda line: None) -> list[dict]:
                 for index, figures in enumerate(zip(printed, ours, strict=True), 1)
             ]
         if published.video:
-            iterations = VIDEO_ITERATIONS if network.is_recurrent else 1
-            ours = flops.published_gmacs(network, padded_size(VIDEO_SIZE), iterations)[-1]
-            shown = iterations if network.is_recurrent else None
-            rows.append(_row(published.system, shown, "180x270, a video frame", published.video, ours))
+            rows.append(_video_row(published, network))
     return rows
+
+
+def video_rows(say=lambda line: None) -> list[dict]:
+    """Returns the rows of the paper's video example alone: see `compute`."""
+    rows = []
+    for published in published_table():
+        if published.video:
+            say(f"counting {published.system}, the paper's video example")
+            rows.append(_video_row(published, architectures.build(published.model, NUM_CLASSES)))
+    return rows
+
+
+def _video_row(published, network):
+    iterations = VIDEO_ITERATIONS if network.is_recurrent else 1
+    ours = flops.published_gmacs(network, padded_size(VIDEO_SIZE), iterations)[-1]
+    shown = iterations if network.is_recurrent else None
+    return _row(published.system, shown, "180x270, a video frame", published.video, ours)
 
 
 def padded_size(size):

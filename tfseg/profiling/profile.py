@@ -81,7 +81,7 @@ class Cost:
     share_of_matrix_product: float | None = None
 
 
-def profile(model_config, num_classes, size, iterations, views=SINGLE_VIEW, rounds=20, from_zeros=False) -> list[Cost]:
+def profile(model_config, num_classes, size, iterations, views=SINGLE_VIEW, rounds=20) -> list[Cost]:
     """Returns the costs of one image after each number of iterations.
 
     Args:
@@ -91,7 +91,6 @@ def profile(model_config, num_classes, size, iterations, views=SINGLE_VIEW, roun
       iterations: numbers of iterations, ascending; a feed-forward model has one row.
       views: the views of the image that are run; their costs add up.
       rounds: number of timing rounds, in which all calls take turns; 0 for no timing.
-      from_zeros: whether the first iteration skips no product, as for a frame whose canvas is seeded.
     Raises:
       InputError: the config is not possible.
     """
@@ -99,7 +98,7 @@ def profile(model_config, num_classes, size, iterations, views=SINGLE_VIEW, roun
     written = architectures.build(model_config.published(), num_classes)
     iterations = list(iterations) if network.is_recurrent else [1]
     sizes = Counter(view.size(size) for view in views)
-    traced = {n: {s: flops.trace(network, s, n, from_zeros) for s in sizes} for n in iterations}
+    traced = {n: {s: flops.trace(network, s, n) for s in sizes} for n in iterations}
     executed = {
         n: sum(times * flops.gmacs(flops.count(traced[n][s])) for s, times in sizes.items()) for n in iterations
     }
@@ -125,18 +124,23 @@ def profile(model_config, num_classes, size, iterations, views=SINGLE_VIEW, roun
 
 
 def _measure(traced, sizes, executed, rounds):
-    images = {size: tf.random.stateless_uniform([1, *size, 3], [0, 0], 0, 255) for size in sizes}
-
     def runner(functions):
+        runs = {size: image_call(functions[size], size) for size in sizes}
+
         def run():
             for size, times in sizes.items():
                 for _ in range(times):
-                    functions[size](images[size])
+                    runs[size]()
 
         return run
 
     calls = {n: runner(functions) for n, functions in traced.items()}
     return speeds(*measure(calls, matrix_product(), rounds), executed)
+
+
+def image_call(function, size):
+    """Returns a call of a function of one image with random pixels of a size (height, width)."""
+    return functools.partial(function, tf.random.stateless_uniform([1, *size, 3], [0, 0], 0, 255))
 
 
 def matrix_product():

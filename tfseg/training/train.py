@@ -32,6 +32,7 @@ from tfseg.system.progress import say
 from tfseg.training import callbacks, schedule, validation
 from tfseg.training.averaging import WeightAverage
 from tfseg.training.checkpoints import Checkpoints
+from tfseg.training.frame_motion import with_motion
 from tfseg.training.interruption import Interruption
 from tfseg.training.loss_options import loss_options
 from tfseg.training.strategy import build_strategy, is_chief, set_precision
@@ -211,6 +212,7 @@ def _batch_size(training):
 def _batches(config, split, start_update, batch_size, input_context=None):
     """Batches from that of update `start_update` on (from 0)."""
     architecture = architectures.architecture_of(config.model)
+    targets = functools.partial(architecture.targets, info=split.info, config=config.model)
     return pipeline.train_batches(
         split.files,
         split.info,
@@ -218,7 +220,7 @@ def _batches(config, split, start_update, batch_size, input_context=None):
         batch_size=batch_size,
         seed=config.training.seed,
         start_step=start_update * config.training.accumulated_batches,
-        make_targets=functools.partial(architecture.targets, info=split.info, config=config.model),
+        make_targets=(lambda example: targets(with_motion(example))) if config.data.frame_gap else targets,
         with_instances=architecture.is_panoptic,
         num_examples=split.num_examples,
         input_context=input_context,

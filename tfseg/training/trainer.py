@@ -22,7 +22,7 @@ class Trainer(keras.Model):
 
     Args:
       network: the keras.Model that is trained.
-      training_outputs: (network, images, seed) -> outputs.
+      training_outputs: (network, batch, seed) -> outputs.
       losses: (batch, outputs) -> {name: (weight, sum, total)}; a loss term is sum / total over all replicas.
       average: the WeightAverage that follows the network's weights.
       clip_norm: global gradient norm above which gradients are scaled down; 0 is off.
@@ -113,7 +113,7 @@ class Trainer(keras.Model):
         is_guarded = isinstance(self.optimizer, keras.mixed_precision.LossScaleOptimizer)
         with tf.GradientTape() as tape, statistics_after(step):
             seed = tf.stack([tf.cast(self._seed, tf.int32), tf.cast(step, tf.int32)])
-            outputs = self._training_outputs(self.network, batch["image"], seed)
+            outputs = self._training_outputs(self.network, batch, seed)
             terms, counts = {}, []
             loss = tf.constant(0.0)
             for name, (weight, total, count) in self._losses(batch, outputs).items():
