@@ -47,7 +47,7 @@ def toy_trainer(network_type=ToyNetwork, **fields):
     network(tf.zeros([1, 8, 8, 3]))
     trainer = Trainer(
         network,
-        lambda network, images, seed: network(images, training=True),
+        lambda network, batch, seed: network(batch["image"], training=True),
         lambda batch, outputs: semantic.semantic_losses(batch, outputs, upsample=resize_bilinear, ignore_label=255),
         WeightAverage(network, fields.get("average_decay", 0.0)),
         clip_norm=fields.pop("clip_norm", 0.0),
