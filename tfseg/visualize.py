@@ -121,6 +121,20 @@ def strips(rows, info: DatasetInfo, legend=True, first=None):
     return stacked(lines)
 
 
+def titled_row(pictures: dict):
+    """Puts pictures side by side under their titles: {title: [height, width, 3] uint8}, all of one shape."""
+    row = _side_by_side([_cell(picture) for picture in pictures.values()])
+    return stacked([_side_by_side([_title(title) for title in pictures]), row])
+
+
+def animation(pictures: list, rate: float) -> bytes:
+    """Encodes pictures of one size as a GIF that runs for ever, at `rate` pictures a second."""
+    first, *others = [Image.fromarray(picture).quantize(dither=Image.Dither.NONE) for picture in pictures]
+    file = io.BytesIO()
+    first.save(file, "GIF", save_all=True, append_images=others, duration=round(1000 / rate), loop=0)
+    return file.getvalue()
+
+
 def legend(info: DatasetInfo, width: int):
     """Draws colours and names of all classes, at least `width` pixels wide; the same for every frame of a video."""
     return _legend([np.arange(info.num_classes)[np.newaxis]], info, width, int(np.clip(width / 55, 11, 40)))

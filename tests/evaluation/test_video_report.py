@@ -4,9 +4,11 @@ import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import tfseg
 from tests.inference.test_motion import texture
+from tfseg import visualize
 from tfseg.data import opening
 from tfseg.errors import InputError
 from tfseg.evaluation import video_report
@@ -48,6 +50,10 @@ def test_every_way_is_scored_and_costed(video_runs, tmp_path):
     text = (tmp_path / "video.md").read_text()
     assert "13 frames of 2 videos: camvid val" in text and "| plain: every frame by itself" in text
     assert (tmp_path / "video.png").read_bytes().startswith(b"\x89PNG")
+    with Image.open(tmp_path / "video.gif") as animation:
+        assert (animation.n_frames, animation.info["duration"]) == (13, 200)
+        # Image, from zero with three iterations, from the frame before with one, label.
+        assert animation.width == 4 * visualize.CELL_WIDTH + 3 * visualize.GAP
 
 
 def test_a_feed_forward_model_has_one_way(video_runs, tmp_path):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tfseg import markdown
+from tfseg import markdown, visualize
 from tfseg.errors import InputError
 from tfseg.evaluation import charts
 from tfseg.evaluation.scored_images import open_scored_split
@@ -25,6 +25,8 @@ from tfseg.system.progress import with_progress
 from tfseg.system.small_files import sealed
 
 SETTLED = 0.005  # share of the canvas that an iteration may still change
+ANIMATED_FRAMES, ANIMATION_RATE = 48, 5.0  # frames a second: slower than the videos, so that flicker is seen
+AFRESH, SEEDED = "every frame from zero", "from the frame before"
 COLUMNS = {
     "way": "way",
     "miou": "mIoU, %",
@@ -62,13 +64,13 @@ def ways(predictor) -> dict[str, dict]:
         return {"every frame by itself": {}}
     most = predictor.default_iterations
     counts = sorted({1, min(2, most), most})
-    afresh = {f"every frame from zero, {n}": {"key_every": 1, "key_iters": n} for n in counts}
-    seeded = {f"from the frame before, {n}": {"iters": n} for n in (1, 2) if n <= most}
-    return afresh | seeded | {"from the frame before, until settled": {"iters": most, "tolerance": SETTLED}}
+    afresh = {f"{AFRESH}, {n}": {"key_every": 1, "key_iters": n} for n in counts}
+    seeded = {f"{SEEDED}, {n}": {"iters": n} for n in (1, 2) if n <= most}
+    return afresh | seeded | {f"{SEEDED}, until settled": {"iters": most, "tolerance": SETTLED}}
 
 
 def evaluate_video(model, options: VideoReportOptions, cost_of) -> dict:
-    """Scores a trained model on the videos of a split and writes video.md, video.json and video.png into its report.
+    """Scores a trained model on the videos of a split; its report gets video.md, video.json, video.png and video.gif.
 
     Args:
       model: run directory or model zoo folder.
@@ -93,7 +95,7 @@ def evaluate_video(model, options: VideoReportOptions, cost_of) -> dict:
                 raise InputError(f"--compare={other}: another model has this name, too; rename one of them")
             streams[name] = others, arguments
     with split.damage_named():
-        rows, num_frames, num_videos = _rows(streams, split, options.max_frames, cost_of)
+        rows, num_frames, num_videos, pictures = _rows(streams, split, options.max_frames, cost_of)
     content = {
         "dataset": data.dataset,
         "split": split.name,
@@ -112,11 +114,18 @@ def evaluate_video(model, options: VideoReportOptions, cost_of) -> dict:
     write_atomically(folder / "video.json", json.dumps(sealed(content), indent=1).encode())
     write_atomically(folder / "video.md", (as_markdown(content) + "\n").encode())
     write_atomically(folder / "video.png", encode_png(charts.curve(points)))
+    write_atomically(folder / "video.gif", visualize.animation(pictures, ANIMATION_RATE))
     return content
 
 
 def _rows(streams, split, max_frames, cost_of):
-    """Runs every way on every frame. Returns (rows of the table, number of frames, number of videos)."""
+    """Runs every way on every frame.
+
+    Returns:
+      (rows of the table, number of frames, number of videos, pictures of the first frames of the first size).
+    """
+    shown = _ways_shown(list(streams))
+    pictures = []
     open_streams, scores, costs = {}, {}, {}
     taken, counts, gflops = defaultdict(list), defaultdict(list), defaultdict(list)
     last, videos, num_frames = None, 0, 0
@@ -129,6 +138,7 @@ def _rows(streams, split, max_frames, cost_of):
                 _warm_up(streams, image)
             last, videos = sequence, videos + 1
         num_frames += 1
+        cells = {"image": image}
         for name, stream in open_streams.items():
             engine = streams[name][0].engine
             found = stream.next(image)
@@ -143,6 +153,12 @@ def _rows(streams, split, max_frames, cost_of):
             taken[name].append(found.milliseconds)
             counts[name].append(found.iterations)
             gflops[name].append(costs[key].gflops(found.iterations, not found.reset))
+            if name in shown:
+                cells[shown[name]] = visualize.colorize(found.class_ids, split.info)
+        if num_frames <= ANIMATED_FRAMES:
+            row = visualize.titled_row(cells | {"label": visualize.colorize(label, split.info)})
+            picture = visualize.stacked([row, visualize.legend(split.info, row.shape[1])])
+            pictures += [picture] if not pictures or picture.shape == pictures[0].shape else []
     if not num_frames:
         raise InputError(f"{split.data_dir}: the split {split.name} is empty")
     rows = [
@@ -155,7 +171,15 @@ def _rows(streams, split, max_frames, cost_of):
         }
         for name in streams
     ]
-    return rows, num_frames, videos
+    return rows, num_frames, videos, pictures
+
+
+def _ways_shown(names):
+    """Returns {way: title} of those that the animated picture shows: the dearest from zero, the cheapest seeded."""
+    afresh = [name for name in names if name.startswith(AFRESH)]
+    seeded = [name for name in names if name.startswith(SEEDED)]
+    ways = [*afresh[-1:], *seeded[:1]] or names[:1]
+    return {way: way.replace("every frame ", "").replace("the frame ", "") for way in ways}
 
 
 def _warm_up(streams, image):
