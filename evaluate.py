@@ -61,7 +61,7 @@ REPORT_DIR = flags.DEFINE_string("report_dir", None, "Folder of the report; defa
 COMPARE = flags.DEFINE_list(
     "compare",
     [],
-    "Runs evaluated and timed beside it, RUN or RUN@OUTPUT_STRIDE, or folders of reports; with --video: exports.",
+    "Runs evaluated and timed beside it, RUN or RUN@OUTPUT_STRIDE, or folders of reports; exports with --video.",
 )
 PANOPTIC_OUTPUT = flags.DEFINE_string(
     "panoptic_output", None, "Folder for labels and instances of a panoptic model in COCO's panoptic format."

@@ -181,7 +181,7 @@ def _profile_video(model_config, num_classes, size, context):
     rows = video_cost.video_cost(model_config, num_classes, size, policy, ROUNDS.value)
     _show("video", rows, video_cost.COLUMNS, context)
     print(profile.as_markdown(paper_tables.video_rows(say), paper_tables.COLUMNS), end="\n\n")
-    _explain(context, (*profile.LEGEND[:6], *video_cost.LEGEND))
+    _explain(context, (*profile.CONVENTIONS, *video_cost.LEGEND))
 
 
 def _count_paths(model_config, num_classes):

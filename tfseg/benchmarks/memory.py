@@ -89,7 +89,7 @@ def soak(call, inputs, num_calls) -> Soak:
         begin = time.perf_counter()
         call(one)
         taken.append(1000 * (time.perf_counter() - begin))
-        held.append((resident_memory.held_bytes() or 0) / 1e6)
+        held.append(resident_memory.held_bytes() / 1e6)
     count = len(inputs)
     return Soak(held[count - 1], max(held[count:]), taken[:count], taken[count:])
 
@@ -127,6 +127,8 @@ def main(argv):
     given = flags.FLAGS
     if len(argv) > 1 or given.model is None:
         raise InputError(f"unexpected arguments: {' '.join(argv[1:])}" if len(argv) > 1 else "--model is missing")
+    if resident_memory.held_bytes() is None:
+        raise InputError("this system does not tell how much memory a process holds (there is no /proc/self/status)")
     if given.calls <= given.sizes:
         raise InputError(f"--calls={given.calls}: more than the {given.sizes} of --sizes")
     largest = entry.parse_size("largest", given.largest)

@@ -25,7 +25,9 @@ DISTANCES = (1, 2, 4, 8)  # frames
 
 
 def shares(clips, num_cuts) -> dict[str, np.ndarray]:
-    """Returns {kind of pair: `Motion.unlike_share` of each}: "cut", and "1 frame", "2 frames", ... within a clip.
+    """Returns {kind of pair: [pairs] `Motion.unlike_share` of each}.
+
+    The kinds are "cut between clips" and, within a clip, "1 frame apart", "2 frames apart" and so on.
 
     Args:
       clips: a list of clips, each a list of results of `motion_image`, all of one size.
@@ -60,7 +62,9 @@ def as_markdown(found) -> str:
 
 
 def main(argv):
-    if len(argv) > 1 or not CLIPS.value:
+    if len(argv) > 1:
+        raise InputError(f"unexpected arguments: {' '.join(argv[1:])}")
+    if not CLIPS.value:
         raise InputError("--clips is missing: video files or folders of numbered frames, one scene each")
     clips = []
     for path in map(Path, CLIPS.value):

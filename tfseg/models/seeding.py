@@ -76,13 +76,14 @@ def training_outputs(network, batch, seed, afresh):
     motion = draw_motion(tf.shape(images)[0], of_motion, config)
 
     def count_of(index):
-        return tf.random.stateless_uniform([], of_count + index, *_including_last(config.iterations), dtype=tf.int32)
+        first, last = config.iterations
+        return tf.random.stateless_uniform([], of_count + index, first, last + 1, dtype=tf.int32)
 
     def carried(state, is_last=False):
-        if carry.with_motion:
-            state = {name: moved_state(maps, motion) for name, maps in state.items()} | (
-                _moved_by_estimate(state, batch, motion, carry) if is_last and "has_previous" in batch else {}
-            )
+        if carry.with_motion and is_last and "has_previous" in batch:
+            state = _moved_by_estimate(state, batch, motion, carry)
+        elif carry.with_motion:
+            state = {name: moved_state(maps, motion) for name, maps in state.items()}
         return {name: _kept(name, maps, carry) * carry.scale for name, maps in state.items()}
 
     def state_before():
@@ -100,10 +101,6 @@ def training_outputs(network, batch, seed, afresh):
     start = tf.cond(is_seeded, state_before, lambda: network.initial_state(features))
     count = tf.where(is_seeded, count_of(0), afresh)
     return {"semantic_logits": network.refine_for(features, count, start)["canvas"]}
-
-
-def _including_last(limits):
-    return limits[0], limits[1] + 1
 
 
 def _frame_of_clip(batch, motion, steps):

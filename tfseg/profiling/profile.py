@@ -36,13 +36,16 @@ COLUMNS = {
     "gflops_per_second": "GFLOP/s",
     "share_of_matrix_product": "of a matrix product",
 }
-LEGEND = (
+CONVENTIONS = (
     "paper GMACs: 10^9 multiply-accumulates in the convention of the papers' tables: half of TensorFlow's FLOPs, with",
     "  features multiplied in every iteration and dilated convolutions on padded maps.",
     "TensorFlow GFLOPs: 10^9 FLOPs as TensorFlow's profiler counts the same function with native dilation: 2 for a",
     "  multiply-accumulate, plus additions, products and pooling.",
     "executed: the operations that run. Features are multiplied once, and products with the zero state are skipped.",
     "  A multiply-accumulate is 2 FLOPs.",
+)
+LEGEND = (
+    *CONVENTIONS,
     "activations: largest total size of the float32 tensors that are live at one moment, computed from the graph;",
     "  resident: growth of the process' memory in the first run, which includes the kernels' own buffers.",
     "ms: from the image in memory to the logits, at the model's stride.",

@@ -70,7 +70,7 @@ def video_cost(model_config, num_classes, size, policy: Policy, rounds=20) -> li
         gmacs = flops.gmacs(flops.count(traced[name]))
         figures = float(published[count - 1]), float(counted[count - 1]), gmacs, 2 * gmacs, times[name]
         rows.append(dict(zip(COLUMNS, (name, float(count), *figures), strict=False)))
-    if policy.key_every > 1:
+    if policy.key_every:
         rows.append(_mean(*rows, policy.key_every))
     for row in rows:
         row["share_of_afresh"] = row["executed_gflops"] / rows[0]["executed_gflops"]
@@ -86,9 +86,11 @@ def _mean(afresh, seeded, key_every):
 
 
 def _milliseconds(network, traced, size, rounds):
-    calls = {name: image_call(function, size) for name, function in traced.items()} | {MOTION: _motion(network, size)}
+    calls = {name: image_call(function, size) for name, function in traced.items()}
+    if network.carry.with_motion:
+        calls[MOTION] = _motion(network, size)
     times = {name: timing.median(taken) for name, taken in timed(calls, matrix_product(), rounds).items()}
-    return {AFRESH: times[AFRESH], SEEDED: times[SEEDED] + times[MOTION]}
+    return {AFRESH: times[AFRESH], SEEDED: times[SEEDED] + times.get(MOTION, 0.0)}
 
 
 def _motion(network, size):
@@ -96,12 +98,13 @@ def _motion(network, size):
     spots = np.random.default_rng(0).integers(0, 256, [-(-side // 8) for side in size], np.uint8)
     before = np.repeat(np.kron(spots, np.ones([8, 8], np.uint8))[: size[0], : size[1], np.newaxis], 3, -1)
     after, estimator = np.roll(before, 3, 1), MotionEstimator()
-    canvas = [-(-side // network.canvas_stride) for side in size]
-    state = [np.ones([*canvas, spec.shape[-1]], np.float32) for spec in network.state_spec().values()]
+    canvas, carry = [-(-side // network.canvas_stride) for side in size], network.carry
+    channels = [spec.shape[-1] for name, spec in network.state_spec().items() if carry.with_memory or name == "canvas"]
+    state = [np.ones([*canvas, count], np.float32) for count in channels]
     last = motion_image(before)
 
     def run():
-        matrix = movement(estimator.between(last, motion_image(after)), canvas, trust_scale=8.0)
+        matrix = movement(estimator.between(last, motion_image(after)), canvas, carry.trust_scale, carry.scale)
         for maps in state:
             moved(maps, matrix)
 
