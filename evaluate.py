@@ -113,12 +113,12 @@ def _analyse():
 
 def _evaluate_video():
     from tfseg.evaluation import video_report
-    from tfseg.profiling import stream_cost
+    from tfseg.profiling import frame_cost
 
     options = video_report.VideoReportOptions(
         SPLIT.value, DATA_DIR.value, WEIGHTS.value, REPORT_DIR.value, tuple(COMPARE.value), MAX_FRAMES.value
     )
-    print(video_report.as_markdown(video_report.evaluate_video(MODEL.value, options, stream_cost.of_engine)))
+    print(video_report.as_markdown(video_report.evaluate_video(MODEL.value, options, frame_cost.of_engine)))
     print(f"\nreport: {_report_dir()}/video.md")
 
 

@@ -176,7 +176,7 @@ def _segment_photos(predictor, files):
 def _segment_videos(predictor, clips):
     from tfseg.commands import videos
     from tfseg.formats.video import Camera
-    from tfseg.profiling import stream_cost
+    from tfseg.profiling import frame_cost
 
     stream = {
         "iters": ITERS.value,
@@ -191,7 +191,7 @@ def _segment_videos(predictor, clips):
     opened = [] if CAMERA.value is None else [lambda: Camera(CAMERA.value)]
     opened += [functools.partial(videos.opened, path, RATE.value, MAX_PIXELS.value) for path in clips]
     names = ([] if CAMERA.value is None else [f"camera{CAMERA.value}"]) + videos.names_of(clips)
-    videos.segment_videos(predictor, opened, names, options, functools.partial(stream_cost.of_engine, predictor.engine))
+    videos.segment_videos(predictor, opened, names, options, functools.partial(frame_cost.of_engine, predictor.engine))
 
 
 def _numbers(flag):

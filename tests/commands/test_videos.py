@@ -17,7 +17,7 @@ from tfseg.errors import InputError
 from tfseg.formats.video import FrameFolder, VideoFile
 from tfseg.inference.predictor import Predictor
 from tfseg.models.rnn import RNNConfig
-from tfseg.profiling import stream_cost
+from tfseg.profiling import frame_cost
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def lines(folder, name="street"):
 
 
 def test_a_video_gives_an_overlay_a_table_a_plot_and_class_maps(predictor, clip, tmp_path):
-    cost = stream_cost.of_segmenter(predictor.engine.segmenter, (HEIGHT, WIDTH))
+    cost = frame_cost.of_segmenter(predictor.engine.segmenter, (HEIGHT, WIDTH))
     options = VideoOptions(tmp_path, {"iters": 1}, with_classes=True)
     said = segment_video(predictor, VideoFile(clip), "street", options, lambda size: cost)
     assert sorted(path.name for path in tmp_path.iterdir()) == [

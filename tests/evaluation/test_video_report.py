@@ -15,7 +15,7 @@ from tfseg.evaluation import video_report
 from tfseg.evaluation.video_report import VideoReportOptions, evaluate_video
 from tfseg.export.exporting import export_model
 from tfseg.export.plan import ExportOptions
-from tfseg.profiling.stream_cost import FrameCost
+from tfseg.profiling.frame_cost import FrameCost
 from tfseg.system.small_files import check_seal, read_json
 
 

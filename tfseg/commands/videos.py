@@ -86,7 +86,7 @@ def segment_video(predictor, clip, name, options: VideoOptions, cost_of=None) ->
       clip: a `VideoFile`, `FrameFolder` or `Camera` of `tfseg.formats.video`.
       name: beginning of the results' names.
       options: a VideoOptions.
-      cost_of: (height, width) -> `profiling.stream_cost.FrameCost`; None leaves the column empty.
+      cost_of: (height, width) -> `profiling.frame_cost.FrameCost`; None leaves the column empty.
     Returns:
       A line that says what was done.
     Raises:

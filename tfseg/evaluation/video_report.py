@@ -75,7 +75,7 @@ def evaluate_video(model, options: VideoReportOptions, cost_of) -> dict:
     Args:
       model: run directory or model zoo folder.
       options: a VideoReportOptions.
-      cost_of: (engine, (height, width)) -> what a frame costs, e.g. `profiling.stream_cost.of_engine`.
+      cost_of: (engine, (height, width)) -> what a frame costs, e.g. `profiling.frame_cost.of_engine`.
     Returns:
       The content of video.json: "rows", a list of dicts with the keys of COLUMNS, and what was scored.
     Raises:
