@@ -7,8 +7,8 @@ to scene. Colours alone do not tell the classes apart; see `world.py`. Bins and,
 camera's own car have no label (255).
 
 The splits `train`, `val` and `test` are single frames of different streets; models are chosen on `val` and reported on
-`test`. `train_clips` and `clips` are short videos, to train on and to report on: the camera drives and turns, cars,
-people and cyclists move at their own speeds, and every thing keeps its instance id.
+`test`. `train_clips`, `val_clips` and `clips` are short videos, to train on, to choose on and to report on: the camera
+drives and turns, cars, people and cyclists move at their own speeds, and every thing keeps its instance id.
 
 A frame depends only on (split, index): it is the same in every process and in any order.
 """
@@ -26,10 +26,11 @@ from tfseg.data.scenes.world import CAR, CLASS_NAMES, CYCLIST, PERSON, POLE, SIG
 from tfseg.labels import DatasetInfo
 
 CLIP_FRAMES = 8
-SPLIT_SIZES = {"train": 1200, "val": 100, "test": 100, "clips": 12 * CLIP_FRAMES, "train_clips": 75 * CLIP_FRAMES}
+NUM_CLIPS = {"train_clips": 75, "val_clips": 12, "clips": 12}
+SPLIT_SIZES = {"train": 1200, "val": 100, "test": 100} | {split: n * CLIP_FRAMES for split, n in NUM_CLIPS.items()}
 # The first words of every seed are the data set's version and the split, so splits never share a street.
 SEED = 20180618
-SPLIT_SEEDS = {"train": 1, "val": 2, "clips": 3, "test": 4, "train_clips": 8}
+SPLIT_SEEDS = {"train": 1, "val": 2, "clips": 3, "test": 4, "train_clips": 8, "val_clips": 9}
 LAYOUT_SEED, TEXTURE_SEED, SENSOR_SEED = 0, 1, 2
 SHADED_THING = 0.8  # depth of a building's shadow on things, as a share of its depth on the ground
 HOOD_COLOR = (38, 40, 44)
@@ -82,7 +83,7 @@ def generate(split: str, index: int) -> Scene:
     """
     if split not in SPLIT_SIZES or not 0 <= index < SPLIT_SIZES[split]:
         raise ValueError(f"scenes have no frame {index} in split {split}; there are {SPLIT_SIZES}")
-    sequence, frame_id = divmod(index, CLIP_FRAMES) if split in ("clips", "train_clips") else (index, 0)
+    sequence, frame_id = divmod(index, CLIP_FRAMES) if split in NUM_CLIPS else (index, 0)
     seed = (SEED, SPLIT_SEEDS[split], sequence)
     image, class_ids, instance_ids = render(sample_world(rng_of(*seed, LAYOUT_SEED)), frame_id, seed)
     return Scene(image, class_ids, instance_ids, f"{split}_{sequence:04d}", frame_id)
