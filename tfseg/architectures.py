@@ -10,6 +10,7 @@ from tfseg.errors import InputError, listed
 from tfseg.losses.panoptic import panoptic_losses
 from tfseg.losses.semantic import class_presence_cross_entropy, semantic_cross_entropy, semantic_losses
 from tfseg.models import deeperlab, rnn, shelf
+from tfseg.models.arch2 import Arch2, Arch2Config
 from tfseg.models.deeperlab import DeeperLab
 from tfseg.models.deeperlab_config import DeeperLabConfig
 from tfseg.models.deeplabv3 import DeepLabV3, DeepLabV3Config
@@ -40,7 +41,7 @@ def _recurrent_losses(batch, outputs, config, **shared):
     return semantic_losses(batch, outputs, loss_at=config.loss_at, **shared)
 
 
-def _shelf_losses(batch, outputs, config, **shared):
+def _auxiliary_losses(batch, outputs, config, **shared):
     terms = semantic_losses(batch, outputs, **shared)
     for number, logits in enumerate(outputs.get("auxiliary_logits", ()), 1):
         entropy = semantic_cross_entropy(batch["label"], logits, **shared)
@@ -94,10 +95,13 @@ ARCHITECTURES = {
     "fcn": Architecture(FCNConfig, FCN),
     "deeplabv3": Architecture(DeepLabV3Config, DeepLabV3),
     "pspnet": Architecture(PSPNetConfig, PSPNet),
-    "shelfnet": Architecture(ShelfNetConfig, ShelfNet, losses=_shelf_losses, training_outputs=shelf.training_outputs),
-    "light_shelfnet": Architecture(
-        LightShelfNetConfig, LightShelfNet, losses=_shelf_losses, training_outputs=shelf.training_outputs
+    "shelfnet": Architecture(
+        ShelfNetConfig, ShelfNet, losses=_auxiliary_losses, training_outputs=shelf.training_outputs
     ),
+    "light_shelfnet": Architecture(
+        LightShelfNetConfig, LightShelfNet, losses=_auxiliary_losses, training_outputs=shelf.training_outputs
+    ),
+    "arch2": Architecture(Arch2Config, Arch2, losses=_auxiliary_losses),
     "deeperlab": Architecture(
         DeeperLabConfig, DeeperLab, _deeperlab_targets, _deeperlab_losses, deeperlab.training_outputs, is_panoptic=True
     ),

@@ -23,6 +23,8 @@ class BackboneConfig:
         TF-Slim's MobileNetV2) resizes with half-pixel centres; "symmetric" (ResNets of TF-Slim, torchvision and Keras)
         puts cell i on pixel stride * i, which aligns the corners at sizes of 16 n + 1.
       stem_kernel_size: kernel side of MobileNetV2's first convolution: 3, 5 or 7.
+      first_expansion: whether MobileNetV2's first block has a 1x1 convolution, too, as in some PyTorch code. Weights of
+        Keras and TF-Slim have none.
     """
 
     name: str = "resnet101_v1"
@@ -32,6 +34,7 @@ class BackboneConfig:
     multi_grid: tuple[int, int, int] = (1, 2, 4)
     padding: str = "same"
     stem_kernel_size: int = 3
+    first_expansion: bool = False
 
 
 def _mobilenet_v2(config, name, endpoints):
@@ -42,11 +45,12 @@ def _mobilenet_v2(config, name, endpoints):
     _check_width_multiplier(config)
     kernels = {"kernel_size": config.kernel_size, "stem_kernel_size": config.stem_kernel_size}
     shared = {"padding": config.padding, "endpoints": endpoints, "name": name}
+    shared["first_expansion"] = config.first_expansion
     return MobileNetV2(config.output_stride, config.width_multiplier, **kernels, **shared)
 
 
 def _xception_71(config, name, endpoints):
-    _refuse_unused(config, "kernel_size", "multi_grid", "stem_kernel_size")
+    _refuse_unused(config, "kernel_size", "multi_grid", "stem_kernel_size", "first_expansion")
     _check_width_multiplier(config)
     return Xception71(config.output_stride, config.width_multiplier, config.padding, endpoints, name=name)
 
@@ -58,7 +62,7 @@ def _check_width_multiplier(config):
 
 def _resnet_v1(depth, has_beta_stem):
     def construct(config, name, endpoints):
-        _refuse_unused(config, "width_multiplier", "kernel_size", "stem_kernel_size")
+        _refuse_unused(config, "width_multiplier", "kernel_size", "stem_kernel_size", "first_expansion")
         _refuse_inner(config, endpoints)
         if len(config.multi_grid) != 3 or min(config.multi_grid) < 1:
             raise InputError(f"backbone.multi_grid must be three factors of at least 1, not {config.multi_grid}")
@@ -69,7 +73,7 @@ def _resnet_v1(depth, has_beta_stem):
 
 def _resnet(depth, origin):
     def construct(config, name, endpoints):
-        _refuse_unused(config, "width_multiplier", "kernel_size", "multi_grid", "stem_kernel_size")
+        _refuse_unused(config, "width_multiplier", "kernel_size", "multi_grid", "stem_kernel_size", "first_expansion")
         _refuse_inner(config, endpoints)
         return ResNet(depth, config.output_stride, config.padding, origin, name=name)
 

@@ -18,7 +18,7 @@ class Block:
 
     Attributes:
       expanded_channels, out_channels: channels of the depthwise convolution and of the projection.
-      has_expansion: whether a 1x1 convolution widens the input first.
+      has_expansion: whether a 1x1 convolution comes first, which widens the input.
       has_shortcut: whether the input is added to the output.
       nominal_stride: the depthwise convolution's stride in the original network.
       stride, dilation: the depthwise convolution's stride and dilation here, given the output stride.
@@ -47,6 +47,7 @@ class MobileNetV2(keras.layers.Layer):
       stem_kernel_size: kernel side of the first convolution: 3, 5 or 7. DeeperLab's wider form has 5 here and in
         `kernel_size`.
       endpoints: which maps "stride_k" holds, see below: "block_output" or "inner".
+      first_expansion: whether the first block has a 1x1 convolution, too, which does not widen its input.
     Input: RGB [batch, height, width, 3], 0 to 255; the layer first maps it to -1..1.
     Returns: dict of [batch, ceil(height / k), ceil(width / k), channels]: "stride_k" for k = 2, 4, 8, 16 up to the
       output stride, and "last" (320 channels) at the output stride. With "block_output", stride_k is the projection
@@ -63,11 +64,12 @@ class MobileNetV2(keras.layers.Layer):
         padding="same",
         stem_kernel_size=3,
         endpoints="block_output",
+        first_expansion=False,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self.output_stride, self.has_inner_endpoints = output_stride, endpoints == "inner"
-        self.plan = plan(output_stride, width_multiplier)
+        self.plan = plan(output_stride, width_multiplier, first_expansion)
         stem_channels = _divisible(32 * width_multiplier)
         self.stem = ConvBatchNorm(stem_channels, stem_kernel_size, 2, 1, padding, "relu6", name="stem")
         self.blocks = [
@@ -138,8 +140,8 @@ def center_padded(kernel, size):
     return np.pad(kernel, [[margin, margin], [margin, margin], [0, 0], [0, 0]])
 
 
-def plan(output_stride, width_multiplier):
-    """Returns the network's blocks, in order, for an output stride of 8, 16 or 32."""
+def plan(output_stride, width_multiplier, first_expansion=False):
+    """Returns the network's blocks, in order; the arguments are those of `MobileNetV2`."""
     blocks, channels, current_stride, dilation = [], _divisible(32 * width_multiplier), 2, 1
     for expansion, stage_channels, count, first_stride in STAGES:
         out_channels = _divisible(stage_channels * width_multiplier)
@@ -148,8 +150,9 @@ def plan(output_stride, width_multiplier):
             stride = 1 if is_dilated else nominal_stride
             # The nominal stride decides: a dilated block computes the same function as the strided one, only denser.
             has_shortcut = nominal_stride == 1 and channels == out_channels
+            has_expansion = expansion > 1 or first_expansion
             blocks.append(
-                Block(channels * expansion, out_channels, expansion > 1, has_shortcut, nominal_stride, stride, dilation)
+                Block(channels * expansion, out_channels, has_expansion, has_shortcut, nominal_stride, stride, dilation)
             )
             channels, current_stride = out_channels, current_stride * stride
             dilation *= nominal_stride if is_dilated else 1

@@ -13,22 +13,23 @@ class FeedForwardSegmenter(Segmenter, keras.Model):
     """A backbone and a head, run once. Callers use it in the same way as a recurrent network.
 
     A subclass defines `features(images, training)`, the [batch, h, w, channels] input of the classifier. The classifier
-    is a 1x1 convolution in float32.
+    is a convolution in float32.
 
     Args:
       config: model config with `backbone`, a BackboneConfig.
       num_classes: number of channels of the logits.
       canvas_stride: input pixels per position of the logits.
       name: the Keras model's name.
+      kernel_size: side of the classifier's kernel.
     """
 
-    def __init__(self, config, num_classes: int, canvas_stride: int, name: str):
+    def __init__(self, config, num_classes: int, canvas_stride: int, name: str, kernel_size: int = 1):
         super().__init__(name=name, autocast=False)
         self.config, self.num_classes, self.canvas_stride = config, num_classes, canvas_stride
         self.padding = config.backbone.padding
         self.backbone = backbones.build(config.backbone)
         self.classifier = Conv2D(
-            num_classes, use_bias=True, initializer="glorot_normal", name="logits", dtype=tf.float32
+            num_classes, kernel_size, use_bias=True, initializer="glorot_normal", name="logits", dtype=tf.float32
         )
 
     def call(self, images, training=False):

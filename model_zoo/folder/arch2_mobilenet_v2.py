@@ -1,0 +1,18 @@
+"""arch2 on MobileNetV2 for your own images and masks.
+
+python train.py --model=arch2 --dataset=folder --data_dir=DIR --init_backbone_from=WEIGHTS --workdir=runs/mine
+    DIR holds images/ and masks/ (or train/ and val/ with both), and classes.txt with one class name a line.
+
+What is good to change first: see rnn_mobilenet_v2.py beside this file.
+"""
+
+from model_zoo import backbones, data, models, schedules
+from tfseg.config import ExperimentConfig
+
+
+def get_config():
+    return ExperimentConfig(
+        model=models.arch2(backbones.mobilenet_v2(output_stride=32)),
+        data=data.folder(),
+        training=schedules.folder(),
+    )
