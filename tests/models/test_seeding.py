@@ -161,6 +161,26 @@ def test_a_real_frame_before_takes_the_place_of_a_made_one(frames):
     np.testing.assert_allclose(with_real[0], by_hand["canvas"][0], atol=1e-5)
 
 
+def test_gradients_flow_through_real_frames_before_in_a_traced_step():
+    """A traced step differentiates also what only one branch of a condition reads, such as the motion."""
+    network = network_of(dataclasses.replace(SURE, frames=3, back_propagate=True))
+    batch = {
+        "image": images(2),
+        "previous_image": images(2) + 60.0,
+        "has_previous": tf.constant([True, False]),
+        "motion_offset": tf.zeros([2, 12, 16, 2]),
+        "motion_error": tf.fill([2, 12, 16], 8.0),
+    }
+
+    @tf.function
+    def gradients():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(rnn.training_outputs(network, batch, tf.constant([0, 0]))["semantic_logits"] ** 2)
+        return tape.gradient(loss, network.trainable_variables)
+
+    assert all(np.isfinite(one).all() and np.abs(one).max() > 0 for one in gradients())
+
+
 def carried(state, network):
     return state and {name: network.config.carry.scale * maps for name, maps in state.items()}
 

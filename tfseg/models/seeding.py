@@ -157,7 +157,9 @@ def moved_by_flow(maps, offset, error, trust_scale):
     """
     height, width = tf.shape(maps)[1], tf.shape(maps)[2]
     size = tf.stack([width, height])
-    shift = tf.image.resize(offset, [height, width], "area") * tf.cast(size, tf.float32)  # (across, down)
+    # Nothing is learned from the motion, and resizing by areas has no gradient, which tf.cond asks for.
+    offset = tf.stop_gradient(tf.image.resize(offset, [height, width], "area"))
+    shift = offset * tf.cast(size, tf.float32)  # (across, down)
     places = tf.stack(tf.meshgrid(tf.range(width), tf.range(height)), -1)  # [h, w, 2]
     places = tf.clip_by_value(tf.cast(places, tf.float32) + shift, 0.0, tf.cast(size - 1, tf.float32))
     first = tf.cast(places, tf.int32)
@@ -172,7 +174,7 @@ def moved_by_flow(maps, offset, error, trust_scale):
     lower = at(bottom, left) * (1 - across) + at(bottom, right) * across
     result = upper * (1 - down) + lower * down
     if trust_scale:
-        difference = tf.image.resize(error[..., tf.newaxis], [height, width], "area")
+        difference = tf.stop_gradient(tf.image.resize(error[..., tf.newaxis], [height, width], "area"))
         result *= tf.exp(-tf.square(difference / trust_scale))
     return tf.ensure_shape(result, maps.shape)
 
