@@ -9,8 +9,9 @@ from tfseg.data import panoptic_targets, targets
 from tfseg.errors import InputError, listed
 from tfseg.losses.panoptic import panoptic_losses
 from tfseg.losses.semantic import class_presence_cross_entropy, semantic_cross_entropy, semantic_losses
-from tfseg.models import deeperlab, rnn, shelf
+from tfseg.models import arch2_video, deeperlab, rnn, shelf
 from tfseg.models.arch2 import Arch2, Arch2Config
+from tfseg.models.arch2_video import Arch2Video, Arch2VideoConfig
 from tfseg.models.deeperlab import DeeperLab
 from tfseg.models.deeperlab_config import DeeperLabConfig
 from tfseg.models.deeplabv3 import DeepLabV3, DeepLabV3Config
@@ -49,6 +50,17 @@ def _auxiliary_losses(batch, outputs, config, **shared):
     if "presence_logits" in outputs:
         entropy = class_presence_cross_entropy(batch["label"], outputs["presence_logits"])
         terms["class_presence"] = (config.presence_weight, *entropy)
+    return terms
+
+
+def _clip_losses(batch, outputs, config, **shared):
+    del config
+    terms = semantic_losses(batch, outputs, **shared)
+    for number, logits in enumerate(outputs["earlier_logits"]):
+        # Where the frame before is missing or made, its label ignores every pixel.
+        if "previous_labels" in batch:
+            entropy = semantic_cross_entropy(batch["previous_labels"][:, number], logits, **shared)
+            terms[f"cross_entropy_frame_{number + 2}"] = (1.0, *entropy)
     return terms
 
 
@@ -102,6 +114,9 @@ ARCHITECTURES = {
         LightShelfNetConfig, LightShelfNet, losses=_auxiliary_losses, training_outputs=shelf.training_outputs
     ),
     "arch2": Architecture(Arch2Config, Arch2, losses=_auxiliary_losses),
+    "arch2_video": Architecture(
+        Arch2VideoConfig, Arch2Video, losses=_clip_losses, training_outputs=arch2_video.training_outputs
+    ),
     "deeperlab": Architecture(
         DeeperLabConfig, DeeperLab, _deeperlab_targets, _deeperlab_losses, deeperlab.training_outputs, is_panoptic=True
     ),

@@ -114,29 +114,49 @@ def test_the_frame_before_comes_with_its_frame_in_the_same_crop(tmp_path):
     places = [("A", 0), ("A", 1), ("A", 3), ("A", 7), ("B", 8), ("B", 8), ("B", 9), ("", -1), ("", -1)]
     files = write_shards(tmp_path, [video_frame(index + 1, *place) for index, place in enumerate(places)])
     data = Data(frame_gap=2, min_scale=1.0, max_scale=1.0, color_jitter=0.3, blur_rate=0.5)
-    (batch,) = batches(files, 1, num_examples=9, batch_size=9, data=data)
-    has = {name.decode(): bool(has) for name, has in zip(batch["filename"], batch["has_previous"], strict=True)}
+    (batch,) = batches(files, 1, num_examples=9, batch_size=9, data=data, num_previous=1)
+    has = {name.decode(): bool(has) for name, [has] in zip(batch["filename"], batch["has_previous"], strict=True)}
     # The 1st frame has none before it; the 4th is 4 after the 3rd; the 5th begins another video; the 6th has the number
     # of the 5th; the last two belong to no video.
     assert has == {f"{n}.jpg": n in (2, 3, 7) for n in range(1, 10)}
     data = Data(frame_gap=2, min_scale=1.0, max_scale=1.0)
-    (batch,) = batches(files, 1, num_examples=9, batch_size=9, data=data)
+    (batch,) = batches(files, 1, num_examples=9, batch_size=9, data=data, num_previous=1)
     for index, image in enumerate(batch["image"]):
         number = int(batch["filename"][index].decode().split(".")[0])
-        before = number - 1 if batch["has_previous"][index] else number
+        before = number - 1 if batch["has_previous"][index][0] else number
         expected = np.where(image == 10.0 * number, 10.0 * before, image)  # mirrored and cut alike
-        np.testing.assert_allclose(batch["previous_image"][index], expected)
+        np.testing.assert_allclose(batch["previous_images"][index][0], expected)
+
+
+def test_several_frames_before_come_with_their_labels(tmp_path):
+    """A chain ends where a frame is missing: the last one that there is fills the rest, without a label."""
+    places = [("A", 0), ("A", 1), ("A", 2), ("B", 5), ("B", 6)]
+    files = write_shards(tmp_path, [video_frame(index + 1, *place) for index, place in enumerate(places)])
+    data = Data(frame_gap=1, min_scale=1.0, max_scale=1.0, flip=False)
+    (batch,) = batches(files, 1, num_examples=5, batch_size=5, data=data, num_previous=2)
+    found = {}
+    for index, name in enumerate(batch["filename"]):
+        previous = [one.max() / 10 for one in np.asarray(batch["previous_images"][index])]
+        labelled = (np.asarray(batch["previous_labels"][index]) != 255).any((1, 2)).tolist()
+        found[name.decode()] = previous, list(map(bool, batch["has_previous"][index])), labelled
+    assert found == {
+        "1.jpg": ([1, 1], [False, False], [False]),
+        "2.jpg": ([1, 1], [False, True], [True]),
+        "3.jpg": ([1, 2], [True, True], [True]),
+        "4.jpg": ([4, 4], [False, False], [False]),
+        "5.jpg": ([4, 4], [False, True], [True]),
+    }
 
 
 def test_frames_before_do_not_change_the_order_or_a_resumed_run(tmp_path):
     files = write_shards(tmp_path, [video_frame(index, "A", index) for index in range(7)], num_shards=2)
     with_previous, without = Data(frame_gap=1), Data()
-    whole = batches(files, 5, data=with_previous)
+    whole = batches(files, 5, data=with_previous, num_previous=1)
     assert_equal(whole, batches(files, 5, data=without))
-    later = batches(files, 3, data=with_previous, start_step=2)
+    later = batches(files, 3, data=with_previous, start_step=2, num_previous=1)
     assert_equal(whole[2:], later)
     for one, other in zip(whole[2:], later, strict=True):
-        np.testing.assert_array_equal(one["previous_image"], other["previous_image"])
+        np.testing.assert_array_equal(one["previous_images"], other["previous_images"])
 
 
 def test_order_and_augmentation_do_not_hang_on_the_global_seed(shards):

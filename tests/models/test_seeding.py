@@ -1,4 +1,4 @@
-"""Training from states: simulated motion is undone, kinds of seeds are drawn, gradients flow where they should."""
+"""Training from states: kinds of seeds are drawn, real frames are used, gradients flow where they should."""
 
 import dataclasses
 
@@ -11,7 +11,6 @@ from tests.tiny_backbone import tiny
 from tfseg import architectures
 from tfseg.config import DataConfig
 from tfseg.errors import InputError
-from tfseg.inference import motion as in_use
 from tfseg.models import rnn, seeding
 from tfseg.models.fcn import FCNConfig
 from tfseg.models.rnn import RNNConfig
@@ -19,42 +18,6 @@ from tfseg.models.seeding import SeedingConfig
 from tfseg.models.segmenter import CarryConfig
 
 SURE = SeedingConfig(rate=1.0, drop=0.0, other_rate=0.0, noise_rate=0.0)
-
-
-def motion(zoom=1.0, down=0.0, across=0.0):
-    return tf.constant([[zoom, down, across]])
-
-
-def picture(height=64, width=96):
-    return tf.constant(texture(height, width)[np.newaxis], tf.float32)
-
-
-@pytest.mark.parametrize("steps", [1, 2, 3])
-@pytest.mark.parametrize("move", [{"zoom": 1.05}, {"down": 1 / 16}, {"across": -1 / 24}, {"zoom": 0.97, "down": 0.02}])
-def test_moving_along_undoes_the_motion_of_the_frames_before(move, steps):
-    images = picture()
-    maps = seeding.earlier_frame(images, motion(**move), steps)
-    for _ in range(steps):
-        maps = seeding.moved_state(maps, motion(**move))
-    inner = np.s_[0, 16:-16, 24:-24]
-    np.testing.assert_allclose(maps[inner], images[inner], atol=4)
-    assert np.abs(seeding.earlier_frame(images, motion(**move), steps)[inner] - images[inner]).max() > 8
-
-
-def test_a_shift_of_whole_pixels_is_exact_and_what_comes_into_view_is_zero():
-    images = picture()
-    before = seeding.earlier_frame(images, motion(down=4 / 64), 1)
-    np.testing.assert_allclose(before[0, 4:], images[0, :-4])
-    moved = seeding.moved_state(before, motion(down=4 / 64))
-    np.testing.assert_allclose(moved[0, :-4], images[0, :-4])
-    assert not moved[0, -4:].numpy().any()
-
-
-def test_a_canvas_moves_as_its_picture():
-    """A map of an eighth of the sides moves by an eighth of the pixels."""
-    canvas = tf.reshape(tf.range(8 * 12, dtype=tf.float32), [1, 8, 12, 1])
-    moved = seeding.moved_state(canvas, motion(across=8 / 96))
-    np.testing.assert_allclose(moved[0, :, :-1], canvas[0, :, 1:])
 
 
 def network_of(config, **fields):
@@ -113,25 +76,6 @@ def test_a_step_that_is_not_seeded_starts_from_zero():
     np.testing.assert_allclose(outputs(disturbed), outputs(still), atol=1e-5)
 
 
-def test_maps_move_by_an_estimated_flow_as_in_use():
-    random = np.random.default_rng(0)
-    maps, offset = random.normal(size=(9, 11, 5)), random.uniform(-0.4, 0.4, (9, 11, 2))
-    error = random.uniform(0, 20, (9, 11))
-    maps, offset, error = (one.astype(np.float32) for one in (maps, offset, error))
-    expected = in_use.moved(maps, in_use.movement(in_use.Motion(offset, error), (9, 11), 8.0))
-    result = seeding.moved_by_flow(maps[np.newaxis], offset[np.newaxis], error[np.newaxis], 8.0)
-    np.testing.assert_allclose(result[0], expected, atol=1e-5)
-
-
-def test_a_finer_estimate_is_averaged_over_the_canvas():
-    maps = tf.random.stateless_normal([1, 4, 6, 3], [0, 0])
-    offset = np.zeros((1, 8, 12, 2), np.float32)
-    offset[..., 0] = 1 / 6  # the content was one position further to the right
-    error = np.zeros((1, 8, 12), np.float32)
-    result = seeding.moved_by_flow(maps, offset, error, 8.0)
-    np.testing.assert_allclose(result[:, :, :-1], maps[:, :, 1:], atol=1e-5)
-
-
 @pytest.mark.parametrize("frames", [2, 3])
 def test_a_real_frame_before_takes_the_place_of_a_made_one(frames):
     """The first image of the batch has a real frame before it, the second one has none."""
@@ -140,10 +84,10 @@ def test_a_real_frame_before_takes_the_place_of_a_made_one(frames):
     size = [2, 6, 8]
     batch = {
         "image": images(2),
-        "previous_image": images(2) + 60.0,
-        "has_previous": tf.constant([True, False]),
-        "motion_offset": tf.zeros([*size, 2]),
-        "motion_error": tf.fill(size, 8.0),
+        "previous_images": images(2)[:, tf.newaxis] + 60.0,
+        "has_previous": tf.constant([[True], [False]]),
+        "motion_offset": tf.zeros([2, 1, *size[1:], 2]),
+        "motion_error": tf.fill([2, 1, *size[1:]], 8.0),
     }
     seed = tf.constant([0, 0])
     with_real = rnn.training_outputs(network, batch, seed)["semantic_logits"]
@@ -153,7 +97,7 @@ def test_a_real_frame_before_takes_the_place_of_a_made_one(frames):
     # By hand: nothing moves, and an error of one trust scale keeps 1/e.
     state = None
     for index in range(frames - 1):
-        features = network.encode(batch["previous_image"], training=False)
+        features = network.encode(batch["previous_images"][:, -1], training=False)
         count = 3 if index == 0 else 1
         state = network.refine_for(features, tf.constant(count), carried(state, network))
     state = {name: np.exp(-1) * maps for name, maps in carried(state, network).items()}
@@ -166,10 +110,10 @@ def test_gradients_flow_through_real_frames_before_in_a_traced_step():
     network = network_of(dataclasses.replace(SURE, frames=3, back_propagate=True))
     batch = {
         "image": images(2),
-        "previous_image": images(2) + 60.0,
-        "has_previous": tf.constant([True, False]),
-        "motion_offset": tf.zeros([2, 12, 16, 2]),
-        "motion_error": tf.fill([2, 12, 16], 8.0),
+        "previous_images": images(2)[:, tf.newaxis] + 60.0,
+        "has_previous": tf.constant([[True], [False]]),
+        "motion_offset": tf.zeros([2, 1, 12, 16, 2]),
+        "motion_error": tf.fill([2, 1, 12, 16], 8.0),
     }
 
     @tf.function

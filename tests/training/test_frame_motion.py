@@ -19,23 +19,24 @@ from tfseg.training.train import train
 def example(has_previous):
     """A picture that moved by 4 pixels across, in 64x96."""
     images = [tf.constant(texture(64, 96, across=across), tf.float32) for across in (0, 4)]
-    return {"previous_image": images[0], "image": images[1], "has_previous": tf.constant(has_previous)}
+    return {"previous_images": images[0][tf.newaxis], "image": images[1], "has_previous": tf.constant([has_previous])}
 
 
 def test_the_motion_is_that_of_a_stream():
     given = example(True)
     found = tf.function(with_motion)(given)
-    before, after = (motion_image(given[name].numpy().astype(np.uint8)) for name in ("previous_image", "image"))
+    frames = given["previous_images"][0], given["image"]
+    before, after = (motion_image(one.numpy().astype(np.uint8)) for one in frames)
     expected = MotionEstimator().between(before, after)
     for name, values in (("motion_offset", expected.offset), ("motion_error", expected.error)):
         small = cv2.resize(values, (12, 8), interpolation=cv2.INTER_AREA)
-        np.testing.assert_allclose(found[name], small, atol=1e-6)
+        np.testing.assert_allclose(found[name][0], small, atol=1e-6)
     assert abs(np.median(found["motion_offset"][..., 0]) * 96 - 4) < 0.3
 
 
 def test_without_a_frame_before_nothing_moves():
     found = tf.function(with_motion)(example(False))
-    assert found["motion_offset"].shape == (8, 12, 2) and found["motion_error"].shape == (8, 12)
+    assert found["motion_offset"].shape == (1, 8, 12, 2) and found["motion_error"].shape == (1, 8, 12)
     assert not found["motion_offset"].numpy().any() and not found["motion_error"].numpy().any()
 
 

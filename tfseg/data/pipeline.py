@@ -43,6 +43,7 @@ def train_batches(
     num_examples,
     input_context=None,
     with_instances=False,
+    num_previous=0,
 ) -> tf.data.Dataset:
     """Returns endless batches of augmented crops.
 
@@ -60,6 +61,7 @@ def train_batches(
         and all replicas of all workers together get what one device would get. The parts differ by one example if
         `batch_size` is not a multiple of the number of replicas.
       with_instances: whether the examples have "instance"; then every record must have a panoptic map.
+      num_previous: number of frames before each example that are loaded with it.
     Returns:
       Batches of what `make_targets` returns. Each batch is for one replica; the replicas of this worker take turns.
     Raises:
@@ -71,16 +73,15 @@ def train_batches(
     if not files or num_examples < 1:
         raise InputError(f"{info.name}: the training split is empty; training needs at least one labelled image")
     first, sizes = _share(batch_size, input_context)
-    start, with_previous = start_step * batch_size, data.frame_gap > 0
-    records = _shuffled_records(files, num_examples, seed, data.shuffle_buffer, start, with_previous)
+    records = _shuffled_records(files, num_examples, seed, data.shuffle_buffer, start_step * batch_size, num_previous)
     if sum(sizes) < batch_size:
         last = first + sum(sizes)
         records = records.filter(lambda index, _: (index % batch_size >= first) & (index % batch_size < last))
 
     def load(index, record):
-        record, before = record if with_previous else (record, None)
+        record, *before = record if num_previous else [record]
         example = parse_example(record)
-        previous = _frame_before(example, before, data.frame_gap) if with_previous else None
+        previous = _frames_before(example, before, data.frame_gap)
         return make_targets(augmented_example(example, info, data, (seed, index), with_instances, previous))
 
     examples = records.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -89,6 +90,20 @@ def train_batches(
     else:
         batches = examples.batch(1).rebatch(sizes)
     return batches.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def _frames_before(example, records, frame_gap):
+    """Returns a list of what `_frame_before` does, in the order of the records before an example; each follows its own.
+
+    Where a frame is missing, all before it are missing, too, and the last one that there is takes their places.
+    """
+    frames, after, is_whole = [], example, tf.constant(True)
+    for record in reversed(records):
+        before, is_frame = _frame_before(after, record, frame_gap)
+        is_whole &= is_frame
+        after = {key: tf.where(is_whole, before[key], after[key]) for key in after}
+        frames.insert(0, (after, is_whole))
+    return frames
 
 
 def _frame_before(example, record, frame_gap):
@@ -160,7 +175,7 @@ def eval_examples(files, info, batch_size=1, with_instances=False, with_sequence
     return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE).with_options(_options())
 
 
-def augmented_example(example, info, data, seed, with_instances=False, previous=None) -> dict:
+def augmented_example(example, info, data, seed, with_instances=False, previous=()) -> dict:
     """Decodes and augments one parsed record.
 
     Args:
@@ -169,14 +184,15 @@ def augmented_example(example, info, data, seed, with_instances=False, previous=
       data: see `train_batches`.
       seed: (run seed, global example index); together they determine the augmentation.
       with_instances: see `train_batches`.
-      previous: the parsed record of the frame before, and a bool scalar, whether there is one; None loads none.
+      previous: for each frame before, in their order, its parsed record and a bool scalar, whether there is one.
     Returns:
       {"image": float32 [*crop_size, 3] in 0..255, "label": int32 [*crop_size], "filename": string}. With instances,
       also "instance": int32 [*crop_size] ids of things, 0 on stuff, crowds, ignored pixels and outside the image;
       "source_label" and "source_instance": int32 [height, width] class and instance ids of the whole image; and
       "geometry": the `augment.Geometry` that says where the crop lies in that image. With `previous`, also
-      "previous_image": its image, augmented in the same way (the image once more if there is no frame before), and
-      "has_previous": the bool.
+      "previous_images": float32 [len(previous), *crop_size, 3], augmented in the same way (where there is no frame, the
+      one after it once more), "has_previous": the bools, and "previous_labels": int32 [len(previous) - 1, *crop_size],
+      without the first; where there is no frame, all is ignored.
     """
     run_seed, index = seed
     seeds = tf.random.experimental.stateless_split(tf.stack([tf.cast(run_seed, tf.int64), index]), 2, alg="philox")
@@ -190,8 +206,15 @@ def augmented_example(example, info, data, seed, with_instances=False, previous=
         "filename": filename,
     }
     if previous:
-        before, crop["has_previous"] = previous
-        crop["previous_image"] = _augmented_image(before["image/encoded"], geometry, seeds[1], data)
+        frames, has_frames = zip(*previous, strict=True)
+        crop["has_previous"] = tf.stack(has_frames)
+        images = [_augmented_image(frame["image/encoded"], geometry, seeds[1], data) for frame in frames]
+        crop["previous_images"] = tf.stack(images)
+        labels = [
+            tf.where(has_frame, _augmented_label(frame, geometry, data, info), info.ignore_label)
+            for frame, has_frame in previous[1:]
+        ]
+        crop["previous_labels"] = tf.reshape(labels, [len(labels), *data.crop_size])
     if with_instances:
         with tf.control_dependencies([_present(example, "image/panoptic/encoded", "panoptic map")]):
             instances = decode_instances(example, label, info.ignore_label, info.label_divisor)
@@ -280,16 +303,23 @@ def _why_unusable(example, needs_labels, with_instances, label_divisor):
     return why_unusable(example, label[..., 0], IGNORE_LABEL, label_divisor)
 
 
-def _shuffled_records(files, num_examples, seed, shuffle_buffer, start, with_previous=False):
+def _augmented_label(example, geometry, data, info):
+    label = decode_label(example, geometry.source_size, info.ignore_label)
+    return tf.cast(augment.crop_label(label, geometry, data, info.ignore_label), tf.int32)
+
+
+def _shuffled_records(files, num_examples, seed, shuffle_buffer, start, num_previous=0):
     """Returns endless pairs (global example index, serialized example), which begin at index `start`.
 
-    With `with_previous`, the serialized example is a pair, of which the second is the one before it in the shard, ""
-    for the first one.
+    With `num_previous`, the serialized example is a tuple of it and of so many before it in the shard, in their order;
+    "" where there is none.
     """
 
     def of_shard(shard):
         records = tf.data.TFRecordDataset(shard, buffer_size=READ_BUFFER_BYTES)
-        return records.scan("", lambda last, record: (record, (record, last))) if with_previous else records
+        if not num_previous:
+            return records
+        return records.scan(("",) * num_previous, lambda last, record: ((*last[1:], record), (record, *last)))
 
     def one_epoch(epoch):
         seeds = tf.random.experimental.stateless_split(tf.stack([tf.constant(seed, tf.int64), epoch]), 2, alg="philox")

@@ -67,8 +67,8 @@ class RNNConfig(SegmenterConfig):
             )
 
     @property
-    def learns_from_frames_before(self):
-        return self.seeding.rate > 0
+    def frames_before(self):
+        return int(self.seeding.rate > 0)  # the others of a clip are made
 
     def check(self, data):
         super().check(data)

@@ -56,9 +56,9 @@ class SegmenterConfig:
     carry = None
 
     @property
-    def learns_from_frames_before(self) -> bool:
-        """Whether training reads the frames before the labelled ones."""
-        return False
+    def frames_before(self) -> int:
+        """Number of frames before a labelled one that training reads, if `data.frame_gap` says that there are any."""
+        return 0
 
     @classmethod
     def current_fields(cls, values: dict) -> dict:
@@ -79,9 +79,10 @@ class SegmenterConfig:
         Raises:
           InputError: the network cannot be trained with these values.
         """
-        if data.frame_gap and not self.learns_from_frames_before:
+        if data.frame_gap and not self.frames_before:
             raise InputError(
-                "config: data.frame_gap does nothing unless an rnn is trained with model.seeding.rate above 0"
+                "config: data.frame_gap does nothing unless an rnn is trained with model.seeding.rate above 0, or an "
+                "arch2_video"
             )
         if self.backbone is not None:
             backbones.build(self.backbone)
@@ -123,6 +124,8 @@ class Segmenter:
       node_names: names of the maps that operations of its graph bear, if the network is a shelf of maps, see
         `profiling.paths`; from the first to the last column, and in a column from fine to coarse.
       carry: how a video frame starts from the one before; None where every frame starts afresh.
+      starts_from_zeros: whether the state None means a state of zeros. If not, a video's first frame is computed in
+        another way than the others.
       fusion_settings: arguments of `postprocess.fusion_config.FusionConfig.of_network`, which say how the maps of a
         panoptic network become instances; None for a network that does not tell instances apart.
       default_iterations: number of iterations if the caller does not choose one.
@@ -140,6 +143,7 @@ class Segmenter:
     default_iterations = trained_iterations = 1
     node_names: tuple[str, ...] = ()
     carry: CarryConfig | None = None
+    starts_from_zeros = True
     fusion_settings: dict | None = None
 
     @property
@@ -178,7 +182,7 @@ class Segmenter:
         return {}
 
     def initial_state(self, features) -> dict:
-        """Returns a state of zeros, which means the same as None, for callers that need tensors.
+        """Returns a state of zeros, for callers that need tensors; see `starts_from_zeros` for what it means.
 
         Args:
           features: what `encode` returned; it determines the size of the maps.
@@ -186,6 +190,13 @@ class Segmenter:
           {name: float32 zeros [batch, h, w, channels]} for every name in `state_spec`.
         """
         raise NotImplementedError(f"{type(self).__name__} keeps no state")
+
+    def weights_were_loaded(self, missing):
+        """Sets weights that follow from others, after a training was started from another model's weights.
+
+        Args:
+          missing: set of the names of the weights that were not loaded.
+        """
 
     def exported(self) -> "Segmenter":
         """Returns a network with these weights and the config `SegmenterConfig.exported`; often this network itself."""

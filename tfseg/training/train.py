@@ -201,6 +201,7 @@ def _initialize(network, config, split):
         if not path.is_file():
             check_sha256_beside(weights)
         lines = assign_weights(network, weights, skip_mismatched=True)
+        network.weights_were_loaded({line.split(":")[0] for line in lines})
         say(f"{weights}: {len(lines)} weights left as they were" + "".join(f"\n  {line}" for line in lines))
 
 
@@ -213,6 +214,8 @@ def _batches(config, split, start_update, batch_size, input_context=None):
     """Batches from that of update `start_update` on (from 0)."""
     architecture = architectures.architecture_of(config.model)
     targets = functools.partial(architecture.targets, info=split.info, config=config.model)
+    num_previous = config.model.frames_before if config.data.frame_gap else 0
+    needs_motion = config.model.carry is not None and config.model.carry.with_motion
     return pipeline.train_batches(
         split.files,
         split.info,
@@ -220,7 +223,8 @@ def _batches(config, split, start_update, batch_size, input_context=None):
         batch_size=batch_size,
         seed=config.training.seed,
         start_step=start_update * config.training.accumulated_batches,
-        make_targets=(lambda example: targets(with_motion(example))) if config.data.frame_gap else targets,
+        make_targets=(lambda example: targets(with_motion(example))) if num_previous and needs_motion else targets,
+        num_previous=num_previous,
         with_instances=architecture.is_panoptic,
         num_examples=split.num_examples,
         input_context=input_context,

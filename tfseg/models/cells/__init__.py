@@ -1,0 +1,1 @@
+"""Dynamic cells: what makes the next frame of a video from the one before."""
