@@ -159,7 +159,7 @@ def test_the_command_prints_and_writes_its_tables(command, tmp_path):
     [
         (
             ["--model=unet"],
-            "--model=unet is unknown; one of deeperlab, deeplabv3, fcn, light_shelfnet, pspnet and 2 more, or a "
+            "--model=unet is unknown; one of arch2, arch2_video, deeperlab, deeplabv3, fcn and 4 more, or a "
             "recipe: --config=FILE",
         ),
         (["--size=64"], "--size=64: HEIGHTxWIDTH in pixels, e.g. 513x513"),

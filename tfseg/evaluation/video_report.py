@@ -26,7 +26,7 @@ from tfseg.system.small_files import sealed
 
 SETTLED = 0.005  # share of the canvas that an iteration may still change
 ANIMATED_FRAMES, ANIMATION_RATE = 48, 5.0  # frames a second: slower than the videos, so that flicker is seen
-AFRESH, SEEDED = "every frame from zero", "from the frame before"
+ALONE, AFRESH, SEEDED = "every frame by itself", "every frame from zero", "from the frame before"
 COLUMNS = {
     "way": "way",
     "miou": "mIoU, %",
@@ -61,7 +61,9 @@ class VideoReportOptions:
 def ways(predictor) -> dict[str, dict]:
     """Returns {name: options of `Predictor.stream`}: the ways in which a model's frames are run."""
     if predictor.engine.carry is None:
-        return {"every frame by itself": {}}
+        return {ALONE: {}}
+    if not predictor.is_recurrent:
+        return {ALONE: {"key_every": 1}, SEEDED: {}}
     most = predictor.default_iterations
     counts = sorted({1, min(2, most), most})
     afresh = {f"{AFRESH}, {n}": {"key_every": 1, "key_iters": n} for n in counts}
@@ -176,7 +178,7 @@ def _rows(streams, split, max_frames, cost_of):
 
 def _ways_shown(names):
     """Returns {way: title} of those that the animated picture shows: the dearest from zero, the cheapest seeded."""
-    afresh = [name for name in names if name.startswith(AFRESH)]
+    afresh = [name for name in names if name.startswith((ALONE, AFRESH))]
     seeded = [name for name in names if name.startswith(SEEDED)]
     ways = [*afresh[-1:], *seeded[:1]] or names[:1]
     return {way: way.replace("every frame ", "").replace("the frame ", "") for way in ways}

@@ -94,6 +94,28 @@ def moved(maps, matrix) -> np.ndarray:
     return (matrix @ maps.reshape(-1, maps.shape[-1])).reshape(maps.shape)
 
 
+def carried(state, motion, carry) -> dict[str, np.ndarray]:
+    """Returns what a frame starts from.
+
+    Args:
+      state: the state of the frame before, {name: [1, h, w, channels] float32}; maps may differ in size.
+      motion: the Motion between the two frames.
+      carry: the model's CarryConfig.
+    """
+    matrices, result = {}, {}
+    for name, maps in state.items():
+        size = maps.shape[1:3]
+        if name != "canvas" and not carry.with_memory:
+            result[name] = np.zeros_like(maps)
+        elif not carry.with_motion:
+            result[name] = maps * np.float32(carry.scale)
+        else:
+            if size not in matrices:
+                matrices[size] = movement(motion, size, carry.trust_scale, carry.scale)
+            result[name] = moved(maps[0], matrices[size])[np.newaxis]
+    return result
+
+
 def _places(offset):
     """Returns the columns and rows, each [h, w] float32, to which offsets in pixels (across, down) lead."""
     height, width = offset.shape[:2]

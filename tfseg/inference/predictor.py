@@ -173,7 +173,7 @@ class Predictor:
             return
         if isinstance(tolerance, bool) or not (isinstance(tolerance, numbers.Real) and 0 <= tolerance <= 1):
             raise InputError(f"tolerance is {tolerance!r}; a share of the canvas that may still change, from 0 to 1")
-        if self.engine.answer_until is None:
+        if not (self.is_recurrent and self.engine.answer_until):
             raise InputError(f"tolerance is {tolerance}; {self.engine.path} runs a fixed number of iterations")
 
     def check_iters(self, iters, every=False) -> int:

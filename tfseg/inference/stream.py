@@ -13,7 +13,7 @@ import numpy as np
 
 from tfseg.errors import InputError
 from tfseg.formats.images import as_rgb
-from tfseg.inference.motion import CUT_SHARE, MotionEstimator, motion_image, moved, movement
+from tfseg.inference.motion import CUT_SHARE, MotionEstimator, carried, motion_image
 from tfseg.inference.refinement import Stopped
 from tfseg.layers import settling
 from tfseg.models.segmenter import CarryConfig
@@ -106,6 +106,8 @@ class Stream:
         options.check()
         if engine.carry is None:
             options = _of_single_frames(options, engine.path)
+        elif not engine.is_recurrent and options.budget_ms is not None:
+            raise InputError(f"budget_ms does nothing here: {engine.path} runs once a frame")
         self._engine, self._options = engine, options
         self._carry = None if engine.carry is None else options.carry or engine.carry
         self._key_iterations = (options.key_iters or engine.default_iterations) if engine.is_recurrent else 1
@@ -190,19 +192,7 @@ class Stream:
         motion = self._estimator.between(self._picture, picture)
         if motion.unlike_share > CUT_SHARE:
             return None, CUT, picture
-        return self._carried(motion), "", picture
-
-    def _carried(self, motion):
-        """Returns the state from which the next frame starts: {name: [1, h, w, channels]}."""
-        carry, size = self._carry, self._state["canvas"].shape[1:3]
-        matrix = movement(motion, size, carry.trust_scale, carry.scale) if carry.with_motion else None
-
-        def carried(name, maps):
-            if name != "canvas" and not carry.with_memory:
-                return np.zeros_like(maps)
-            return maps * np.float32(carry.scale) if matrix is None else moved(maps[0], matrix)[np.newaxis]
-
-        return {name: carried(name, maps) for name, maps in self._state.items()}
+        return carried(self._state, motion, self._carry), "", picture
 
     def _run(self, frame, start, begin) -> Stopped:
         options = self._options

@@ -86,13 +86,13 @@ def trace(network, size, iterations, from_zeros=False):
       network: has `encode` and `refine`.
       size: (height, width) of the image.
       iterations: number of iterations of a recurrent network; 1 for other networks.
-      from_zeros: whether to start from tensors of zeros, as published counts do, instead of from the state None, whose
-        products are skipped.
+      from_zeros: whether a network that keeps a state starts from tensors of zeros, which cost what the state of the
+        frame before does, instead of from the state None.
     """
 
     def run(image):
         features = network.encode(image, training=False)
-        state = network.initial_state(features) if from_zeros and network.is_recurrent else None
+        state = network.initial_state(features) if from_zeros and network.state_spec() else None
         for _ in range(iterations):
             state = network.refine(features, state)
         return state["canvas"]
@@ -113,23 +113,25 @@ def executed_gmacs(network, size, iterations) -> list[float]:
     return _by_iteration(network, iterations, lambda n: gmacs(count(trace(network, size, n))))
 
 
-def tensorflow_gflops(network, size, iterations) -> list[float]:
+def tensorflow_gflops(network, size, iterations, is_seeded=False) -> list[float]:
     """Returns 10^9 FLOPs as TensorFlow's profiler counts all operations it knows; arguments as in `executed_gmacs`.
 
     Pass a network with `hoist=False`, so that the function is counted as the papers write it down. The zero state is
-    multiplied like any other state.
+    multiplied like any other state, so that a recurrent network costs the same if a frame is seeded, which is to say
+    starts from the one before.
     """
-    return _by_iteration(network, iterations, lambda n: gflops(count(trace(network, size, n, from_zeros=True))))
+    from_zeros = is_seeded or network.starts_from_zeros
+    return _by_iteration(network, iterations, lambda n: gflops(count(trace(network, size, n, from_zeros))))
 
 
-def published_gmacs(network, size, iterations) -> list[float]:
+def published_gmacs(network, size, iterations, is_seeded=False) -> list[float]:
     """Returns 10^9 multiply-accumulates in the convention of the papers' tables; arguments as in `executed_gmacs`.
 
     They are half of TensorFlow's count on a graph whose dilated convolutions run between SpaceToBatchND and
     BatchToSpaceND, on maps padded to a multiple of the dilation. Pass a network with `hoist=False`.
     """
     with dilation_by_space_to_batch():
-        return [value / 2 for value in tensorflow_gflops(network, size, iterations)]
+        return [value / 2 for value in tensorflow_gflops(network, size, iterations, is_seeded)]
 
 
 def _by_iteration(network, iterations, cost):

@@ -56,9 +56,9 @@ def of_segmenter(segmenter, size) -> FrameCost:
     tiling = tiling_of(size)
     size, count = tiling.tile, len(tiling.corners)
     first = count * _counted(segmenter, size, 1, False)
-    if not segmenter.is_recurrent:
+    if not segmenter.state_spec():
         return FrameCost(first, first, 0.0)
-    further = count * _counted(segmenter, size, 2, False) - first
+    further = count * _counted(segmenter, size, 2, False) - first if segmenter.is_recurrent else 0.0
     # Frames that are cut into tiles always start afresh.
     return FrameCost(first, first if count > 1 else _counted(segmenter, size, 1, True), further)
 

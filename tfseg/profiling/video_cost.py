@@ -3,10 +3,11 @@
 import dataclasses
 
 import numpy as np
+import tensorflow as tf
 
 from tfseg import architectures
 from tfseg.errors import InputError
-from tfseg.inference.motion import MotionEstimator, motion_image, moved, movement
+from tfseg.inference.motion import MotionEstimator, carried, motion_image
 from tfseg.profiling import flops
 from tfseg.profiling.measurement import timed
 from tfseg.profiling.profile import image_call, matrix_product
@@ -62,13 +63,14 @@ def video_cost(model_config, num_classes, size, policy: Policy, rounds=20) -> li
     written = architectures.build(model_config.published(), num_classes)
     kinds = {AFRESH: (policy.key_iterations, False), SEEDED: (policy.iterations, True)}
     most = max(policy.iterations, policy.key_iterations)
-    published, counted = (count(written, size, most) for count in (flops.published_gmacs, flops.tensorflow_gflops))
     traced = {name: flops.trace(network, size, count, from_zeros) for name, (count, from_zeros) in kinds.items()}
     times = _milliseconds(network, traced, size, rounds) if rounds else dict.fromkeys(kinds)
     rows = []
-    for name, (count, _) in kinds.items():
+    for name, (count, is_seeded) in kinds.items():
+        counts = flops.published_gmacs, flops.tensorflow_gflops
+        published, counted = (float(one(written, size, most, is_seeded)[count - 1]) for one in counts)
         gmacs = flops.gmacs(flops.count(traced[name]))
-        figures = float(published[count - 1]), float(counted[count - 1]), gmacs, 2 * gmacs, times[name]
+        figures = published, counted, gmacs, 2 * gmacs, times[name]
         rows.append(dict(zip(COLUMNS, (name, float(count), *figures), strict=False)))
     if policy.key_every:
         rows.append(_mean(*rows, policy.key_every))
@@ -98,14 +100,11 @@ def _motion(network, size):
     spots = np.random.default_rng(0).integers(0, 256, [-(-side // 8) for side in size], np.uint8)
     before = np.repeat(np.kron(spots, np.ones([8, 8], np.uint8))[: size[0], : size[1], np.newaxis], 3, -1)
     after, estimator = np.roll(before, 3, 1), MotionEstimator()
-    canvas, carry = [-(-side // network.canvas_stride) for side in size], network.carry
-    channels = [spec.shape[-1] for name, spec in network.state_spec().items() if carry.with_memory or name == "canvas"]
-    state = [np.ones([*canvas, count], np.float32) for count in channels]
+    state = network.initial_state(network.encode(tf.zeros([1, *size, 3])))
+    state = {name: maps.numpy() for name, maps in state.items()}
     last = motion_image(before)
 
     def run():
-        matrix = movement(estimator.between(last, motion_image(after)), canvas, carry.trust_scale, carry.scale)
-        for maps in state:
-            moved(maps, matrix)
+        carried(state, estimator.between(last, motion_image(after)), network.carry)
 
     return run
