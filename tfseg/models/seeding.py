@@ -20,6 +20,9 @@ class SeedingConfig:
         zero, with the network's usual iterations. 0 is off.
       frames: number of frames of a clip, the labelled one included: 2 to 4.
       iterations: (first, last) range from which the number of iterations of a frame that starts from a state is drawn.
+      iterations_before: (first, last) range from which the number of iterations of a clip's first frame is drawn; empty
+        for that of a frame that starts from zero. Long ranges stand for the many frames of a video through which a
+        state goes.
       zoom: largest zoom from one frame to the next, e.g. 0.05 for 5 %.
       shift: largest shift from one frame to the next, as a share of the picture's height and width.
       drop: largest share of positions, in blocks, whose state is lost, as where a moved picture does not fit.
@@ -32,6 +35,7 @@ class SeedingConfig:
     rate: float = 0.0
     frames: int = 2
     iterations: tuple[int, int] = (1, 2)
+    iterations_before: tuple[int, ...] = ()
     zoom: float = 0.05
     shift: float = 0.03
     drop: float = 0.3
@@ -48,8 +52,10 @@ class SeedingConfig:
             raise InputError(f"seeding.{changed[0]} does nothing while seeding.rate is 0")
         if not 2 <= self.frames <= 4:
             raise InputError(f"seeding.frames is {self.frames}; 2 to 4")
-        if not 1 <= self.iterations[0] <= self.iterations[1]:
-            raise InputError(f"seeding.iterations is {self.iterations}; first:last with 1 <= first <= last")
+        for name in ("iterations", "iterations_before"):
+            given = getattr(self, name)
+            if given and not (len(given) == 2 and 1 <= given[0] <= given[1]):
+                raise InputError(f"seeding.{name} is {given}; first:last with 1 <= first <= last")
         if not (0 <= self.zoom < 0.5 and 0 <= self.shift < 0.5):
             raise InputError(f"seeding.zoom {self.zoom} and seeding.shift {self.shift} must be in [0, 0.5)")
         if self.other_rate + self.noise_rate > 1:
@@ -75,8 +81,8 @@ def training_outputs(network, batch, seed, afresh):
     features = network.encode(images, training=True)
     motion = clips.draw_motion(tf.shape(images)[0], of_motion, config)
 
-    def count_of(index):
-        first, last = config.iterations
+    def count_of(index, limits=config.iterations):
+        first, last = limits
         return tf.random.stateless_uniform([], of_count + index, first, last + 1, dtype=tf.int32)
 
     def state_before():
@@ -84,7 +90,8 @@ def training_outputs(network, batch, seed, afresh):
         # As in use: the frames before are not what is learned from.
         earlier = network.encode(tf.concat(clip, 0), training=False)
         of_frame = {name: tf.split(maps, config.frames - 1) for name, maps in earlier.items()}
-        state = network.refine_for({name: parts[0] for name, parts in of_frame.items()}, afresh)
+        count = count_of(config.frames - 1, config.iterations_before) if config.iterations_before else afresh
+        state = network.refine_for({name: parts[0] for name, parts in of_frame.items()}, count)
         for index in range(1, config.frames - 1):
             now = {name: parts[index] for name, parts in of_frame.items()}
             start = clips.carried(state, batch, motion, config.frames - index, carry)
