@@ -148,6 +148,21 @@ def test_several_frames_before_come_with_their_labels(tmp_path):
     }
 
 
+def test_a_record_may_hold_the_frame_before_it_itself(tmp_path):
+    """It comes before a neighbour in the shard, has no label, and has no frame before it."""
+    held = encode(np.full((HEIGHT, WIDTH, 3), 250, np.uint8), "PNG")
+    files = encode(np.full((HEIGHT, WIDTH, 3), 20, np.uint8), "PNG"), encode(np.zeros((HEIGHT, WIDTH), np.uint8), "PNG")
+    of_video = {"height": HEIGHT, "width": WIDTH, "sequence_id": "A", "frame_id": 1}
+    records = [video_frame(1, "A", 0), to_example(*files, filename="2.jpg", previous_jpeg=held, **of_video)]
+    data = Data(frame_gap=1, min_scale=1.0, max_scale=1.0)
+    shards = write_shards(tmp_path, records)
+    (batch,) = batches(shards, 1, num_examples=2, batch_size=2, data=data, num_previous=2)
+    index = list(batch["filename"]).index(b"2.jpg")
+    assert batch["has_previous"][index].tolist() == [False, True]
+    np.testing.assert_allclose(batch["previous_images"][index], 250.0)
+    assert (batch["previous_labels"][index] == 255).all()
+
+
 def test_frames_before_do_not_change_the_order_or_a_resumed_run(tmp_path):
     files = write_shards(tmp_path, [video_frame(index, "A", index) for index in range(7)], num_shards=2)
     with_previous, without = Data(frame_gap=1), Data()

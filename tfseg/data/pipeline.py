@@ -107,14 +107,15 @@ def _frames_before(example, records, frame_gap):
 
 
 def _frame_before(example, record, frame_gap):
-    """Parses the record before an example's in the shard, if it is a frame of the same video, shortly before.
+    """Returns the frame before an example: the one that its record holds, or that of the record before it in the shard.
 
     Args:
       example: what `parse_example` returned.
       record: the serialized record before it; empty for the first one.
       frame_gap: largest difference of the frame numbers.
     Returns:
-      A pair: the parsed record, or the example itself in its place; and a bool, whether it is another frame.
+      A pair: the parsed record, or the example itself in its place; and a bool, whether it is another frame. That
+      of the record before it must be of the same video and size, and shortly before.
     """
     before = tf.cond(tf.equal(record, ""), lambda: example | {"video/sequence_id": ""}, lambda: parse_example(record))
     sequence, distance = example["video/sequence_id"], example["video/frame_id"] - before["video/frame_id"]
@@ -124,8 +125,18 @@ def _frame_before(example, record, frame_gap):
         (distance > 0) & (distance <= frame_gap),
         *(tf.equal(example[key], before[key]) for key in ("image/height", "image/width")),
     ]
-    is_frame = tf.reduce_all(facts)
-    return {key: tf.where(is_frame, before[key], example[key]) for key in example}, is_frame
+    is_held = tf.not_equal(example["video/previous/encoded"], "")
+    is_frame = ~is_held & tf.reduce_all(facts)
+    found = {key: tf.where(is_frame, before[key], example[key]) for key in example}
+    of_held = {
+        "image/encoded": example["video/previous/encoded"],
+        "video/frame_id": example["video/frame_id"] - 1,
+        "video/previous/encoded": "",
+        "image/segmentation/class/encoded": "",
+        "image/panoptic/encoded": "",
+    }
+    found |= {key: tf.where(is_held, value, found[key]) for key, value in of_held.items()}
+    return found, is_frame | is_held
 
 
 def _share(batch_size, input_context):

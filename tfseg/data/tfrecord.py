@@ -41,7 +41,8 @@ __all__ = [
 IMAGES_PER_SHARD = 128
 NO_FRAME = -1
 # Other projects use the same keys. Images are JPEG or PNG; class ids are 8 bit PNG; panoptic PNGs hold (class,
-# instance // 256, instance % 256). Absent values are "" or -1.
+# instance // 256, instance % 256). Absent values are "" or -1. "video/previous/encoded" is the frame before, which has
+# no record of its own because it has no label.
 FEATURES = {
     "image/encoded": tf.io.FixedLenFeature([], tf.string),
     "image/format": tf.io.FixedLenFeature([], tf.string, "jpeg"),
@@ -53,6 +54,7 @@ FEATURES = {
     "image/panoptic/encoded": tf.io.FixedLenFeature([], tf.string, ""),
     "video/sequence_id": tf.io.FixedLenFeature([], tf.string, ""),
     "video/frame_id": tf.io.FixedLenFeature([], tf.int64, NO_FRAME),
+    "video/previous/encoded": tf.io.FixedLenFeature([], tf.string, ""),
 }
 
 
@@ -67,6 +69,7 @@ def to_example(
     sequence_id: str | None = None,
     frame_id: int | None = None,
     image_format: str = "jpeg",
+    previous_jpeg: bytes | None = None,
 ) -> tf.train.Example:
     """Makes one record; `parse_example` is the inverse.
 
@@ -78,6 +81,7 @@ def to_example(
       panoptic_png: encoded RGB picture of (class, instance // 256, instance % 256).
       sequence_id, frame_id: video and frame number of a video frame.
       image_format: format of the image, "jpeg" or "png".
+      previous_jpeg: encoded RGB image of the frame before, if that has no label and so no record of its own.
     """
     values = {
         "image/encoded": image_jpeg,
@@ -90,6 +94,7 @@ def to_example(
         "image/panoptic/encoded": panoptic_png,
         "video/sequence_id": sequence_id,
         "video/frame_id": frame_id,
+        "video/previous/encoded": previous_jpeg,
     }
     features = {key: _feature(value) for key, value in values.items() if value is not None}
     return tf.train.Example(features=tf.train.Features(feature=features))
@@ -200,6 +205,7 @@ def _serialized(encoded):
         panoptic_png=encoded.panoptic_png,
         sequence_id=encoded.sequence_id,
         frame_id=encoded.frame_id,
+        previous_jpeg=encoded.previous_jpeg,
     ).SerializeToString()
 
 

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from tfseg.data import opening
+from tfseg.data.conversion import adaptation
 from tfseg.data.conversion.raw import ConvertOptions
 from tfseg.data.datasets import cityscapes
 from tfseg.errors import InputError
@@ -232,3 +233,30 @@ def test_an_image_without_its_label_is_a_problem(write, tmp_path):
 def test_another_folder_names_the_download_page(tmp_path):
     with pytest.raises(InputError, match=r"cityscapes-dataset\.com/downloads"):
         listing(tmp_path)
+
+
+def test_the_frame_before_is_in_the_record_if_the_sequences_are_there(write, save, tmp_path):
+    write("gtFine", "val")
+    folder = tmp_path / "leftImg8bit_sequence" / "val" / "aachen"
+    for number, grey in ((17, 10), (18, 200), (20, 20)):
+        save(folder / f"aachen_000003_{number:06}_leftImg8bit.png", np.full([1, 34, 3], grey, np.uint8))
+    found = encoded(tmp_path)
+    with Image.open(io.BytesIO(found.previous_jpeg)) as image:
+        np.testing.assert_allclose(np.asarray(image), 200, atol=3)
+    assert (found.sequence_id, found.frame_id) == ("aachen_000003", 19)
+    small = adaptation.shrunk(found, 17)
+    with Image.open(io.BytesIO(small.previous_jpeg)) as image:
+        assert image.size == (17, 1)
+
+
+def test_without_the_sequences_no_record_holds_a_frame_before(write, tmp_path):
+    write("gtFine", "val")
+    assert encoded(tmp_path).previous_jpeg is None
+
+
+def test_a_frame_before_of_another_size_is_refused(write, save, tmp_path):
+    write("gtFine", "val")
+    folder = tmp_path / "leftImg8bit_sequence" / "val" / "aachen"
+    save(folder / "aachen_000003_000018_leftImg8bit.png", np.zeros([1, 33, 3], np.uint8))
+    with pytest.raises(InputError, match="33x1 pixels; the frame after it has 34x1"):
+        encoded(tmp_path)

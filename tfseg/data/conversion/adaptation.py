@@ -44,11 +44,11 @@ def shrunk(encoded: EncodedExample, longest_side: int) -> EncodedExample:
         return encoded
     size = tuple(max(1, round(side * scale)) for side in (encoded.height, encoded.width))
     with memory_named(encoded.filename):
-        with Image.open(io.BytesIO(encoded.image_jpeg), formats=["JPEG"]) as image:
-            pixels = np.asarray(image.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR))
+        previous = None if encoded.previous_jpeg is None else _shrunk_jpeg(encoded.previous_jpeg, size)
         class_ids, instance_ids = _labels(encoded)
         smaller = _with_labels(encoded, _nearest(class_ids, size), _nearest(instance_ids, size))
-        return dataclasses.replace(smaller, image_jpeg=encode_jpeg(pixels), height=size[0], width=size[1])
+        image = _shrunk_jpeg(encoded.image_jpeg, size)
+        return dataclasses.replace(smaller, image_jpeg=image, previous_jpeg=previous, height=size[0], width=size[1])
 
 
 def without_crowds(encoded: EncodedExample, thing_ids: frozenset[int]) -> EncodedExample:
@@ -67,6 +67,11 @@ def _encode_shrunk(item, encode, longest_side):
 
 def _encode_without_crowds(item, encode, thing_ids):
     return without_crowds(encode(item), thing_ids)
+
+
+def _shrunk_jpeg(content, size):
+    with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
+        return encode_jpeg(np.asarray(image.convert("RGB").resize(size[::-1], Image.Resampling.BILINEAR)))
 
 
 def _labels(encoded):

@@ -69,7 +69,22 @@ def _encoded(example, image, labels, label_orientation=1):
         frame_id=example.frame_id,
         is_rotated=image.orientation != 1,
         is_label_rotated=is_turned or label_orientation != 1,
+        previous_jpeg=_previous(example, (height, width)),
     )
+
+
+def _previous(example, size):
+    """Returns the encoded frame before; None if there is none. Raises InputError for one of another size."""
+    if example.previous_path is None:
+        return None
+    image = read_stored_image(example.previous_path, size[0] * size[1])
+    if image.pixels.shape[:2] != size:
+        height, width = image.pixels.shape[:2]
+        raise InputError(
+            f"{example.previous_path}: {width}x{height} pixels; the frame after it has {size[1]}x{size[0]} (width x "
+            "height)"
+        )
+    return image.jpeg or encode_jpeg(image.pixels)
 
 
 def _is_to_be_turned(example, image, label_size):

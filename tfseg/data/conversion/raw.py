@@ -54,6 +54,7 @@ class RawExample:
       instance_path: file with its instances, if they have their own file.
       annotation: meaning of the segments, if there is a file in COCO's panoptic format.
       mask_orientation: see `ConvertOptions`; None if only the mask's size can tell.
+      previous_path: file with the frame before, of the same size, if that has no label.
     """
 
     image_path: str
@@ -64,6 +65,7 @@ class RawExample:
     instance_path: str | None = None
     annotation: AnnotatedImage | None = None
     mask_orientation: str | None = None
+    previous_path: str | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +80,7 @@ class EncodedExample:
       is_rotated: whether the image was turned, as its EXIF orientation says.
       is_label_rotated: whether the label was turned with it; otherwise it was upright already.
       label_values: how the label file stores its ids; None if that cannot differ between files.
+      previous_jpeg: encoded frame before; None if there is none, or if it has a record of its own.
     """
 
     image_jpeg: bytes
@@ -92,6 +95,7 @@ class EncodedExample:
     is_rotated: bool = False
     is_label_rotated: bool = False
     label_values: StoredValues | None = None
+    previous_jpeg: bytes | None = None
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,9 @@ csCreatePanopticImgs has written gtFine/cityscapes_panoptic_<split>_trainId.json
 cityscapes_panoptic_<split>.json) and its folder of PNGs, which then replace the instance ids. If an image has no
 *_gtFine_labelIds.png, its classes come from these PNGs, too; if it has both, they must agree.
 
+If there is a folder leftImg8bit_sequence/ (the frames around the labelled ones), records also hold the frame before
+each image, for models that learn from videos.
+
 If there is a folder gtCoarse/, the split `train_coarse` holds the coarse labels of leftImg8bit/train_extra (19,998
 images) and of leftImg8bit/train (2,975 images, which also have fine labels in `train`). All splits of a folder are
 written together; to get only the 19,998, omit gtCoarse/train.
@@ -175,6 +178,11 @@ def _example(raw_dir, image, kind, annotations):
     label_path, instance_path = str(label), str(instances) if has_instances else None
     if annotation:
         label_path, instance_path = (label_path, annotation.path) if label.is_file() else (annotation.path, None)
+    previous = None
+    if name:
+        frames = raw_dir / "leftImg8bit_sequence" / image.parents[1].name / image.parent.name
+        number = str(int(name[2]) - 1).zfill(len(name[2]))
+        previous = frames / f"{name[1]}_{number}_leftImg8bit.png"
     example = RawExample(
         str(image),
         label_path,
@@ -183,6 +191,7 @@ def _example(raw_dir, image, kind, annotations):
         frame_id=int(name[2]) if name else None,
         instance_path=instance_path,
         annotation=annotation,
+        previous_path=str(previous) if previous and previous.is_file() else None,
     )
     return example, missing_files(example)
 
