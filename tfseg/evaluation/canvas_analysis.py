@@ -126,6 +126,8 @@ def _seeded(inference, info, images, count, kind):
             raise InputError(f"{filename}: too large to go through the network in one piece, which a seed needs")
         canvas = seed_of(label, zero.answer.canvas(), scale, shift=0 if kind == TRUE else 1)
         state = {name: np.zeros_like(value) for name, value in zero.state.items()} | {"canvas": canvas[np.newaxis]}
+        if "error" in network.start_spec():
+            state["error"] = np.zeros_like(canvas[np.newaxis, ..., :1])
         seeded = inference.refine_until(image, count, start=state, last_only=False)
         for start, run in zip(starts, (zero, seeded), strict=True):
             for index in range(count):

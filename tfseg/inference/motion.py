@@ -101,8 +101,14 @@ def carried(state, motion, carry) -> dict[str, np.ndarray]:
       state: the state of the frame before, {name: [1, h, w, channels] float32}; maps may differ in size.
       motion: the Motion between the two frames.
       carry: the model's CarryConfig.
+    Returns:
+      What `Segmenter.gated` takes.
     """
     matrices, result = {}, {}
+    if carry.has_gate:
+        height, width = state["canvas"].shape[1:3]
+        error = cv2.resize(motion.error, (width, height), interpolation=cv2.INTER_AREA)
+        result["error"] = error[np.newaxis, ..., np.newaxis]
     for name, maps in state.items():
         size = maps.shape[1:3]
         if name != "canvas" and not carry.with_memory:

@@ -57,7 +57,8 @@ class Inference:
         numbers = [tf.TensorSpec([], dtype) for dtype in (tf.int32, tf.float64, tf.float32)]
         self._run = tf.function(self._run_replicas, input_signature=[(image,) * self.num_replicas, *numbers])
         self._carried = network.state_spec()
-        start = {name: tf.TensorSpec([1, *spec.shape[1:]], spec.dtype) for name, spec in self._carried.items()}
+        specs = network.start_spec()
+        start = {name: tf.TensorSpec([1, *spec.shape[1:]], spec.dtype) for name, spec in specs.items()}
         self._run_from = tf.function(self._run_one, input_signature=[image, *numbers, start])
 
     def refine(self, images, iterations, views=SINGLE_VIEW, last_only=False, fusion="logits") -> list[Refinement]:
@@ -106,7 +107,7 @@ class Inference:
             positions. Without `start`, the first iteration counts as changing all of them.
           view: the form in which the network sees the image.
           start: the state to start from, e.g. `Stopped.state` of the frame before, which must have the same size, or
-            any maps in the shapes of the network's `state_spec`. None is the network's own start.
+            any maps in the shapes of the network's `start_spec`. None is the network's own start.
           last_only: whether to keep only the canvas after the last iteration.
         Returns:
           The answer, and the state from which the next frame can start.
@@ -125,7 +126,7 @@ class Inference:
         if start is None:
             [(canvases, began, state)] = self._run_group(list(inputs), iterations, *limits)
         else:
-            start = {name: tf.convert_to_tensor(start[name]) for name in self._carried}
+            start = {name: tf.convert_to_tensor(start[name]) for name in self.network.start_spec()}
             canvases, began, state = self._run_from(next(inputs), *_numbers(iterations, *limits), start)
         answer = Refinement([self._layer(iter([canvases[-1:] if last_only else canvases]), view, tiling, size)], size)
         began = float(began) - to_wall_clock if len(canvases) > 1 else None
@@ -187,6 +188,7 @@ class Inference:
           the last iteration began; the state after it, an empty dict for a network that keeps none).
         """
         features = self.network.encode(image, training=False)
+        start = start and self.network.gated(features, start)
         state = self.network.refine(features, start)
         if not self.network.is_recurrent:
             return self._read(state), _time_after(state), self._state_to_keep(state)

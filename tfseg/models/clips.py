@@ -47,19 +47,42 @@ def carried(state, batch, motion, steps, carry):
       batch, motion: see `frame_before`.
       steps: at least 1.
       carry: the CarryConfig.
+    Returns:
+      What `Segmenter.gated` takes.
     """
+    error = {}
+    if carry.has_gate:
+        size = tf.shape(state["canvas"])[1:3]
+        error = {"error": _error(batch, motion, steps, size)}
     if carry.with_motion:
         state = {name: _moved(maps, batch, motion, steps, carry) for name, maps in state.items()}
-    return {
+    return error | {
         name: carry.scale * (maps if name == "canvas" or carry.with_memory else tf.zeros_like(maps))
         for name, maps in state.items()
     }
 
 
+def _error(batch, motion, steps, size):
+    """Returns [batch, *size, 1] grey levels by which the moved picture of a frame differs from the one after it."""
+    after = batch["image"] if steps == 1 else frame_before(batch, motion, steps - 1)
+    moved = moved_state(frame_before(batch, motion, steps), motion)
+    grey = [tf.reduce_sum(one * tf.constant([0.299, 0.587, 0.114]), -1, keepdims=True) for one in (moved, after)]
+    error = tf.image.resize(tf.abs(grey[0] - grey[1]), size, "area")
+    if _is_estimated(batch, steps):
+        estimated = tf.image.resize(batch["motion_error"][:, -steps, :, :, tf.newaxis], size, "area")
+        error = tf.where(batch["has_previous"][:, -steps, tf.newaxis, tf.newaxis, tf.newaxis], estimated, error)
+    return tf.stop_gradient(error)
+
+
+def _is_estimated(batch, steps):
+    """Whether some images have a real frame so many steps before, and its motion."""
+    return "has_previous" in batch and steps <= batch["has_previous"].shape[1]
+
+
 def _moved(maps, batch, motion, steps, carry):
     """Moves maps to the next frame: by the estimated motion if both frames are real, else by the made one."""
     made = moved_state(maps, motion)
-    if "has_previous" not in batch or steps > batch["has_previous"].shape[1]:
+    if not _is_estimated(batch, steps):
         return made
     estimated = moved_by_flow(
         maps, batch["motion_offset"][:, -steps], batch["motion_error"][:, -steps], carry.trust_scale

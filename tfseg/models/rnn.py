@@ -11,6 +11,7 @@ from tfseg.errors import InputError
 from tfseg.layers.conv_lstm import ConvLSTMCell
 from tfseg.layers.projection import FeatureProjection
 from tfseg.layers.resize import map_size
+from tfseg.layers.state_gate import StateGate
 from tfseg.models import seeding
 from tfseg.models.feed_forward import backbone_features, feature_strides
 from tfseg.models.seeding import SeedingConfig
@@ -79,6 +80,8 @@ class RNNConfig(SegmenterConfig):
                 "give --iters_range=FIRST:LAST around it, too, or --iters_range=off"
             )
 
+        if self.seeding.gate_alone and not self.carry.has_gate:
+            raise InputError("model.seeding.gate_alone: there is no gate to train; set model.carry.has_gate")
         if self.seeding.rate and (self.loss_at or not self.hoist):
             raise InputError("model.seeding: its clips have a loss on the last canvas only, and need hoist")
 
@@ -120,6 +123,13 @@ class RNNSegmenter(Segmenter, keras.Model):
             ConvLSTMCell(filters[i], inputs[i], kernel_size=config.kernel_size, name=f"conv_lstm_{i + 1}")
             for i in range(3)
         ]
+        self.state_gate = None
+        if config.carry.has_gate:
+            channels = {name: spec.shape[-1] for name, spec in self.state_spec().items()}
+            self.state_gate = StateGate(channels, name="state_gate")
+        if config.seeding.gate_alone:
+            for layer in (self.backbone, self.projection, *self.cells):
+                layer.trainable = False
 
     def call(self, images, training=False, iterations=None):
         """Runs the whole network.
@@ -134,6 +144,9 @@ class RNNSegmenter(Segmenter, keras.Model):
         """
         iterations = self.default_iterations if iterations is None else iterations
         features = self.encode(images, training=training)
+        if self.state_gate is not None and not self.state_gate.built:
+            state = self.initial_state(features)
+            self.gated(features, state | {"error": tf.zeros_like(state["canvas"][..., :1])})
         if isinstance(iterations, int):
             canvases = []
             state = None
@@ -173,10 +186,7 @@ class RNNSegmenter(Segmenter, keras.Model):
 
     def refine(self, features, state=None):
         """Runs one iteration: (features of `encode`, state or None) -> state."""
-        if self.config.hoist:
-            invariant = [features[name] for name in INVARIANT]
-        else:
-            invariant = self._project(features["maps"], features["size"])
+        invariant = self._invariant(features)
         value = None if state is None else state["canvas"]
         new_state = {}
         for layer, cell in enumerate(self.cells, 1):
@@ -195,6 +205,18 @@ class RNNSegmenter(Segmenter, keras.Model):
             (tf.constant(1), state),
         )
         return state
+
+    def gated(self, features, start):
+        if self.state_gate is None:
+            return start
+        start = dict(start)
+        error = start.pop("error")
+        return self.state_gate(tf.concat(self._invariant(features), -1), start, error)
+
+    def _invariant(self, features):
+        if self.config.hoist:
+            return [features[name] for name in INVARIANT]
+        return self._project(features["maps"], features["size"])
 
     def _project(self, endpoints, size):
         gates = tf.split(self.projection(endpoints, size), 4, axis=-1)  # four of [batch, h, w, widths[0]]

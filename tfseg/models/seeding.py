@@ -28,6 +28,8 @@ class SeedingConfig:
       drop: largest share of positions, in blocks, whose state is lost, as where a moved picture does not fit.
       other_rate: share of the seeded steps in which the state is that of another image of the batch.
       noise_rate: share of the seeded steps in which the state is disturbed by noise of half its strength.
+      gate_alone: whether only the gate learns (`carry.has_gate`); everything that starts from zero then stays as it is,
+        moving statistics included.
       back_propagate: whether gradients flow through the state into the frames before. Their batch normalisation always
         uses its moving statistics, as in use.
     """
@@ -41,6 +43,7 @@ class SeedingConfig:
     drop: float = 0.3
     other_rate: float = 0.1
     noise_rate: float = 0.1
+    gate_alone: bool = False
     back_propagate: bool = False
 
     def __post_init__(self):
@@ -78,7 +81,7 @@ def training_outputs(network, batch, seed, afresh):
     of_motion, of_kind, of_state, of_count = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
     is_seeded, is_other, is_noisy = _draw_kinds(of_kind, config)
     images = batch["image"]
-    features = network.encode(images, training=True)
+    features = network.encode(images, training=not config.gate_alone)
     motion = clips.draw_motion(tf.shape(images)[0], of_motion, config)
 
     def count_of(index, limits=config.iterations):
@@ -95,9 +98,13 @@ def training_outputs(network, batch, seed, afresh):
         for index in range(1, config.frames - 1):
             now = {name: parts[index] for name, parts in of_frame.items()}
             start = clips.carried(state, batch, motion, config.frames - index, carry)
-            state = network.refine_for(now, count_of(index), start)
-        start = _disturbed(clips.carried(state, batch, motion, 1, carry), of_state, config, is_other, is_noisy)
-        return start if config.back_propagate else tf.nest.map_structure(tf.stop_gradient, start)
+            state = network.refine_for(now, count_of(index), network.gated(now, start))
+        # Cut before the gate, which learns in either case.
+        state = state if config.back_propagate else tf.nest.map_structure(tf.stop_gradient, state)
+        start = clips.carried(state, batch, motion, 1, carry)
+        start |= _disturbed({name: start[name] for name in state}, of_state, config, is_other, is_noisy)
+        start = network.gated(features, start)
+        return start
 
     start = tf.cond(is_seeded, state_before, lambda: network.initial_state(features))
     count = tf.where(is_seeded, count_of(0), afresh)

@@ -23,6 +23,8 @@ class CarryConfig:
       with_motion: whether the maps are moved along with the picture, by the optical flow between the two frames.
       trust_scale: with motion: grey levels, 0 to 255, by which the moved frame may differ before a position keeps only
         1/e of its value, see `inference.motion.moved`; 0 keeps everything.
+      has_gate: whether the network has a learned gate, which says for every position and every map how much is kept,
+        see `layers.state_gate`. It is multiplied with scale and trust.
     """
 
     iterations: int = 2
@@ -30,6 +32,7 @@ class CarryConfig:
     with_memory: bool = True
     with_motion: bool = True
     trust_scale: float = 8.0
+    has_gate: bool = False
 
     def __post_init__(self):
         if self.iterations < 1:
@@ -180,6 +183,23 @@ class Segmenter:
           {name: TensorSpec of shape [None, None, None, channels]}; an empty dict if every frame starts afresh.
         """
         return {}
+
+    def start_spec(self) -> dict[str, tf.TensorSpec]:
+        """Describes what `gated` takes: the state, and "error" [None, None, None, 1] if there is a gate."""
+        spec = self.state_spec()
+        if spec and self.carry is not None and self.carry.has_gate:
+            spec["error"] = tf.TensorSpec([None, None, None, 1], tf.float32, "error")
+        return spec
+
+    def gated(self, features, start) -> dict:
+        """Returns the state from which a frame starts.
+
+        Args:
+          features: what `encode` returned for the frame.
+          start: the state of the frame before, moved and scaled, and, if `carry.has_gate`, "error" [batch, h, w, 1]:
+            grey levels by which the moved picture differs from the new one.
+        """
+        return start
 
     def initial_state(self, features) -> dict:
         """Returns a state of zeros, for callers that need tensors; see `starts_from_zeros` for what it means.

@@ -92,12 +92,19 @@ def trace(network, size, iterations, from_zeros=False):
 
     def run(image):
         features = network.encode(image, training=False)
-        state = network.initial_state(features) if from_zeros and network.state_spec() else None
+        state = _zeros(network, features) if from_zeros and network.state_spec() else None
         for _ in range(iterations):
             state = network.refine(features, state)
         return state["canvas"]
 
     return tf.function(run).get_concrete_function(tf.TensorSpec([1, *size, 3], tf.float32))
+
+
+def _zeros(network, features):
+    start = network.initial_state(features)
+    if "error" in network.start_spec():
+        start["error"] = tf.zeros_like(start["canvas"][..., :1])
+    return network.gated(features, start)
 
 
 def executed_gmacs(network, size, iterations) -> list[float]:
