@@ -76,7 +76,7 @@ def test_what_is_carried_follows_the_picture(predictor):
     stream = predictor.stream(carry=CarryConfig(scale=1, trust_scale=0))
     stream.next(first)
     canvas = stream._state["canvas"]
-    start, reset, _ = stream._start(second)
+    start, reset, *_ = stream._start(second)
     assert reset == "" and start["canvas"].shape == canvas.shape
     assert not np.array_equal(start["canvas"], canvas)
     standing, *_ = stream._start(first)

@@ -122,6 +122,23 @@ def carried(state, motion, carry) -> dict[str, np.ndarray]:
     return result
 
 
+def blended(canvas, before, motion, carry) -> np.ndarray:
+    """Blends a frame's canvas with that of the frame before.
+
+    Args:
+      canvas, before: [h, w, num_classes] float32 logits.
+      motion: the Motion between the two frames.
+      carry: the model's CarryConfig, whose `blend` is above 0.
+    Returns:
+      (1 - share) * canvas + share * before, moved; the share is `blend` times the trust at each position.
+    """
+    if not carry.with_motion:
+        return canvas + np.float32(carry.blend) * (before - canvas)
+    matrix = movement(motion, canvas.shape[:2], carry.trust_scale, carry.blend)
+    share = matrix.sum(1).reshape(*canvas.shape[:2], 1)
+    return canvas - share * canvas + moved(before, matrix)
+
+
 def _places(offset):
     """Returns the columns and rows, each [h, w] float32, to which offsets in pixels (across, down) lead."""
     height, width = offset.shape[:2]

@@ -70,6 +70,12 @@ class Refinement:
         [layer] = self._layers
         return np.asarray(layer.canvases[index])
 
+    def with_canvas(self, canvas) -> "Refinement":
+        """Returns the answer of a single view with another last canvas, [h, w, channels] float32, and no others."""
+        [layer] = self._layers
+        layer = dataclasses.replace(layer, canvases=canvas[np.newaxis])
+        return Refinement([layer], self._size, self._are_probabilities)
+
     def class_ids(self, index=-1) -> np.ndarray:
         """Returns [height, width] uint8 class ids after kept iteration `index` (0 is the first)."""
         return self._read(index, False)[0]

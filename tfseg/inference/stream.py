@@ -13,7 +13,7 @@ import numpy as np
 
 from tfseg.errors import InputError
 from tfseg.formats.images import as_rgb
-from tfseg.inference.motion import CUT_SHARE, MotionEstimator, carried, motion_image
+from tfseg.inference.motion import CUT_SHARE, MotionEstimator, blended, carried, motion_image
 from tfseg.inference.refinement import Stopped
 from tfseg.layers import settling
 from tfseg.models.segmenter import CarryConfig
@@ -23,7 +23,7 @@ FIRST, SIZE, CUT, KEY, LOST = "first frame", "frame size", "scene cut", "key fra
 NOT_KEPT = "no state is kept"
 LAST_FRAMES = 20  # whose last iteration tells how long the next one will take
 # Names of the arrays of a state beside the network's own.
-PICTURE, SHOWN, COUNTS, REASON = "motion_image", "class_ids", "counts", "why_afresh"
+PICTURE, SHOWN, COUNTS, REASON, ANSWER = "motion_image", "class_ids", "counts", "why_afresh", "answer"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -115,6 +115,7 @@ class Stream:
         self._endings = collections.deque(maxlen=LAST_FRAMES)
         self.num_frames, self._since_key = 0, 0
         self._state, self._picture, self._shown, self._why_afresh = None, None, None, FIRST
+        self._answer = None
 
     def reset(self, reason: str = LOST):
         """Makes the next frame start afresh, e.g. because frames before it are missing. The reason is in its result."""
@@ -130,15 +131,22 @@ class Stream:
         """
         begin = time.perf_counter()
         frame = as_rgb(frame)
-        start, reset, picture = self._start(frame)
+        start, reset, picture, motion = self._start(frame)
         run = self._run(frame, start, begin)
         answer = run.answer
+        canvas = None
+        if self._carry is not None and self._carry.blend and run.state is not None:
+            canvas = np.asarray(answer.canvas())
+            if motion is not None:
+                canvas = blended(canvas, self._answer, motion, self._carry)
+                answer = answer.with_canvas(canvas)
         class_ids, confidence = (
             answer.class_ids_and_confidence() if self._options.with_confidence else (answer.class_ids(), None)
         )
         is_comparable = self._shown is not None and self._shown.shape == class_ids.shape
         changed = float(np.mean(self._shown != class_ids)) if is_comparable else None
         self._keep(run.state, picture, class_ids, is_fresh=start is None)
+        self._answer = canvas
         end = time.perf_counter()
         if run.began is not None:
             self._endings.append(end - run.began)
@@ -153,6 +161,7 @@ class Stream:
             arrays[SHOWN] = self._shown
         if self._state is not None:
             arrays |= {PICTURE: self._picture} | {f"state/{name}": value for name, value in self._state.items()}
+            arrays |= {} if self._answer is None else {ANSWER: self._answer}
         return arrays
 
     def restore(self, arrays):
@@ -166,6 +175,7 @@ class Stream:
         arrays = {name: np.asarray(arrays[name]) for name in arrays}
         kept = {name.removeprefix("state/"): value for name, value in arrays.items() if name.startswith("state/")}
         needed = {COUNTS, REASON} | ({PICTURE, SHOWN} if kept else set())
+        needed |= {ANSWER} if kept and self._carry and self._carry.blend else set()
         if not needed <= set(arrays) or arrays[COUNTS].shape != (2,):
             raise InputError("these arrays are not the state of a stream")
         if kept and not (self._carry and "canvas" in kept and all(maps.ndim == 4 for maps in kept.values())):
@@ -173,26 +183,26 @@ class Stream:
         self.num_frames, self._since_key = (int(count) for count in arrays[COUNTS])
         self._shown = arrays.get(SHOWN)
         self._state, self._picture = (kept, arrays[PICTURE]) if kept else (None, None)
-        self._why_afresh = str(arrays[REASON])
+        self._answer, self._why_afresh = arrays.get(ANSWER), str(arrays[REASON])
 
     def _start(self, frame):
-        """Returns (state to start from or None, why it starts afresh or "", the frame's motion image or None)."""
+        """Returns (state to start from or None, why it starts afresh or "", its motion image, its Motion or None)."""
         if self._carry is None:
-            return None, NOT_KEPT, None
+            return None, NOT_KEPT, None, None
         every = self._options.key_every
         if every == 1 and self._state is not None:
-            return None, KEY, self._picture  # nothing is ever compared with it
+            return None, KEY, self._picture, None  # nothing is ever compared with it
         picture = motion_image(frame)
         if self._state is None:
-            return None, self._why_afresh, picture
+            return None, self._why_afresh, picture, None
         if every and self._since_key >= every:
-            return None, KEY, picture
+            return None, KEY, picture, None
         if self._shown.shape != frame.shape[:2]:
-            return None, SIZE, picture
+            return None, SIZE, picture, None
         motion = self._estimator.between(self._picture, picture)
         if motion.unlike_share > CUT_SHARE:
-            return None, CUT, picture
-        return carried(self._state, motion, self._carry), "", picture
+            return None, CUT, picture, None
+        return carried(self._state, motion, self._carry), "", picture, motion
 
     def _run(self, frame, start, begin) -> Stopped:
         options = self._options

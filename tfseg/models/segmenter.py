@@ -25,6 +25,8 @@ class CarryConfig:
         1/e of its value, see `inference.motion.moved`; 0 keeps everything.
       has_gate: whether the network has a learned gate, which says for every position and every map how much is kept,
         see `layers.state_gate`. It is multiplied with scale and trust.
+      blend: share of a frame's answer that is the answer of the frame before, moved along, where the picture fits; less
+        where it does not. The network does not see it: it steadies what comes out. 0 is off.
     """
 
     iterations: int = 2
@@ -33,12 +35,15 @@ class CarryConfig:
     with_motion: bool = True
     trust_scale: float = 8.0
     has_gate: bool = False
+    blend: float = 0.7
 
     def __post_init__(self):
         if self.iterations < 1:
             raise InputError(f"carry.iterations is {self.iterations}; at least 1")
         if not 0 <= self.scale <= 1:
             raise InputError(f"carry.scale is {self.scale}; it must be in [0, 1]")
+        if not 0 <= self.blend < 1:
+            raise InputError(f"carry.blend is {self.blend}; it must be at least 0 and below 1")
         if self.trust_scale < 0:
             raise InputError(f"carry.trust_scale is {self.trust_scale}; it must be 0 or more")
 
