@@ -213,7 +213,7 @@ def _pad(pixels, begin, end, data, value):
 
 
 def _rotate(pixels, window, geometry, data, interpolation, fill_value):
-    import tensorflow_addons as tfa  # at its end of life and slow to import, so used only here, for rotation
+    import tensorflow_addons as tfa  # at its end of life and slow to import, so used only for this rotation
 
     height, width = data.crop_size
     cosine, sine = tf.cos(geometry.angle), tf.sin(geometry.angle)

@@ -34,9 +34,15 @@ class DeformableConv2D(keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs):
-        batch, height, width = (
-            tf.shape(inputs)[axis] if inputs.shape[axis] is None else inputs.shape[axis] for axis in range(3)
-        )
+        read = bilinear_sample(inputs, *self.places(inputs))  # [batch, h * w * 9, channels]
+        channels = inputs.shape[-1]
+        read = tf.reshape(read, [*_sizes(inputs), 9 * channels])
+        kernel = tf.reshape(tf.cast(self.kernel, inputs.dtype), [1, 1, 9 * channels, self.filters])
+        return tf.nn.conv2d(read, kernel, 1, "VALID")
+
+    def places(self, inputs):
+        """Returns where the taps read: rows, columns and modulations (perhaps None), [batch, h * w * 9] float32."""
+        batch, height, width = _sizes(inputs)
         found = tf.cast(self.offsets(inputs), tf.float32)  # [batch, h, w, 27]
         offset = tf.reshape(found[..., :18], [batch, height, width, 9, 2])
         taps = np.float32([(down, across) for down in (-1, 0, 1) for across in (-1, 0, 1)])
@@ -44,9 +50,10 @@ class DeformableConv2D(keras.layers.Layer):
         rows = offset[..., 0] + tf.reshape(tf.range(height, dtype=tf.float32), [1, -1, 1, 1])
         columns = offset[..., 1] + tf.reshape(tf.range(width, dtype=tf.float32), [1, 1, -1, 1])
         flat = [batch, height * width * 9]
-        factors = tf.reshape(tf.sigmoid(found[..., 18:]), flat) if self.has_modulation else None
-        read = bilinear_sample(inputs, tf.reshape(rows, flat), tf.reshape(columns, flat), factors)
-        channels = inputs.shape[-1]
-        read = tf.reshape(read, [batch, height, width, 9 * channels])
-        kernel = tf.reshape(tf.cast(self.kernel, inputs.dtype), [1, 1, 9 * channels, self.filters])
-        return tf.nn.conv2d(read, kernel, 1, "VALID")
+        modulations = tf.reshape(tf.sigmoid(found[..., 18:]), flat) if self.has_modulation else None
+        return tf.reshape(rows, flat), tf.reshape(columns, flat), modulations
+
+
+def _sizes(inputs):
+    """Returns batch, height and width: Python numbers where they are known, else tensors."""
+    return [tf.shape(inputs)[axis] if inputs.shape[axis] is None else inputs.shape[axis] for axis in range(3)]

@@ -92,7 +92,8 @@ class Arch2Video(Arch2):
         self.cell = DynamicCell(
             self.genotype, config.width, config.sep_repeats, config.has_modulation, config.predictive, name="cell"
         )
-        self.cell_classifier = self.classifier
+        # None is arch2's: under two names, it would be stored under one that arch2's files do not have.
+        self.cell_classifier = None
         if not config.share_classifier:
             self.cell_classifier = Conv2D(num_classes, 3, use_bias=True, name="cell_logits", dtype=tf.float32)
         if not config.trains_static:
@@ -125,7 +126,7 @@ class Arch2Video(Arch2):
         else:
             size = map_size(layers[0], 1)
             dec = self.cell((state["layer4"], state["dec"], *layers), size, training=training)
-            canvas = self.cell_classifier(tf.cast(dec, tf.float32))
+            canvas = (self.cell_classifier or self.classifier)(tf.cast(dec, tf.float32))
         return {"canvas": canvas, "dec": tf.cast(dec, tf.float32), "layer4": tf.cast(layers[-1], tf.float32)}
 
     def state_spec(self):
@@ -141,11 +142,11 @@ class Arch2Video(Arch2):
         }
 
     def exported_layers(self):
-        own = [] if self.cell_classifier is self.classifier else [self.cell_classifier]
+        own = [self.cell_classifier] if self.cell_classifier else []
         return [*super().exported_layers(), self.cell, *own]
 
     def weights_were_loaded(self, missing):
-        if self.cell_classifier is not self.classifier and any(name.startswith("cell_logits/") for name in missing):
+        if self.cell_classifier and any(name.startswith("cell_classifier/") for name in missing):
             self.cell_classifier.set_weights(self.classifier.get_weights())
 
 

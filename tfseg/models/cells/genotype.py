@@ -39,6 +39,7 @@ class Genotype:
                 raise InputError(f"genotype: layer {index + 1} has {len(layer)} numbers; {len(TOKENS)} are wanted")
             for token, value, count in zip(TOKENS, layer, choices(index), strict=True):
                 if not 0 <= value < count:
+                    value = shortened(value, 20)
                     raise InputError(f"genotype: layer {index + 1} names {token} {value}; 0 to {count - 1} exist there")
 
     @classmethod
@@ -106,11 +107,11 @@ def parse(text: str) -> Genotype:
     text = CELLS.get(text.strip(), text)
     try:
         values = json.loads(text) if text.lstrip().startswith("[") else text.replace(",", " ").split()
-        tokens = [token for value in values for token in (value if isinstance(value, list) else [value])]
-        numbers = [_whole(token) for token in tokens]
-    except (ValueError, TypeError) as error:
+        has_lists = bool(values) and all(isinstance(value, list) for value in values)
+        layers = [tuple(map(_whole, layer)) for layer in (values if has_lists else [values])]
+    except (ValueError, TypeError, RecursionError) as error:
         raise InputError(f"genotype {shortened(text, 60)!r}: neither numbers nor one of {', '.join(CELLS)}") from error
-    return Genotype.of_tokens(numbers)
+    return Genotype(tuple(layers)) if has_lists else Genotype.of_tokens(layers[0])
 
 
 def choices(index: int) -> tuple[int, ...]:
@@ -137,7 +138,6 @@ def name_of(place: int) -> str:
 
 
 def _whole(token):
-    number = int(token)
     if isinstance(token, float | bool):
         raise ValueError(f"{token} is no whole number")
-    return number
+    return int(token)
