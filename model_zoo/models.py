@@ -39,8 +39,8 @@ def fine_rnn(backbone: BackboneConfig, widths: tuple[int, int], iterations_range
 def video(model: RNNConfig) -> RNNConfig:
     """The same network with a gate on what is taken over, trained to start frames from the one before.
 
-    Chosen on the generated `val_clips` (mIoU, TC with one iteration a frame; mIoU with two; with as many as settle), each
-    without blending: these values 47.5 90.1; 48.8; 49.5. Without the gate, at scale 0.5: 46.0 91.0; 48.5; 49.6, at scale
+    Chosen on the generated `val_clips`, without blending (mIoU, TC with one iteration a frame; mIoU with two; with as
+    many as settle): these values 47.5 90.1; 48.8; 49.5. Without the gate, at scale 0.5: 46.0 91.0; 48.5; 49.6, at scale
     0.25 with two frames 45.6 89.5; 47.6; 49.7, at scale 1 with two frames 46.6 92.2; 47.2; 42.4. The gate alone: 45.9
     90.7; 47.4; 47.3. Not trained for it: 44.0 88.0; 45.3; 42.5. From zero, six iterations have 49.1 to 49.6.
     """

@@ -104,7 +104,9 @@ def test_training_the_gate_alone_leaves_all_else_as_it_is():
 
 
 def test_a_real_pair_of_frames_brings_the_error_of_its_motion():
-    network = network_of(GATED, seeding=dataclasses.replace(ALONE, drop=0.0, other_rate=0.0, noise_rate=0.0))
+    network = network_of(
+        GATED, seeding=dataclasses.replace(ALONE, drop=0.0, other_rate=0.0, noise_rate=0.0, wrong_rate=0.0)
+    )
     network.state_gate.gates.kernel.assign(tf.random.stateless_normal(network.state_gate.gates.kernel.shape, [1, 2]))
     batch = {
         "image": images(),

@@ -17,7 +17,7 @@ from tfseg.models.rnn import RNNConfig
 from tfseg.models.seeding import SeedingConfig
 from tfseg.models.segmenter import CarryConfig
 
-SURE = SeedingConfig(rate=1.0, drop=0.0, other_rate=0.0, noise_rate=0.0)
+SURE = SeedingConfig(rate=1.0, drop=0.0, other_rate=0.0, noise_rate=0.0, wrong_rate=0.0)
 
 
 def network_of(config, **fields):
@@ -56,11 +56,23 @@ def test_steps_are_seeded_at_the_rate():
     assert 0.18 < np.mean([kind[0] for kind in kinds]) < 0.32
 
 
-def test_of_the_seeded_steps_some_have_another_images_state_and_some_noise():
-    config = dataclasses.replace(SURE, other_rate=0.3, noise_rate=0.2)
-    kinds = np.array([seeding._draw_kinds(tf.constant([6, step]), config) for step in range(400)])
-    assert 0.23 < kinds[:, 1].mean() < 0.37 and 0.14 < kinds[:, 2].mean() < 0.26
-    assert not (kinds[:, 1] & kinds[:, 2]).any()
+def test_of_the_seeded_steps_some_have_another_state():
+    """Another image's, a noisy one, or one with wrong classes; never two of these at once."""
+    config = dataclasses.replace(SURE, other_rate=0.3, noise_rate=0.2, wrong_rate=0.1)
+    drawn = [seeding._draw_kinds(tf.constant([6, step]), config)[1] for step in range(400)]
+    kinds = np.array([[one[name] for name in seeding.KINDS] for one in drawn])
+    np.testing.assert_allclose(kinds.mean(0), [0.3, 0.2, 0.1], atol=0.06)
+    assert (kinds.sum(1) <= 1).all()
+
+
+def test_a_wrong_canvas_shows_every_class_as_another_and_nothing_else_is_carried():
+    canvas = tf.random.stateless_normal([2, 4, 5, 3], [0, 0])
+    kinds = {name: tf.constant(name == "wrong_rate") for name in seeding.KINDS}
+    found = seeding._disturbed({"canvas": canvas, "h1": tf.ones([2, 4, 5, 7])}, tf.constant([1, 2]), SURE, kinds)
+    assert not found["h1"].numpy().any()
+    shifts = [shift for shift in (1, 2) if np.array_equal(found["canvas"], np.roll(canvas, shift, -1))]
+    assert len(shifts) == 1
+    assert (np.argmax(found["canvas"], -1) != np.argmax(canvas, -1)).all()
 
 
 def test_a_step_that_is_not_seeded_starts_from_zero():

@@ -10,6 +10,8 @@ import tensorflow as tf
 from tfseg.errors import InputError
 from tfseg.models import clips
 
+KINDS = ("other_rate", "noise_rate", "wrong_rate")  # of states that are not the frame's own
+
 
 @dataclasses.dataclass
 class SeedingConfig:
@@ -28,6 +30,8 @@ class SeedingConfig:
       drop: largest share of positions, in blocks, whose state is lost, as where a moved picture does not fit.
       other_rate: share of the seeded steps in which the state is that of another image of the batch.
       noise_rate: share of the seeded steps in which the state is disturbed by noise of half its strength.
+      wrong_rate: share of the seeded steps in which the canvas shows wrong classes, the same for all of a class, and
+        nothing else is carried: mistakes that the network must be able to undo.
       gate_alone: whether only the gate learns (`carry.has_gate`); everything that starts from zero then stays as it is,
         moving statistics included.
       back_propagate: whether gradients flow through the state into the frames before. Their batch normalisation always
@@ -43,11 +47,12 @@ class SeedingConfig:
     drop: float = 0.3
     other_rate: float = 0.1
     noise_rate: float = 0.1
+    wrong_rate: float = 0.1
     gate_alone: bool = False
     back_propagate: bool = False
 
     def __post_init__(self):
-        for name in ("rate", "drop", "other_rate", "noise_rate"):
+        for name in ("rate", "drop", *KINDS):
             if not 0 <= getattr(self, name) <= 1:
                 raise InputError(f"seeding.{name} is {getattr(self, name)}; it must be in [0, 1]")
         changed = [one.name for one in dataclasses.fields(self) if getattr(self, one.name) != one.default]
@@ -61,8 +66,8 @@ class SeedingConfig:
                 raise InputError(f"seeding.{name} is {given}; first:last with 1 <= first <= last")
         if not (0 <= self.zoom < 0.5 and 0 <= self.shift < 0.5):
             raise InputError(f"seeding.zoom {self.zoom} and seeding.shift {self.shift} must be in [0, 0.5)")
-        if self.other_rate + self.noise_rate > 1:
-            raise InputError("seeding.other_rate and noise_rate are shares of the same steps: at most 1 together")
+        if sum(getattr(self, name) for name in KINDS) > 1:
+            raise InputError(f"seeding.{', '.join(KINDS)} are shares of the same steps: at most 1 together")
 
 
 def training_outputs(network, batch, seed, afresh):
@@ -79,7 +84,7 @@ def training_outputs(network, batch, seed, afresh):
     """
     config, carry = network.config.seeding, network.config.carry
     of_motion, of_kind, of_state, of_count = tf.unstack(tf.random.experimental.stateless_split(seed, 4))
-    is_seeded, is_other, is_noisy = _draw_kinds(of_kind, config)
+    is_seeded, kinds = _draw_kinds(of_kind, config)
     images = batch["image"]
     features = network.encode(images, training=not config.gate_alone)
     motion = clips.draw_motion(tf.shape(images)[0], of_motion, config)
@@ -102,7 +107,7 @@ def training_outputs(network, batch, seed, afresh):
         # Cut before the gate, which learns in either case.
         state = state if config.back_propagate else tf.nest.map_structure(tf.stop_gradient, state)
         start = clips.carried(state, batch, motion, 1, carry)
-        start |= _disturbed({name: start[name] for name in state}, of_state, config, is_other, is_noisy)
+        start |= _disturbed({name: start[name] for name in state}, of_state, config, kinds)
         start = network.gated(features, start)
         return start
 
@@ -112,23 +117,36 @@ def training_outputs(network, batch, seed, afresh):
 
 
 def _draw_kinds(seed, config):
-    """Returns whether this step is seeded, with the state of another image, and with noise: three bool scalars."""
+    """Returns whether this step is seeded, and {name of KINDS: whether the state is of that kind}: bool scalars."""
     draws = tf.random.stateless_uniform([2], seed)
-    is_other = draws[1] < config.other_rate
-    return draws[0] < config.rate, is_other, ~is_other & (draws[1] < config.other_rate + config.noise_rate)
+    kinds, end = {}, 0.0
+    for name in KINDS:
+        begin, end = end, end + getattr(config, name)
+        kinds[name] = (draws[1] >= begin) & (draws[1] < end)
+    return draws[0] < config.rate, kinds
 
 
-def _disturbed(state, seed, config, is_other, is_noisy):
-    """Exchanges the images' states or adds noise if the step is of that kind, and loses blocks of positions."""
-    of_drop, of_noise = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+def _disturbed(state, seed, config, kinds):
+    """Exchanges images or classes or adds noise, if the step is of such a kind, and loses blocks of positions."""
+    of_drop, of_noise, of_class = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
     is_kept = _blocks_kept(tf.shape(state["canvas"]), of_drop, config.drop)
+    is_wrong = kinds["wrong_rate"]
     result = {}
     for number, (name, maps) in enumerate(sorted(state.items())):
-        maps = tf.where(is_other, tf.roll(maps, 1, 0), maps)
-        strength = 0.5 * tf.cast(is_noisy, tf.float32) * tf.math.reduce_std(maps)
+        maps = tf.where(kinds["other_rate"], tf.roll(maps, 1, 0), maps)
+        wrong = _exchanged(maps, of_class) if name == "canvas" else tf.zeros_like(maps)
+        maps = tf.where(is_wrong, wrong, maps)
+        strength = 0.5 * tf.cast(kinds["noise_rate"], tf.float32) * tf.math.reduce_std(maps)
         maps += strength * tf.random.stateless_normal(tf.shape(maps), of_noise + number)
         result[name] = maps * is_kept
     return result
+
+
+def _exchanged(canvas, seed):
+    """Moves all classes of [batch, h, w, num_classes] logits on by the same number, drawn from 1 to num_classes - 1."""
+    num_classes = canvas.shape[-1]
+    shift = tf.random.stateless_uniform([], seed, min(1, num_classes - 1), max(num_classes, 1), dtype=tf.int32)
+    return tf.roll(canvas, shift, -1)
 
 
 def _blocks_kept(shape, seed, drop):
