@@ -13,7 +13,7 @@ def randomize(layer, seed=0):
         elif name.endswith(("beta:0", "mean:0", "bias:0")):
             weight.assign(random.normal(0, 0.2, shape))
         else:
-            fan_in = np.prod(shape[:2]) * (1 if "depthwise" in name else shape[2])
+            fan_in = np.prod(shape[:2] if "depthwise" in name else shape[:-1])
             weight.assign(random.normal(0, fan_in**-0.5, shape))
 
 
