@@ -227,8 +227,8 @@ FRAMES = {
 | `refine` | features without `size`, and the state of the frame before | state |
 | `decode` | `canvas`, `size` | `mask`, `confidence` |
 """,
-    "loop": """The frames of a video. Each starts from the state of the one before. The first frame has none and runs `start`;
-so do those after a cut, a loss or a change of size. What `call` and `images` are is above:
+    "loop": """The frames of a video. Each starts from the state of the one before. The first has none and runs
+`start`; so do those after a cut, a loss or a change of size. What `call` and `images` are is above:
 
 ```python
 frames = [images, images]  # in their order, all of one size
