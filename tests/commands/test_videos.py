@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import dynamic_cells
 from tests.fake_network import INFO, FakeNetwork
 from tests.formats.video_files import HEIGHT, WIDTH, picture, write
 from tests.tiny_backbone import tiny
@@ -67,6 +68,17 @@ def test_what_is_there_is_not_made_again_unless_wanted(predictor, clip, tmp_path
     assert (tmp_path / "street_frames.csv").stat().st_mtime_ns == before
     segment_video(predictor, VideoFile(clip), "street", VideoOptions(tmp_path, overwrite=True))
     assert (tmp_path / "street_frames.csv").stat().st_mtime_ns > before
+
+
+def test_a_dynamic_cell_runs_once_a_frame_and_its_costs_are_told_apart(clip, tmp_path):
+    predictor = Predictor(dynamic_cells.network_of(dynamic_cells.DEFORMABLE), INFO)
+    cost = frame_cost.of_segmenter(predictor.engine.segmenter, (HEIGHT, WIDTH))
+    segment_video(predictor, VideoFile(clip), "street", VideoOptions(tmp_path, max_frames=4), lambda size: cost)
+    rows = lines(tmp_path)
+    assert [(row["iterations"], row["reset"]) for row in rows] == [("1", "first frame")] + [("1", "")] * 3
+    assert [float(row["gflops"]) for row in rows] == [round(cost.first, 4)] + [round(cost.seeded, 4)] * 3
+    with pytest.raises(InputError, match="budget_ms does nothing here: this model runs once a frame"):
+        predictor.stream(budget_ms=40)
 
 
 def test_frames_of_a_feed_forward_network_are_segmented_one_by_one(clip, tmp_path):

@@ -7,7 +7,9 @@ import pytest
 from PIL import Image
 
 import tfseg
+from tests.evaluation.conftest import run_of
 from tests.inference.test_motion import texture
+from tests.tiny_backbone import tiny
 from tfseg import visualize
 from tfseg.data import opening
 from tfseg.errors import InputError
@@ -15,6 +17,8 @@ from tfseg.evaluation import video_report
 from tfseg.evaluation.video_report import VideoReportOptions, evaluate_video
 from tfseg.export.exporting import export_model
 from tfseg.export.plan import ExportOptions
+from tfseg.models.arch2_video import Arch2VideoConfig
+from tfseg.profiling import frame_cost
 from tfseg.profiling.frame_cost import FrameCost
 from tfseg.system.small_files import check_seal, read_json
 
@@ -74,6 +78,28 @@ def test_an_exported_stream_runs_beside_the_network_in_every_way(video_runs, tmp
         own, exported = rows[way], rows[f"{file.name}: {way}"]
         assert exported["miou"] == pytest.approx(own["miou"], abs=1e-3)
         assert exported["iterations"] == own["iterations"]
+
+
+def test_a_dynamic_cell_is_scored_beside_arch2_and_its_export_runs_like_it(video_records, tmp_path):
+    model = Arch2VideoConfig(tiny(32), width=4, genotype="cell1_like")
+    run = run_of(tmp_path / "cells", model, video_records)
+    exports = ExportOptions(("tflite",), ("stream",), size=(32, 48), output_dir=str(tmp_path / "e"), check_images=0)
+    export_model(str(run), exports, tfseg.load, lambda _: None)
+    [file] = tmp_path.glob("e/**/*.tflite")
+    options = VideoReportOptions(report_dir=tmp_path, compare=(str(file),), max_frames=6)
+    content = evaluate_video(run, options, frame_cost.of_engine)
+    rows = {row["way"]: row for row in content["rows"]}
+    ways = ("every frame by itself", "from the frame before")
+    assert list(rows) == [*ways, *(f"{file.name}: {way}" for way in ways)]
+    alone, seeded = (rows[way] for way in ways)
+    cost = frame_cost.of_engine(tfseg.load(run).engine, (32, 48))
+    # The first frame runs arch2, the other five the cell.
+    assert (alone["gflops"], seeded["iterations"]) == (pytest.approx(cost.first), 1)
+    assert seeded["gflops"] == pytest.approx((cost.first + 5 * cost.seeded) / 6)
+    for way in ways:
+        exported = rows[f"{file.name}: {way}"]
+        assert exported["miou"] == pytest.approx(rows[way]["miou"], abs=1e-3)
+        assert exported["gflops"] == pytest.approx(rows[way]["gflops"], rel=0.05)
 
 
 def test_a_model_of_other_classes_does_not_compare(video_runs, tmp_path):

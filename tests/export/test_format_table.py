@@ -11,7 +11,7 @@ from tests.inference.engines import toy_panoptic
 from tests.training.toy_run import toy_config
 from tfseg import architectures
 from tfseg.export import plan
-from tfseg.export.format_table import ANY, FORMATS, PANOPTIC, RECURRENT, WORDS, ExportFormat
+from tfseg.export.format_table import ANY, FORMATS, PANOPTIC, RECURRENT, STATEFUL, WORDS, ExportFormat
 from tfseg.export.making import entry, make
 from tfseg.export.plan import ExportOptions
 from tfseg.export.tflite import PRECISIONS
@@ -37,8 +37,8 @@ def missing_in(kind, record):
         sentences.append(f"{kind} has a file for each number of iterations, and no {{number}} in its path")
     if not set(record.precisions) <= set(PRECISIONS):
         sentences.append(f"{kind}: precisions {record.precisions} are not all of {PRECISIONS}")
-    if record.network not in (ANY, RECURRENT, PANOPTIC):
-        sentences.append(f"{kind}: network is {record.network!r}, not ANY, RECURRENT or PANOPTIC")
+    if record.network not in (ANY, RECURRENT, STATEFUL, PANOPTIC):
+        sentences.append(f"{kind}: network is {record.network!r}, not ANY, RECURRENT, STATEFUL or PANOPTIC")
     if kind not in {one for kinds, _ in WORDS.values() for one in kinds}:
         sentences.append(f"{kind} is in no word of --format: add it to WORDS")
     return sentences
@@ -56,7 +56,7 @@ def test_what_a_new_record_lacks_is_said_in_words():
         "bin: path '{kind}.bin' has no {name}: two models would write one file",
         "bin has a file for each number of iterations, and no {number} in its path",
         "bin: precisions ('fp8',) are not all of ('fp32', 'fp16', 'dynamic', 'int8')",
-        "bin: network is 'small', not ANY, RECURRENT or PANOPTIC",
+        "bin: network is 'small', not ANY, RECURRENT, STATEFUL or PANOPTIC",
         "bin is in no word of --format: add it to WORDS",
     ]
 

@@ -97,7 +97,7 @@ def test_a_network_that_runs_once_has_neither_stream_nor_loop():
     functions = NetworkFunctions(network, SIZE)
     expected = upsample(network(IMAGE)["semantic_logits"], SIZE, 16, "same")
     np.testing.assert_allclose(functions.segment(5)[SEGMENT](image=IMAGE)["logits"], expected, atol=1e-4)
-    with pytest.raises(InputError, match="a stream is for recurrent models; this one runs once"):
+    with pytest.raises(InputError, match="a stream is for models that keep a state; this one keeps none"):
         functions.stream()
     with pytest.raises(InputError, match="a number of iterations at run time is for recurrent models"):
         functions.dynamic(3)

@@ -48,7 +48,7 @@ def test_the_size_is_that_of_most_images_evaluated(planned, tmp_path):
     ("is_recurrent", "options", "message"),
     [
         (False, {"iterations": (3,)}, "--iters does not apply: .*road is not recurrent and runs once"),
-        (False, {"kinds": ("stream",)}, "--kinds=stream is for recurrent models; this one runs once"),
+        (False, {"kinds": ("stream",)}, "--kinds=stream is for models that keep a state; this one keeps none"),
         (True, {"max_iterations": 2}, "--max_iters=2: at least 3, the model's own"),
         (True, {"max_iterations": 4, "iterations": (6,)}, "--iters=6 is more than --max_iters=4"),
         (True, {"kinds": ("dynamic",), "formats": ("tflite_int8",)}, "--kinds=dynamic has no int8 form"),

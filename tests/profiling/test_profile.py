@@ -6,12 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.tiny_backbone import tiny
+from tfseg import architectures
 from tfseg.backbones import BackboneConfig
 from tfseg.errors import InputError
 from tfseg.inference.views import views_of
+from tfseg.models.arch2_video import Arch2VideoConfig
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.rnn import RNNConfig
-from tfseg.profiling import flops, profile, video_cost
+from tfseg.profiling import flops, frame_cost, profile, video_cost
 from tfseg.profiling.measurement import MATRIX_PRODUCT, MATRIX_SIDE, resident_growth, speeds
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,6 +96,15 @@ def test_a_frame_of_a_video_skips_nothing_and_key_frames_are_averaged_in():
     assert seeded["milliseconds"] > 0
     # The papers' convention skips nothing, so a first frame of one iteration would cost the same as any other.
     assert seeded["published_gmacs"] == pytest.approx(one.published_gmacs)
+
+
+def test_a_frame_of_a_dynamic_cell_costs_what_the_cell_does():
+    config = Arch2VideoConfig(tiny(32), width=4, genotype="cell1_like")
+    afresh, seeded = video_cost.video_cost(config, 5, (32, 48), video_cost.Policy(1, 1), rounds=1)
+    expected = frame_cost.of_segmenter(architectures.build(config, 5), (32, 48))
+    assert (afresh["executed_gflops"], seeded["executed_gflops"]) == pytest.approx((expected.first, expected.seeded))
+    # There is no state of zeros whose products would be counted.
+    assert afresh["published_gmacs"] != seeded["published_gmacs"] and afresh["milliseconds"] > 0
 
 
 def test_a_video_of_a_model_without_state_costs_what_its_images_cost():

@@ -38,6 +38,8 @@ class Compared:
       num_images: number of images they were compared on.
       milliseconds: median time from an image to its class map; all files are timed in turn.
       served: like `agreement`, for JPEG files sent to the signature that servers call; None where none were sent.
+      next_frame: like `agreement`, for the same images once more, as a video's next frame, which starts from the state
+        of the first; None for a file that keeps no state, or that runs all frames by one step.
     """
 
     path: str
@@ -50,37 +52,42 @@ class Compared:
     num_images: int
     milliseconds: float
     served: float | None = None
+    next_frame: float | None = None
 
     @property
     def is_good(self) -> bool:
         """Whether agreement and mIoU are within the tolerance of the precision."""
         lost = 0 if self.miou is None else self.model_miou - self.miou
-        least = min(self.agreement, 1 if self.served is None else self.served)
+        shares = (self.agreement, self.served, self.next_frame)
+        least = min(share for share in shares if share is not None)
         return least >= LEAST_AGREEMENT[self.precision] and lost <= MOST_MIOU_LOST
+
+
+class _Same:
+    """Counts the pixels that get the same class."""
+
+    def __init__(self):
+        self.same = self.pixels = 0
+
+    def add(self, expected, found):
+        self.same += int(np.count_nonzero(expected == found))
+        self.pixels += expected.size
+
+    def share(self):
+        return self.same / self.pixels if self.pixels else None
 
 
 class _Counts:
     """The counts for one file and one number of iterations."""
 
     def __init__(self, num_classes):
-        self.same = self.pixels = self.served_same = self.served_pixels = 0
+        self.plain, self.served, self.next_frame = _Same(), _Same(), _Same()
         self.matrix, self.model_matrix = (np.zeros([num_classes, num_classes], np.int64) for _ in range(2))
-
-    def add_pixels(self, expected, found):
-        self.same += int(np.count_nonzero(expected == found))
-        self.pixels += expected.size
-
-    def add_served(self, expected, found):
-        self.served_same += int(np.count_nonzero(expected == found))
-        self.served_pixels += expected.size
 
     def add_scores(self, rows, expected, found):
         num_classes = len(self.matrix)
         self.matrix += count_pairs(rows, found, num_classes)
         self.model_matrix += count_pairs(rows, expected, num_classes)
-
-    def served(self):
-        return self.served_same / self.served_pixels if self.served_pixels else None
 
     def mious(self):
         return [mean_iou(matrix)[0] if matrix.any() else None for matrix in (self.matrix, self.model_matrix)]
@@ -112,9 +119,11 @@ def compare(network, info, files, examples, num_images) -> list[Compared]:
             expected_found, expected_small = expected(size)
             for n in numbers[path]:
                 counts[path, n].add_scores(rows, expected_found[n - 1], found[n])
-                counts[path, n].add_pixels(expected_small[n - 1], small[n])
+                counts[path, n].plain.add(expected_small[n - 1], small[n])
+            for maps in _next_frames(network, resized_pixels(image, size) if size else image, predictor):
+                counts[path, 1].next_frame.add(*maps)
             if predictor.serve and index < SERVED_IMAGES and image[..., 0].size <= MAX_PIXELS:
-                counts[path, network.default_iterations].add_served(*_served(network, image, predictor))
+                counts[path, network.default_iterations].served.add(*_served(network, image, predictor))
     milliseconds = _milliseconds(files, counts, image)
     common = next(iter(sizes)) if len(sizes) == 1 else None
     return [
@@ -123,11 +132,12 @@ def compare(network, info, files, examples, num_images) -> list[Compared]:
             files[path][0].size or common,
             files[path][1],
             n,
-            count.same / count.pixels,
+            count.plain.share(),
             *count.mious(),
             num_images,
             milliseconds[path, n],
-            count.served(),
+            count.served.share(),
+            count.next_frame.share(),
         )
         for (path, n), count in counts.items()
     ]
@@ -159,6 +169,22 @@ def _served(network, image, predictor):
     return expected[-1], predictor.serve(file.getvalue())
 
 
+def _next_frames(network, image, predictor):
+    """Yields the model's and the file's class map of a frame that equals the one before, if a step of its own runs it.
+
+    Nothing is yielded for an image that is cut into tiles, whose frames all start afresh.
+    """
+    if network.starts_from_zeros or predictor.engine.carry is None:
+        return
+    found = []
+    for answer_until in (inference_of(network).refine_until, predictor.engine.answer_until):
+        state = answer_until(image, 1).state
+        if state is None:
+            return
+        found.append(answer_until(image, 1, start=state).answer.class_ids())
+    yield found
+
+
 def _class_maps(network, image, iterations, size):
     views = SINGLE_VIEW if size is None else (View(base_size=tuple(size)),)
     [answer] = inference_of(network).refine([image], iterations, views)
@@ -174,18 +200,20 @@ def _found(predictor, image, numbers):
 
 
 def as_markdown(rows) -> str:
-    """A table of `Compared`."""
+    """A table of `Compared`; it has a column for the next frame of a video if a file has one."""
+    has_next_frame = any(row.next_frame is not None for row in rows)
     lines = [
         [
             row.path,
             str(row.iterations),
             percent(row.agreement),
             *("" if value is None else percent(value) for value in (row.miou, row.model_miou)),
-            "" if row.served is None else percent(row.served),
+            *("" if share is None else percent(share) for share in (row.served, row.next_frame)[: 1 + has_next_frame]),
             f"{row.milliseconds:.1f}",
             "yes" if row.is_good else "NO",
         ]
         for row in rows
     ]
-    titles = ["file", "iterations", "same class, %", "mIoU, %", "mIoU of the model, %", "served JPEGs, %", "ms", "good"]
-    return table(titles, lines)
+    shares = ["same class, %", "mIoU, %", "mIoU of the model, %", "served JPEGs, %"]
+    shares += ["next frame, %"] if has_next_frame else []
+    return table(["file", "iterations", *shares, "ms", "good"], lines)

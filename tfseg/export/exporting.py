@@ -178,7 +178,7 @@ def add_scores(content, rows, split):
     """Writes the results of a comparison into a manifest: each file's, and the model's own mIoU by iteration."""
     for row in rows:
         scores = {"agreement": row.agreement, "miou": row.miou, "model_miou": row.model_miou, "images": row.num_images}
-        scores |= {"served": row.served, "milliseconds": row.milliseconds}
+        scores |= {"served": row.served, "next_frame": row.next_frame, "milliseconds": row.milliseconds}
         content["artifacts"][row.path].setdefault("check", {})[str(row.iterations)] = scores
         for cost in content["cost"]:
             if row.model_miou is not None and (row.iterations, row.size) == (cost["iterations"], tuple(cost["size"])):

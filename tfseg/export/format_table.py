@@ -14,7 +14,7 @@ from tfseg.formats import saved_model, tflite_file, tflite_metadata
 from tfseg.profiling import exported_cost
 from tfseg.system.files import write_atomically
 
-ANY, RECURRENT, PANOPTIC = "any", "recurrent", "panoptic"
+ANY, RECURRENT, STATEFUL, PANOPTIC = "any", "recurrent", "stateful", "panoptic"
 
 
 def _make_saved_model(export, planned, path, images):
@@ -86,7 +86,7 @@ class ExportFormat:
       has_fixed_iterations: whether the file runs only one number of iterations.
       has_number_in_name: whether each number of iterations that is asked for gets its own file.
       has_open_size: whether it takes images of any size; None means that it does unless `--size` is given.
-      network: which networks can be exported in it: ANY, RECURRENT or PANOPTIC.
+      network: which networks can be exported in it: ANY, RECURRENT, STATEFUL (those that keep a state) or PANOPTIC.
       cost: (Export, path) -> rows of `profiling.exported_cost`; None if its cost is not counted.
       facts: path -> further entries of the manifest, in JSON types.
       has_engine: whether `inference.engines` runs it, so that it can be compared with the model and timed.
@@ -106,7 +106,12 @@ class ExportFormat:
 
     def suits(self, network) -> bool:
         """Whether a network can be exported in this format."""
-        return {ANY: True, RECURRENT: network.is_recurrent, PANOPTIC: network.is_panoptic}[self.network]
+        return {
+            ANY: True,
+            RECURRENT: network.is_recurrent,
+            STATEFUL: network.keeps_state,
+            PANOPTIC: network.is_panoptic,
+        }[self.network]
 
 
 TFLITE_PATH = "{name}_{kind}{number}_{precision}.tflite"
@@ -132,7 +137,7 @@ FORMATS = {
         "encode, refine, decode: the caller keeps the state",
         TFLITE_PATH,
         _make_tflite(lambda functions, iterations, most: functions.stream()),
-        network=RECURRENT,
+        network=STATEFUL,
     ),
     "dynamic": ExportFormat(
         "the number of iterations is an input of every call",

@@ -10,14 +10,15 @@ from tfseg.layers.conv_lstm import ConvLSTMCell
 from tfseg.layers.resize import upsample
 from tfseg.layers.settling import changed_share
 
-SEGMENT = "serving_default"
+PREVIOUS = "previous_"
+SEGMENT, START = "serving_default", "start"
 
 
 class NetworkFunctions:
     """Traces the functions of a network that are exported; their products are convolutions, see `as_convolutions`.
 
     Args:
-      network: has `encode`, `refine`, `is_recurrent`, `canvas_stride` and `padding`.
+      network: a `models.segmenter.Segmenter`.
       size: (height, width) of the image, pixels; `resizable` leaves it open.
 
     Attributes:
@@ -63,22 +64,25 @@ class NetworkFunctions:
     def stream(self):
         """encode(image) -> features, refine(features, state) -> state, decode(canvas) -> logits.
 
-        A stream starts with a state of zeros. Raises InputError if the network is not recurrent.
+        A stream starts with a state of zeros. If that is not the network's own start, there is start(features) -> state
+        for the frames that start afresh. `refine` takes all features and the whole state, whether it reads them or not.
+        Raises InputError if the network keeps no state.
         """
-        self._check_is_recurrent("a stream")
+        if not self.network.keeps_state:
+            raise InputError("a stream is for models that keep a state; this one keeps none")
         encode = self._traced(lambda image: self.network.encode(image, training=False), {"image": self._image()})
         features = _specs(encode.structured_outputs)
-        state = _specs(self._traced(lambda **inputs: self.network.refine(inputs), features).structured_outputs)
-
-        def refine(**inputs):
-            return self.network.refine(*({name: inputs[name] for name in part} for part in (features, state)))
+        steps = Steps(self.network, features)
+        start = self._traced(steps.start, features)
+        state = _specs(start.structured_outputs)
 
         def decode(canvas):
             return {"logits": self._enlarged(canvas)}
 
         return {
             "encode": encode,
-            "refine": self._traced(refine, features | state),
+            **({} if self.network.starts_from_zeros else {START: start}),
+            "refine": self._traced(steps.refine, features | state),
             "decode": self._traced(decode, {"canvas": state["canvas"]}),
         }
 
@@ -89,7 +93,8 @@ class NetworkFunctions:
         at most the share `tolerance` of the canvas positions; a negative tolerance never stops it. Raises InputError if
         the network is not recurrent.
         """
-        self._check_is_recurrent("a number of iterations at run time")
+        if not self.network.is_recurrent:
+            raise InputError("a number of iterations at run time is for recurrent models; this one runs once")
 
         def run(image, iterations, tolerance):
             features = self.network.encode(image, training=False)
@@ -115,14 +120,41 @@ class NetworkFunctions:
     def _enlarged(self, canvas, size=None):
         return upsample(canvas, self._size if size is None else size, self.network.canvas_stride, self.network.padding)
 
-    def _check_is_recurrent(self, what):
-        if not self.network.is_recurrent:
-            raise InputError(f"{what} is for recurrent models; this one runs once")
-
     def _traced(self, function, specs):
         named = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in specs.items()}
         with as_convolutions(self.network):
             return tf.function(function).get_concrete_function(**named)
+
+
+class Steps:
+    """`refine` as functions of named tensors: features, and a state whose names no feature has.
+
+    A map of the state that has a feature's name is called "previous_<name>", in inputs and in outputs.
+
+    Args:
+      network: a `models.segmenter.Segmenter`.
+      features: names of its features.
+    """
+
+    def __init__(self, network, features):
+        self._network, self._features = network, tuple(features)
+
+    def start(self, **features):
+        """Returns the state after the first iteration of a frame that starts afresh."""
+        return self._named(self._network.refine(features, None))
+
+    def refine(self, **inputs):
+        """Returns the state after an iteration that starts from a state."""
+        features = {name: inputs[name] for name in self._features}
+        own = {self._own_name(name): maps for name, maps in inputs.items() if name not in features}
+        return self._named(self._network.refine(features, own))
+
+    def _named(self, state):
+        return {f"{PREVIOUS}{name}" if name in self._features else name: maps for name, maps in state.items()}
+
+    def _own_name(self, name):
+        own = name.removeprefix(PREVIOUS)
+        return own if own in self._features else name
 
 
 def panoptic_maps(network, image):

@@ -5,13 +5,14 @@ import dataclasses
 from pathlib import Path
 
 from tfseg.errors import InputError
-from tfseg.export.format_table import FORMATS, PANOPTIC, RECURRENT, TFLITE_KINDS, WORDS
+from tfseg.export.format_table import FORMATS, PANOPTIC, RECURRENT, STATEFUL, TFLITE_KINDS, WORDS
 from tfseg.formats.export_manifest import FORMAT
 from tfseg.runs.deeplab_file import load_model
 from tfseg.system.small_files import AtLeastOne, read_json, typed
 
 NETWORK_TEXTS = {
     RECURRENT: "recurrent models; this one runs once",
+    STATEFUL: "models that keep a state; this one keeps none",
     PANOPTIC: "panoptic models; this one tells classes apart only",
 }
 
@@ -22,8 +23,8 @@ class ExportOptions:
 
     Attributes:
       formats: words of `--format`, keys of `format_table.WORDS`.
-      kinds: kinds of .tflite files, from TFLITE_KINDS. Empty means "segment" and, for a recurrent model, "stream"; for
-        a panoptic model it means "panoptic".
+      kinds: kinds of .tflite files, from TFLITE_KINDS. Empty means "segment" and, for a model that keeps a state,
+        "stream"; for a panoptic model it means "panoptic".
       iterations: numbers of iterations; each gets a "segment" file of its own. Empty means the number trained.
       max_iterations: the most iterations that a file runs; None means the most that training ran.
       size: (height, width) of every image. If None, a SavedModel takes any size, and other files have the size of most
@@ -112,12 +113,12 @@ class Export:
             return self.options.kinds
         if self.is_panoptic:
             return ("panoptic",)
-        return ("segment", "stream") if self.network.is_recurrent else ("segment",)
+        return ("segment", "stream") if self.network.keeps_state else ("segment",)
 
     def _check_fits(self, kind, precision):
         wanted = FORMATS[kind]
         if precision not in wanted.precisions:
-            others = "segment or stream" if self.network.is_recurrent else "segment"
+            others = "segment or stream" if self.network.keeps_state else "segment"
             raise InputError(f"--kinds={kind} has no {precision} form: take --kinds={others}")
         if not wanted.suits(self.network):
             raise InputError(f"--kinds={kind} is for {NETWORK_TEXTS[wanted.network]}")

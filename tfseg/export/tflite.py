@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfseg.errors import InputError, listed
-from tfseg.export.functions import SEGMENT
+from tfseg.export.functions import SEGMENT, START
 from tfseg.formats import saved_model
 from tfseg.system import child_process
 from tfseg.system.temporary import TemporaryFolder
@@ -14,6 +14,7 @@ from tfseg.system.temporary import TemporaryFolder
 # Precision of the weights; in int8 files also that of the activations.
 PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
 TIMEOUT = 3600  # seconds; int8 calibration runs every image through slow kernels
+STILL_FRAMES = 2  # the first starts from the other step's state, the second from its own
 
 
 def convert(holder, signatures, precision, images=None, max_iterations=1) -> bytes:
@@ -71,17 +72,28 @@ def _convert(job):
 
 
 def stream_inputs(functions, images, iterations):
-    """Yields (signature, {input: array}) for every call of a stream on the images, iteration by iteration."""
+    """Yields (signature, {input: array}) for every call of a stream on the images, iteration by iteration.
+
+    If a frame that starts afresh has a step of its own, each image is shown STILL_FRAMES more times.
+    """
     state_names = set(functions["refine"].structured_outputs)
     for image in _singly(images):
         yield "encode", {"image": image}
         features = functions["encode"](image=tf.constant(image))
         inputs = functions["refine"].structured_input_signature[1]
         state = {name: tf.zeros(inputs[name].shape) for name in state_names}
-        for _ in range(iterations):
-            yield "refine", {name: value.numpy() for name, value in (features | state).items()}
+        if START in functions:
+            yield START, _arrays(features)
+            state = functions[START](**features)
+            yield "decode", _arrays({"canvas": state["canvas"]})
+        for _ in range(STILL_FRAMES if START in functions else iterations):
+            yield "refine", _arrays(features | state)
             state = functions["refine"](**features, **state)
-            yield "decode", {"canvas": state["canvas"].numpy()}
+            yield "decode", _arrays({"canvas": state["canvas"]})
+
+
+def _arrays(tensors):
+    return {name: value.numpy() for name, value in tensors.items()}
 
 
 def _singly(images):

@@ -1,7 +1,8 @@
 """A video, frame by frame: each frame starts from what the model made of the one before.
 
-The state of a recurrent network at the end of a frame (its canvas, and the memory of its cells) is moved along with the
-picture, reduced where the picture does not fit, and given to the next frame, which then needs fewer iterations.
+The state of a network at the end of a frame (its canvas, and what else it remembers) is moved along with the picture,
+reduced where the picture does not fit, and given to the next frame, which then costs less. The model says in its
+`CarryConfig` how much of that is done.
 """
 
 import collections

@@ -114,9 +114,9 @@ class Segmenter:
     iteration: it reads the features and the state, and returns the next state. A network that does not iterate is
     refined once.
 
-    A state is a dict of float32 maps [batch, h, w, channels], where h = ceil(height / canvas_stride) and w =
-    ceil(width / canvas_stride). Its entry "canvas" holds the class logits. The state of a panoptic network also holds
-    the maps of `postprocess.instance_maps.NAMES`.
+    A state is a dict of float32 maps [batch, h, w, channels]. Its entry "canvas" holds the class logits, with h =
+    ceil(height / canvas_stride) and w = ceil(width / canvas_stride); other maps may have strides of their own, those of
+    some features. The state of a panoptic network also holds the maps of `postprocess.instance_maps.NAMES`.
 
     If `state_spec` is not empty, a caller may keep the last state of a video frame and start the next frame with it.
     The state None means a fresh start: for the first frame, after a cut, or when the frame size changes.
@@ -158,6 +158,11 @@ class Segmenter:
     def is_panoptic(self) -> bool:
         """Whether the network tells instances apart."""
         return self.fusion_settings is not None
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether `refine` can start from a state, be it that of the iteration or that of the frame before."""
+        return self.is_recurrent or bool(self.state_spec())
 
     def encode(self, images, training=False) -> dict:
         """Computes the features, which all iterations share.

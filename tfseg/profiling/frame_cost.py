@@ -7,7 +7,7 @@ from tfseg.formats import tflite_file
 from tfseg.inference.views import tiling_of
 from tfseg.profiling import flops, frozen_graph, tflite_cost
 
-STEPS = ("encode", "refine", "decode")
+STEPS, START = ("encode", "refine", "decode"), "start"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +73,8 @@ def of_tflite_file(path) -> FrameCost:
 
     if set(STEPS) <= set(signatures):
         encode, refine, decode = map(gflops, STEPS)
+        if START in signatures:
+            return FrameCost(encode + gflops(START) + decode, encode + refine + decode, 0.0)
         return FrameCost(encode + refine + decode, encode + refine + decode, refine)
     [name] = signatures
     if not tflite_cost.has_loop(model, signatures[name]):

@@ -220,6 +220,30 @@ print(iteration, "iterations")
 """,
 }
 
+# Additions for models of which a video's first frame runs `start` and every further one `refine`, in the same form.
+FRAMES = {
+    "table": """| `encode` | `images` | features: `layer2`, `layer3`, `layer4` float32, and `size` int32 [batch, 2] |
+| `start` | features without `size` | state: `canvas`, `dec`, `previous_layer4` float32 |
+| `refine` | features without `size`, and the state of the frame before | state |
+| `decode` | `canvas`, `size` | `mask`, `confidence` |
+""",
+    "loop": """The frames of a video. Each starts from the state of the one before. The first has none and runs
+`start`; so do those after a cut, a loss or a change of size. What `call` and `images` are is above:
+
+```python
+frames = [images, images]  # in their order, all of one size
+state = None
+for frame in frames:
+    features = call("encode", images=frame)
+    size = features.pop("size")
+    state = call("refine", **features, **state) if state else call("start", **features)
+    mask = np.array(call("decode", canvas=state["canvas"], size=size)["mask"])
+print(len(frames), "frames")
+```
+
+""",
+}
+
 # Additions for panoptic models, in the same form.
 PANOPTIC = {
     "table": """| `panoptic_maps` | `images` | float32 [batch, h, w, ...] cells of $stride pixels: `semantic_logits`, \

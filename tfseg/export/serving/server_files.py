@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfseg.errors import InputError
-from tfseg.export.serving.page import FIXED_SIZE, INTRODUCTION, OWN_SIZE, PANOPTIC, REST, STEPS, TENSORS
+from tfseg.export.serving.page import FIXED_SIZE, FRAMES, INTRODUCTION, OWN_SIZE, PANOPTIC, REST, STEPS, TENSORS
 from tfseg.export.serving.service import MAX_PIXELS
 from tfseg.system.files import whole_file, write_atomically
 
@@ -123,8 +123,13 @@ def serve_markdown(name, description, max_batch_size=MAX_BATCH_SIZE, max_pixels=
         values |= {"thing_ids": sorted(description["classes"]["thing_ids"])}
         values |= {"label_divisor": description["classes"]["label_divisor"]}
     # The part about states, or instances, appears twice: for gRPC and for REST.
-    nothing = {"table": "", "loop": ""}
-    steps = STEPS if description["is_recurrent"] else PANOPTIC if "fusion" in description else nothing
+    steps = {"table": "", "loop": ""}
+    if description["is_recurrent"]:
+        steps = STEPS
+    elif "fusion" in description:
+        steps = PANOPTIC
+    elif "carry" in description:
+        steps = FRAMES
     parts = [INTRODUCTION, FIXED_SIZE if size else OWN_SIZE, TENSORS, steps["loop"], REST, steps["loop"]]
     text = "".join(parts).replace("$steps\n", steps["table"])
     return Template(text).substitute(values)

@@ -7,8 +7,8 @@ Signatures (https://www.tensorflow.org/tfx/serving/signature_defs); the first ax
 - `segment_tensors`: images, iterations -> mask, confidence, iterations;
 - `panoptic_maps`, only for a panoptic network: images -> the maps from which `tfseg.postprocess.fusion` makes
   instances;
-- `encode`, `initial_state`, `refine` and `decode`, only for a recurrent network: for callers that keep the state
-  themselves.
+- `encode`, `initial_state`, `refine` and `decode`, only for a network that keeps a state: for callers that keep it
+  themselves. If a state of zeros is not the network's own start, there is `start` in place of `initial_state`.
 
 REST clients send and receive inputs and outputs whose names end in `_bytes` as base64.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfseg.errors import InputError
-from tfseg.export.functions import panoptic_maps
+from tfseg.export.functions import START, Steps, panoptic_maps
 from tfseg.export.serving import image_files
 from tfseg.export.serving.canvas_reader import CanvasReader
 from tfseg.formats.export_manifest import DESCRIPTION
@@ -32,9 +32,8 @@ def save(network, path, description, max_iterations, size=None, max_pixels=MAX_P
     """Writes a SavedModel folder.
 
     Args:
-      network: a built network with `encode(images, training) -> features`, `refine(features, state) -> state` with
-        "canvas", `is_recurrent`, `default_iterations`, `num_classes`, `canvas_stride` and `padding`. If it is
-        recurrent, its features are a dict of maps, as with `hoist` in its config.
+      network: a built `models.segmenter.Segmenter`. If it keeps a state, its features are a dict of maps; of a
+        recurrent one they are with `hoist` in its config.
       path: the folder, which must not exist; for a server `<name>/<version>`, where the version is a whole number.
       description: JSON types, kept as assets.extra/tfseg.json.
       max_iterations: largest number of iterations; larger numbers in requests are cut to it.
@@ -92,7 +91,7 @@ class Service:
         }
         if self._network.is_panoptic:
             functions["panoptic_maps"] = _traced(self.panoptic_maps, images)
-        return functions | self._steps(images) if self._network.is_recurrent else functions
+        return functions | self._steps(images) if self._network.keeps_state else functions
 
     def serving_default(self, image_bytes):
         """`segment_bytes` with the network's own number of iterations."""
@@ -155,9 +154,9 @@ class Service:
         features = {name: _spec(tensor, name) for name, tensor in encode.structured_outputs.items() if name != "size"}
         if not all(isinstance(spec, tf.TensorSpec) for spec in features.values()):
             raise InputError("the features of this model are not plain maps; a recurrent one is exported with hoist")
-        first = next(iter(features.values()))
-        began = _traced(lambda **features: self._network.refine(features, None), *features.values())
-        state = {name: _spec(tensor, name) for name, tensor in began.structured_outputs.items()}
+        first, steps = next(iter(features.values())), Steps(self._network, features)
+        start = _traced(steps.start, *features.values())
+        state = {name: _spec(tensor, name) for name, tensor in start.structured_outputs.items()}
 
         def initial_state(**features):
             shape = tf.shape(features[first.name])[:3]
@@ -166,14 +165,11 @@ class Service:
                 for name, spec in state.items()
             }
 
-        def refine(**maps):
-            return self._network.refine({name: maps[name] for name in features}, {name: maps[name] for name in state})
-
         sizes = tf.TensorSpec([None, 2], tf.int32, "size")
         return {
             "encode": encode,
-            "initial_state": _traced(initial_state, first),
-            "refine": _traced(refine, *features.values(), *state.values()),
+            **({"initial_state": _traced(initial_state, first)} if self._network.starts_from_zeros else {START: start}),
+            "refine": _traced(steps.refine, *features.values(), *state.values()),
             "decode": _traced(self._decode, state["canvas"], sizes),
         }
 

@@ -1,6 +1,7 @@
 """A SavedModel that was exported by tfseg, as an engine."""
 
 import contextlib
+import functools
 import itertools
 import math
 import re
@@ -23,7 +24,8 @@ from tfseg.system.small_files import FieldError, read_bytes
 
 SEGMENT, SERVED = "segment_tensors", "serving_default"
 PANOPTIC = "panoptic_maps"
-STEPS = ("encode", "initial_state", "refine")
+STEPS, ZEROS, START = ("encode", "refine"), "initial_state", "start"
+PROBED_SIZE = (97, 161)  # of an image whose maps of different strides differ in size
 
 
 class SavedModelEngine:
@@ -31,8 +33,9 @@ class SavedModelEngine:
 
     An image of a size that `segment_tensors` takes, up to `whole_image_pixels`, goes through that signature. All other
     images go through `encode` and `refine` as through a network, resized or in tiles; so do images of which every
-    iteration is wanted. A feed-forward model does not have these two signatures: there the class maps of tiles are
-    joined in the middle of their overlap, and those of resized images are enlarged by nearest neighbour.
+    iteration is wanted, and frames of a video. A model that keeps no state does not have these two signatures: there
+    the class maps of tiles are joined in the middle of their overlap, and those of resized images are enlarged by
+    nearest neighbour.
     """
 
     min_iterations, has_every_iteration = 1, True
@@ -58,8 +61,8 @@ class SavedModelEngine:
             raise InputError(f"{path}: has no signature {SEGMENT} of images and iterations; export it again")
         self._inference = None
         network = SavedSegmenter(signatures, described)
-        self.segmenter = network if described.is_recurrent or network.is_panoptic else None
-        if described.is_recurrent and all(name in signatures for name in STEPS):
+        self.segmenter = network if network.has_steps or network.is_panoptic else None
+        if network.has_steps:
             self._inference = Inference(network, whole_image_pixels)
         self.answer_until = self._answer_until if self._inference else None
         self.carry = described.carry if self._inference else None
@@ -120,8 +123,12 @@ class SavedSegmenter(Segmenter):
     """The network in a SavedModel, whose parts are computed by signatures.
 
     Args:
-      signatures: the SavedModel's signatures; a recurrent network has `STEPS`, a panoptic one has `PANOPTIC`.
+      signatures: the SavedModel's signatures. A network that keeps a state has `STEPS`, and how a frame starts afresh:
+        from `ZEROS` or by `START`. A panoptic network has `PANOPTIC`.
       described: the SavedModel's Description.
+
+    Attributes:
+      has_steps: whether it keeps a state.
     """
 
     def __init__(self, signatures, described):
@@ -136,32 +143,50 @@ class SavedSegmenter(Segmenter):
             self.fusion_settings = network_fields(described.fusion)
         self.distribute_strategy = tf.distribute.get_strategy()
         self._signatures = signatures
+        self.starts_from_zeros = START not in signatures
+        self.has_steps = all(name in signatures for name in (*STEPS, ZEROS if self.starts_from_zeros else START))
 
     def encode(self, images, training=False):
         if self._size is not None:
             images = tf.ensure_shape(images, [1, *self._size, 3])
-        function = self._signatures["encode" if self.is_recurrent else PANOPTIC]
+        function = self._signatures["encode" if self.has_steps else PANOPTIC]
         features = _called(function, {name: _as_pixels(images) for name in _names(function)})
-        if self.is_recurrent:
+        if self.has_steps:
             return features
         maps = dict(features)
         return {"canvas": maps.pop("semantic_logits"), **maps}
 
     def refine(self, features, state=None):
-        if not self.is_recurrent:
+        if not self.has_steps:
             return features
+        if state is None and not self.starts_from_zeros:
+            return _called(self._signatures[START], features)
         if state is None:
             state = self.initial_state(features)
         return _called(self._signatures["refine"], features | state)
 
     def state_spec(self):
-        if not self.is_recurrent:
+        if not self.has_steps:
             return {}
         inputs = _names(self._signatures["refine"])
         return {name: inputs[name] for name in self._signatures["refine"].structured_outputs}
 
     def initial_state(self, features):
-        return _called(self._signatures["initial_state"], features)
+        if self.starts_from_zeros:
+            return _called(self._signatures[ZEROS], features)
+        return {
+            name: tf.zeros([*tf.unstack(tf.shape(features[self._alike[name]]))[:3], spec.shape[-1]])
+            for name, spec in self.state_spec().items()
+        }
+
+    @functools.cached_property
+    def _alike(self):
+        """{name of a map of the state: a feature of its size}, found on a black image: signatures do not tell it."""
+        with tf.init_scope():
+            features = self.encode(tf.zeros([1, *(self._size or PROBED_SIZE), 3]))
+            state = self.refine(features)
+        sizes = {tuple(maps.shape[1:3]): name for name, maps in features.items() if len(maps.shape) == 4}
+        return {name: sizes[tuple(maps.shape[1:3])] for name, maps in state.items()}
 
 
 @contextlib.contextmanager

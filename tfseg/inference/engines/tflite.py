@@ -18,6 +18,8 @@ from tfseg.postprocess.fusion import fuse
 from tfseg.postprocess.resizing import resized
 from tfseg.system.progress import say
 
+START = "start"  # the signature of frames that start afresh, in stream files that do not start from zeros
+
 
 class TFLiteEngine:
     """Runs a .tflite file: resizes images to its input size, and its logits to the image's size. See `engine.py`."""
@@ -112,6 +114,8 @@ class TFLiteEngine:
         inputs = {"image", "iterations", "tolerance"} if described.kind == "dynamic" else {"image"}
         is_whole = first in signatures and last in signatures and set(signatures[first].inputs) == inputs
         is_whole = is_whole and (described.kind != "dynamic" or "iterations" in signatures[first].outputs)
+        if is_whole and described.kind == "stream" and START in signatures:
+            is_whole = signatures[START].outputs == signatures[last].outputs
         logits = signatures[last].outputs.get(wanted) if is_whole else None
         shape = signatures[first].inputs["image"].shape if logits else ()
         is_open = described.kind == "resizable"
@@ -156,11 +160,14 @@ class TFLiteEngine:
 
     def _steps(self, pixels, iterations, start=None):
         """Yields (time.perf_counter() at its start, state after it) for each iteration of a stream file."""
-        # Omitted inputs are zeros, which is the state before the first iteration.
-        features, state = self._program.run("encode", {"image": pixels}), start or {}
+        features, state = self._program.run("encode", {"image": pixels}), start
         for _ in range(iterations):
             began = time.perf_counter()
-            state = self._program.run("refine", features | state)
+            if state is None and START in self._program.signatures:
+                state = self._program.run(START, features)
+            else:
+                # Omitted inputs are zeros, which is the state before the first iteration.
+                state = self._program.run("refine", features | (state or {}))
             yield began, state
 
     def _layer(self, canvases, image_size):
