@@ -174,14 +174,15 @@ def _next_frames(network, image, predictor):
 
     Nothing is yielded for an image that is cut into tiles, whose frames all start afresh.
     """
-    if network.starts_from_zeros or predictor.engine.carry is None:
+    if (network.starts_from_zeros and not network.has_gate) or predictor.engine.carry is None:
         return
     found = []
     for answer_until in (inference_of(network).refine_until, predictor.engine.answer_until):
         state = answer_until(image, 1).state
         if state is None:
             return
-        found.append(answer_until(image, 1, start=state).answer.class_ids())
+        error = {"error": np.zeros_like(state["canvas"][..., :1])} if network.has_gate else {}
+        found.append(answer_until(image, 1, start=state | error).answer.class_ids())
     yield found
 
 

@@ -11,7 +11,7 @@ from tfseg.layers.resize import upsample
 from tfseg.layers.settling import changed_share
 
 PREVIOUS = "previous_"
-SEGMENT, START = "serving_default", "start"
+SEGMENT, START, GATE = "serving_default", "start", "gate"
 
 
 class NetworkFunctions:
@@ -65,8 +65,9 @@ class NetworkFunctions:
         """encode(image) -> features, refine(features, state) -> state, decode(canvas) -> logits.
 
         A stream starts with a state of zeros. If that is not the network's own start, there is start(features) -> state
-        for the frames that start afresh. `refine` takes all features and the whole state, whether it reads them or not.
-        Raises InputError if the network keeps no state.
+        for the frames that start afresh. If the network has a gate, gate(features, state, error) -> state gives the
+        state with which the other frames start. `refine` takes all features and the whole state, whether it reads them
+        or not. Raises InputError if the network keeps no state.
         """
         if not self.network.keeps_state:
             raise InputError("a stream is for models that keep a state; this one keeps none")
@@ -82,6 +83,11 @@ class NetworkFunctions:
         return {
             "encode": encode,
             **({} if self.network.starts_from_zeros else {START: start}),
+            **(
+                {GATE: self._traced(steps.gate, features | state | steps.error_spec(state))}
+                if self.network.has_gate
+                else {}
+            ),
             "refine": self._traced(steps.refine, features | state),
             "decode": self._traced(decode, {"canvas": state["canvas"]}),
         }
@@ -148,6 +154,17 @@ class Steps:
         features = {name: inputs[name] for name in self._features}
         own = {self._own_name(name): maps for name, maps in inputs.items() if name not in features}
         return self._named(self._network.refine(features, own))
+
+    def gate(self, **inputs):
+        """Returns the state from which a frame starts: "error" and the state before it, through the gate."""
+        features = {name: inputs[name] for name in self._features}
+        own = {self._own_name(name): maps for name, maps in inputs.items() if name not in features}
+        return self._named(self._network.gated(features, own))
+
+    @staticmethod
+    def error_spec(state):
+        """Returns {"error": TensorSpec}, in the size of the canvas in `state`, {name: TensorSpec}."""
+        return {"error": tf.TensorSpec([*state["canvas"].shape[:3], 1], tf.float32, "error")}
 
     def _named(self, state):
         return {f"{PREVIOUS}{name}" if name in self._features else name: maps for name, maps in state.items()}

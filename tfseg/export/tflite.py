@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfseg.errors import InputError, listed
-from tfseg.export.functions import SEGMENT, START
+from tfseg.export.functions import GATE, SEGMENT, START
 from tfseg.formats import saved_model
 from tfseg.system import child_process
 from tfseg.system.temporary import TemporaryFolder
@@ -14,6 +14,7 @@ from tfseg.system.temporary import TemporaryFolder
 # Precision of the weights; in int8 files also that of the activations.
 PRECISIONS = ("fp32", "fp16", "dynamic", "int8")
 TIMEOUT = 3600  # seconds; int8 calibration runs every image through slow kernels
+MOST_ERROR = 64.0  # grey levels
 STILL_FRAMES = 2  # the first starts from the other step's state, the second from its own
 
 
@@ -90,6 +91,13 @@ def stream_inputs(functions, images, iterations):
             yield "refine", _arrays(features | state)
             state = functions["refine"](**features, **state)
             yield "decode", _arrays({"canvas": state["canvas"]})
+        if GATE in functions:
+            # Differences of a moved picture from none to large ones, over the map.
+            size = state["canvas"].shape[1] * state["canvas"].shape[2]
+            error = tf.reshape(tf.linspace(0.0, MOST_ERROR, size), [*state["canvas"].shape[:3], 1])
+            yield GATE, _arrays(features | state | {"error": error})
+            state = functions[GATE](**features, **state, error=error)
+            yield "refine", _arrays(features | state)
 
 
 def _arrays(tensors):

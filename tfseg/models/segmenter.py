@@ -197,9 +197,14 @@ class Segmenter:
     def start_spec(self) -> dict[str, tf.TensorSpec]:
         """Describes what `gated` takes: the state, and "error" [None, None, None, 1] if there is a gate."""
         spec = self.state_spec()
-        if spec and self.carry is not None and self.carry.has_gate:
+        if spec and self.has_gate:
             spec["error"] = tf.TensorSpec([None, None, None, 1], tf.float32, "error")
         return spec
+
+    @property
+    def has_gate(self) -> bool:
+        """Whether a learned gate says what a frame takes over; see `CarryConfig.has_gate`."""
+        return self.carry is not None and self.carry.has_gate
 
     def gated(self, features, start) -> dict:
         """Returns the state from which a frame starts.

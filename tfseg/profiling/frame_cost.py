@@ -7,7 +7,7 @@ from tfseg.formats import tflite_file
 from tfseg.inference.views import tiling_of
 from tfseg.profiling import flops, frozen_graph, tflite_cost
 
-STEPS, START = ("encode", "refine", "decode"), "start"
+STEPS, START, GATE = ("encode", "refine", "decode"), "start", "gate"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,9 +73,11 @@ def of_tflite_file(path) -> FrameCost:
 
     if set(STEPS) <= set(signatures):
         encode, refine, decode = map(gflops, STEPS)
+        gate = gflops(GATE) if GATE in signatures else 0.0
+        seeded = encode + gate + refine + decode
         if START in signatures:
-            return FrameCost(encode + gflops(START) + decode, encode + refine + decode, 0.0)
-        return FrameCost(encode + refine + decode, encode + refine + decode, refine)
+            return FrameCost(encode + gflops(START) + decode, seeded, 0.0)
+        return FrameCost(encode + refine + decode, seeded, refine)
     [name] = signatures
     if not tflite_cost.has_loop(model, signatures[name]):
         return FrameCost(gflops(name), gflops(name), 0.0)

@@ -220,6 +220,10 @@ print(iteration, "iterations")
 """,
 }
 
+# The row of a model with a learned gate.
+GATE = """| `gate` | features without `size`, state, `error` float32 [batch, h, w, 1] | state to start a frame with |
+"""
+
 # Additions for models of which a video's first frame runs `start` and every further one `refine`, in the same form.
 FRAMES = {
     "table": """| `encode` | `images` | features: `layer2`, `layer3`, `layer4` float32, and `size` int32 [batch, 2] |

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfseg.errors import InputError
-from tfseg.export.serving.page import FIXED_SIZE, FRAMES, INTRODUCTION, OWN_SIZE, PANOPTIC, REST, STEPS, TENSORS
+from tfseg.export.serving.page import FIXED_SIZE, FRAMES, GATE, INTRODUCTION, OWN_SIZE, PANOPTIC, REST, STEPS, TENSORS
 from tfseg.export.serving.service import MAX_PIXELS
 from tfseg.system.files import whole_file, write_atomically
 
@@ -130,6 +130,8 @@ def serve_markdown(name, description, max_batch_size=MAX_BATCH_SIZE, max_pixels=
         steps = PANOPTIC
     elif "carry" in description:
         steps = FRAMES
+    if description.get("carry", {}).get("has_gate"):
+        steps = steps | {"table": steps["table"] + GATE}
     parts = [INTRODUCTION, FIXED_SIZE if size else OWN_SIZE, TENSORS, steps["loop"], REST, steps["loop"]]
     text = "".join(parts).replace("$steps\n", steps["table"])
     return Template(text).substitute(values)

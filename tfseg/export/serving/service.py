@@ -8,7 +8,8 @@ Signatures (https://www.tensorflow.org/tfx/serving/signature_defs); the first ax
 - `panoptic_maps`, only for a panoptic network: images -> the maps from which `tfseg.postprocess.fusion` makes
   instances;
 - `encode`, `initial_state`, `refine` and `decode`, only for a network that keeps a state: for callers that keep it
-  themselves. If a state of zeros is not the network's own start, there is `start` in place of `initial_state`.
+  themselves. If a state of zeros is not the network's own start, there is `start` in place of `initial_state`. If there
+  is a learned gate, the state of the frame before goes through `gate`.
 
 REST clients send and receive inputs and outputs whose names end in `_bytes` as base64.
 """
@@ -19,7 +20,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from tfseg.errors import InputError
-from tfseg.export.functions import START, Steps, panoptic_maps
+from tfseg.export.functions import GATE, START, Steps, panoptic_maps
 from tfseg.export.serving import image_files
 from tfseg.export.serving.canvas_reader import CanvasReader
 from tfseg.formats.export_manifest import DESCRIPTION
@@ -166,9 +167,11 @@ class Service:
             }
 
         sizes = tf.TensorSpec([None, 2], tf.int32, "size")
+        gated = [*state.values(), *steps.error_spec(state).values()]
         return {
             "encode": encode,
             **({"initial_state": _traced(initial_state, first)} if self._network.starts_from_zeros else {START: start}),
+            **({GATE: _traced(steps.gate, *features.values(), *gated)} if self._network.has_gate else {}),
             "refine": _traced(steps.refine, *features.values(), *state.values()),
             "decode": _traced(self._decode, state["canvas"], sizes),
         }

@@ -24,7 +24,7 @@ from tfseg.system.small_files import FieldError, read_bytes
 
 SEGMENT, SERVED = "segment_tensors", "serving_default"
 PANOPTIC = "panoptic_maps"
-STEPS, ZEROS, START = ("encode", "refine"), "initial_state", "start"
+STEPS, ZEROS, START, GATE = ("encode", "refine"), "initial_state", "start", "gate"
 PROBED_SIZE = (97, 161)  # of an image whose maps of different strides differ in size
 
 
@@ -170,6 +170,13 @@ class SavedSegmenter(Segmenter):
             return {}
         inputs = _names(self._signatures["refine"])
         return {name: inputs[name] for name in self._signatures["refine"].structured_outputs}
+
+    @property
+    def has_gate(self):
+        return GATE in self._signatures
+
+    def gated(self, features, start):
+        return _called(self._signatures[GATE], features | start) if self.has_gate else start
 
     def initial_state(self, features):
         if self.starts_from_zeros:

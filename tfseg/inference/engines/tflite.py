@@ -19,6 +19,7 @@ from tfseg.postprocess.resizing import resized
 from tfseg.system.progress import say
 
 START = "start"  # the signature of frames that start afresh, in stream files that do not start from zeros
+GATE = "gate"  # the signature through which the state of the frame before goes, in stream files with a learned gate
 
 
 class TFLiteEngine:
@@ -161,6 +162,8 @@ class TFLiteEngine:
     def _steps(self, pixels, iterations, start=None):
         """Yields (time.perf_counter() at its start, state after it) for each iteration of a stream file."""
         features, state = self._program.run("encode", {"image": pixels}), start
+        if state is not None and GATE in self._program.signatures:
+            state = self._program.run(GATE, features | state)
         for _ in range(iterations):
             began = time.perf_counter()
             if state is None and START in self._program.signatures:
