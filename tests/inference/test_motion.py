@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from tfseg.inference.motion import Motion, MotionEstimator, motion_image, moved, movement
+from tfseg.inference.motion import Carrier, Motion, MotionEstimator, motion_image, moved, movement
+from tfseg.models.segmenter import CarryConfig
 
 
 def texture(height, width, down=0, across=0):
@@ -60,4 +61,28 @@ def test_a_position_fades_with_the_error_of_the_picture(error, kept):
     maps = np.ones((4, 4, 3), np.float32)
     np.testing.assert_allclose(moved(maps, movement(motion, (4, 4), 8)), kept, rtol=1e-6)
     np.testing.assert_allclose(moved(maps, movement(motion, (4, 4), 0)), 1)
-    np.testing.assert_allclose(moved(maps, movement(motion, (4, 4), 0, scale=0.25)), 0.25)
+
+
+def test_answers_are_blended_where_the_moved_picture_fits():
+    """Half of a map fits, the other half differs by two trust scales, of which e^-4 is left."""
+    error = np.zeros((4, 6), np.float32)
+    error[:, 3:] = 16.0
+    motion = Motion(np.zeros((4, 6, 2), np.float32), error)
+    canvas, before = np.full((4, 6, 2), 2.0, np.float32), np.full((4, 6, 2), 10.0, np.float32)
+    found = Carrier(motion, CarryConfig(blend=0.5, trust_scale=8.0)).blended(canvas, before)
+    np.testing.assert_allclose(found[:, :3], 6.0, rtol=1e-6)
+    np.testing.assert_allclose(found[:, 3:], 2 + 0.5 * np.exp(-4) * 8, rtol=1e-6)
+    still = Carrier(motion, CarryConfig(blend=0.25, with_motion=False)).blended(canvas, before)
+    np.testing.assert_allclose(still, 4.0)
+
+
+def test_a_start_is_scaled_moved_and_without_memory_if_that_is_not_carried():
+    offset = np.zeros((4, 6, 2), np.float32)
+    offset[..., 0] = 1 / 6  # the content was one column further to the right
+    motion = Motion(offset, np.zeros((4, 6), np.float32))
+    columns = np.tile(np.arange(6, dtype=np.float32)[:, np.newaxis], (1, 4, 1, 3))
+    state = {"canvas": columns, "h1": columns}
+    start = Carrier(motion, CarryConfig(scale=0.5)).start(state)
+    np.testing.assert_allclose(start["canvas"][0, 0, :, 0], [0.5, 1, 1.5, 2, 2.5, 2.5])
+    np.testing.assert_allclose(start["h1"], start["canvas"])
+    assert not Carrier(motion, CarryConfig(with_memory=False)).start(state)["h1"].any()

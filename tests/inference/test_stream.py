@@ -14,6 +14,7 @@ from tfseg.formats import saved_model as saved_models
 from tfseg.inference.engines.network import NetworkEngine
 from tfseg.inference.engines.saved_model import SavedModelEngine
 from tfseg.inference.engines.tflite import TFLiteEngine
+from tfseg.inference.motion import MotionEstimator, motion_image, moved, movement
 from tfseg.inference.predictor import Predictor
 from tfseg.inference.refinement import Stopped
 from tfseg.inference.runner import Inference
@@ -21,7 +22,7 @@ from tfseg.inference.stream import Stream, StreamOptions
 from tfseg.models.rnn import RNNConfig
 from tfseg.models.segmenter import CarryConfig
 
-STILL = CarryConfig(iterations=2, scale=0.5, with_motion=False)
+STILL = CarryConfig(iterations=2, scale=0.5, with_motion=False, blend=0.0)
 
 
 def frames(count, height=48, width=80):
@@ -81,6 +82,32 @@ def test_what_is_carried_follows_the_picture(predictor):
     assert not np.array_equal(start["canvas"], canvas)
     standing, *_ = stream._start(first)
     np.testing.assert_allclose(standing["canvas"], canvas, atol=0.05 * np.abs(canvas).max())
+
+
+def test_the_answer_is_blended_with_the_one_before_and_the_network_does_not_see_it(predictor):
+    """By hand: the canvas of the second frame, and the answer to the first, moved, where the picture fits."""
+    first, second, third = frames(3)
+    carry = CarryConfig(scale=0.25, blend=0.5)
+    stream, plain = predictor.stream(carry=carry), predictor.stream(carry=dataclasses.replace(carry, blend=0.0))
+    answers = [stream.next(image) and stream.state()["answer"] for image in (first, second, third)]
+    canvases = [plain.next(image) and plain.state()["state/canvas"][0] for image in (first, second, third)]
+    np.testing.assert_allclose(stream.state()["state/canvas"][0], canvases[-1], atol=1e-5)
+    expected = canvases[0]
+    for index, pair in enumerate([(first, second), (second, third)], 1):
+        motion = MotionEstimator().between(*map(motion_image, pair))
+        matrix = movement(motion, expected.shape[:2], carry.trust_scale)
+        trust = np.asarray(matrix.sum(1)).reshape(*expected.shape[:2], 1)
+        expected = (1 - 0.5 * trust) * canvases[index] + 0.5 * moved(expected, matrix)
+        np.testing.assert_allclose(answers[index], expected, atol=1e-4)
+    assert "answer" not in plain.state()
+
+
+def test_a_frame_that_starts_afresh_is_not_blended(predictor):
+    first, second = frames(2)
+    stream = predictor.stream(carry=CarryConfig(blend=0.9))
+    stream.next(first)
+    stream.reset()
+    np.testing.assert_array_equal(stream.next(second).class_ids, predictor.predict(second).class_ids)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +205,7 @@ def test_a_settled_frame_ends_early(predictor):
 class TimedEngine:
     """An engine whose last iterations take 20 ms; it records the time left when an iteration may begin last."""
 
-    carry, default_iterations = CarryConfig(), 4
+    carry, default_iterations = CarryConfig(blend=0.0), 4
     is_recurrent, segmenter, path = True, None, "timed"
 
     def __init__(self, clock):

@@ -13,7 +13,7 @@ from tests.tiny_backbone import tiny
 from tfseg import architectures
 from tfseg.export.exporting import export_model
 from tfseg.export.plan import ExportOptions
-from tfseg.inference.motion import MotionEstimator, carried, motion_image
+from tfseg.inference.motion import Carrier, MotionEstimator, motion_image
 from tfseg.inference.predictor import Predictor
 from tfseg.models.rnn import RNNConfig
 from tfseg.models.segmenter import CarryConfig
@@ -55,7 +55,7 @@ def test_a_frame_starts_from_what_the_gate_leaves(exported):
     features = [network.encode(tf.cast(image[np.newaxis], tf.float32)) for image in (first, second)]
     state = network.refine_for(features[0], tf.constant(2))
     motion = MotionEstimator().between(motion_image(first), motion_image(second))
-    start = carried({name: maps.numpy() for name, maps in state.items()}, motion, network.carry)
+    start = Carrier(motion, network.carry).start({name: maps.numpy() for name, maps in state.items()})
     gated = network.gated(features[1], start)
     assert set(gated) == set(state)
     shares = gated["canvas"] / start["canvas"]

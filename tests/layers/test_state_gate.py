@@ -82,12 +82,12 @@ def test_the_error_of_the_motion_goes_to_the_gate():
     error = np.full((48, 64), 8.0, np.float32)
     error[:, 32:] = 24.0
     moved = in_use.Motion(np.zeros((48, 64, 2), np.float32), error)
-    start = in_use.carried(state, moved, dataclasses.replace(GATED, trust_scale=0.0))
+    start = in_use.Carrier(moved, dataclasses.replace(GATED, trust_scale=0.0)).start(state)
     assert start["error"].shape == (1, 6, 8, 1)
     np.testing.assert_allclose(start["error"][0, :, :4], 8.0)
     np.testing.assert_allclose(start["error"][0, :, 4:], 24.0)
     np.testing.assert_allclose(start["canvas"], 1.0)
-    assert "error" not in in_use.carried(state, moved, QUARTER)
+    assert "error" not in in_use.Carrier(moved, QUARTER).start(state)
 
 
 def test_training_the_gate_alone_leaves_all_else_as_it_is():

@@ -57,7 +57,7 @@ class MotionEstimator:
         return Motion(share, cv2.absdiff(moved, after).astype(np.float32))
 
 
-def movement(motion, size, trust_scale, scale=1.0) -> sparse.csr_array:
+def movement(motion, size, trust_scale) -> sparse.csr_array:
     """Returns what moves maps of the frame before to where their content is now, as a matrix for `moved`.
 
     Args:
@@ -65,7 +65,6 @@ def movement(motion, size, trust_scale, scale=1.0) -> sparse.csr_array:
       size: (h, w) of the maps.
       trust_scale: grey levels of error at which a position keeps 1/e of its value: it is multiplied by
         exp(-(error / trust_scale)^2). 0 means that everything is kept.
-      scale: factor of all values.
     Returns:
       [h * w, h * w] float32: for each position now, the shares of the four positions between which its content was;
       beyond the border the last row and column are repeated.
@@ -78,7 +77,7 @@ def movement(motion, size, trust_scale, scale=1.0) -> sparse.csr_array:
     left, top = columns.astype(np.int32), rows.astype(np.int32)
     right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
     across, down = columns - left.astype(np.float32), rows - top.astype(np.float32)
-    kept = np.full(height * width, scale, np.float32)
+    kept = np.ones(height * width, np.float32)
     if trust_scale:
         error = cv2.resize(motion.error, (width, height), interpolation=cv2.INTER_AREA).ravel()
         kept *= np.exp(-np.square(error / np.float32(trust_scale)))
@@ -94,49 +93,58 @@ def moved(maps, matrix) -> np.ndarray:
     return (matrix @ maps.reshape(-1, maps.shape[-1])).reshape(maps.shape)
 
 
-def carried(state, motion, carry) -> dict[str, np.ndarray]:
-    """Returns what a frame starts from.
+class Carrier:
+    """Takes what a model made of one frame over to the next.
 
     Args:
-      state: the state of the frame before, {name: [1, h, w, channels] float32}; maps may differ in size.
       motion: the Motion between the two frames.
       carry: the model's CarryConfig.
-    Returns:
-      What `Segmenter.gated` takes.
     """
-    matrices, result = {}, {}
-    if carry.has_gate:
-        height, width = state["canvas"].shape[1:3]
-        error = cv2.resize(motion.error, (width, height), interpolation=cv2.INTER_AREA)
-        result["error"] = error[np.newaxis, ..., np.newaxis]
-    for name, maps in state.items():
-        size = maps.shape[1:3]
-        if name != "canvas" and not carry.with_memory:
-            result[name] = np.zeros_like(maps)
-        elif not carry.with_motion:
-            result[name] = maps * np.float32(carry.scale)
-        else:
-            if size not in matrices:
-                matrices[size] = movement(motion, size, carry.trust_scale, carry.scale)
-            result[name] = moved(maps[0], matrices[size])[np.newaxis]
-    return result
 
+    def __init__(self, motion, carry):
+        self._motion, self._carry = motion, carry
+        self._matrices = {}
 
-def blended(canvas, before, motion, carry) -> np.ndarray:
-    """Blends a frame's canvas with that of the frame before.
+    def start(self, state) -> dict[str, np.ndarray]:
+        """Returns what the next frame starts from, as `Segmenter.gated` takes it.
 
-    Args:
-      canvas, before: [h, w, num_classes] float32 logits.
-      motion: the Motion between the two frames.
-      carry: the model's CarryConfig, whose `blend` is above 0.
-    Returns:
-      (1 - share) * canvas + share * before, moved; the share is `blend` times the trust at each position.
-    """
-    if not carry.with_motion:
-        return canvas + np.float32(carry.blend) * (before - canvas)
-    matrix = movement(motion, canvas.shape[:2], carry.trust_scale, carry.blend)
-    share = matrix.sum(1).reshape(*canvas.shape[:2], 1)
-    return canvas - share * canvas + moved(before, matrix)
+        Args:
+          state: the state of the frame before, {name: [1, h, w, channels] float32}; maps may differ in size.
+        """
+        carry, result = self._carry, {}
+        if carry.has_gate:
+            height, width = state["canvas"].shape[1:3]
+            error = cv2.resize(self._motion.error, (width, height), interpolation=cv2.INTER_AREA)
+            result["error"] = error[np.newaxis, ..., np.newaxis]
+        for name, maps in state.items():
+            is_kept = name == "canvas" or carry.with_memory
+            result[name] = (
+                np.float32(carry.scale) * self._moved(maps[0])[np.newaxis] if is_kept else np.zeros_like(maps)
+            )
+        return result
+
+    def blended(self, canvas, before) -> np.ndarray:
+        """Blends the canvas of the next frame with that of the frame before.
+
+        Args:
+          canvas, before: [h, w, num_classes] float32 logits.
+        Returns:
+          (1 - share) * canvas + share * before, moved; the share is `blend` times the trust at each position.
+        """
+        blend = np.float32(self._carry.blend)
+        if not self._carry.with_motion:
+            return canvas + blend * (before - canvas)
+        size = canvas.shape[:2]
+        trust = self._matrix(size).sum(1).reshape(*size, 1)
+        return canvas + blend * (self._moved(before) - trust * canvas)
+
+    def _moved(self, maps):
+        return moved(maps, self._matrix(maps.shape[:2])) if self._carry.with_motion else maps
+
+    def _matrix(self, size):
+        if size not in self._matrices:
+            self._matrices[size] = movement(self._motion, size, self._carry.trust_scale)
+        return self._matrices[size]
 
 
 def _places(offset):

@@ -14,7 +14,7 @@ import numpy as np
 
 from tfseg.errors import InputError
 from tfseg.formats.images import as_rgb
-from tfseg.inference.motion import CUT_SHARE, MotionEstimator, blended, carried, motion_image
+from tfseg.inference.motion import CUT_SHARE, Carrier, MotionEstimator, motion_image
 from tfseg.inference.refinement import Stopped
 from tfseg.layers import settling
 from tfseg.models.segmenter import CarryConfig
@@ -132,14 +132,14 @@ class Stream:
         """
         begin = time.perf_counter()
         frame = as_rgb(frame)
-        start, reset, picture, motion = self._start(frame)
+        start, reset, picture, carrier = self._start(frame)
         run = self._run(frame, start, begin)
         answer = run.answer
         canvas = None
         if self._carry is not None and self._carry.blend and run.state is not None:
             canvas = np.asarray(answer.canvas())
-            if motion is not None:
-                canvas = blended(canvas, self._answer, motion, self._carry)
+            if carrier is not None:
+                canvas = carrier.blended(canvas, self._answer)
                 answer = answer.with_canvas(canvas)
         class_ids, confidence = (
             answer.class_ids_and_confidence() if self._options.with_confidence else (answer.class_ids(), None)
@@ -187,7 +187,7 @@ class Stream:
         self._answer, self._why_afresh = arrays.get(ANSWER), str(arrays[REASON])
 
     def _start(self, frame):
-        """Returns (state to start from or None, why it starts afresh or "", its motion image, its Motion or None)."""
+        """Returns (state to start from or None, why it starts afresh or "", its motion image, its Carrier or None)."""
         if self._carry is None:
             return None, NOT_KEPT, None, None
         every = self._options.key_every
@@ -203,7 +203,8 @@ class Stream:
         motion = self._estimator.between(self._picture, picture)
         if motion.unlike_share > CUT_SHARE:
             return None, CUT, picture, None
-        return carried(self._state, motion, self._carry), "", picture, motion
+        carrier = Carrier(motion, self._carry)
+        return carrier.start(self._state), "", picture, carrier
 
     def _run(self, frame, start, begin) -> Stopped:
         options = self._options

@@ -22,7 +22,7 @@ STATE = ("canvas", "dec", "layer4")
 
 
 def _carry():
-    return CarryConfig(iterations=1, scale=1.0, with_motion=False, trust_scale=0.0)
+    return CarryConfig(iterations=1, scale=1.0, with_motion=False, trust_scale=0.0, blend=0.0)
 
 
 @dataclasses.dataclass
