@@ -114,6 +114,22 @@ def camvid_video() -> TrainingConfig:
     return dataclasses.replace(camvid(), total_steps=900, learning_rate=2e-4, average_decay=0.99)
 
 
+def cells(total_steps: int, global_batch_size: int = 8) -> TrainingConfig:
+    """A dynamic cell on a frozen arch2: the paper's 8e-3 of Adam (arXiv:1904.02371, Sec. 6), here falling to 0.
+
+    Clipped at a norm of 3, as in the search. Rare classes weigh as in the training of our arch2.
+    """
+    training = adamw(total_steps, learning_rate=8e-3, weight_decay=0.0, average_decay=0.99)
+    return dataclasses.replace(
+        training,
+        global_batch_size=global_batch_size,
+        warmup_steps=20,
+        clip_norm=3.0,
+        class_weights="root_median",
+        validate_every=0,
+    )
+
+
 def camvid() -> TrainingConfig:
     """About 80 times through CamVid's 367 images, from a pre-trained backbone; its rare classes weigh more."""
     training = adamw(3700, learning_rate=1e-3, weight_decay=1e-2, average_decay=0.995)

@@ -20,7 +20,8 @@ def rewards(trials: dict[str, list[Trial]]):
         values = np.array([trial.reward for trial in series])
         numbers = np.arange(1, len(values) + 1)
         faces = [colour if trial.outcome == FINISHED else "white" for trial in series]
-        axis.scatter(numbers, values, s=22, c=faces, edgecolors=colour, label=name, zorder=3)
+        axis.scatter(numbers, values, s=22, c=faces, edgecolors=colour, zorder=3)
+        axis.scatter([], [], s=22, c=colour, label=name)
         axis.step(numbers, np.maximum.accumulate(values), where="post", color=colour, label=f"{name}, best so far")
     axis.set_xlabel("candidate")
     axis.set_ylabel("reward")
@@ -36,63 +37,77 @@ def cell(genotype: Genotype, title: str = ""):
 
     Of two arrows into a box, the one of the first map is solid and the other one dashed.
     """
-    output = len(INPUTS) + len(genotype.layers)
-    columns = _columns(genotype, output)
-    places = _places(columns)
-    height = max(sum(column == one for column in columns.values()) for one in columns.values())
-    figure = Figure(figsize=(2.1 * (max(columns.values()) + 1), 1.3 * height + 1.2), dpi=120, layout="constrained")
+    places, output = _places(genotype)
+    height = max(len(genotype.inputs_read), 3)
+    figure = Figure(figsize=(1.7 * (len(genotype.layers) + 2), 1.15 * height + 0.6), dpi=120, layout="constrained")
     axis = figure.subplots()
-    for place, (first, second, one, other, _) in enumerate(genotype.layers, len(INPUTS)):
-        bends = (-0.18, 0.18) if first == second else (-0.08, 0.08)
-        pairs = ((first, one, "solid"), (second, other, "dashed"))
-        for (source, operation, line), bend in zip(pairs, bends, strict=True):
-            _arrow(axis, places[source], places[place], OPERATIONS[operation], line, bend)
-    for source in genotype.loose:
-        _arrow(axis, places[source], places[output], "", "solid", 0.0)
-    for place, (x, y) in places.items():
-        text, colour = name_of(place), INPUT
-        if place == output:
-            text, colour = "dec", OUTPUT
-        elif place >= len(INPUTS):
-            text, colour = f"{place}: {AGGREGATIONS[genotype.layers[place - len(INPUTS)][-1]]}", AGGREGATE
-        box = {"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": "black"}
-        axis.text(x, y, text, ha="center", va="center", fontsize=9, bbox=box, zorder=4)
-    axis.set_xlim(-0.6, max(columns.values()) + 0.6)
-    axis.set_ylim(-height / 2 - 0.2, height / 2 + 0.2)
+    axis.set_xlim(-0.6, len(genotype.layers) + 1.5)
+    axis.set_ylim(-height / 2, height / 2)
     axis.axis("off")
     if title:
         figure.suptitle(title, fontsize=10)
+    boxes = {place: _box(axis, genotype, place, output, *where) for place, where in places.items()}
+    FigureCanvasAgg(figure).draw()  # gives the boxes their sizes, at which arrows begin and end
+    for place, (first, second, one, other, _) in enumerate(genotype.layers, len(INPUTS)):
+        bend = 0.3 if first == second else 0.12
+        _arrow(axis, boxes[first], boxes[place], OPERATIONS[one], "solid", -bend)
+        _arrow(axis, boxes[second], boxes[place], OPERATIONS[other], "dashed", bend)
+    for source in genotype.loose:
+        _arrow(axis, boxes[source], boxes[output], "", "solid", 0.1)
     return _drawn(figure)
 
 
-def _columns(genotype, output):
-    """Returns {place: column}: inputs that are read are in column 0, an aggregate is right of all that it reads."""
-    columns = dict.fromkeys(genotype.inputs_read, 0)
-    for place, (first, second, *_) in enumerate(genotype.layers, len(INPUTS)):
-        columns[place] = 1 + max(columns[first], columns[second])
-    columns[output] = 1 + max(columns.values())
-    return columns
+def _places(genotype):
+    """Returns ({place: (x, y)}, the place of the output): inputs that are read below each other, then a column each.
+
+    Every further box is as high as lets its arrows pass the fewest boxes closely, and then as near to the middle.
+    """
+    inputs, output = genotype.inputs_read, len(INPUTS) + len(genotype.layers)
+    places = {place: (0, (len(inputs) - 1) / 2 - row) for row, place in enumerate(inputs)}
+    sources = {place: layer[:2] for place, layer in enumerate(genotype.layers, len(INPUTS))} | {output: genotype.loose}
+    for x, (place, read) in enumerate(sources.items(), 1):
+        boxes = [where for one, where in places.items() if one >= len(INPUTS)]
+        heights = [y for y in (0.0, 0.6, -0.6, 1.2, -1.2) if not boxes or abs(y - boxes[-1][1]) > 0.5]
+        starts = [places[one] for one in read]
+        places[place] = x, min(heights, key=lambda y, x=x, starts=starts, boxes=boxes: _passed(starts, (x, y), boxes))
+    return places, output
 
 
-def _places(columns):
-    places = {}
-    for column in set(columns.values()):
-        inside = [place for place, one in columns.items() if one == column]
-        for row, place in enumerate(inside):
-            # Columns are shifted a little against each other, so that arrows do not pass behind boxes.
-            places[place] = (column, (len(inside) - 1) / 2 - row + 0.16 * (-1) ** column)
-    return places
+def _passed(starts, end, boxes):
+    """Returns how many boxes the straight lines from `starts` to `end` pass closely."""
+    x, y = end
+    heights = [
+        (down + (y - down) * (column - across) / (x - across), height)
+        for across, down in starts
+        for column, height in boxes
+        if across < column < x
+    ]
+    return sum(abs(line - height) < 0.5 for line, height in heights)
 
 
-def _arrow(axis, start, end, text, line, bend):
-    style = {"arrowstyle": "-|>", "color": COLOURS[0], "linewidth": 1.2, "linestyle": line, "shrinkA": 28}
-    style |= {"shrinkB": 28, "connectionstyle": f"arc3,rad={bend}"}
-    axis.annotate("", end, start, arrowprops=style, zorder=2)
+def _box(axis, genotype, place, output, x, y):
+    text, colour = name_of(place), INPUT
+    if place == output:
+        text, colour = "dec", OUTPUT
+    elif place >= len(INPUTS):
+        text, colour = f"{place}: {AGGREGATIONS[genotype.layers[place - len(INPUTS)][-1]]}", AGGREGATE
+    box = {"boxstyle": "round,pad=0.4", "facecolor": colour, "edgecolor": "black"}
+    return axis.text(x, y, text, ha="center", va="center", fontsize=9, bbox=box, zorder=4)
+
+
+def _arrow(axis, source, target, text, line, bend):
+    style = {"arrowstyle": "-|>", "color": COLOURS[0], "linewidth": 1.2, "linestyle": line, "shrinkA": 0, "shrinkB": 0}
+    style |= {"patchA": source.get_bbox_patch(), "patchB": target.get_bbox_patch()}
+    style["connectionstyle"] = f"arc3,rad={bend}"
+    (left, low), (right, high) = source.get_position(), target.get_position()
+    axis.annotate("", (right, high), (left, low), arrowprops=style, zorder=2)
     if text:
-        (left, low), (right, high) = start, end
-        # The middle of the bent arrow; each arrow has its text a little nearer to its start, where arrows are apart.
-        x = left + 0.42 * (right - left) + bend * (high - low) / 2
-        y = low + 0.42 * (high - low) - bend * (right - left) / 2
+        # Near the start, on the bent arrow, which lies beside the straight line by a part of its length in pixels.
+        share = 0.35
+        start, end = axis.transData.transform([(left, low), (right, high)])
+        across = np.array([end[1] - start[1], start[0] - end[0]])
+        middle = start + share * (end - start) + 2 * share * (1 - share) * bend * across
+        x, y = axis.transData.inverted().transform(middle)
         box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
         axis.text(x, y, text, ha="center", va="center", fontsize=7, color=COLOURS[0], bbox=box, zorder=3)
 
