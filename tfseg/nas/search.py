@@ -17,7 +17,7 @@ from tfseg.nas.early_stopping import EarlyStopping
 from tfseg.nas.features import ClipConfig, divided
 from tfseg.nas.learning import LearningConfig
 from tfseg.nas.strategies import ControllerStrategy, RandomStrategy
-from tfseg.nas.trial_log import Trial, TrialLog
+from tfseg.nas.trial_log import FILE_NAME, Trial, TrialLog
 from tfseg.runs.run_directory import load_run, locked, read_config, weights_file
 from tfseg.system.files import file_sha256, write_atomically
 from tfseg.system.progress import say
@@ -144,11 +144,14 @@ def search(source: Source, workdir, config: SearchConfig, strategies, budget: "B
     workdir = Path(workdir)
     config = dataclasses.replace(config, candidate=dataclasses.replace(config.candidate, seed=config.seed))
     with locked(workdir):
-        _note_settings(workdir, Settings(source, config))
+        settings = Settings(source, config)
+        _refuse_other_settings(workdir, settings)
         runs = [_Run(name, workdir / name, config) for name in strategies]
         if all(len(run.log.trials) >= budget.candidates for run in runs):
             return {run.name: run.log.trials for run in runs}
         task = _task(source, config)
+        values = json.loads(json.dumps(dataclasses.asdict(settings)))
+        write_atomically(workdir / SETTINGS, json.dumps(sealed(values), indent=1).encode())
         watch = _Watch(budget, runs)
         while run := watch.next_run():
             trial = run.try_next(task)
@@ -254,12 +257,12 @@ def _task(source, config):
     return Task(*clips, network.classifier.get_weights(), config.candidate)
 
 
-def _note_settings(workdir, settings):
-    """Writes the settings. Raises InputError if the folder holds a search with others."""
+def _refuse_other_settings(workdir, settings):
+    """Raises InputError if the folder holds a search with other settings."""
     before = read_settings(workdir)
     if before is None:
-        values = json.loads(json.dumps(dataclasses.asdict(settings)))
-        write_atomically(workdir / SETTINGS, json.dumps(sealed(values), indent=1).encode())
+        if any((workdir / name / FILE_NAME).exists() for name in STRATEGIES):
+            raise InputError(f"{workdir}: has logs of a search, but no {SETTINGS}; begin anew in another --workdir")
         return
     # The same model and data may have moved.
     moved = dataclasses.replace(before.source, model=settings.source.model, data_dir=settings.source.data_dir)
