@@ -6,6 +6,7 @@ from tfseg.backbones import BackboneConfig
 from tfseg.data.panoptic_targets import PanopticTargetConfig
 from tfseg.losses.panoptic import PanopticLossConfig
 from tfseg.models.arch2 import Arch2Config
+from tfseg.models.arch2_video import Arch2VideoConfig
 from tfseg.models.deeperlab_config import DeeperLabConfig
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.fcn import FCNConfig
@@ -68,6 +69,14 @@ def mobile_deeplabv3(backbone: BackboneConfig) -> DeepLabV3Config:
 def arch2(backbone: BackboneConfig) -> Arch2Config:
     """arch2 with its auxiliary heads (Nekrasov et al. 2020, arXiv:1904.02371, Sec. 3 and 6)."""
     return Arch2Config(backbone)
+
+
+def arch2_video(backbone: BackboneConfig, genotype: str = "cell1_like", frames: int = 3) -> Arch2VideoConfig:
+    """arch2, which stays as it is, and a dynamic cell that learns on clips (arXiv:1904.02371, Sec. 4).
+
+    The default cell is one of ours with the published number of weights; `search.py` finds others.
+    """
+    return Arch2VideoConfig(backbone, genotype=genotype, frames=frames)
 
 
 def pspnet(backbone: BackboneConfig, width: int = 512) -> PSPNetConfig:

@@ -200,6 +200,25 @@ def test_the_stages_of_shelfnets_training_have_its_papers_numbers(
     assert 0 < float(rate(last - 1)) < 1e-3 * learning_rate
 
 
+@pytest.mark.parametrize(
+    ("name", "epochs", "batch_size", "learning_rate", "crop_size"),
+    [("arch2", 2000, 32, 1e-2, (600, 600)), ("arch2_video", 10, 16, 8e-3, (400, 480))],
+)
+def test_the_stages_of_training_dynamic_cells_have_their_papers_numbers(
+    name, epochs, batch_size, learning_rate, crop_size
+):
+    config = recipe(ZOO / "camvid" / f"{name}_mobilenet_v2_paper.py")["get_config"]()
+    training = config.training
+    assert (training.total_steps, training.global_batch_size) == (367 * epochs // batch_size, batch_size)
+    assert (training.learning_rate, config.data.crop_size) == (learning_rate, crop_size)
+    if name == "arch2":  # the encoder's rate is 5e-2, and falls like the decoder's; three further losses weigh 0.3
+        assert (training.optimizer, training.backbone_multiplier, training.power) == ("sgd", 5.0, 0.9)
+        assert (config.data.min_scale, config.data.max_scale, config.model.auxiliary_weight) == (0.5, 2.0, 0.3)
+    else:
+        assert (training.optimizer, training.end_learning_rate, training.weight_decay) == ("adamw", 8e-3, 0.0)
+        assert (config.model.frames, config.model.trains_static, config.data.frame_gap) == (3, False, 31)
+
+
 def test_the_feed_forward_recipe_on_scenes_has_the_parameters_and_the_training_of_the_recurrent_one():
     ours, theirs = (recipe(ZOO / "scenes" / f"{name}_mobilenet_v2.py")["get_config"]() for name in ("rnn", "fcn"))
     counts = [architectures.build(config.model, 10).count_params() for config in (ours, theirs)]

@@ -1,0 +1,96 @@
+"""Searches a dynamic cell for videos: what a controller proposes is trained for a short while and scored.
+
+python search.py --model=runs/camvid_arch2 --data_dir=CamVid --workdir=runs/search --minutes=50
+    The miniature search, for two CPU cores: half a minute to a minute a candidate, and what chance finds beside it.
+python search.py --model=runs/camvid_arch2 --data_dir=CamVid --workdir=runs/search --preset=paper --strategy=ppo
+    As in the paper; meant for a GPU.
+python search.py --workdir=runs/search --derive=best --count=2
+    The two best cells of a search, with the commands that train them; --derive=sampled asks the trained controller.
+
+The same command continues a search that was stopped or killed: it loses the candidate in progress at most.
+"""
+
+import dataclasses
+
+from absl import flags
+
+from tfseg.commands import entry
+from tfseg.errors import InputError
+
+MODEL = flags.DEFINE_string("model", None, "Run directory or model zoo folder of a trained arch2; it is not changed.")
+DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the raw data or of records; default is the run's.")
+SPLIT = flags.DEFINE_string("split", None, "Split of videos to search on; default is the run's training split.")
+WORKDIR = flags.DEFINE_string("workdir", "runs/search", "Folder of the search.")
+PRESET = flags.DEFINE_enum("preset", "mini", ["mini", "paper"], "Sizes of the search: see docs/search.md.")
+STRATEGY = flags.DEFINE_enum(
+    "strategy", "both", ["ppo", "random", "both"], "What proposes candidates: the controller, chance, or both in turn."
+)
+CANDIDATES = flags.DEFINE_integer("candidates", 60, "Candidates of each strategy, those of earlier calls included.")
+MINUTES = flags.DEFINE_float("minutes", None, "End this call before a candidate that would take longer than this.")
+SEED = flags.DEFINE_integer("seed", 0, "Of the clips, of what is proposed, and of the candidates' training.", 0)
+DERIVE = flags.DEFINE_enum("derive", None, ["best", "sampled"], "Search no further, but show cells of a search.")
+COUNT = flags.DEFINE_integer("count", 2, "With --derive: number of cells.")
+# {flag: (part of the SearchConfig, its field)}; the help says what the presets have.
+FIELDS = {
+    "layers": ("", "num_layers"),
+    "frames": ("clips", "frames"),
+    "frame_gap": ("clips", "frame_gap"),
+    "division": ("clips", "division"),
+    "store": ("clips", "precision"),
+    "epochs": ("candidate", "epochs"),
+    "batch_size": ("candidate", "batch_size"),
+    "algorithm": ("learning", "algorithm"),
+    "controller_rate": ("learning", "learning_rate"),
+    "entropy_weight": ("learning", "entropy_weight"),
+    "feed_tokens": ("learning", "feed_tokens"),
+}
+flags.DEFINE_integer("layers", None, "Layers of a cell; 5, and 4 in the paper's search on Cityscapes.")
+flags.DEFINE_integer("frames", None, "Frames of a clip; 2 (mini) or 3 (paper).")
+flags.DEFINE_integer("frame_gap", None, "Largest difference of the numbers of two frames in a row; 31.")
+flags.DEFINE_enum("division", None, ["blocks", "random"], "How a tenth of the clips is held out; blocks.")
+flags.DEFINE_enum("store", None, ["float16", "float32"], "Precision of the maps in memory; float16.")
+flags.DEFINE_integer("epochs", None, "Epochs of a candidate; 3 (mini) or 20 (paper).")
+flags.DEFINE_integer("batch_size", None, "Clips an update; 8 (mini) or 48 (paper).")
+flags.DEFINE_enum("algorithm", None, ["ppo", "reinforce"], "How the controller learns; ppo.")
+flags.DEFINE_float("controller_rate", None, "Learning rate of the controller; 1e-3 (mini) or 1e-4 (paper).")
+flags.DEFINE_float("entropy_weight", None, "Weight of the controller's entropy; 1e-4 (mini) or 0 (paper).")
+flags.DEFINE_boolean("feed_tokens", None, "Whether the controller reads its choices; no.")
+
+
+def main(argv):
+    if len(argv) > 1:
+        raise InputError(f"unexpected arguments: {' '.join(argv[1:])}")
+    from tfseg.nas import search_report
+
+    if DERIVE.value:
+        print(search_report.derive(WORKDIR.value, COUNT.value, DERIVE.value == "sampled"))
+        return
+    if flags.FLAGS["count"].present:
+        raise InputError("--count does nothing without --derive; omit it")
+    if not MODEL.value:
+        raise InputError("--model is missing: the run directory of a trained arch2, which finds the features")
+    from tfseg.nas.search import STRATEGIES, Budget, search, source_of
+
+    config, budget = _config(), Budget(CANDIDATES.value, MINUTES.value)
+    source = source_of(MODEL.value, DATA_DIR.value, SPLIT.value)
+    search(source, WORKDIR.value, config, STRATEGIES if STRATEGY.value == "both" else (STRATEGY.value,), budget)
+    print(search_report.write_report(WORKDIR.value))
+    print(f"\nreport: {WORKDIR.value}/{search_report.REPORT}")
+
+
+def _config():
+    from tfseg.nas.search import PRESETS
+
+    config = dataclasses.replace(PRESETS[PRESET.value], seed=SEED.value)
+    for flag, (part, field) in FIELDS.items():
+        value = flags.FLAGS[flag].value
+        if value is not None:
+            changed = {field: value}
+            if part:
+                changed = {part: dataclasses.replace(getattr(config, part), **changed)}
+            config = dataclasses.replace(config, **changed)
+    return config
+
+
+if __name__ == "__main__":
+    entry.run(main)
