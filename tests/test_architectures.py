@@ -14,6 +14,8 @@ from tfseg.architectures import ARCHITECTURES, Architecture
 from tfseg.backbones import BackboneConfig
 from tfseg.labels import DatasetInfo, default_colors
 from tfseg.layers.resize import resize_bilinear
+from tfseg.models.arch2 import Arch2Config
+from tfseg.models.arch2_video import Arch2VideoConfig
 from tfseg.models.deeperlab_config import DeeperLabConfig
 from tfseg.models.deeplabv3 import DeepLabV3Config
 from tfseg.models.fcn import FCNConfig
@@ -51,6 +53,14 @@ def attention_step(inputs, outputs):
     """3x3, a 1x1 of its means, and a 3x3 after the sum, each with scale and shift."""
     return 9 * inputs * outputs + outputs**2 + 9 * outputs**2 + 3 * 2 * outputs
 
+
+def contextual(width):
+    """Four 3x3 and three 1x1 convolutions (one on the mean), each with scale and shift."""
+    return 4 * (9 * width**2 + 2 * width) + 3 * (width**2 + 2 * width)
+
+
+# Reductions of 16, 32 and 112 channels to 4, with scale and shift; a 3x3 convolution with bias to the classes.
+ADAPTERS, LOGITS = (16 + 32 + 112) * 4 + 3 * 8, 9 * 4 * 5 + 5
 
 ROWS = {
     # Projection 112 -> 4 * 8, then gates over [5 | 8], [8 | 6], [6 | 5] with their biases.
@@ -90,6 +100,23 @@ ROWS = {
         + (2 * s_block(2) + s_block(4) + conv3(2, 4) + conv3(4, 8))
         + (9 * 2 * 2 + 4 + 9 * 2 * 5)
         + (9 * 4 * 64 + 9 * 8 * 64 + 2 * (128 + 9 * 64 * 5)),
+    ),
+    # Three merges of two contextual cells and two 1x1, a reduction of two maps; logits; three auxiliary heads.
+    Arch2Config: (
+        Arch2Config(COARSE_TOY, width=4),
+        BACKBONE_PARAMETERS
+        + (ADAPTERS + 6 * (contextual(4) + 4 * 4 + 8) + 8 * 4 + 8 + LOGITS)
+        + 3 * (contextual(4) + LOGITS),
+    ),
+    # Only the cell is trained. Three deformable convolutions with their offsets, six separable ones, four
+    # concatenations, one 3-D convolution; a reduction of three maps; logits of its own.
+    Arch2VideoConfig: (
+        Arch2VideoConfig(COARSE_TOY, width=4, genotype="cell1_like"),
+        3 * (9 * 16 + conv3(4, 27) + 8)
+        + 6 * (9 * 4 + 16 + 8)
+        + 4 * (2 * 8 + 8 * 4)
+        + (2 * 9 * 16 + 8)
+        + (ADAPTERS + 12 * 4 + 8 + LOGITS),
     ),
     # A 1x1 of 112 -> 8 with scale and shift; 5 classes, 5 keypoints, 2 x 5 long and short and 2 x 8 middle offsets.
     DeeperLabConfig: (
