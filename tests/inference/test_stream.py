@@ -205,7 +205,7 @@ def test_a_settled_frame_ends_early(predictor):
 class TimedEngine:
     """An engine whose last iterations take 20 ms; it records the time left when an iteration may begin last."""
 
-    carry, default_iterations = CarryConfig(blend=0.0), 4
+    carry, default_iterations, encode = CarryConfig(blend=0.0), 4, None
     is_recurrent, segmenter, path = True, None, "timed"
 
     def __init__(self, clock):

@@ -109,7 +109,7 @@ def _reader(num_views, with_confidence, are_probabilities, fusion, groups):
         elif fusion == "exp_logits":
             scores = _exponential_sums(views, groups)
         else:
-            scores = tf.add_n(views) / num_views  # [rows, width, num_classes]
+            scores = views[0] if num_views == 1 else tf.add_n(views) / num_views  # [rows, width, num_classes]
         class_ids = tf.cast(tf.argmax(scores, axis=-1, output_type=tf.int32), tf.uint8)
         if not with_confidence:
             return (class_ids,)

@@ -6,6 +6,7 @@ reduced where the picture does not fit, and given to the next frame, which then 
 """
 
 import collections
+import concurrent.futures
 import dataclasses
 import math
 import time
@@ -116,7 +117,7 @@ class Stream:
         self._endings = collections.deque(maxlen=LAST_FRAMES)
         self.num_frames, self._since_key = 0, 0
         self._state, self._picture, self._shown, self._why_afresh = None, None, None, FIRST
-        self._answer = None
+        self._answer, self._beside = None, None
 
     def reset(self, reason: str = LOST):
         """Makes the next frame start afresh, e.g. because frames before it are missing. The reason is in its result."""
@@ -132,8 +133,8 @@ class Stream:
         """
         begin = time.perf_counter()
         frame = as_rgb(frame)
-        start, reset, picture, carrier = self._start(frame)
-        run = self._run(frame, start, begin)
+        (start, reset, picture, carrier), features = self._start_and_features(frame)
+        run = self._run(frame, start, features, begin)
         answer = run.answer
         canvas = None
         if self._carry is not None and self._carry.blend and run.state is not None:
@@ -186,6 +187,20 @@ class Stream:
         self._state, self._picture = (kept, arrays[PICTURE]) if kept else (None, None)
         self._answer, self._why_afresh = arrays.get(ANSWER), str(arrays[REASON])
 
+    def _start_and_features(self, frame):
+        """Finds the motion beside the network's first part, where that runs by itself.
+
+        Returns:
+          (what `_start` returns, the frame's features or None).
+        """
+        if self._state is None or not self._engine.encode:
+            return self._start(frame), None
+        if self._beside is None:
+            self._beside = concurrent.futures.ThreadPoolExecutor(1)
+        start = self._beside.submit(self._start, frame)
+        features = self._engine.encode(frame)
+        return start.result(), features
+
     def _start(self, frame):
         """Returns (state to start from or None, why it starts afresh or "", its motion image, its Carrier or None)."""
         if self._carry is None:
@@ -206,7 +221,7 @@ class Stream:
         carrier = Carrier(motion, self._carry)
         return carrier.start(self._state), "", picture, carrier
 
-    def _run(self, frame, start, begin) -> Stopped:
+    def _run(self, frame, start, features, begin) -> Stopped:
         options = self._options
         iterations = self._key_iterations if start is None or options.budget_ms else options.iters
         iterations = iterations or min(self._carry.iterations, self._key_iterations)
@@ -215,7 +230,8 @@ class Stream:
         ending = timing.p95(self._endings) if self._endings else 0.0
         latest = math.inf if options.budget_ms is None else begin + options.budget_ms / 1000 - ending
         tolerance = settling.NEVER if options.tolerance is None else options.tolerance
-        return self._engine.answer_until(frame, iterations, latest, tolerance, start=start)
+        given = {} if features is None else {"features": features}
+        return self._engine.answer_until(frame, iterations, latest, tolerance, start=start, **given)
 
     def _keep(self, state, picture, class_ids, is_fresh):
         self.num_frames += 1

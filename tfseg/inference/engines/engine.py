@@ -50,6 +50,8 @@ class Engine(typing.Protocol):
       has_every_iteration: whether the engine gives the class maps of the iterations before the last one.
       answer_until: (image, iterations, latest_start, tolerance, *, start) -> Stopped, as `Inference.refine_until`; None
         where the iterations cannot be stopped.
+      encode: image -> its features, which `answer_until` then takes as `features`: the part of a frame that does not
+        need to know from which state it starts; None where the two cannot be separated.
       carry: how the next frame of a video starts from the state in which one ended; None where `answer_until` takes no
         start.
       panoptic: image -> `postprocess.fusion.PanopticPrediction`; None if the model does not tell instances apart.
@@ -68,6 +70,7 @@ class Engine(typing.Protocol):
     trained_iterations: int
     has_every_iteration: bool
     answer_until: Callable[..., Stopped] | None
+    encode: Callable | None
     carry: CarryConfig | None
     panoptic: Callable | None
     serve: Callable | None

@@ -25,7 +25,7 @@ class ForeignSavedModelEngine:
 
     is_recurrent, has_every_iteration = False, True
     min_iterations = max_iterations = default_iterations = trained_iterations = 1
-    answer_until = panoptic = serve = carry = segmenter = None
+    answer_until = encode = panoptic = serve = carry = segmenter = None
 
     def __init__(self, signature, normalization=None):
         """Sets up a SavedModel that was loaded.

@@ -7,7 +7,7 @@ from tfseg.inference.runner import Inference
 class NetworkEngine:
     """Runs a network on images of any size, large ones in overlapping tiles. See `engine.py` for the interface."""
 
-    min_iterations, has_every_iteration, size, serve = 1, True, None, None
+    min_iterations, has_every_iteration, size, serve, encode = 1, True, None, None, None
 
     def __init__(self, network, info, path="this model"):
         self.path, self.info = str(path), info

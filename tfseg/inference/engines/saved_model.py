@@ -38,7 +38,7 @@ class SavedModelEngine:
     nearest neighbour.
     """
 
-    min_iterations, has_every_iteration = 1, True
+    min_iterations, has_every_iteration, encode = 1, True, None
 
     def __init__(self, signature, whole_image_pixels=WHOLE_IMAGE_PIXELS):
         """Sets up a SavedModel that was loaded.

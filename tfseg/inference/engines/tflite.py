@@ -38,7 +38,7 @@ class TFLiteEngine:
         Raises:
           InputError: the file is damaged, was changed since the manifest was written, or is no segmenter.
         """
-        self.path, self.panoptic, self.answer_until, self.carry = str(path), None, None, None
+        self.path, self.panoptic, self.answer_until, self.carry, self.encode = str(path), None, None, None, None
         self._program = tflite_runtime.load(path, threads, trust)
         if self._program.listed is None and not trust:
             note = "no manifest.json beside it lists it; its structure was checked, its sha256 could not be"
@@ -71,6 +71,8 @@ class TFLiteEngine:
     def _pixels(self, image):
         """Returns [1, height, width, 3] float32, resized to the file's input size if that is fixed."""
         size = self.size or image.shape[:2]
+        if image.shape[:2] == tuple(size):
+            return np.asarray(image, np.float32)[np.newaxis]
         [pixels] = network_inputs(image, View(base_size=size), Tiling(size, size))
         return pixels.numpy()
 
@@ -100,6 +102,7 @@ class TFLiteEngine:
             self.min_iterations, self.max_iterations = 1, described.max_iterations
         self.trained_iterations, self.has_every_iteration = self.max_iterations, self.min_iterations == 1
         self.answer_until = {"stream": self._stream_until, "dynamic": self._dynamic_until}.get(described.kind)
+        self.encode = self._encode if described.kind == "stream" else None
         self.carry = described.carry if described.kind == "stream" else None
         if described.kind == "panoptic":
             if described.fusion is None:
@@ -148,20 +151,26 @@ class TFLiteEngine:
         return self._program.run(self._signature, {"image": pixels} | numbers)
 
     def _stream(self, pixels, iterations, last_only):
-        canvases = [state["canvas"] for _, state in self._steps(pixels, iterations)]
+        features = self._program.run("encode", {"image": pixels})
+        canvases = [state["canvas"] for _, state in self._refined(features, iterations)]
         return canvases[-1:] if last_only else canvases
 
-    def _stream_until(self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER, start=None):
+    def _encode(self, image):
+        return self._program.run("encode", {"image": self._pixels(image)})
+
+    def _stream_until(
+        self, image, iterations, latest_start=math.inf, tolerance=settling.NEVER, start=None, features=None
+    ):
         canvas = None if start is None else start["canvas"]
-        for count, (began, state) in enumerate(self._steps(self._pixels(image), iterations, start), 1):  # noqa: B007
+        features = self._encode(image) if features is None else features
+        for count, (began, state) in enumerate(self._refined(features, iterations, start), 1):  # noqa: B007
             before, canvas = canvas, state["canvas"]
             if time.perf_counter() > latest_start or (tolerance >= 0 and _changed_share(before, canvas) <= tolerance):
                 break
         return Stopped(self._answer(image, [canvas]), count, began if count > 1 else None, state)
 
-    def _steps(self, pixels, iterations, start=None):
+    def _refined(self, features, iterations, state=None):
         """Yields (time.perf_counter() at its start, state after it) for each iteration of a stream file."""
-        features, state = self._program.run("encode", {"image": pixels}), start
         if state is not None and GATE in self._program.signatures:
             state = self._program.run(GATE, features | state)
         for _ in range(iterations):
