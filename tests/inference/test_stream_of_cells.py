@@ -9,6 +9,7 @@ from tests import dynamic_cells
 from tests.dynamic_cells import AGGREGATIONS, DEFORMABLE, SIZE
 from tests.inference.test_motion import texture
 from tests.inference.test_stream import all_of, frames, same
+from tfseg.errors import InputError
 from tfseg.export.exporting import export_model
 from tfseg.export.plan import ExportOptions
 from tfseg.inference.predictor import Predictor
@@ -123,3 +124,16 @@ def test_frames_cost_what_their_steps_cost(predictors):
     for size in ((64, 96), (41, 67)):
         own, saved = (frame_cost.of_engine(predictor.engine, size) for predictor in predictors[:2])
         assert (saved.first, saved.seeded) == pytest.approx((own.first, own.seeded), rel=1e-6)
+
+
+def test_a_state_of_another_form_of_the_model_is_refused(predictors):
+    """Signatures name the map of stride 32 otherwise than the network, since a feature has its name."""
+    network, saved, file = predictors
+    stream = network.stream()
+    all_of(stream, frames(2, *SIZE))
+    for other in (saved, file):
+        with pytest.raises(InputError, match="the state of another model's stream"):
+            other.stream().restore(stream.state())
+    stream = saved.stream()
+    all_of(stream, frames(2, *SIZE))
+    file.stream().restore(stream.state())

@@ -180,7 +180,8 @@ class Stream:
         needed |= {ANSWER} if kept and self._carry and self._carry.blend else set()
         if not needed <= set(arrays) or arrays[COUNTS].shape != (2,):
             raise InputError("these arrays are not the state of a stream")
-        if kept and not (self._carry and "canvas" in kept and all(maps.ndim == 4 for maps in kept.values())):
+        channels = {name: maps.shape[-1] if maps.ndim == 4 else None for name, maps in kept.items()}
+        if kept and not (self._carry and channels == self._engine.state_channels):
             raise InputError("these arrays are the state of another model's stream")
         self.num_frames, self._since_key = (int(count) for count in arrays[COUNTS])
         self._shown = arrays.get(SHOWN)

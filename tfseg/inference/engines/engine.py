@@ -54,6 +54,7 @@ class Engine(typing.Protocol):
         need to know from which state it starts; None where the two cannot be separated.
       carry: how the next frame of a video starts from the state in which one ended; None where `answer_until` takes no
         start.
+      state_channels: {name: number of channels} of the state that `answer_until` returns; empty where it returns none.
       panoptic: image -> `postprocess.fusion.PanopticPrediction`; None if the model does not tell instances apart.
       serve: bytes of an image file -> [height, width] uint8 class ids after the default number of iterations, as a
         server that loads the model answers; None where no server does.
@@ -72,6 +73,7 @@ class Engine(typing.Protocol):
     answer_until: Callable[..., Stopped] | None
     encode: Callable | None
     carry: CarryConfig | None
+    state_channels: dict[str, int]
     panoptic: Callable | None
     serve: Callable | None
     segmenter: Segmenter | None

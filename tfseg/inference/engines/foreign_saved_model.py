@@ -1,5 +1,6 @@
 """A SavedModel of another program, for example of Keras, as an engine: one image in, one map of classes out."""
 
+import typing
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ class ForeignSavedModelEngine:
     is_recurrent, has_every_iteration = False, True
     min_iterations = max_iterations = default_iterations = trained_iterations = 1
     answer_until = encode = panoptic = serve = carry = segmenter = None
+    state_channels: typing.ClassVar[dict] = {}
 
     def __init__(self, signature, normalization=None):
         """Sets up a SavedModel that was loaded.

@@ -14,7 +14,8 @@ class NetworkEngine:
         self.is_recurrent, self.default_iterations = network.is_recurrent, network.default_iterations
         self.max_iterations, self.trained_iterations = None if network.is_recurrent else 1, network.trained_iterations
         self._inference, self.segmenter = Inference(network), network
-        self.carry = network.carry if network.state_spec() else None
+        self.state_channels = {name: spec.shape[-1] for name, spec in network.state_spec().items()}
+        self.carry = network.carry if self.state_channels else None
         self.answer_until = self._inference.refine_until if network.is_recurrent or self.carry else None
         self.panoptic = PanopticInference(network, info).predict if network.is_panoptic else None
 

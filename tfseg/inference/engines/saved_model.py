@@ -66,6 +66,7 @@ class SavedModelEngine:
             self._inference = Inference(network, whole_image_pixels)
         self.answer_until = self._answer_until if self._inference else None
         self.carry = described.carry if self._inference else None
+        self.state_channels = {name: spec.shape[-1] for name, spec in network.state_spec().items()}
         self.panoptic = PanopticInference(network, described.info, self._view).predict if network.is_panoptic else None
         self._served = signatures.get(SERVED)
         self.serve = self._serve if self._served is not None else None

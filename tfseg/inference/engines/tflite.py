@@ -39,6 +39,7 @@ class TFLiteEngine:
           InputError: the file is damaged, was changed since the manifest was written, or is no segmenter.
         """
         self.path, self.panoptic, self.answer_until, self.carry, self.encode = str(path), None, None, None, None
+        self.state_channels = {}
         self._program = tflite_runtime.load(path, threads, trust)
         if self._program.listed is None and not trust:
             note = "no manifest.json beside it lists it; its structure was checked, its sha256 could not be"
@@ -103,6 +104,9 @@ class TFLiteEngine:
         self.trained_iterations, self.has_every_iteration = self.max_iterations, self.min_iterations == 1
         self.answer_until = {"stream": self._stream_until, "dynamic": self._dynamic_until}.get(described.kind)
         self.encode = self._encode if described.kind == "stream" else None
+        if described.kind == "stream":
+            outputs = self._program.signatures["refine"].outputs
+            self.state_channels = {name: tensor.shape[-1] for name, tensor in outputs.items()}
         self.carry = described.carry if described.kind == "stream" else None
         if described.kind == "panoptic":
             if described.fusion is None:
