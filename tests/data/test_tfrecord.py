@@ -33,6 +33,7 @@ def test_parse_example_is_the_inverse_of_to_example():
         panoptic_png=b"panoptic",
         sequence_id="0016E5",
         frame_id=7959,
+        previous_jpeg=b"before",
     )
     parsed = tfrecord.parse_example(tf.constant(example.SerializeToString()))
     assert parsed.keys() == tfrecord.FEATURES.keys()
@@ -47,6 +48,7 @@ def test_parse_example_is_the_inverse_of_to_example():
         "image/panoptic/encoded": b"panoptic",
         "video/sequence_id": b"0016E5",
         "video/frame_id": 7959,
+        "video/previous/encoded": b"before",
     }
 
 
