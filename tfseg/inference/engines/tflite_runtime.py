@@ -159,7 +159,7 @@ def _stored(tensor, value, name, path):
     if value.dtype != dtype and tensor.scale and dtype.kind in "iu":
         limits = np.iinfo(dtype)
         value = np.clip(np.rint(value / tensor.scale) + tensor.zero_point, limits.min, limits.max)
-    return value.astype(dtype)
+    return value.astype(dtype, copy=False)
 
 
 def _real(tensor, value):
