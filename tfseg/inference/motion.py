@@ -135,7 +135,8 @@ class Carrier:
         if not self._carry.with_motion:
             return canvas + blend * (before - canvas)
         size = canvas.shape[:2]
-        trust = self._matrix(size).sum(1).reshape(*size, 1)
+        matrix = self._matrix(size)
+        trust = (matrix @ np.ones(matrix.shape[1], np.float32)).reshape(*size, 1)
         return canvas + blend * (self._moved(before) - trust * canvas)
 
     def _moved(self, maps):

@@ -1,5 +1,6 @@
 """A network's answer for an image, read at the image's resolution, one strip of rows at a time."""
 
+import copy
 import dataclasses
 import functools
 
@@ -73,8 +74,9 @@ class Refinement:
     def with_canvas(self, canvas) -> "Refinement":
         """Returns the answer of a single view with another last canvas, [h, w, channels] float32, and no others."""
         [layer] = self._layers
-        layer = dataclasses.replace(layer, canvases=canvas[np.newaxis])
-        return Refinement([layer], self._size, self._are_probabilities)
+        answer = copy.copy(self)
+        answer._layers = [dataclasses.replace(layer, canvases=canvas[np.newaxis])]
+        return answer
 
     def class_ids(self, index=-1) -> np.ndarray:
         """Returns [height, width] uint8 class ids after kept iteration `index` (0 is the first)."""
