@@ -82,7 +82,7 @@ MAY_IMPORT = {
     "__init__": {"inference/predictor"},
     # scores and cost
     "metrics": {"formats/coco_panoptic", "labels", "system"},
-    "evaluation/charts": {"labels"},
+    "evaluation/charts": {"labels", "visualize"},
     "evaluation": {
         "config",
         "data/datasets",
@@ -141,6 +141,7 @@ MAY_IMPORT = {
         "models/cells",
         "runs",
         "system",
+        "visualize",
     },
     "export/functions": {"layers"},
     "export/serving": {"export/functions", "formats", "layers", "system"},

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from PIL import Image, ImageDraw, ImageFont
 
 from tfseg.labels import DatasetInfo
@@ -224,6 +225,23 @@ def stacked(pictures):
         stacked[top : top + picture.shape[0], : picture.shape[1]] = picture
         top += picture.shape[0] + GAP
     return stacked
+
+
+def by_number(figure, axis, across, down, columns):
+    """Finishes a chart over whole numbers: titles of its axes, a light grid, the legend below in so many columns."""
+    axis.set_xlabel(across)
+    axis.set_ylabel(down)
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.grid(alpha=0.3)
+    axis.spines[["top", "right"]].set_visible(False)
+    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=columns, frameon=False)
+
+
+def drawn(figure):
+    """Returns a Matplotlib figure as a picture."""
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
 @functools.cache

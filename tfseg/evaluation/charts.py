@@ -1,9 +1,9 @@
 """Draws scores, costs and what becomes of frames as charts. Every chart is [height, width, 3] uint8 RGB."""
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from tfseg import visualize
 from tfseg.labels import DatasetInfo
 
 
@@ -30,7 +30,7 @@ def curve(curves: dict[str, list[dict]]):
     # Beside the axes: inside, it would hide points of one data set or another.
     figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
     figure.suptitle("Accuracy against cost; numbers count iterations", fontsize=11)
-    return _drawn(figure)
+    return visualize.drawn(figure)
 
 
 def timeline(frames: list[dict]):
@@ -56,7 +56,7 @@ def timeline(frames: list[dict]):
                 if frame["reset"]:
                     axis.axvline(frame["seconds"], color="gray", linestyle="--", linewidth=0.8)
     axes[-1].set_xlabel("seconds of the video")
-    return _drawn(figure)
+    return visualize.drawn(figure)
 
 
 def confusion(matrix, info: DatasetInfo):
@@ -76,13 +76,7 @@ def confusion(matrix, info: DatasetInfo):
     for row, column in zip(*np.nonzero(shares >= 0.5), strict=True):
         color = "white" if shares[row, column] > 55 else "black"
         axis.text(column, row, f"{shares[row, column]:.0f}", ha="center", va="center", fontsize=8, color=color)
-    return _drawn(figure)
-
-
-def _drawn(figure):
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return visualize.drawn(figure)
 
 
 def by_iteration(scores: dict[str, list[float]], title: str):
@@ -91,14 +85,9 @@ def by_iteration(scores: dict[str, list[float]], title: str):
     axis = figure.subplots()
     for name, values in scores.items():
         axis.plot(range(1, len(values) + 1), [100 * value for value in values], "o-", label=name)
-    axis.set_xlabel("iteration")
-    axis.set_ylabel("mIoU, %")
-    axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.grid(alpha=0.3)
-    axis.spines[["top", "right"]].set_visible(False)
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)
+    visualize.by_number(figure, axis, "iteration", "mIoU, %", columns=3)
     figure.suptitle(title, fontsize=11)
-    return _drawn(figure)
+    return visualize.drawn(figure)
 
 
 def cumulative_spectra(frequency: list[float], cumulative: dict[str, dict[str, list[float]]]):
@@ -123,7 +112,7 @@ def cumulative_spectra(frequency: list[float], cumulative: dict[str, dict[str, l
     figure.supxlabel("cycles per pixel", fontsize=9)
     figure.supylabel("power up to this frequency, share of the label's", fontsize=9)
     figure.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, frameon=False)
-    return _drawn(figure)
+    return visualize.drawn(figure)
 
 
 def shelf(graph: dict[str, frozenset[str]], ways: dict[str, int]):
@@ -149,4 +138,4 @@ def shelf(graph: dict[str, frozenset[str]], ways: dict[str, int]):
     axis.axis("off")
     first, last = min(graph), max(graph, key=lambda node: (-ord(node[0]), int(node[1:])))
     figure.suptitle(f"{ways[last]} paths from {first} to {last}; numbers count the ways to a map", fontsize=10)
-    return _drawn(figure)
+    return visualize.drawn(figure)

@@ -4,6 +4,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfseg.layers.projection import glorot_normal
+from tfseg.layers.resize import shape_of
 
 FORGET_BIAS = 1.0
 
@@ -58,7 +59,7 @@ class ConvLSTMCell(keras.layers.Layer):
         if not self.as_matrix_products or (inputs is None and state is None):
             return self._step(inputs, state, invariant)
         # TensorFlow fuses bias and sigmoid into a matrix product, but only the bias into a convolution.
-        shape = _shape(inputs if state is None else state[0])[:3]
+        shape = shape_of(inputs if state is None else state[0])[:3]
         flat = tf.nest.map_structure(_positions, (inputs, state, invariant))  # each [batch * h * w, channels]
         # Two of [batch, h, w, filters]
         return tuple(tf.reshape(part, [*shape, self.filters]) for part in self._step(*flat))
@@ -101,8 +102,3 @@ def _product(values, kernel):
 def _positions(values):
     """[batch, h, w, channels] -> [batch * h * w, channels]; None stays None."""
     return None if values is None else tf.reshape(values, [-1, values.shape[-1]])
-
-
-def _shape(values):
-    dynamic = tf.shape(values)
-    return [dynamic[axis] if length is None else length for axis, length in enumerate(values.shape)]

@@ -5,6 +5,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfseg.layers.conv import Conv2D
+from tfseg.layers.resize import shape_of
 from tfseg.layers.sampling import bilinear_sample
 
 
@@ -36,13 +37,13 @@ class DeformableConv2D(keras.layers.Layer):
     def call(self, inputs):
         read = bilinear_sample(inputs, *self.places(inputs))  # [batch, h * w * 9, channels]
         channels = inputs.shape[-1]
-        read = tf.reshape(read, [*_sizes(inputs), 9 * channels])
+        read = tf.reshape(read, [*shape_of(inputs)[:3], 9 * channels])
         kernel = tf.reshape(tf.cast(self.kernel, inputs.dtype), [1, 1, 9 * channels, self.filters])
         return tf.nn.conv2d(read, kernel, 1, "VALID")
 
     def places(self, inputs):
         """Returns where the taps read: rows, columns and modulations (perhaps None), [batch, h * w * 9] float32."""
-        batch, height, width = _sizes(inputs)
+        batch, height, width, _ = shape_of(inputs)
         found = tf.cast(self.offsets(inputs), tf.float32)  # [batch, h, w, 27]
         offset = tf.reshape(found[..., :18], [batch, height, width, 9, 2])
         taps = np.float32([(down, across) for down in (-1, 0, 1) for across in (-1, 0, 1)])
@@ -52,8 +53,3 @@ class DeformableConv2D(keras.layers.Layer):
         flat = [batch, height * width * 9]
         modulations = tf.reshape(tf.sigmoid(found[..., 18:]), flat) if self.has_modulation else None
         return tf.reshape(rows, flat), tf.reshape(columns, flat), modulations
-
-
-def _sizes(inputs):
-    """Returns batch, height and width: Python numbers where they are known, else tensors."""
-    return [tf.shape(inputs)[axis] if inputs.shape[axis] is None else inputs.shape[axis] for axis in range(3)]

@@ -36,6 +36,12 @@ def upsample(inputs, size, stride, padding):
     return outputs[:, : size[0], : size[1]]
 
 
+def shape_of(values) -> list:
+    """Returns the sides of a tensor: Python numbers where they are known, else scalar tensors."""
+    dynamic = tf.shape(values)
+    return [dynamic[axis] if length is None else length for axis, length in enumerate(values.shape)]
+
+
 def map_size(images, stride):
     """Returns (height, width) of the map at a stride: Python numbers where the image size is known, else tensors."""
     static = images.shape[1:3]

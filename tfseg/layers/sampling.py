@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from tfseg.layers.resize import shape_of
+
 
 def bilinear_sample(maps, rows, columns, factors=None):
     """Reads a map at any places, bilinearly; it is 0 outside.
@@ -32,7 +34,7 @@ def corners(maps, rows, columns, factors=None):
       steps: four integers; the neighbours are `first` + step: upper left and right, lower left and right.
       shares: four [batch, n] float32, in the same order.
     """
-    batch, height, width = (tf.shape(maps)[axis] if maps.shape[axis] is None else maps.shape[axis] for axis in range(3))
+    batch, height, width, _ = shape_of(maps)
     # A frame of zeros makes every place outside read zeros. Places further away are moved onto it.
     framed = tf.pad(maps, [[0, 0], [1, 1], [1, 1], [0, 0]])
     rows = tf.clip_by_value(rows + 1, 0.0, tf.cast(height + 1, tf.float32))

@@ -87,7 +87,7 @@ class Arch2(FeedForwardSegmenter):
             arguments = num_classes, config.width if config.has_auxiliary_cells else 0
             self.auxiliary = [AuxiliaryHead(*arguments, name=f"auxiliary_{index}") for index in range(len(MERGED))]
 
-    def build_unused(self, endpoints):
+    def _build_unused(self, endpoints):
         """Creates the weights of the reduction that nothing reads, if there is one."""
         if self.adapters[0] is not None and not self.adapters[0].built:
             self.adapters[0](endpoints[f"stride_{STRIDES[0]}"])
@@ -116,7 +116,7 @@ class Arch2(FeedForwardSegmenter):
     def maps(self, images, training=False):
         """Returns the backbone's maps of STRIDES, from fine to coarse."""
         endpoints = self.backbone(images, training=training)
-        self.build_unused(endpoints)
+        self._build_unused(endpoints)
         return [endpoints.get(f"stride_{stride}", endpoints["last"]) for stride in STRIDES]
 
     def decode(self, maps, training=False):

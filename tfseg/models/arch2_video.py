@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfseg.errors import InputError
 from tfseg.layers.conv import Conv2D
-from tfseg.layers.resize import map_size
+from tfseg.layers.resize import map_size, shape_of
 from tfseg.models import clips
 from tfseg.models.arch2 import Arch2, Arch2Config
 from tfseg.models.cells import genotype
@@ -69,6 +69,8 @@ class Arch2VideoConfig(Arch2Config):
             raise InputError(f"zoom {self.zoom} and shift {self.shift} must be in [0, 0.5)")
         if self.carry.iterations != 1 or not self.carry.with_memory:
             raise InputError("carry: a dynamic cell runs once a frame, and reads all that the frame before left")
+        if self.carry.has_gate:
+            raise InputError("carry.has_gate: a dynamic cell has no gate; it is of the recurrent network")
         if self.auxiliary_weight:
             raise InputError("auxiliary_weight does nothing here: the frames that arch2 decodes have no loss")
 
@@ -136,10 +138,7 @@ class Arch2Video(Arch2):
     def initial_state(self, features):
         """Returns zeros in the shapes of a state. A video does not start with them, but without a state."""
         maps = dict(zip(STATE, (features["layer2"], features["layer2"], features["layer4"]), strict=True))
-        return {
-            name: tf.zeros([*tf.unstack(tf.shape(one))[:1], *map_size(one, 1), self.state_spec()[name].shape[-1]])
-            for name, one in maps.items()
-        }
+        return {name: tf.zeros([*shape_of(one)[:3], self.state_spec()[name].shape[-1]]) for name, one in maps.items()}
 
     def exported_layers(self):
         own = [self.cell_classifier] if self.cell_classifier else []

@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from tfseg import visualize
 from tfseg.models.cells.genotype import AGGREGATIONS, INPUTS, OPERATIONS, Genotype, name_of
 from tfseg.nas.candidate import FINISHED
 from tfseg.nas.trial_log import Trial
@@ -23,13 +24,8 @@ def rewards(trials: dict[str, list[Trial]]):
         axis.scatter(numbers, values, s=22, c=faces, edgecolors=colour, zorder=3)
         axis.scatter([], [], s=22, c=colour, label=name)
         axis.step(numbers, np.maximum.accumulate(values), where="post", color=colour, label=f"{name}, best so far")
-    axis.set_xlabel("candidate")
-    axis.set_ylabel("reward")
-    axis.xaxis.get_major_locator().set_params(integer=True)
-    axis.grid(alpha=0.3)
-    axis.spines[["top", "right"]].set_visible(False)
-    figure.legend(*axis.get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
-    return _drawn(figure)
+    visualize.by_number(figure, axis, "candidate", "reward", columns=4)
+    return visualize.drawn(figure)
 
 
 def cell(genotype: Genotype, title: str = ""):
@@ -54,7 +50,7 @@ def cell(genotype: Genotype, title: str = ""):
         _arrow(axis, boxes[second], boxes[place], OPERATIONS[other], "dashed", bend)
     for source in genotype.loose:
         _arrow(axis, boxes[source], boxes[output], "", "solid", 0.1)
-    return _drawn(figure)
+    return visualize.drawn(figure)
 
 
 def _places(genotype):
@@ -110,9 +106,3 @@ def _arrow(axis, source, target, text, line, bend):
         x, y = axis.transData.inverted().transform(middle)
         box = {"boxstyle": "round,pad=0.1", "facecolor": "white", "edgecolor": "none", "alpha": 0.85}
         axis.text(x, y, text, ha="center", va="center", fontsize=7, color=COLOURS[0], bbox=box, zorder=3)
-
-
-def _drawn(figure):
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
