@@ -100,3 +100,11 @@ def test_the_gate_is_counted_where_a_frame_starts_from_the_one_before(exported):
     own, saved, file = (frame_cost.of_engine(predictor.engine, SIZE) for predictor in exported[1])
     assert saved.seeded == pytest.approx(own.seeded, rel=1e-6)
     assert file.seeded - file.first > 0 and file.seeded == pytest.approx(own.seeded, rel=0.05)
+
+
+def test_another_carry_leaves_the_gate_where_it_is(exported):
+    """How much is carried is the caller's choice; whether there is a gate is the network's."""
+    images = frames(3, *SIZE)
+    for predictor in exported[1]:
+        own = all_of(predictor.stream(carry=CarryConfig(scale=1.0)), images)
+        assert same(own, all_of(predictor.stream(), images))

@@ -279,6 +279,7 @@ def test_a_shared_classifier_classifies_both(network, arch2, tmp_path):
         ({"auxiliary_weight": 0.3}, "auxiliary_weight does nothing here"),
         ({"carry": CarryConfig(iterations=2)}, "a dynamic cell runs once a frame"),
         ({"carry": CarryConfig(iterations=1, with_memory=False)}, "reads all that the frame before left"),
+        ({"carry": CarryConfig(iterations=1, has_gate=True)}, "a dynamic cell has no gate"),
         ({"width": 0}, "width is 0"),
     ],
 )

@@ -111,7 +111,10 @@ class Stream:
         elif not engine.is_recurrent and options.budget_ms is not None:
             raise InputError(f"budget_ms does nothing here: {engine.path} runs once a frame")
         self._engine, self._options = engine, options
-        self._carry = None if engine.carry is None else options.carry or engine.carry
+        self._carry = engine.carry
+        if engine.carry is not None and options.carry is not None:
+            # Whether there is a gate is the network's matter.
+            self._carry = dataclasses.replace(options.carry, has_gate=engine.carry.has_gate)
         self._key_iterations = (options.key_iters or engine.default_iterations) if engine.is_recurrent else 1
         self._estimator = MotionEstimator()
         self._endings = collections.deque(maxlen=LAST_FRAMES)
