@@ -45,6 +45,22 @@ def test_a_missing_state_or_input_equals_zeros():
             np.testing.assert_allclose(tf.broadcast_to(part, [1, 4, 4, 3]), expected, atol=1e-6)
 
 
+@pytest.mark.parametrize("has_invariant", [False, True], ids=["of their own", "with features"])
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_exported_operations_compute_the_same(kernel_size, has_invariant):
+    keras.utils.set_random_seed(3)
+    cell = ConvLSTMCell(3, 2, kernel_size=kernel_size)
+    cell.bias.assign(tf.random.normal(cell.bias.shape))
+    inputs, memory = tf.random.normal([1, 4, 5, 2]), (tf.random.normal([1, 4, 5, 3]), tf.random.normal([1, 4, 5, 3]))
+    invariant = [tf.random.normal([1, 4, 5, 3]) for _ in range(4)] if has_invariant else None
+    calls = [(inputs, memory), (inputs, None), (None, memory), (None, None)]
+    expected = [cell(*given, invariant) for given in calls]
+    cell.is_exported = True
+    for given, parts in zip(calls, expected, strict=True):
+        for part, wanted in zip(cell(*given, invariant), parts, strict=True):
+            np.testing.assert_allclose(part, wanted, atol=1e-5)
+
+
 def test_forget_gate_starts_half_open_towards_remembering():
     cell = ConvLSTMCell(1, 1)
     cell.kernel.assign(tf.zeros_like(cell.kernel))

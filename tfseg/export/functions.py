@@ -15,7 +15,7 @@ SEGMENT, START, GATE = "serving_default", "start", "gate"
 
 
 class NetworkFunctions:
-    """Traces the functions of a network that are exported; their products are convolutions, see `as_convolutions`.
+    """Traces the functions of a network that are exported, see `as_exported`.
 
     Args:
       network: a `models.segmenter.Segmenter`.
@@ -128,7 +128,7 @@ class NetworkFunctions:
 
     def _traced(self, function, specs):
         named = {name: tf.TensorSpec(spec.shape, spec.dtype, name) for name, spec in specs.items()}
-        with as_convolutions(self.network):
+        with as_exported(self.network):
             return tf.function(function).get_concrete_function(**named)
 
 
@@ -181,20 +181,16 @@ def panoptic_maps(network, image):
 
 
 @contextlib.contextmanager
-def as_convolutions(network):
-    """Within this context, traced graphs have convolutions, even where TensorFlow runs matrix products faster.
-
-    See `ConvLSTMCell`.
-    """
-    layers = [layer for layer in network.submodules if isinstance(layer, ConvLSTMCell)]
-    cells = [cell for cell in layers if cell.as_matrix_products]
+def as_exported(network):
+    """Within this context, traced graphs have the operations that other programs run fastest; see `ConvLSTMCell`."""
+    cells = [layer for layer in network.submodules if isinstance(layer, ConvLSTMCell)]
     for cell in cells:
-        cell.as_matrix_products = False
+        cell.is_exported = True
     try:
         yield
     finally:
         for cell in cells:
-            cell.as_matrix_products = True
+            cell.is_exported = False
 
 
 def _specs(outputs):

@@ -17,6 +17,7 @@ class ConvLSTMCell(keras.layers.Layer):
 
     For each gate, one convolution over the concatenation of x and h computes the products with both. With a convolution
     per gate, the operation after it reads a tensor that is still in the cache, and no product has to be split in four.
+    Interpreters of exported files are faster with one convolution for all gates if the kernel is larger than 1x1.
     Inputs that do not change between steps are not multiplied here: their product with a kernel of their own
     (`FeatureProjection`) is added as `invariant`.
 
@@ -27,14 +28,15 @@ class ConvLSTMCell(keras.layers.Layer):
       kernel_size: side of the kernel.
 
     Attributes:
-      as_matrix_products: whether a 1x1 kernel is applied as one matrix product over all positions, which is faster in
-        TensorFlow. Exports switch it off: other programs handle convolutions better.
+      is_exported: whether a graph for another program is traced: one convolution for all gates, or one for each if the
+        kernel is 1x1. In TensorFlow itself, one matrix product over all positions is faster for a 1x1 kernel, and one
+        convolution for each gate for larger ones. The function is the same.
     """
 
     def __init__(self, filters, input_channels, invariant_channels=0, kernel_size=1, **kwargs):
         super().__init__(autocast=False, **kwargs)
         self.filters, self.input_channels, self.kernel_size = filters, input_channels, kernel_size
-        self.as_matrix_products = kernel_size == 1
+        self.is_exported = False
         fan_in = kernel_size**2 * (input_channels + filters) + invariant_channels
         shape = [4, kernel_size, kernel_size, input_channels + filters, filters]
         initializer = glorot_normal(fan_in, kernel_size**2 * 4 * filters)
@@ -56,7 +58,7 @@ class ConvLSTMCell(keras.layers.Layer):
         Returns:
           The new (h, c), float32.
         """
-        if not self.as_matrix_products or (inputs is None and state is None):
+        if self.is_exported or self.kernel_size > 1 or (inputs is None and state is None):
             return self._step(inputs, state, invariant)
         # TensorFlow fuses bias and sigmoid into a matrix product, but only the bias into a convolution.
         shape = shape_of(inputs if state is None else state[0])[:3]
@@ -85,11 +87,21 @@ class ConvLSTMCell(keras.layers.Layer):
         else:
             values = tf.concat([inputs, state[0]], axis=-1)  # [..., input_channels + filters]
         values = tf.cast(values, self.compute_dtype)
+        if self.is_exported and self.kernel_size > 1:
+            return _gates_of_one_product(values, kernel, biases)
         # tf.unstack gives each gate's kernel, [kernel_size, kernel_size, channels of values, filters].
         products = (tf.cast(_product(values, gate), tf.float32) for gate in tf.unstack(kernel))
         # TensorFlow fuses bias_add, but not a plain addition.
         add = tf.nn.bias_add if invariant is None else tf.add
         return [add(product, bias) for product, bias in zip(products, biases, strict=True)]
+
+
+def _gates_of_one_product(values, kernel, biases):
+    """Computes the four gates by one convolution; `biases` are four of [filters] or [batch, h, w, filters]."""
+    product = tf.cast(tf.nn.conv2d(values, tf.concat(tf.unstack(kernel), -1), 1, "SAME"), tf.float32)
+    if biases[0].shape.rank == 1:
+        return tf.split(tf.nn.bias_add(product, tf.concat(biases, 0)), 4, -1)
+    return [gate + bias for gate, bias in zip(tf.split(product, 4, -1), biases, strict=True)]
 
 
 def _product(values, kernel):
