@@ -169,6 +169,7 @@ MAY_IMPORT = {
         "formats",
         "inference",
         "inference/engines",
+        "inference/predictor",
         "labels",
         "layers",
         "markdown",

@@ -1,9 +1,9 @@
 """Times models on one video, frame by frame in turn, and compares each with the first.
 
-python -m tfseg.benchmarks.streams --clip=frames/ --iters=1 \\
+python -m tfseg.benchmarks.streams --clip=frames/ --iterations=1 \\
         --models=exports/street_deeplabv3/street_deeplabv3_segment_1_fp32.tflite,exports/street/street_stream_fp32.tflite
     All that `segment.py` does for a frame but reading it and drawing on it, motion included. Models are anything that
-    `segment.py --model` takes; .tflite files run on --threads.
+    `segment.py --model` takes; .tflite files run on --interpreter_threads.
 """
 
 import dataclasses
@@ -24,11 +24,13 @@ from tfseg.system.progress import with_progress
 
 MODELS = flags.DEFINE_list("models", [], "Models; the others are compared with the first one.")
 CLIP = flags.DEFINE_string("clip", None, "Video file or folder of numbered frames, one scene.")
-ITERS = flags.DEFINE_integer("iters", None, "Iterations of a frame that starts from the one before.", lower_bound=1)
-MAX_FRAMES = flags.DEFINE_integer(
-    "max_frames", 100, "Frames that are timed; the first one only warms up.", lower_bound=2
+ITERATIONS = flags.DEFINE_integer(
+    "iterations", None, "Iterations of a frame that starts from the one before.", lower_bound=1
 )
-THREADS = flags.DEFINE_integer("threads", 1, "Threads of .tflite files.", lower_bound=1)
+NUM_FRAMES = flags.DEFINE_integer(
+    "num_frames", 100, "Frames that are timed; the first one only warms up.", lower_bound=2
+)
+THREADS = flags.DEFINE_integer("interpreter_threads", 1, "Threads of .tflite files.", lower_bound=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +102,7 @@ def main(argv):
     if CLIP.value is None or not MODELS.value:
         raise InputError("--models=MODEL,MODEL and --clip=FILE_OR_FOLDER say what is timed on what")
     clip = videos.opened(Path(CLIP.value), DEFAULT_RATE, MAX_PIXELS)
-    frames = [frame.pixels for frame, _ in zip(clip, range(MAX_FRAMES.value), strict=False)]
+    frames = [frame.pixels for frame, _ in zip(clip, range(NUM_FRAMES.value), strict=False)]
     if len(frames) < 2:
         raise InputError(f"{CLIP.value}: one frame; at least two, since the first only warms up")
     names = [Path(path).name for path in MODELS.value]
@@ -109,7 +111,7 @@ def main(argv):
     predictors = {
         name: Predictor.load(path, threads=THREADS.value) for name, path in zip(names, MODELS.value, strict=True)
     }
-    rows = measure(predictors, frames, ITERS.value)
+    rows = measure(predictors, frames, ITERATIONS.value)
     print(as_markdown(rows))
     print(f"medians of up to {len(frames) - 1} frames of {frames[0].shape[0]}x{frames[0].shape[1]}, in turn")
 
