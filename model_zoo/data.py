@@ -25,14 +25,14 @@ def camvid() -> DataConfig:
     return DataConfig(dataset="camvid", crop_size=(320, 416), color_jitter=0.3)
 
 
-def camvid_paper(crop_size: tuple[int, int], has_scales: bool) -> DataConfig:
-    """CamVid as the paper of the dynamic cells crops it; beyond their borders, images show the mean colour.
+def dynamic_cells_paper(plain: DataConfig, crop_size: tuple[int, int], has_scales: bool) -> DataConfig:
+    """A data set as the paper of the dynamic cells crops it; beyond their borders, images show the mean colour.
 
     arch2 is trained at scales of 0.5 to 2, cells at scale 1 (arXiv:1904.02371, Sec. 6).
     """
     scales = (0.5, 2.0) if has_scales else (1.0, 1.0)
-    plain = DataConfig(dataset="camvid", crop_size=crop_size, fill="mean")
-    return dataclasses.replace(plain, min_scale=scales[0], max_scale=scales[1], flip=has_scales)
+    cropped = dataclasses.replace(plain, crop_size=crop_size, fill="mean", color_jitter=0.0)
+    return dataclasses.replace(cropped, min_scale=scales[0], max_scale=scales[1], flip=has_scales)
 
 
 def voc2012(train_split: str = "train_aug") -> DataConfig:

@@ -80,6 +80,11 @@ def arch2_video(backbone: BackboneConfig, genotype: str = "cell1_like", frames: 
     return Arch2VideoConfig(backbone, genotype=genotype, frames=frames)
 
 
+def whole_arch2_video(backbone: BackboneConfig, genotype: str = "cell1_like", frames: int = 3) -> Arch2VideoConfig:
+    """arch2 and its dynamic cell, which learn together; arch2 keeps its statistics of batch normalisation."""
+    return dataclasses.replace(arch2_video(backbone, genotype, frames), trains_static=True)
+
+
 def pspnet(backbone: BackboneConfig, width: int = 512) -> PSPNetConfig:
     """PSPNet (Zhao et al. 2017, arXiv:1612.01105, Sec. 3.2)."""
     return PSPNetConfig(backbone, width=width)

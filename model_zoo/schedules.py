@@ -132,6 +132,21 @@ def cells_paper(num_images: int, epochs: int, global_batch_size: int) -> Trainin
     )
 
 
+def joint_cells_paper(num_images: int, epochs: int, global_batch_size: int) -> TrainingConfig:
+    """As the paper trains cell and arch2 together (arXiv:1904.02371, Sec. 6): Adam at 4e-3, SGD at 5e-4 and 0.9.
+
+    It prints no batch size for this stage: that of the stage before is taken.
+    """
+    return dataclasses.replace(
+        cells_paper(num_images, epochs, global_batch_size),
+        learning_rate=4e-3,
+        end_learning_rate=4e-3,
+        backbone_optimizer="sgd",
+        backbone_multiplier=0.125,
+        momentum=0.9,
+    )
+
+
 def cells(total_steps: int, global_batch_size: int = 8) -> TrainingConfig:
     """A dynamic cell on a frozen arch2: the paper's 8e-3 of Adam (arXiv:1904.02371, Sec. 6), here falling to 0.
 

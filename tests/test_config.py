@@ -93,6 +93,8 @@ def test_hard_pixels_are_checked():
         ({"head_multiplier": 0.0}, "head_multiplier is 0.0; it must be above 0"),
         ({"accumulated_batches": 0}, "accumulated_batches is 0; it must be above 0"),
         ({"accumulated_batches": 3}, "accumulated_batches is 3, which does not divide the 16 images"),
+        ({"backbone_optimizer": "adam"}, "--backbone_optimizer=adam is unknown; one of same, sgd"),
+        ({"backbone_optimizer": "sgd"}, "backbone_optimizer is sgd, which trains all weights; omit it"),
         ({"decay": "lasso"}, "--decay=lasso is unknown; one of decoupled, l2"),
         ({"decay": "l2", "weight_decay": 0.1, "optimizer": "adamw"}, "training.decay=l2 is for sgd"),
     ],
@@ -105,6 +107,8 @@ def test_a_network_without_a_backbone_has_one_learning_rate():
     network = FCNConfig(backbone=None)
     for name in ("backbone_multiplier", "head_multiplier"):
         assert f"{name} is 2.0, but fcn has no backbone; change the learning_rate" in checked(network, **{name: 2.0})
+    message = checked(network, optimizer="adamw", backbone_optimizer="sgd")
+    assert "backbone_optimizer is sgd, but fcn has no backbone; omit it" in message
 
 
 @pytest.mark.parametrize(

@@ -201,22 +201,35 @@ def test_the_stages_of_shelfnets_training_have_its_papers_numbers(
 
 
 @pytest.mark.parametrize(
-    ("name", "epochs", "batch_size", "learning_rate", "crop_size"),
-    [("arch2", 2000, 32, 1e-2, (600, 600)), ("arch2_video", 10, 16, 8e-3, (400, 480))],
+    ("name", "num_images", "epochs", "batch_size", "crop_size"),
+    [
+        ("camvid/arch2_mobilenet_v2_paper", 367, 2000, 32, (600, 600)),
+        ("camvid/arch2_video_mobilenet_v2_paper", 367, 10, 16, (400, 480)),
+        ("camvid/arch2_video_mobilenet_v2_joint_paper", 367, 100, 16, (400, 480)),
+        ("cityscapes/arch2_mobilenet_v2", 2975, 1000, 28, (800, 800)),
+        ("cityscapes/arch2_video_mobilenet_v2", 2975, 200, 16, (769, 769)),
+        ("cityscapes/arch2_video_mobilenet_v2_joint", 2975, 200, 16, (769, 769)),
+    ],
 )
 def test_the_stages_of_training_dynamic_cells_have_their_papers_numbers(
-    name, epochs, batch_size, learning_rate, crop_size
+    name, num_images, epochs, batch_size, crop_size
 ):
-    config = recipe(ZOO / "camvid" / f"{name}_mobilenet_v2_paper.py")["get_config"]()
-    training = config.training
-    assert (training.total_steps, training.global_batch_size) == (367 * epochs // batch_size, batch_size)
-    assert (training.learning_rate, config.data.crop_size) == (learning_rate, crop_size)
-    if name == "arch2":  # the encoder's rate is 5e-2, and falls like the decoder's; three further losses weigh 0.3
-        assert (training.optimizer, training.backbone_multiplier, training.power) == ("sgd", 5.0, 0.9)
-        assert (config.data.min_scale, config.data.max_scale, config.model.auxiliary_weight) == (0.5, 2.0, 0.3)
-    else:
-        assert (training.optimizer, training.end_learning_rate, training.weight_decay) == ("adamw", 8e-3, 0.0)
-        assert (config.model.frames, config.model.trains_static, config.data.frame_gap) == (3, False, 31)
+    config = recipe(ZOO / f"{name}.py")["get_config"]()
+    training, of_camvid = config.training, config.data.dataset == "camvid"
+    assert (training.total_steps, training.global_batch_size) == (num_images * epochs // batch_size, batch_size)
+    assert (config.data.crop_size, config.data.fill, config.data.color_jitter) == (crop_size, "mean", 0.0)
+    if "video" not in name:  # the encoder's rate is 5e-2, and falls like the decoder's; three further losses weigh 0.3
+        assert (training.optimizer, training.learning_rate, training.power) == ("sgd", 1e-2, 0.9)
+        assert (training.backbone_multiplier, config.model.auxiliary_weight) == (5.0, 0.3)
+        assert (config.data.min_scale, config.data.max_scale) == (0.5, 2.0)
+        return
+    rate = 4e-3 if "joint" in name else 8e-3
+    assert (training.optimizer, training.learning_rate, training.end_learning_rate) == ("adamw", rate, rate)
+    assert (config.model.frames, config.data.frame_gap) == ((3, 31) if of_camvid else (2, 1))
+    assert config.model.trains_static == ("joint" in name)
+    if config.model.trains_static:  # arch2 by SGD at 5e-4
+        assert (training.backbone_optimizer, training.momentum) == ("sgd", 0.9)
+        assert training.learning_rate * training.backbone_multiplier == pytest.approx(5e-4)
 
 
 def test_the_feed_forward_recipe_on_scenes_has_the_parameters_and_the_training_of_the_recurrent_one():

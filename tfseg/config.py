@@ -17,6 +17,7 @@ from tfseg.models.segmenter import SegmenterConfig
 from tfseg.system.small_files import FieldError, refuse_unknown, typed
 
 OPTIMIZERS = ("sgd", "adamw")
+BACKBONE_OPTIMIZERS = ("same", "sgd")
 WARMUPS = ("linear", "exponential")
 DECAYS = ("decoupled", "l2")
 LOSSES = ("cross_entropy", "ohem")
@@ -106,7 +107,9 @@ class TrainingConfig:
       warmup, warmup_start: form of this ramp, "linear" or "exponential", and the learning rate at its start; "linear"
         may start from 0.
       backbone_multiplier, head_multiplier: factors of the learning rate (and of decoupled decay) of the backbone and
-        of all other weights.
+        of all other weights. Of an arch2_video, all of arch2 counts as the backbone, and the cell as the others.
+      backbone_optimizer: "same" trains the backbone like all other weights; "sgd" trains it by SGD with `momentum`,
+        beside adamw for the others.
       accumulated_batches: number of equal parts into which the images of an update are divided, which go through the
         network one after another, see `training.trainer`.
       momentum: momentum of SGD.
@@ -142,6 +145,7 @@ class TrainingConfig:
     warmup_start: float = 0.0
     backbone_multiplier: float = 1.0
     head_multiplier: float = 1.0
+    backbone_optimizer: str = "same"
     accumulated_batches: int = 1
     momentum: float = 0.95
     weight_decay: float = 0.0
@@ -167,6 +171,7 @@ class TrainingConfig:
     def check(self):
         """Raises InputError for values that no run can use."""
         known = {"optimizer": OPTIMIZERS, "loss": LOSSES, "precision": PRECISIONS, "warmup": WARMUPS, "decay": DECAYS}
+        known["backbone_optimizer"] = BACKBONE_OPTIMIZERS
         for name, values in known.items():
             if getattr(self, name) not in values:
                 raise InputError(f"--{name}={shortened(getattr(self, name), 60)} is unknown; one of {listed(values)}")
@@ -184,6 +189,11 @@ class TrainingConfig:
                 raise InputError(f"config: training.{name} is {getattr(self, name)}; it must be in [0, 1)")
         self._check_loss()
         self._check_warmup()
+        if self.backbone_optimizer == self.optimizer:
+            raise InputError(
+                f"config: training.backbone_optimizer is {self.optimizer}, which trains all weights; omit it, or set "
+                "training.optimizer=adamw"
+            )
         _check_in_use(self, "training.weight_decay", self.weight_decay > 0, ("decay", "decay_biases"))
         if self.decay == "l2" and self.optimizer != "sgd":
             raise InputError(f"config: training.decay=l2 is for sgd; the decay of {self.optimizer} is decoupled")
@@ -250,6 +260,11 @@ class ExperimentConfig:
                         f"config: training.{name} is {getattr(self.training, name)}, but "
                         f"{architectures.name_of(self.model)} has no backbone; change the learning_rate"
                     )
+            if self.training.backbone_optimizer != "same":
+                raise InputError(
+                    f"config: training.backbone_optimizer is {self.training.backbone_optimizer}, but "
+                    f"{architectures.name_of(self.model)} has no backbone; omit it"
+                )
         if self.training.init_backbone_from and self.model.backbone is None:
             raise InputError(
                 f"--init_backbone_from={self.training.init_backbone_from}: {architectures.name_of(self.model)} has no "

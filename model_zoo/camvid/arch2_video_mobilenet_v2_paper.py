@@ -3,8 +3,8 @@
 python train.py --config=model_zoo/camvid/arch2_video_mobilenet_v2_paper.py --data_dir=CamVid \
     --init_from=runs/camvid_arch2_paper --workdir=runs/camvid_cell_paper
 
-The second of three stages (arXiv:1904.02371, Sec. 6). The third trains arch2, too, by another optimizer than the
-cell's: SGD at 5e-4 beside Adam at 4e-3, for 100 epochs. A recipe has one optimizer, so there is none for it.
+The second of three stages (arXiv:1904.02371, Sec. 6); the third, which trains arch2 as well, is
+arch2_video_mobilenet_v2_joint_paper.py.
 """
 
 import dataclasses
@@ -16,6 +16,8 @@ from tfseg.config import ExperimentConfig
 def get_config():
     return ExperimentConfig(
         model=models.arch2_video(backbones.mobilenet_v2(output_stride=32)),
-        data=dataclasses.replace(data.camvid_paper(crop_size=(400, 480), has_scales=False), frame_gap=31),
+        data=dataclasses.replace(
+            data.dynamic_cells_paper(data.camvid(), crop_size=(400, 480), has_scales=False), frame_gap=31
+        ),
         training=schedules.cells_paper(num_images=367, epochs=10, global_batch_size=16),
     )

@@ -109,6 +109,41 @@ def test_backbone_and_head_have_learning_rates_of_their_own(name):
     assert float(optimizer.learning_rate) == pytest.approx(0.1)
 
 
+def test_the_backbone_may_have_an_optimizer_of_its_own():
+    """By hand: SGD with a rate of 0.1 * 0.5 and momentum 0.5 beside Adam, whose steps are as long as its rate."""
+    variables = [tf.Variable(1.0, name=name) for name in ("backbone/kernel", "head/kernel")]
+    config = constant_rate(optimizer="adamw", backbone_optimizer="sgd", backbone_multiplier=0.5)
+    optimizer = build_optimizer(config, "off", variables[:1])
+    values = []
+    for _ in range(2):
+        optimizer.apply_gradients([(tf.constant(4.0), variable) for variable in variables])
+        values.append([float(variable) for variable in variables])
+    # Backbone: velocity -0.05 * 4 = -0.2; then 0.5 * -0.2 - 0.2 = -0.3.
+    np.testing.assert_allclose(values, [[0.8, 0.9], [0.5, 0.8]], rtol=1e-5)
+
+
+def test_the_backbones_momentum_is_in_a_checkpoint(tmp_path):
+    def stepped(optimizer, variables, count):
+        for _ in range(count):
+            optimizer.apply_gradients([(tf.constant(4.0), variable) for variable in variables])
+
+    def made():
+        variables = [tf.Variable(1.0, name=name) for name in ("backbone/kernel", "head/kernel")]
+        config = constant_rate(optimizer="adamw", backbone_optimizer="sgd", backbone_multiplier=0.5)
+        optimizer = build_optimizer(config, "off", variables[:1])
+        optimizer.build(variables)
+        return variables, optimizer, tf.train.Checkpoint(variables=variables, optimizer=optimizer)
+
+    variables, optimizer, checkpoint = made()
+    stepped(optimizer, variables, 2)
+    path = checkpoint.save(str(tmp_path / "step"))
+    others, other, continued = made()
+    continued.restore(path).assert_existing_objects_matched()
+    stepped(optimizer, variables, 1)
+    stepped(other, others, 1)
+    assert [float(one) for one in others] == [float(one) for one in variables]
+
+
 def test_depthwise_kernels_may_be_left_out_of_the_decay():
     config = constant_rate(optimizer="sgd", weight_decay=0.5, decay_depthwise=False)
     history = updated(build_optimizer(config, "off"), [0.0], ("kernel", "block/depthwise/conv/depthwise_kernel"))

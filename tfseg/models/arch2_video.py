@@ -99,7 +99,7 @@ class Arch2Video(Arch2):
         if not config.share_classifier:
             self.cell_classifier = Conv2D(num_classes, 3, use_bias=True, name="cell_logits", dtype=tf.float32)
         if not config.trains_static:
-            for layer in super().exported_layers():
+            for layer in self.backbone_layers():
                 layer.trainable = False
 
     def call(self, images, training=False):
@@ -139,6 +139,10 @@ class Arch2Video(Arch2):
         """Returns zeros in the shapes of a state. A video does not start with them, but without a state."""
         maps = dict(zip(STATE, (features["layer2"], features["layer2"], features["layer4"]), strict=True))
         return {name: tf.zeros([*shape_of(one)[:3], self.state_spec()[name].shape[-1]]) for name, one in maps.items()}
+
+    def backbone_layers(self):
+        """Returns all of arch2: it is trained before the cell is."""
+        return super().exported_layers()
 
     def exported_layers(self):
         own = [self.cell_classifier] if self.cell_classifier else []

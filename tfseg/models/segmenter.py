@@ -216,6 +216,10 @@ class Segmenter:
         """
         return start
 
+    def backbone_layers(self) -> list:
+        """Returns the layers that training may treat as the backbone, see `TrainingConfig.backbone_multiplier`."""
+        return [] if self.config.backbone is None else [self.backbone]
+
     def initial_state(self, features) -> dict:
         """Returns a state of zeros, for callers that need tensors; see `starts_from_zeros` for what it means.
 

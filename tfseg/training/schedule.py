@@ -39,10 +39,12 @@ class _OfParts:
 
     _multiplier = 1.0
 
-    def configure(self, training, multiplier_of):
-        """Sets weight decay as `training` says, and the factor of the learning rate: variable -> factor."""
+    def configure(self, training, backbone_variables):
+        """Sets weight decay, and what is different for the backbone, as `training` says."""
+        of_backbone = {self._var_key(variable) for variable in backbone_variables}
         # Functions, because a checkpoint would keep attributes that hold variables.
-        self._multiplier_of, self._training = multiplier_of, lambda: training
+        self._is_of_backbone = lambda variable: self._var_key(variable) in of_backbone
+        self._training = lambda: training
         self.weight_decay = None  # Keras' own knows one learning rate only
         # These patterns are searched for in names such as bn/gamma:0 and, on a second device, bn/gamma/replica_1:0.
         kept = [] if training.decay_biases else [r"(gamma|beta|bias)(/replica_\d+)?:"]
@@ -55,14 +57,20 @@ class _OfParts:
         return rate if self._multiplier == 1 else rate * self._multiplier
 
     def update_step(self, gradient, variable):
-        training = self._training()
-        self._multiplier = self._multiplier_of(variable)
+        training, is_of_backbone = self._training(), self._is_of_backbone(variable)
+        self._multiplier = training.backbone_multiplier if is_of_backbone else training.head_multiplier
         if training.weight_decay and self._use_weight_decay(variable):
             if training.decay == "l2":
                 gradient += training.weight_decay * variable
             else:
                 variable.assign_sub(variable * training.weight_decay * self.learning_rate)
-        super().update_step(gradient, variable)
+        if is_of_backbone and training.backbone_optimizer == "sgd":
+            # The slot of adamw's mean of gradients, which a checkpoint holds, is there for every variable.
+            momentum = self._momentums[self._index_dict[self._var_key(variable)]]
+            momentum.assign(training.momentum * momentum - self.learning_rate * gradient)
+            variable.assign_add(momentum)
+        else:
+            super().update_step(gradient, variable)
         self._multiplier = 1.0
 
 
@@ -84,8 +92,7 @@ def build_optimizer(training, precision, backbone_variables=()):
     Args:
       training: the training part of an ExperimentConfig.
       precision: "bfloat16", "float16" or "off".
-      backbone_variables: the variables whose learning rate has the factor `training.backbone_multiplier`; that of all
-        others has `training.head_multiplier`.
+      backbone_variables: the variables to which `training.backbone_multiplier` and `training.backbone_optimizer` apply.
     """
     schedule = PolynomialSchedule(
         training.learning_rate,
@@ -100,9 +107,7 @@ def build_optimizer(training, precision, backbone_variables=()):
         optimizer = _SGD(learning_rate=schedule, momentum=training.momentum)
     else:
         optimizer = _AdamW(learning_rate=schedule, weight_decay=0.0)
-    of_backbone = {optimizer._var_key(variable) for variable in backbone_variables}
-    multipliers = (training.head_multiplier, training.backbone_multiplier)
-    optimizer.configure(training, lambda variable: multipliers[optimizer._var_key(variable) in of_backbone])
+    optimizer.configure(training, backbone_variables)
     if isinstance(tf.distribute.get_strategy(), tf.distribute.TPUStrategy):
         return optimizer
     if precision == "float16":

@@ -144,7 +144,7 @@ def build_trainer(config, manifest, precision) -> Trainer:
         seed=config.training.seed,
         accumulated_batches=config.training.accumulated_batches,
     )
-    of_backbone = network.backbone.trainable_variables if config.model.backbone is not None else ()
+    of_backbone = [one for layer in network.backbone_layers() for one in layer.trainable_variables]
     trainer.compile(optimizer=schedule.build_optimizer(config.training, precision, of_backbone))
     return trainer
 
