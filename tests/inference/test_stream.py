@@ -14,7 +14,7 @@ from tfseg.formats import saved_model as saved_models
 from tfseg.inference.engines.network import NetworkEngine
 from tfseg.inference.engines.saved_model import SavedModelEngine
 from tfseg.inference.engines.tflite import TFLiteEngine
-from tfseg.inference.motion import MotionEstimator, motion_image, moved, movement
+from tfseg.inference.motion import CUT_SHARE, MotionEstimator, motion_image, moved, movement, no_motion
 from tfseg.inference.predictor import Predictor
 from tfseg.inference.refinement import Stopped
 from tfseg.inference.runner import Inference
@@ -135,6 +135,17 @@ def test_a_cut_a_loss_and_another_size_start_afresh(predictor):
     photos = [predictor.predict(image).class_ids for image in (there, texture(40, 80))]
     np.testing.assert_array_equal(found[2].class_ids, photos[0])
     np.testing.assert_array_equal(found[5].class_ids, photos[1])
+
+
+def test_where_nothing_is_moved_motion_is_estimated_for_what_may_be_a_cut_alone(predictor, monkeypatch):
+    estimated = []
+    between = MotionEstimator.between
+    monkeypatch.setattr(MotionEstimator, "between", lambda self, *pair: estimated.append(pair) or between(self, *pair))
+    here, nearly_here, far_off = texture(48, 80), texture(48, 80, across=1), texture(48, 80, across=9)
+    assert no_motion(motion_image(nearly_here), motion_image(far_off)).unlike_share > CUT_SHARE
+    found = all_of(predictor.stream(carry=STILL), [here, nearly_here, far_off, 255 - far_off])
+    assert [one.reset for one in found] == ["first frame", "", "", "scene cut"]
+    assert len(estimated) == 2  # the turn of the camera, which is no cut, and the cut
 
 
 def test_two_streams_of_one_model_do_not_see_each_other(predictor):

@@ -197,6 +197,13 @@ def test_trained_as_a_whole_arch2_learns_too_but_keeps_its_statistics():
     assert all(after[name] == digest for name, digest in before.items() if "moving_" in name)
 
 
+def test_what_a_training_treats_as_the_backbone_is_all_of_arch2(network, arch2):
+    of_backbone = {weight.ref() for layer in network.backbone_layers() for weight in layer.weights}
+    own = {weight.ref() for layer in (network.cell, network.cell_classifier) for weight in layer.weights}
+    assert of_backbone == {weight.ref() for weight in network.weights} - own
+    assert arch2.backbone_layers() == [arch2.backbone]
+
+
 def test_the_losses_are_those_of_all_frames_but_the_first(network):
     batch = clip(with_frames_before=True)
     outputs = arch2_video.training_outputs(network, batch, SEED)

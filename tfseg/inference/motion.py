@@ -40,6 +40,11 @@ def motion_image(frame) -> np.ndarray:
     return cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
 
 
+def no_motion(before, after) -> Motion:
+    """Returns the Motion of a picture that stands still, for two results of `motion_image` of one size."""
+    return Motion(np.zeros((*after.shape, 2), np.float32), cv2.absdiff(before, after).astype(np.float32))
+
+
 class MotionEstimator:
     """Estimates motion with dense inverse search (Kroeger et al., "Fast Optical Flow using Dense Inverse Search")."""
 
@@ -49,8 +54,7 @@ class MotionEstimator:
     def between(self, before, after) -> Motion:
         """Estimates the motion between two results of `motion_image` of one size."""
         if min(after.shape) < 16:  # smaller than the patches that are searched for
-            still = np.zeros((*after.shape, 2), np.float32)
-            return Motion(still, cv2.absdiff(before, after).astype(np.float32))
+            return no_motion(before, after)
         flow = self._search.calc(after, before, None)
         moved = cv2.remap(before, *_places(flow), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
         share = flow / np.float32([after.shape[1], after.shape[0]])

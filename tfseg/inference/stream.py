@@ -15,7 +15,7 @@ import numpy as np
 
 from tfseg.errors import InputError
 from tfseg.formats.images import as_rgb
-from tfseg.inference.motion import CUT_SHARE, Carrier, MotionEstimator, motion_image
+from tfseg.inference.motion import CUT_SHARE, Carrier, MotionEstimator, motion_image, no_motion
 from tfseg.inference.refinement import Stopped
 from tfseg.layers import settling
 from tfseg.models.segmenter import CarryConfig
@@ -219,11 +219,19 @@ class Stream:
             return None, KEY, picture, None
         if self._shown.shape != frame.shape[:2]:
             return None, SIZE, picture, None
-        motion = self._estimator.between(self._picture, picture)
+        motion = self._motion_to(picture)
         if motion.unlike_share > CUT_SHARE:
             return None, CUT, picture, None
         carrier = Carrier(motion, self._carry)
         return carrier.start(self._state), "", picture, carrier
+
+    def _motion_to(self, picture):
+        """Returns the Motion to a frame. Where nothing is moved, it is estimated only for what may be a scene cut."""
+        if not (self._carry.with_motion or self._carry.has_gate):
+            motion = no_motion(self._picture, picture)
+            if motion.unlike_share <= CUT_SHARE:
+                return motion
+        return self._estimator.between(self._picture, picture)
 
     def _run(self, frame, start, features, begin) -> Stopped:
         options = self._options
