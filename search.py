@@ -3,7 +3,7 @@
 python search.py --model=runs/camvid_arch2 --data_dir=CamVid --workdir=runs/search --minutes=50
     The miniature search, for two CPU cores: half a minute to a minute a candidate, and what chance finds beside it.
 python search.py --model=runs/camvid_arch2 --data_dir=CamVid --workdir=runs/search --preset=paper --strategy=ppo
-    As in the paper; meant for a GPU.
+    As in the paper; meant for a GPU. --preset=paper_cityscapes is its search on Cityscapes.
 python search.py --workdir=runs/search --derive=best --count=2
     The two best cells of a search, with the commands that train them; --derive=sampled asks the trained controller.
 
@@ -21,7 +21,9 @@ MODEL = flags.DEFINE_string("model", None, "Run directory or model zoo folder of
 DATA_DIR = flags.DEFINE_string("data_dir", None, "Folder of the raw data or of records; default is the run's.")
 SPLIT = flags.DEFINE_string("split", None, "Split of videos to search on; default is the run's training split.")
 WORKDIR = flags.DEFINE_string("workdir", "runs/search", "Folder of the search.")
-PRESET = flags.DEFINE_enum("preset", "mini", ["mini", "paper"], "Sizes of the search: see docs/search.md.")
+PRESET = flags.DEFINE_enum(
+    "preset", "mini", ["mini", "paper", "paper_cityscapes"], "Sizes of the search: see docs/search.md."
+)
 STRATEGY = flags.DEFINE_enum(
     "strategy", "both", ["ppo", "random", "both"], "What proposes candidates: the controller, chance, or both in turn."
 )
@@ -44,16 +46,18 @@ FIELDS = {
     "entropy_weight": ("learning", "entropy_weight"),
     "feed_tokens": ("learning", "feed_tokens"),
 }
-flags.DEFINE_integer("layers", None, "Layers of a cell; 5, and 4 in the paper's search on Cityscapes.")
-flags.DEFINE_integer("frames", None, "Frames of a clip; 2 (mini) or 3 (paper).")
-flags.DEFINE_integer("frame_gap", None, "Largest difference of the numbers of two frames in a row; 31.")
+flags.DEFINE_integer("layers", None, "Layers of a cell; 5, or 4 (paper_cityscapes).")
+flags.DEFINE_integer("frames", None, "Frames of a clip; 2, or 3 (paper).")
+flags.DEFINE_integer(
+    "frame_gap", None, "Largest difference of the numbers of two frames in a row; 31, or 1 (paper_cityscapes)."
+)
 flags.DEFINE_enum("division", None, ["blocks", "random"], "How a tenth of the clips is held out; blocks.")
 flags.DEFINE_enum("store", None, ["float16", "float32"], "Precision of the maps in memory; float16.")
-flags.DEFINE_integer("epochs", None, "Epochs of a candidate; 3 (mini) or 20 (paper).")
-flags.DEFINE_integer("batch_size", None, "Clips an update; 8 (mini) or 48 (paper).")
+flags.DEFINE_integer("epochs", None, "Epochs of a candidate; 3 (mini), 20 (paper) or 10 (paper_cityscapes).")
+flags.DEFINE_integer("batch_size", None, "Clips an update; 8 (mini) or 48.")
 flags.DEFINE_enum("algorithm", None, ["ppo", "reinforce"], "How the controller learns; ppo.")
-flags.DEFINE_float("controller_rate", None, "Learning rate of the controller; 1e-3 (mini) or 1e-4 (paper).")
-flags.DEFINE_float("entropy_weight", None, "Weight of the controller's entropy; 1e-4 (mini) or 0 (paper).")
+flags.DEFINE_float("controller_rate", None, "Learning rate of the controller; 1e-3 (mini) or 1e-4.")
+flags.DEFINE_float("entropy_weight", None, "Weight of the controller's entropy; 1e-4 (mini) or 0.")
 flags.DEFINE_boolean("feed_tokens", None, "Whether the controller reads its choices; no.")
 
 

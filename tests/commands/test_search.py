@@ -76,4 +76,4 @@ def test_the_help_says_what_the_presets_have(command):
     done = command("search.py", "--help")
     assert (done["code"], done["err"]) == (0, "")
     assert "python search.py --model=runs/camvid_arch2" in done["out"]
-    assert "Epochs of a candidate; 3 (mini) or 20 (paper)." in done["out"]
+    assert "Epochs of a candidate; 3 (mini), 20 (paper) or 10" in done["out"]

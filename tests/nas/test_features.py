@@ -11,13 +11,13 @@ from tests.nas import toy_videos
 from tfseg.data.opening import open_split
 from tfseg.errors import InputError
 from tfseg.nas import features
-from tfseg.nas.features import ClipConfig, clips_of, divided, frames_of, padded
+from tfseg.nas.features import ClipConfig, Frame, clips_of, divided, frames_of, padded, transformed
 from tfseg.runs.run_directory import weight_arrays
 
 EXACT = ClipConfig(frames=3, frame_gap=2, precision="float32")
 # CamVid's train split: three drives, whose labelled frames lie 30 apart.
 DRIVES = [("0001TP", 62), ("0006R0", 101), ("0016E5", 204)]
-CAMVID = [(name, 30 * number) for name, count in DRIVES for number in range(count)]
+CAMVID = [Frame(name, 30 * number) for name, count in DRIVES for number in range(count)]
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +92,8 @@ def test_blocks_share_no_frame_and_hold_out_a_tenth(frames, in_all):
         assert in_all - 36 - 6 * frames <= len(training) <= in_all - 22
         for clip in np.concatenate([training, validation]):
             frames_seen = [CAMVID[place] for place in clip]
-            assert len({name for name, _ in frames_seen}) == 1
-            assert [b[1] - a[1] for a, b in itertools.pairwise(frames_seen)] == [30] * (frames - 1)
+            assert len({frame.video for frame in frames_seen}) == 1
+            assert [b.number - a.number for a, b in itertools.pairwise(frames_seen)] == [30] * (frames - 1)
 
 
 def test_random_clips_share_frames_but_no_clip():
@@ -104,7 +104,7 @@ def test_random_clips_share_frames_but_no_clip():
 
 
 def test_a_gap_ends_a_clip_and_the_order_of_the_records_does_not_matter():
-    frames = [("b", 1), ("b", 2), ("a", 5), ("a", 1), ("a", 2), ("a", 3)]
+    frames = [Frame(*one) for one in (("b", 1), ("b", 2), ("a", 5), ("a", 1), ("a", 2), ("a", 3))]
     parts = clips_of(frames, ClipConfig(frames=2, frame_gap=1, division="random"))
     assert sorted(map(tuple, np.concatenate(parts))) == [(0, 1), (3, 4), (4, 5)]
 
@@ -126,6 +126,54 @@ def test_small_frames_are_framed_with_the_mean_colour_and_no_label():
     assert (labels[1:7] == 1).all() and (labels[[0, 7, 8]] == 255).all()
     same, _ = padded(image, label, 6, toy_videos.INFO)
     np.testing.assert_array_equal(same, image)
+
+
+def test_a_frame_without_a_label_can_only_be_the_first_of_a_clip():
+    frames = [Frame("a", 18, False), Frame("a", 19), Frame("b", 4), Frame("b", 5, False), Frame("b", 6)]
+    parts = clips_of(frames, ClipConfig(frames=2, frame_gap=1, division="random"))
+    assert sorted(map(tuple, np.concatenate(parts))) == [(0, 1), (3, 4)]
+
+
+def test_the_unlabelled_frames_that_records_hold_begin_clips(network, tmp_path):
+    """As in Cityscapes: one labelled frame a video, and the raw one before it."""
+    records = toy_videos.write_videos(tmp_path / "records", num_videos=4, num_frames=1, gap=1, with_before=True)
+    split = open_split("folder", str(records), "train")
+    frames = frames_of(split)
+    assert frames[:2] == [Frame("video 00", 18, False), Frame("video 00", 19)]
+    config = ClipConfig(frames=2, frame_gap=1, precision="float32", division="random")
+    training, validation = divided(network, split, config)
+    assert (len(training.places), len(validation.places)) == (3, 1)
+    before, image = toy_videos.frame(0, 18)[0], toy_videos.frame(0, 19)[0]
+    numbers = clips_of(frames, config)
+    part = next(index for index, clips in enumerate(numbers) if [0, 1] in clips.tolist())
+    batch = (training, validation)[part].batch([numbers[part].tolist().index([0, 1])])
+    exact = [network.maps(tf.cast(one[np.newaxis], tf.float32)) for one in (before, image)]
+    # The records hold JPEGs.
+    np.testing.assert_allclose(batch["layer4"], exact[0][3], atol=0.2 * np.abs(exact[0][3]).max())
+    assert np.abs(batch["layer4"] - exact[0][3]).mean() < np.abs(batch["layer4"] - exact[1][3]).mean()
+    labels = batch["labels"][0].numpy()
+    assert set(np.unique(labels)) <= {0, 1, 255} and (labels == 1).any()
+
+
+def test_training_frames_are_reduced_and_cropped_at_a_place_of_their_video():
+    image = np.arange(40 * 80 * 3).reshape(40, 80, 3).astype(np.uint8)
+    label = np.repeat(np.arange(80)[np.newaxis], 40, 0).astype(np.int32) // 2
+    half, labels = transformed(image, label, ClipConfig(long_side=40), toy_videos.INFO, (0, "a"))
+    assert half.shape == (20, 40, 3)
+    np.testing.assert_array_equal(labels, np.repeat(np.arange(40)[np.newaxis], 20, 0))
+    config = ClipConfig(long_side=40, crop=20)
+    corners = []
+    for video in "abcdefgh":
+        (cut, cut_labels), (_, again) = (
+            transformed(image, label, config, toy_videos.INFO, (0, video)) for _ in range(2)
+        )
+        assert cut.shape == (20, 20, 3)
+        np.testing.assert_array_equal(cut_labels, again)
+        np.testing.assert_array_equal(cut, half[:, cut_labels[0, 0] : cut_labels[0, 0] + 20])
+        corners.append(cut_labels[0, 0])
+    assert len(set(corners)) > 3
+    small, _ = transformed(image, label, ClipConfig(crop=100, long_side=100), toy_videos.INFO, (0, "a"))
+    np.testing.assert_array_equal(small, image)
 
 
 def test_only_training_frames_are_framed(network, split):

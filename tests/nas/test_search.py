@@ -190,7 +190,9 @@ def test_without_a_search_or_a_controller_there_is_nothing_to_derive(source, tmp
 
 
 def test_the_presets_have_the_papers_numbers_and_those_of_the_miniature():
-    paper, mini = PRESETS["paper"], PRESETS["mini"]
+    paper, mini, cityscapes = PRESETS["paper"], PRESETS["mini"], PRESETS["paper_cityscapes"]
+    assert (cityscapes.num_layers, cityscapes.clips.frames, cityscapes.clips.frame_gap) == (4, 2, 1)
+    assert (cityscapes.clips.long_side, cityscapes.clips.crop, cityscapes.candidate.epochs) == (1024, 512, 10)
     assert (paper.num_layers, paper.clips.frames, paper.candidate.epochs, paper.candidate.batch_size) == (5, 3, 20, 48)
     assert (paper.candidate.learning_rate, paper.candidate.clip_norm, paper.clips.padded_side) == (8e-3, 3.0, 400)
     learning = paper.learning

@@ -1,5 +1,7 @@
 """Videos of a bright square that moves over a dark ground, and a tiny arch2 that was trained on their frames."""
 
+import dataclasses
+
 import numpy as np
 import tensorflow as tf
 from tensorflow import keras
@@ -33,11 +35,15 @@ def frame(video, number):
     return image, label
 
 
-def write_videos(folder, num_videos, num_frames, gap=1):
-    """Writes records of videos; the numbers of a video's frames lie `gap` apart."""
+def write_videos(folder, num_videos, num_frames, gap=1, with_before=False):
+    """Writes records of videos; the numbers of a video's frames lie `gap` apart.
+
+    With `with_before`, a video has its frame 19 alone, whose record holds frame 18.
+    """
     items = [(video, number, gap) for video in range(num_videos) for number in range(num_frames)]
     folder.mkdir(parents=True, exist_ok=True)
-    written = tfrecord.write_split(folder, "train", items, encoded, num_workers=1)
+    encode = encoded_with_the_frame_before if with_before else encoded
+    written = tfrecord.write_split(folder, "train", items, encode, num_workers=1)
     write_manifest(folder, Manifest(INFO, {"train": written.split(INFO.num_classes)}))
     return folder
 
@@ -47,6 +53,14 @@ def encoded(item):
     video, number, gap = item
     name = f"{video}_{number}"
     return encode_arrays(*frame(video, number), name, sequence_id=f"video {video:02d}", frame_id=gap * number)
+
+
+def encoded_with_the_frame_before(item):
+    """The record of frame 19 of (video, _, _), and in it frame 18."""
+    video, *_ = item
+    before = tf.io.encode_jpeg(frame(video, 18)[0], quality=95).numpy()
+    record = encode_arrays(*frame(video, 19), f"{video}_19", sequence_id=f"video {video:02d}", frame_id=19)
+    return dataclasses.replace(record, previous_jpeg=before)
 
 
 def trained_network(steps=STEPS):

@@ -3,10 +3,14 @@
 import collections
 import dataclasses
 import itertools
+import typing
+import zlib
 
+import cv2
 import numpy as np
 import tensorflow as tf
 
+from tfseg.data.decoding import decode_image
 from tfseg.data.opening import Split
 from tfseg.data.tfrecord import NO_FRAME, parse_example
 from tfseg.errors import InputError
@@ -17,6 +21,7 @@ LAYERS = ("layer2", "layer3", "layer4")
 DIVISIONS = ("blocks", "random")
 VALIDATION_SHARE = 0.1
 BLOCK_FRAMES = 12
+BEFORE = "video/previous/encoded"
 MEAN_COLOUR = (123.675, 116.28, 103.53)  # ImageNet's, of RGB from 0 to 255
 
 
@@ -27,11 +32,14 @@ class ClipConfig:
     Attributes:
       frames: frames of a clip, at least 2; all but the first have a loss.
       frame_gap: largest difference of the numbers of two frames of a clip that follow each other. Between them there is
-        no other frame of the split.
+        no other frame of the split. The unlabelled frames before labelled ones, which Cityscapes' records hold, count
+        as well, and may be the first of a clip.
       division: how the split becomes one for training and one for validation, 90 to 10: "blocks" of frames that follow
         each other, so that no frame is in both, or "random" clips, as the paper says, which may share frames.
       max_training, max_validation: numbers of clips that are drawn from either part; 0 for all.
       precision: "float16" or "float32", in which maps are kept.
+      long_side: training frames whose longer side is more are reduced to this many pixels; 0 reduces none.
+      crop: side of the square that is cut from training frames, at a place drawn for each video; 0 cuts none.
       padded_side: training frames whose shorter side is less are framed with ImageNet's mean colour, up to this many
         pixels; 0 frames none.
     """
@@ -42,6 +50,8 @@ class ClipConfig:
     max_training: int = 0
     max_validation: int = 0
     precision: str = "float16"
+    long_side: int = 0
+    crop: int = 0
     padded_side: int = 0
 
     def __post_init__(self):
@@ -53,6 +63,20 @@ class ClipConfig:
             raise InputError(f"the division is one of {', '.join(DIVISIONS)}, not {self.division!r}")
         if self.precision not in ("float16", "float32"):
             raise InputError(f"maps are kept as float16 or float32, not {self.precision!r}")
+
+
+class Frame(typing.NamedTuple):
+    """A frame of a video.
+
+    Attributes:
+      video: the video's name.
+      number: the frame's number in it.
+      is_labelled: whether it has a label; otherwise it can only be the first of a clip.
+    """
+
+    video: str
+    number: int
+    is_labelled: bool = True
 
 
 @dataclasses.dataclass(frozen=True)
@@ -120,13 +144,14 @@ def divided(network: Arch2, split: Split, config: ClipConfig, seed: int = 0) -> 
     wanted = [set(clips.flat) for clips in chosen]
     first = [set(clips[:, 0]) for clips in chosen]
     with split.damage_named():
-        examples = with_progress(split.examples().as_numpy_iterator(), split.num_examples, "features", "frames")
-        for number, one in enumerate(examples):
-            for store, numbers, starts, side in zip(stores, wanted, first, (config.padded_side, 0), strict=True):
-                if number in numbers:
-                    image, label = padded(one["image"][0], one["label"][0], side, split.info)
-                    maps = maps_of(network, image[np.newaxis])
-                    store.add(number, maps, label, number in starts, one["filename"][0].decode(errors="replace"))
+        frames = with_progress(_images(split), len(listed), "features", "frames")
+        for number, (image, label, name) in enumerate(frames):
+            for store, numbers, starts, is_training in zip(stores, wanted, first, (True, False), strict=True):
+                if number not in numbers:
+                    continue
+                video = seed, listed[number].video
+                seen = transformed(image, label, config, split.info, video) if is_training else (image, label)
+                store.add(number, maps_of(network, seen[0][np.newaxis]), seen[1], number in starts, name)
     made = tuple(store.clips(clips) for store, clips in zip(stores, chosen, strict=True))
     say(
         f"features: {len(chosen[0])} clips to train and {len(chosen[1])} to validate candidates on, "
@@ -135,13 +160,18 @@ def divided(network: Arch2, split: Split, config: ClipConfig, seed: int = 0) -> 
     return made
 
 
-def frames_of(split: Split) -> list[tuple[str, int]]:
-    """Returns (video, number) of every frame of a split, in its order. Raises InputError for images of no video."""
+def frames_of(split: Split) -> list[Frame]:
+    """Returns the frames of a split, in its order; an unlabelled one that a record holds comes before the record's own.
+
+    Raises InputError for images of no video.
+    """
     frames = []
     with split.damage_named():
-        for record in tf.data.TFRecordDataset(split.files).map(parse_example).as_numpy_iterator():
-            frames.append((record["video/sequence_id"].decode(errors="replace"), int(record["video/frame_id"])))
-    if any(not video or number == NO_FRAME for video, number in frames):
+        for record in _records(split):
+            frame = Frame(record["video/sequence_id"].decode(errors="replace"), int(record["video/frame_id"]))
+            frames += [Frame(frame.video, frame.number - 1, False)] if record[BEFORE] else []
+            frames.append(frame)
+    if any(not frame.video or NO_FRAME in (frame.number, frame.number + (not frame.is_labelled)) for frame in frames):
         raise InputError(
             f"{split.data_dir}: the images of the split {split.name} are no frames of videos, which dynamic cells are "
             "searched on; give --split, e.g. train_clips of the generated scenes"
@@ -153,7 +183,7 @@ def clips_of(frames, config: ClipConfig, seed: int = 0) -> tuple[np.ndarray, np.
     """Chooses clips.
 
     Args:
-      frames: [(video, number)] in any order.
+      frames: a list of Frames, in any order.
       config: the ClipConfig.
       seed: seed of what is drawn.
     Returns:
@@ -162,8 +192,8 @@ def clips_of(frames, config: ClipConfig, seed: int = 0) -> tuple[np.ndarray, np.
     random = np.random.default_rng(seed)
     order = sorted(range(len(frames)), key=lambda place: frames[place])
     steps = [
-        frames[one][0] == frames[other][0] and 0 < frames[other][1] - frames[one][1] <= config.frame_gap
-        for one, other in itertools.pairwise(order)
+        after.video == before.video and 0 < after.number - before.number <= config.frame_gap and after.is_labelled
+        for before, after in itertools.pairwise(frames[place] for place in order)
     ]
     starts = [first for first in range(len(order) - config.frames + 1) if all(steps[first : first + config.frames - 1])]
     clips = np.add.outer(starts, np.arange(config.frames)).astype(int).reshape(-1, config.frames)
@@ -176,6 +206,31 @@ def clips_of(frames, config: ClipConfig, seed: int = 0) -> tuple[np.ndarray, np.
         training, validation = clips[~is_held_out.any(1)], clips[is_held_out.all(1)]
     parts = _drawn(training, config.max_training, random), _drawn(validation, config.max_validation, random)
     return tuple(np.array(order)[part] for part in parts)
+
+
+def transformed(image, label, config: ClipConfig, info, seed):
+    """Reduces, crops and frames a training frame and its label, see ClipConfig.
+
+    Args:
+      image: [height, width, 3] uint8.
+      label: [height, width] class ids.
+      config: the ClipConfig.
+      info: the DatasetInfo.
+      seed: (number, name of the video), which draw the place of the crop.
+    Returns:
+      (image, label); sides that are shorter than the crop stay as they are.
+    """
+    scale = config.long_side / max(label.shape)
+    if 0 < scale < 1:
+        size = tuple(round(side * scale) for side in label.shape[::-1])  # (width, height)
+        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        label = cv2.resize(label.astype(np.uint8), size, interpolation=cv2.INTER_NEAREST_EXACT)
+    if config.crop:
+        random = np.random.default_rng((seed[0], zlib.crc32(seed[1].encode())))
+        corner = [int(random.integers(max(side - config.crop, 0) + 1)) for side in label.shape]
+        window = tuple(slice(start, start + config.crop) for start in corner)
+        image, label = image[window], label[window]
+    return padded(image, label, config.padded_side, info)
 
 
 def padded(image, label, side, info):
@@ -195,6 +250,19 @@ def maps_of(network: Arch2, images) -> dict[str, tf.Tensor]:
     _, *layers = network.maps(tf.cast(images, tf.float32))
     _, dec = network.decode([None, *layers])
     return dict(zip(LAYERS, layers, strict=True)) | {"dec": dec}
+
+
+def _records(split):
+    return tf.data.TFRecordDataset(split.files).map(parse_example).as_numpy_iterator()
+
+
+def _images(split):
+    """Yields (image [height, width, 3] uint8, label [height, width], name of its file) of each of `frames_of`."""
+    for record, one in zip(_records(split), split.examples().as_numpy_iterator(), strict=True):
+        name, label = one["filename"][0].decode(errors="replace"), one["label"][0]
+        if record[BEFORE]:
+            yield decode_image(record[BEFORE], name).numpy(), np.full_like(label, split.info.ignore_label), name
+        yield one["image"][0], label, name
 
 
 class _Store:

@@ -52,6 +52,12 @@ class SearchConfig:
 PRESETS = {
     # The paper's on CamVid, with two GPU-days in mind: whole frames of 360x480, framed to 400x480.
     "paper": SearchConfig(clips=ClipConfig(frames=3, padded_side=400)),
+    # The paper's on Cityscapes: the raw frame before each labelled one, frames of 512x1024, squares of 512x512.
+    "paper_cityscapes": SearchConfig(
+        num_layers=4,
+        clips=ClipConfig(frames=2, frame_gap=1, long_side=1024, crop=512),
+        candidate=CandidateConfig(epochs=10),
+    ),
     # Half a minute to a minute a candidate on two CPU cores. So few samples need a faster controller.
     "mini": SearchConfig(
         clips=ClipConfig(frames=2, max_training=128, max_validation=32),
