@@ -22,7 +22,7 @@ STATE = ("canvas", "dec", "layer4")
 
 
 def _carry():
-    return CarryConfig(iterations=1, scale=1.0, with_motion=False, trust_scale=0.0, blend=0.0)
+    return CarryConfig(iterations=1, scale=1.0, with_motion=False, trust_scale=0.0, blend=0.2)
 
 
 @dataclasses.dataclass
@@ -41,7 +41,8 @@ class Arch2VideoConfig(Arch2Config):
       predictive: kernels of the predictive aggregation: "local", one for every position, or "global", one for every
         channel.
       zoom, shift: how images without a frame before them are moved to make one, see `seeding.SeedingConfig`.
-      carry: how the state goes from frame to frame. The paper carries it as it is; `with_motion` moves it along.
+      carry: how the state goes from frame to frame. The paper carries it as it is; `with_motion` moves it along. Its
+        answers are not blended; here they are a little by default, which steadies them at no cost.
     """
 
     auxiliary_weight: float = 0.0
