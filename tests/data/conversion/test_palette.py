@@ -64,7 +64,14 @@ def test_a_map_is_pairs_of_label_value_and_class_id():
     assert parse_value_map("") == {}
 
 
-@pytest.mark.parametrize("text", ["255", "255:", "a:1", "1:256", "1:2;3:4", "-1:0"])
+def test_a_map_may_have_ranges():
+    assert parse_value_map("0:0,5..7:2") == {0: 0, 5: 2, 6: 2, 7: 2}
+    assert set(parse_value_map("1..254:1").values()) == {1} and len(parse_value_map("1..254:1")) == 254
+    with pytest.raises(InputError, match=r"--map=1..9:1,4:2: 4 gets the classes 1 and 2"):
+        parse_value_map("1..9:1,4:2")
+
+
+@pytest.mark.parametrize("text", ["255", "255:", "a:1", "1:256", "1:2;3:4", "-1:0", "5..3:1", "1..:2"])
 def test_a_map_that_cannot_be_read_is_shown(text):
     with pytest.raises(InputError, match=f"--map={text}: give mask value:class id"):
         parse_value_map(text)

@@ -104,14 +104,25 @@ def read_names(path) -> tuple[str, ...]:
 
 
 def parse_value_map(text: str) -> dict[int, int]:
-    """Parses "255:1,7:3" to {255: 1, 7: 3}, {label value: class id}. Raises InputError for other text."""
-    pairs = [re.fullmatch(r"(\d{1,5}):(\d{1,3})", part.strip()) for part in text.split(",")] if text else []
-    if not all(pair and int(pair[2]) <= IGNORE_LABEL for pair in pairs):
+    """Parses "255:1,7:3" to {255: 1, 7: 3}, {label value: class id}, and "5..7:2" to {5: 2, 6: 2, 7: 2}.
+
+    Raises InputError for other text, and for a value that gets two classes.
+    """
+    form = re.compile(r"(\d{1,5})(?:\.\.(\d{1,5}))?:(\d{1,3})")
+    parts = [form.fullmatch(part.strip()) for part in text.split(",")] if text else []
+    if not all(part and int(part[3]) <= IGNORE_LABEL and int(part[1]) <= int(part[2] or part[1]) for part in parts):
         raise InputError(
-            f"--map={shortened(text, MAX_NAME)}: give mask value:class id, e.g. 255:1 or 10:0,20:1; class ids are 0 to "
-            "255"
+            f"--map={shortened(text, MAX_NAME)}: give mask value:class id, e.g. 255:1, 10:0,20:1 or, for a range, "
+            "1..254:1; class ids are 0 to 255"
         )
-    return {int(pair[1]): int(pair[2]) for pair in pairs}
+    found = {}
+    for first, last, class_id in (part.groups() for part in parts):
+        for value in range(int(first), int(last or first) + 1):
+            if found.setdefault(value, int(class_id)) != int(class_id):
+                raise InputError(
+                    f"--map={shortened(text, MAX_NAME)}: {value} gets the classes {found[value]} and {class_id}"
+                )
+    return found
 
 
 def _is_no_class(row):
