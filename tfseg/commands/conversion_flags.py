@@ -15,7 +15,7 @@ PALETTE = flags.DEFINE_string(
 MAP = flags.DEFINE_string(
     "map",
     None,
-    "Mask value:class id of --dataset=folder, e.g. 255:1 for black and white masks, 10:0,20:1, or 1..254:1 for a range.",
+    "Mask value:class id of --dataset=folder, e.g. 255:1 for black and white masks, 10:0,20:1, or a range, 1..254:1.",
 )
 SKIP_BAD = flags.DEFINE_boolean(
     "skip_bad", False, "Leave bad files out and list them in skipped.txt; fails if they are more than 1 %."
