@@ -52,6 +52,7 @@ MAY_IMPORT = {
     # what belongs together, and trained models on disk
     "architectures": {"data", "losses", "models", "models/arch2", "models/deeperlab_config", "models/segmenter"},
     "config": {"architectures", "data", "data/datasets", "models/segmenter", "system"},
+    "runs/zoo": set(),
     "runs": {
         "architectures",
         "backbones",
@@ -73,6 +74,7 @@ MAY_IMPORT = {
         "models/segmenter",
         "postprocess",
         "runs",
+        "runs/zoo",
         "system",
     },
     "inference/stream": {"formats", "inference", "layers", "models/segmenter", "system"},
@@ -124,6 +126,7 @@ MAY_IMPORT = {
         "losses",
         "metrics",
         "runs",
+        "runs/zoo",
         "system",
     },
     "nas": {
@@ -192,6 +195,7 @@ MAY_IMPORT = {
         "labels",
         "markdown",
         "metrics",
+        "runs/zoo",
         "system",
         "visualize",
     },

@@ -1,6 +1,7 @@
 """Runs: they can be killed, stopped, continued, and they refuse what they cannot do."""
 
 import csv
+import dataclasses
 import json
 import os
 import shutil
@@ -393,6 +394,30 @@ def test_weights_of_another_class_count_start_a_run_and_the_rest_is_listed(toy_r
     error = capsys.readouterr().err
     assert "weights left as they were" in error
     assert "(8,) in the file, (6,) in this model" in error
+
+
+def test_the_backbone_of_another_run_starts_a_run_whatever_its_head_is(toy_records, copied, tmp_path, capsys):
+    start_from = {"init_backbone_from": str(copied), "total_steps": 1, "learning_rate": 1e-9}
+    values = {"model": {"widths": (6, 5)}, "training": start_from | {"average_decay": 0.0, "freeze_batch_norm": True}}
+    train.train(toy_config(toy_records, values), tmp_path / "other")
+    assert f"backbone: {copied}/weights/last.npz: " in capsys.readouterr().err
+    with np.load(copied / "weights" / "last.npz") as old, np.load(tmp_path / "other" / "weights" / "last.npz") as new:
+        names = [name for name in old if name.startswith("backbone/")]
+        assert names and all(np.allclose(old[name], new[name], atol=1e-6) for name in names)
+
+
+def test_another_backbone_is_refused_and_none_loads_nothing(toy_records, copied, tmp_path, capsys):
+    other = {"model": {"backbone": tiny(32)}, "training": {"init_backbone_from": str(copied), "total_steps": 1}}
+    train.train(toy_config(toy_records, other), tmp_path / "stride")  # another stride is the same backbone
+    wide = dataclasses.replace(tiny(), kernel_size=5)
+    config = toy_config(toy_records, other | {"model": {"backbone": wide}})
+    with pytest.raises(InputError, match=r"has another backbone, \w+; this model has \w+, or other options"):
+        train.train(config, tmp_path / "wide")
+    capsys.readouterr()
+    train.train(
+        toy_config(toy_records, {"training": {"init_backbone_from": "none", "total_steps": 1}}), tmp_path / "none"
+    )
+    assert "backbone:" not in capsys.readouterr().err
 
 
 def test_validation_keeps_the_best_weights_and_its_scores(toy_records, tmp_path):

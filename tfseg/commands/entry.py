@@ -12,9 +12,11 @@ import absl.logging
 from absl import app, flags
 
 from tfseg.errors import MAX_MESSAGE, InputError, RunError, shortened
+from tfseg.runs import zoo
 from tfseg.system.files import disk_failure, failure
 from tfseg.system.progress import say
 
+MODEL_FLAGS = {"model", "workdir", "compare", "models"}
 flags.DEFINE_boolean("debug", False, "Show the whole traceback of an error.")
 
 
@@ -48,6 +50,7 @@ def parse_size(flag, text):
 def _parse_flags(argv, prepare):
     argv = ["--help" if word == "-h" else word for word in argv]
     try:
+        argv = _with_zoo_folders(argv)
         sys.argv = prepare(argv) if prepare else argv
         return _parsed(sys.argv)
     except Exception as error:
@@ -55,6 +58,19 @@ def _parse_flags(argv, prepare):
         if "--debug" in argv:
             traceback.print_exception(error)
         _fail(error, 2)
+
+
+def _with_zoo_folders(argv):
+    """Writes zoo:NAME as the model's folder in flags that name trained models, so that all commands take it."""
+    words, is_value = [argv[0]], False
+    for word in argv[1:]:
+        flag = re.match(r"--?(\w+)(=?)", word)
+        is_of_model = bool(flag) and flag[1] in MODEL_FLAGS
+        if is_value or (is_of_model and flag[2]):
+            word = re.sub(rf"(?<![^=,]){zoo.PREFIX}[^,@]*", lambda found: str(zoo.resolved(found[0])), word)
+        words.append(word)
+        is_value = is_of_model and not flag[2]
+    return words
 
 
 def _parsed(argv):

@@ -64,11 +64,11 @@ SHORT_FLAGS = {
     "precision": ("training.precision", str, f"{one_of(PRECISIONS)}."),
     "loss": ("training.loss", str, f"{one_of(LOSSES)}: of all labelled pixels, or of the hard ones."),
     "class_weights": ("training.class_weights", str, "none, median, root_median, or a file with one weight a line."),
-    "init_from": ("training.init_from", str, "Run directory, model zoo folder or weights file to start from."),
+    "init_from": ("training.init_from", str, "Run directory, zoo:NAME or weights file to start from."),
     "init_backbone_from": (
         "training.init_backbone_from",
         str,
-        "Backbone weights: .npz, .safetensors, .h5, or a TF-Slim checkpoint.",
+        "Backbone weights: imagenet, .npz, .safetensors, .h5, a TF-Slim checkpoint, a run, zoo:NAME; or none.",
     ),
     "validate_every": ("training.validate_every", int, "Updates between validations; 0 is never."),
     "checkpoint_every": ("training.checkpoint_every", int, "Updates between checkpoints."),

@@ -66,9 +66,10 @@ class Predictor:
         """Loads a model from anything that holds one.
 
         Args:
-          path: one of these: a run directory; a model zoo folder; a DeepLab weights file; a SavedModel folder, or the
-            folder of its versions, of which the highest is taken; a .tflite file; the folder of an export that holds
-            one model. SavedModels and .tflite files may be made by tfseg or by another program.
+          path: one of these: a run directory; a model zoo folder, or zoo:NAME of one that comes with tfseg; a DeepLab
+            weights file; a SavedModel folder, or the folder of its versions, of which the highest is taken; a .tflite
+            file; the folder of an export that holds one model. SavedModels and .tflite files may be made by tfseg or by
+            another program.
           weights: which weights of a run directory, "last" or "best".
           trust: whether to run a model file whoever made it. A SavedModel is a program; it runs only if it was made on
             this machine, if `sha256` says what it is, or if it is trusted. A .tflite file is first tried in a separate

@@ -4,6 +4,7 @@ A model zoo folder is read in the same way.
 """
 
 import contextlib
+import dataclasses
 import io
 import json
 import os
@@ -133,6 +134,35 @@ def assign_weights(network, path, skip_mismatched=False) -> list[str]:
     for name, array in arrays.items():
         variables[name].assign(array)
     return lines
+
+
+def load_backbone_of_run(network, folder) -> str:
+    """Sets the weights of a network's backbone to those of a trained model, whatever its head is.
+
+    Args:
+      network: a `Segmenter` with a backbone; its variables exist.
+      folder: run directory or model zoo folder.
+    Returns:
+      A line that says what was loaded.
+    Raises:
+      InputError: there is no such run, or its backbone is another one.
+    """
+    config, _ = read_config(folder)
+    ours, theirs = (dataclasses.replace(one.backbone, output_stride=16) for one in (network.config, config.model))
+    if ours != theirs:
+        raise InputError(f"{folder}: has another backbone, {theirs.name}; this model has {ours.name}, or other options")
+    weights = weights_file(folder)
+    check_sha256_beside(weights)
+    file, variables = open_weights(weights), variables_by_path(network)
+    names = [name for name in variables if name.startswith("backbone/")]
+    if missing := [name for name in names if tuple(file.shapes.get(name, ())) != tuple(variables[name].shape)]:
+        raise InputError(f"{weights}: does not fit this backbone: {listed(missing)}")
+    arrays = {name: file.read(name) for name in names}
+    if bad := [name for name, array in arrays.items() if not np.isfinite(array).all()]:
+        raise InputError(f"{weights}: values that are not finite in {listed(bad)}")
+    for name, array in arrays.items():
+        variables[name].assign(array)
+    return f"{weights}: {len(names)} arrays loaded ({sum(array.size for array in arrays.values()):,} values)"
 
 
 def save_weights(path, network, is_chief=True):

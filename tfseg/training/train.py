@@ -11,6 +11,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tfseg import architectures
+from tfseg.backbones import imagenet
 from tfseg.backbones import pretrained as backbone_weights
 from tfseg.config import ExperimentConfig
 from tfseg.data import pipeline
@@ -18,8 +19,10 @@ from tfseg.data.opening import Split, cache_dir, open_split
 from tfseg.errors import InputError, listed
 from tfseg.layers.conv import BatchNorm
 from tfseg.layers.resize import upsample
+from tfseg.runs import zoo
 from tfseg.runs.run_directory import (
     assign_weights,
+    load_backbone_of_run,
     locked,
     read_config,
     save_weights,
@@ -39,6 +42,7 @@ from tfseg.training.strategy import build_strategy, is_chief, set_precision
 from tfseg.training.trainer import Trainer
 
 CALIBRATION_IMAGES = 8
+NO_WEIGHTS = "none"
 # Fields that may change between a run and its continuation, because the weights do not depend on them.
 FREE_FIELDS = {"data.data_dir", "training.log_every", "training.checkpoint_every", "training.validate_every"}
 
@@ -153,7 +157,7 @@ def check_config(config: ExperimentConfig):
     """Raises InputError for values that no new run can use. It is called before anything is read or written."""
     config.check()
     init_from = config.training.init_from
-    if init_from and "#" not in init_from and not Path(init_from).exists():
+    if init_from and "#" not in init_from and not zoo.resolved(init_from).exists():
         raise InputError(f"--init_from={init_from}: no such run directory, model zoo folder or file")
 
 
@@ -190,19 +194,29 @@ def _differences(old, new, prefix=""):
 def _initialize(network, config, split):
     """Loads the weights that `init_backbone_from` and `init_from` name, and prints what was loaded."""
     training, cache = config.training, cache_dir()
-    if training.init_backbone_from:
-        path = local_path(training.init_backbone_from, cache)
-        images = next(iter(_batches(config, split, 0, CALIBRATION_IMAGES)))["image"]
-        report = backbone_weights.load_backbone(network.backbone, path, images)
-        say(f"backbone: {report.summary()}")
+    if training.init_backbone_from not in (None, NO_WEIGHTS):
+        say(f"backbone: {_load_backbone(network, config, split)}")
     if training.init_from:
-        path = Path(local_path(training.init_from, cache))
+        path = zoo.resolved(local_path(training.init_from, cache))
         weights = path if path.is_file() else weights_file(path)
         if not path.is_file():
             check_sha256_beside(weights)
         lines = assign_weights(network, weights, skip_mismatched=True)
         network.weights_were_loaded({line.split(":")[0] for line in lines})
         say(f"{weights}: {len(lines)} weights left as they were" + "".join(f"\n  {line}" for line in lines))
+
+
+def _load_backbone(network, config, split):
+    """Loads the weights that `init_backbone_from` names; returns a line that says what was loaded."""
+    source = config.training.init_backbone_from
+    if source == imagenet.NAME:
+        path = imagenet.weights_path(config.model.backbone)
+    elif (folder := zoo.resolved(source)).is_dir() and (folder / "config.json").exists():
+        return load_backbone_of_run(network, folder)
+    else:
+        path = local_path(source, cache_dir())
+    images = next(iter(_batches(config, split, 0, CALIBRATION_IMAGES)))["image"]
+    return backbone_weights.load_backbone(network.backbone, path, images).summary()
 
 
 def _batch_size(training):

@@ -7,6 +7,7 @@ from tfseg.errors import InputError, listed
 from tfseg.formats import export_manifest, saved_model, trusted_files
 from tfseg.formats.saved_model import PROGRAM
 from tfseg.inference.engines.network import NetworkEngine
+from tfseg.runs import zoo
 from tfseg.runs.deeplab_file import load_model
 
 # Endings of files that only other programs run.
@@ -15,7 +16,7 @@ FOR_OTHERS = (".onnx",)
 
 def open_engine(path, weights="last", trust=False, threads=1, normalization=None, sha256=None):
     """Opens a model's engine. Arguments and errors are those of `Predictor.load`; `normalization` is (mean, std)."""
-    path = found(path)
+    path = found(zoo.resolved(path))
     is_tflite = path.suffix == ".tflite" and not path.is_dir()
     is_saved_model = (path / PROGRAM).is_file()
     if normalization is not None and not (is_tflite or is_saved_model):
