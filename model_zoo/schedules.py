@@ -105,8 +105,9 @@ def crowds() -> TrainingConfig:
 
 
 def folder() -> TrainingConfig:
-    """Your own images, a few hundred of them, from pre-trained weights."""
-    return adamw(5000, learning_rate=1e-3, weight_decay=1e-2, average_decay=0.998)
+    """Your own images, a few hundred of them, from ImageNet's weights."""
+    training = adamw(5000, learning_rate=1e-3, weight_decay=1e-2, average_decay=0.998)
+    return dataclasses.replace(training, init_backbone_from="imagenet")
 
 
 def camvid_video() -> TrainingConfig:

@@ -13,7 +13,7 @@ from tests.conftest import write_toy_folder
 TOY = (
     "--crop_size=48x64 --steps=150 --batch_size=4 --learning_rate=0.005 --validate_every=75 --checkpoint_every=50 "
     "--iters=3 --iters_range=2:4 --config.model.backbone.width_multiplier=0.35 --config.training.average_decay=0.8 "
-    "--config.training.warmup_steps=0 --config.training.log_every=10"
+    "--config.training.warmup_steps=0 --config.training.log_every=10 --init_backbone_from=none"
 ).split()
 
 

@@ -1,6 +1,6 @@
 """Light-weight ShelfNet on MobileNetV2 for your own images and masks.
 
-python train.py --model=light_shelfnet --dataset=folder --data_dir=DIR --init_backbone_from=WEIGHTS --workdir=runs/mine
+python train.py --model=light_shelfnet --dataset=folder --data_dir=DIR --workdir=runs/mine
     DIR holds images/ and masks/ (or train/ and val/ with both), and classes.txt with one class name a line.
 
 What is good to change first: see rnn_mobilenet_v2.py beside this file.

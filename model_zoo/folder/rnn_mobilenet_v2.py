@@ -1,11 +1,11 @@
 """Recurrent segmenter on MobileNetV2 for your own images and masks.
 
-python train.py --model=rnn --dataset=folder --data_dir=DIR --init_backbone_from=WEIGHTS --workdir=runs/mine
+python train.py --model=rnn --dataset=folder --data_dir=DIR --workdir=runs/mine
     DIR holds images/ and masks/ (or train/ and val/ with both), and classes.txt with one class name a line.
 
 Good to change first: --crop_size (a little less than your images), --steps (30 to 100 times through the images),
---batch_size (what fits in memory). Start from pre-trained weights whenever you can: --init_backbone_from for a
-backbone, --init_from for a model of this folder.
+--batch_size (what fits in memory). The backbone starts from ImageNet's weights, which Keras downloads once. Others:
+--init_backbone_from=FILE, or --init_from=zoo:camvid_rnn_mobilenet_v2 for a whole model; see docs/training.md.
 """
 
 from model_zoo import backbones, data, models, schedules

@@ -46,7 +46,14 @@ def wrong_weights(run):
 
 
 SEGMENT = ["segment.py", "--model=broken", "photo.png"]
-TRAIN = ["train.py", "--model=rnn", "--dataset=folder", "--data_dir=broken", "--workdir=new"]
+TRAIN = [
+    "train.py",
+    "--model=rnn",
+    "--dataset=folder",
+    "--data_dir=broken",
+    "--init_backbone_from=none",
+    "--workdir=new",
+]
 # {what is wrong: (copied folder, change of the copy, command line, what the line begins with)}
 CASES = {
     "weights of another model": ("run", wrong_weights, SEGMENT, "broken/weights/last.npz: "),

@@ -34,10 +34,9 @@ def weights_path(config: BackboneConfig) -> str:
             name, url, file_hash=md5, hash_algorithm="md5", cache_subdir="models", cache_dir=os.path.dirname(folder)
         )
     except Exception as error:  # Keras raises a bare Exception for every failed download
-        reason = shortened(str(error).rpartition(": ")[2] or type(error).__name__, 60)
+        reason = shortened(str(error).rpartition(": ")[2] or type(error).__name__, 40)
         raise InputError(
-            f"cannot download {url} ({reason}); fetch it by other means and put it at {os.path.join(folder, name)}, or "
-            "begin without it: --init_backbone_from=none"
+            f"cannot download {url} ({reason}); put this file into {folder}, or give --init_backbone_from=none"
         ) from None
 
 

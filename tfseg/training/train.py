@@ -88,6 +88,8 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
         config.check()  # what it started from is not read again
     else:
         check_config(config)
+        if config.training.init_backbone_from == imagenet.NAME:
+            imagenet.weights_path(config.model.backbone)  # a download that fails shall do so before anything is read
     strategy = build_strategy(options.strategy, options.tpu)
     chief = is_chief(strategy)
     with locked(workdir) if chief else contextlib.nullcontext():
