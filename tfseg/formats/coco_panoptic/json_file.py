@@ -80,7 +80,7 @@ def read_content(path) -> dict:
     """Reads the JSON object in the file. Raises InputError that names the file."""
     try:
         with open_regular(path) as file:
-            content = _parsed(file.read())
+            content = parsed(file.read())
     except InputError:
         raise
     except FileNotFoundError:
@@ -96,7 +96,8 @@ def read_content(path) -> dict:
     return content
 
 
-def _parsed(text):
+def parsed(text: str | bytes):
+    """Parses JSON, in seconds where it has 100 MB. Raises ValueError, or RecursionError if it is nested too deeply."""
     # The garbage collector would look at the values again and again while they are made: minutes for 100 MB of lists.
     is_collecting = gc.isenabled()
     gc.disable()

@@ -1,0 +1,44 @@
+"""THE table of annotation formats: one row each."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from tfseg.formats.annotations import coco_instances, labelme, yolo
+from tfseg.formats.annotations.photograph import AnnotationFiles, AnnotationSet
+
+
+@dataclasses.dataclass(frozen=True)
+class AnnotationFormat:
+    """One format.
+
+    Attributes:
+      name: what messages call it.
+      endings: endings, in small letters, that its files may have.
+      is_one: whether a file with such an ending seems to be in the format; it need not be whole. InputError if it is
+        too large or cannot be read.
+      read: reads all files of a set. InputError if the set as a whole cannot be used.
+    """
+
+    name: str
+    endings: tuple[str, ...]
+    is_one: Callable[[Path], bool]
+    read: Callable[[AnnotationFiles], AnnotationSet]
+
+
+FORMATS = (
+    AnnotationFormat("COCO instances (JSON)", coco_instances.ENDINGS, coco_instances.is_one, coco_instances.read),
+    AnnotationFormat("labelme (JSON)", labelme.ENDINGS, labelme.is_one, labelme.read),
+    AnnotationFormat("YOLO (text)", yolo.ENDINGS, yolo.is_one, yolo.read),
+)
+
+
+def format_of(path: Path) -> AnnotationFormat | None:
+    """Returns the format that a file seems to be in; None if it is none of the table.
+
+    Raises:
+      InputError: the file is too large or cannot be read; the message names it.
+    """
+    ending = path.suffix.lower()
+    fitting = [one for one in FORMATS if ending in one.endings]
+    return next((one for one in fitting if one.is_one(path)), None)
