@@ -69,7 +69,34 @@ def as_yolo(photographs):
     return root
 
 
-EXPORTS = [as_coco, as_labelme, as_yolo]
+def as_cvat(photographs):
+    root = photographs("images/Train", "images/Validation")
+    points = ";".join(f"{x},{y}" for x, y in SQUARE)
+    images = "".join(
+        f'<image name="{split}/{stem}.jpg" subset="{split}" width="8" height="8">'
+        f'<polygon label="car" points="{points}" z_order="0"/></image>'
+        for split in ("Train", "Validation")
+        for stem in "abc"
+    )
+    labels = "<meta><project><labels><label><name>car</name></label></labels></project></meta>"
+    (root / "annotations.xml").write_text(f"<annotations><version>1.1</version>{labels}{images}</annotations>")
+    return root
+
+
+def as_label_studio(photographs):
+    root = photographs("train", "val")
+    for split in ("train", "val"):
+        value = {"points": (np.array(SQUARE) * 12.5).tolist(), "polygonlabels": ["car"]}
+        result = {"id": "r", "type": "polygonlabels", "original_width": 8, "original_height": 8, "value": value}
+        tasks = [
+            {"data": {"image": f"/data/upload/2/0a1b2c3d-{stem}.jpg"}, "annotations": [{"result": [result]}]}
+            for stem in "abc"
+        ]
+        (root / split / "project-1-at-2024.json").write_text(json.dumps(tasks))
+    return root
+
+
+EXPORTS = [as_coco, as_labelme, as_yolo, as_cvat, as_label_studio]
 
 
 @pytest.mark.parametrize("export", EXPORTS)

@@ -13,7 +13,7 @@ from tfseg.data.conversion.drawn_labels import DrawnClasses, encode_drawn
 from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
 from tfseg.data.datasets.drawn_val import with_val
 from tfseg.data.datasets.folder_layout import SPLIT_NAMES, scanned
-from tfseg.data.datasets.photograph_search import PictureIndex, split_of, split_of_annotations
+from tfseg.data.datasets.photograph_search import PictureIndex, split_named, split_of, split_of_annotations
 from tfseg.errors import InputError, listed, shortened
 from tfseg.formats.annotations.annotation_formats import FORMATS, format_of
 from tfseg.formats.annotations.photograph import AnnotationFiles
@@ -111,7 +111,8 @@ def _examples(files, content):
             missing.append(str(error))
             continue
         path = Path(photograph.annotation_path)
-        split = photograph.split or split_of_annotations(path, files.root) or split_of(picture, files.root)
+        split = photograph.split and split_named(photograph.split)
+        split = split or split_of_annotations(path, files.root) or split_of(picture, files.root)
         if (split, picture) in taken:
             problems.append(
                 f"{photograph.place}: {picture} is annotated in {taken[split, picture]}, too; delete one, or "

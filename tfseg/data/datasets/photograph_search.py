@@ -10,10 +10,15 @@ from tfseg.errors import InputError, listed, shortened
 from tfseg.formats.annotations.photograph import AnnotatedPhotograph
 
 
+def split_named(word: str) -> str | None:
+    """Returns the split that a word is a name of, as train2017 and Validation are; None if of none."""
+    return SPLIT_NAMES.get(word.lower().rstrip("0123456789"))
+
+
 def split_of(path: Path, root: Path) -> str | None:
     """Returns the split that the folders of a file below `root` name, the last that does; None if none does."""
     for part in reversed(_below(path.parent, root)):
-        split = _split_named(part)
+        split = split_named(part)
         if split:
             return split
     return None
@@ -21,7 +26,7 @@ def split_of(path: Path, root: Path) -> str | None:
 
 def split_of_annotations(path: Path, root: Path) -> str | None:
     """Returns the split that the name of an annotation file names, as instances_train2017.json, or its folders."""
-    words = [_split_named(word) for word in re.split(r"[^a-z]+", path.stem.lower())]
+    words = [split_named(word) for word in re.split(r"[^a-z]+", path.stem.lower())]
     return next((word for word in words if word), None) or split_of(path, root)
 
 
@@ -55,7 +60,7 @@ class PictureIndex:
                 f"{self._root}; put it there, or delete its entry"
             )
         annotations = Path(photograph.annotation_path)
-        split = photograph.split or split_of_annotations(annotations, self._root)
+        split = split_named(photograph.split or "") or split_of_annotations(annotations, self._root)
         quality = {one: self._nearness(one, parts, split, annotations) for one in candidates}
         best = [one for one in candidates if quality[one] == max(quality.values())]
         if len(best) > 1:
@@ -84,7 +89,3 @@ class PictureIndex:
 
 def _below(path, root):
     return path.relative_to(root).parts if path.is_relative_to(root) else ()
-
-
-def _split_named(word):
-    return SPLIT_NAMES.get(word.lower().rstrip("0123456789"))

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from tfseg.formats.annotations import coco_instances, labelme, yolo
+from tfseg.formats.annotations import coco_instances, cvat_xml, label_studio, labelme, yolo
 from tfseg.formats.annotations.photograph import AnnotationFiles, AnnotationSet
 
 
@@ -30,6 +30,8 @@ FORMATS = (
     AnnotationFormat("COCO instances (JSON)", coco_instances.ENDINGS, coco_instances.is_one, coco_instances.read),
     AnnotationFormat("labelme (JSON)", labelme.ENDINGS, labelme.is_one, labelme.read),
     AnnotationFormat("YOLO (text)", yolo.ENDINGS, yolo.is_one, yolo.read),
+    AnnotationFormat("CVAT for images (XML)", cvat_xml.ENDINGS, cvat_xml.is_one, cvat_xml.read),
+    AnnotationFormat("Label Studio (JSON)", label_studio.ENDINGS, label_studio.is_one, label_studio.read),
 )
 
 

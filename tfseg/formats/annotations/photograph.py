@@ -73,7 +73,7 @@ class AnnotatedPhotograph:
       size: (height, width) of the picture on which the objects were drawn; None if the format does not say.
       objects: in the order in which they are drawn: each lies above those before it.
       picture: the picture's file, if the format says more about its place than its name.
-      split: "train", "val" or "test", if the format says so.
+      split: the name of its split, if the format says so; "train", "val", "test", or a word that a tool has for them.
     """
 
     file_name: str
