@@ -96,7 +96,34 @@ def as_label_studio(photographs):
     return root
 
 
-EXPORTS = [as_coco, as_labelme, as_yolo, as_cvat, as_label_studio]
+def class_map():
+    class_ids = np.zeros([8, 8], np.uint8)
+    class_ids[1:5, 1:5] = 1
+    return class_ids
+
+
+def as_cvat_masks(photographs):
+    root = photographs("JPEGImages/train", "JPEGImages/val")
+    (root / "labelmap.txt").write_text("# label:color_rgb:parts:actions\nbackground:0,0,0::\ncar:9,99,200::\n")
+    for kind, color in (("SegmentationClass", (9, 99, 200)), ("SegmentationObject", (128, 0, 0))):
+        for split in ("train", "val"):
+            (root / kind / split).mkdir(parents=True)
+            for stem in "abc":
+                pixels = np.array([(0, 0, 0), color], np.uint8)[class_map()]
+                Image.fromarray(pixels).save(root / kind / split / f"{stem}.png")
+    return root
+
+
+def as_roboflow_masks(photographs):
+    root = photographs("train", "valid")
+    for split in ("train", "valid"):
+        (root / split / "_classes.csv").write_text("Pixel Value, Class\n0, background\n1, car\n")
+        for stem in "abc":
+            Image.fromarray(class_map()).save(root / split / f"{stem}_mask.png")
+    return root
+
+
+EXPORTS = [as_coco, as_labelme, as_yolo, as_cvat, as_label_studio, as_cvat_masks, as_roboflow_masks]
 
 
 @pytest.mark.parametrize("export", EXPORTS)

@@ -6,6 +6,7 @@ from tfseg.data.conversion.examples import encode_labelled
 from tfseg.data.conversion.orientation import UPRIGHT, possible_ways
 from tfseg.data.conversion.raw import EncodedExample, RawExample
 from tfseg.errors import InputError
+from tfseg.formats.annotations.mask_exports import read_maps
 from tfseg.formats.annotations.rasterization import draw
 from tfseg.formats.image_file import MAX_PIXELS
 from tfseg.formats.images import read_size_and_orientation
@@ -36,20 +37,23 @@ def encode_drawn(example: RawExample, classes: DrawnClasses, max_pixels: int = M
       InputError: a file cannot be used, or an object or the annotated size does not fit; the message names the file.
     """
     stored_size, orientation = read_size_and_orientation(example.image_path, max_pixels)
-    size, way = _drawn_size(example, stored_size, orientation)
+    maps = example.photograph.maps
+    annotated = read_size_and_orientation(maps.path, max_pixels)[0] if maps else example.photograph.size
+    size, way = _drawn_size(example, annotated, stored_size, orientation)
 
     def read_labels():
+        if maps:
+            return read_maps(maps, classes.class_ids, classes.thing_ids, max_pixels)
         return draw(example.photograph, size, classes.class_ids, classes.thing_ids, classes.uncovered)
 
     return encode_labelled(dataclasses.replace(example, mask_orientation=way), read_labels, max_pixels)
 
 
-def _drawn_size(example, stored_size, orientation):
+def _drawn_size(example, annotated, stored_size, orientation):
     """Returns ((height, width) on which objects are drawn, "upright" or "stored")."""
     sizes = {}
     for size in (stored_size, stored_size[::-1]):
         sizes |= {way: size for way in possible_ways(size, stored_size, orientation)}
-    annotated = example.photograph.size
     ways = [way for way in sizes if annotated in (None, sizes[way])]
     wanted = example.mask_orientation or UPRIGHT
     if not ways:

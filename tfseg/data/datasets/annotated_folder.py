@@ -8,20 +8,15 @@ import functools
 from collections import Counter
 from pathlib import Path
 
-from tfseg.data.conversion.class_table import IGNORED_NAMES
-from tfseg.data.conversion.drawn_labels import DrawnClasses, encode_drawn
+from tfseg.data.conversion.drawn_labels import encode_drawn
 from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
+from tfseg.data.datasets.annotated_classes import united_classes
 from tfseg.data.datasets.drawn_val import with_val
 from tfseg.data.datasets.folder_layout import SPLIT_NAMES, scanned
 from tfseg.data.datasets.photograph_search import PictureIndex, split_named, split_of, split_of_annotations
 from tfseg.errors import InputError, listed, shortened
 from tfseg.formats.annotations.annotation_formats import FORMATS, format_of
 from tfseg.formats.annotations.photograph import AnnotationFiles
-from tfseg.formats.annotations.rasterization import most_instances
-from tfseg.labels import IGNORE_LABEL, LABEL_DIVISOR, MAX_CLASSES, DatasetInfo, default_colors
-
-BACKGROUND_NAMES = ("background", "_background_", "__background__")
-DIVISORS = (LABEL_DIVISOR, 10_000, 1 << 16)  # the last is what a panoptic PNG has room for
 
 
 def find_annotations(raw_dir: Path, options: ConvertOptions):
@@ -66,13 +61,18 @@ def list_annotated(found, options: ConvertOptions, names: tuple[str, ...] | None
     problems = content.problems + problems
     if not examples and not problems:
         raise InputError(f"{files.paths[0]}: no photograph in it; annotate some, or name another as --annotations")
-    info, classes, notes = _classes(content, [example for _, example in examples], options, names)
-    splits, remarks = _splits(examples, files, classes)
+    photographs = [example.photograph for _, example in examples]
+    classes = united_classes(content, photographs, names, options.uncovered == "ignored")
+    splits, remarks = _splits(examples, options.uncovered != "ignored")
     splits, drawn, has_drawn_val = with_val(splits, options)
-    notes = [f"note: annotations are read from {_shown(files)}: {annotation_format.name}", *content.notes, *notes]
+    notes = [
+        f"note: annotations are read from {_shown(files)}: {annotation_format.name}",
+        *content.notes,
+        *classes.notes,
+    ]
     notes += remarks + drawn + _unused(files, examples)
-    encode = functools.partial(encode_drawn, classes=classes, max_pixels=options.max_pixels)
-    return Listing(info, encode, splits, problems=problems, notes=notes, has_drawn_val=has_drawn_val)
+    encode = functools.partial(encode_drawn, classes=classes.drawn, max_pixels=options.max_pixels)
+    return Listing(classes.info, encode, splits, problems=problems, notes=notes, has_drawn_val=has_drawn_val)
 
 
 def _named(raw_dir, annotations):
@@ -121,71 +121,17 @@ def _examples(files, content):
             continue
         taken[split, picture] = photograph.annotation_path
         name = picture.relative_to(files.root).as_posix()
-        example = RawExample(str(picture), photograph.annotation_path, name, photograph=photograph)
+        objects_path = photograph.maps and photograph.maps.objects_path
+        example = RawExample(
+            str(picture), photograph.annotation_path, name, instance_path=objects_path, photograph=photograph
+        )
         examples.append((split, example))
     if missing and not examples:
         raise InputError(f"none of the {len(missing)} annotated pictures is found; the first: {missing[0]}")
     return examples, problems + missing
 
 
-def _classes(content, examples, options, names):
-    """Returns (DatasetInfo, DrawnClasses, notes)."""
-    used = [each.class_name for example in examples for each in example.photograph.objects]
-    declared = list(dict.fromkeys([*content.class_names, *sorted(set(used))]))
-    ignored = [name for name in declared if name.lower() in IGNORED_NAMES]
-    declared = [name for name in declared if name not in ignored]
-    unknown = [name for name in declared if names and name not in names and name not in BACKGROUND_NAMES]
-    if unknown:
-        raise InputError(
-            f"the annotations have the class {listed(unknown)}, which is not in the file of names; add it there, or "
-            "rename the objects"
-        )
-    ordered = list(names or declared)
-    background = next((name for name in ordered + declared if name in BACKGROUND_NAMES), None)
-    if options.uncovered == "background" or background in declared:
-        ordered = (
-            ordered
-            if background in (names or ())
-            else [background or BACKGROUND_NAMES[0]] + [name for name in ordered if name != background]
-        )
-    if not 1 <= len(ordered) <= MAX_CLASSES:
-        raise InputError(f"the annotations have {len(ordered)} classes; 1 to {MAX_CLASSES} are possible")
-    class_ids = {name: class_id for class_id, name in enumerate(ordered)}
-    stuff = content.stuff | set(BACKGROUND_NAMES)
-    things = frozenset(class_ids[name] for name in declared if name not in stuff and name in class_ids)
-    most = max((most_instances(example.photograph) for example in examples), default=0)
-    divisor = next((divisor for divisor in DIVISORS if most < divisor), None)
-    if divisor is None:
-        raise InputError(f"the annotations have {most} objects of a class on a photograph; {DIVISORS[-1] - 1} at most")
-    uncovered = _background_id(class_ids) if options.uncovered == "background" else IGNORE_LABEL
-    info = DatasetInfo("folder", tuple(ordered), default_colors(len(ordered)), things, label_divisor=divisor)
-    classes = DrawnClasses(class_ids | dict.fromkeys(ignored, IGNORE_LABEL), things, uncovered)
-    return info, classes, _notes_of_classes(ordered, ignored, set(used), uncovered, names)
-
-
-def _background_id(class_ids):
-    return next(class_ids[name] for name in class_ids if name in BACKGROUND_NAMES)
-
-
-def _notes_of_classes(ordered, ignored, used, uncovered, names):
-    order = "the file of names" if names else "the annotations; a classes.txt sets another"
-    notes = [shortened(f"note: {len(ordered)} classes, in the order of {order}: {listed(ordered)}")]
-    small = Counter(name.casefold() for name in ordered)
-    alike = [name for name in ordered if small[name.casefold()] > 1]
-    if alike:
-        notes.append(f"warning: classes that differ only in upper and lower case are different ones: {listed(alike)}")
-    if ignored:
-        notes.append(f"note: objects of {listed(ignored)} are ignored")
-    meaning = "ignored" if uncovered == IGNORE_LABEL else f"class {uncovered}, {ordered[uncovered]}"
-    other = "background" if uncovered == IGNORE_LABEL else "ignored"
-    notes.append(f"note: pixels that no object covers are {meaning} (--uncovered={other} changes that)")
-    unseen = [name for class_id, name in enumerate(ordered) if name not in used and class_id != uncovered]
-    if unseen:
-        notes.append(f"warning: classes of which there is no object: {listed(unseen)}")
-    return notes
-
-
-def _splits(examples, files, classes):
+def _splits(examples, is_background):
     """Returns ({split: RawExamples}, notes)."""
     named = {split for split, _ in examples if split}
     without = [example for split, example in examples if not split]
@@ -195,10 +141,9 @@ def _splits(examples, files, classes):
             "that is named like one, or put the split into the name of its annotation file"
         )
     splits, notes = {}, []
-    is_background = classes.uncovered != IGNORE_LABEL
-    empty = [example for _, example in examples if not example.photograph.objects]
+    empty = [example for _, example in examples if example.photograph.is_empty]
     for split, example in examples:
-        if is_background or example.photograph.objects:
+        if is_background or not example.photograph.is_empty:
             splits.setdefault(split or "train", []).append(example)
     if empty:
         what = "are background as a whole" if is_background else "are left out"
@@ -217,6 +162,8 @@ def _split_order(split):
 
 def _unused(files, examples):
     used = {example.image_path for _, example in examples}
+    for maps in (example.photograph.maps for _, example in examples):
+        used |= {maps.path, maps.objects_path} if maps else set()
     unused = [picture for picture in files.pictures if str(picture) not in used]
     if not unused:
         return []

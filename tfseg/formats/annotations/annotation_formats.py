@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from tfseg.formats.annotations import coco_instances, cvat_xml, label_studio, labelme, yolo
+from tfseg.formats.annotations import coco_instances, cvat_xml, label_studio, labelme, mask_exports, yolo
 from tfseg.formats.annotations.photograph import AnnotationFiles, AnnotationSet
 
 
@@ -32,6 +32,18 @@ FORMATS = (
     AnnotationFormat("YOLO (text)", yolo.ENDINGS, yolo.is_one, yolo.read),
     AnnotationFormat("CVAT for images (XML)", cvat_xml.ENDINGS, cvat_xml.is_one, cvat_xml.read),
     AnnotationFormat("Label Studio (JSON)", label_studio.ENDINGS, label_studio.is_one, label_studio.read),
+    AnnotationFormat(
+        "segmentation masks of CVAT",
+        mask_exports.LABELMAP_ENDINGS,
+        mask_exports.is_labelmap,
+        mask_exports.read_labelmaps,
+    ),
+    AnnotationFormat(
+        "semantic masks of Roboflow",
+        mask_exports.VALUES_ENDINGS,
+        mask_exports.is_value_table,
+        mask_exports.read_value_tables,
+    ),
 )
 
 

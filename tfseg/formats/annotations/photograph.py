@@ -64,6 +64,21 @@ class AnnotatedObject:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class LabelMaps:
+    """Pictures that give every pixel of a photograph its class, and perhaps its object.
+
+    Attributes:
+      path: the picture of classes.
+      names: {(red, green, blue) in it: name of the class}.
+      objects_path: a picture with a colour for each object; None if there is none.
+    """
+
+    path: str
+    names: dict[tuple[int, int, int], str]
+    objects_path: str | None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class AnnotatedPhotograph:
     """A photograph, and what is drawn on it.
 
@@ -74,6 +89,7 @@ class AnnotatedPhotograph:
       objects: in the order in which they are drawn: each lies above those before it.
       picture: the picture's file, if the format says more about its place than its name.
       split: the name of its split, if the format says so; "train", "val", "test", or a word that a tool has for them.
+      maps: in place of objects, if the tool draws its pixels itself.
     """
 
     file_name: str
@@ -82,6 +98,12 @@ class AnnotatedPhotograph:
     objects: tuple[AnnotatedObject, ...]
     picture: Path | None = None
     split: str | None = None
+    maps: LabelMaps | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is drawn on it."""
+        return not self.objects and self.maps is None
 
     @property
     def place(self) -> str:
