@@ -39,7 +39,7 @@ ANNOTATIONS = flags.DEFINE_string(
     "annotations",
     None,
     "File of an annotation tool, or folder of them, that --dataset=folder reads in place of masks: COCO instances, "
-    "labelme, YOLO, CVAT, Label Studio. Default: those found where there are no masks.",
+    "labelme, YOLO, CVAT, Label Studio, Roboflow. Default: those found where there are no masks.",
 )
 UNCOVERED = flags.DEFINE_enum(
     "uncovered",
