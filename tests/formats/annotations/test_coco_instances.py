@@ -141,6 +141,7 @@ def test_categories_may_say_that_they_have_no_instances(write, read):
         ({"segmentation": [[1, 1, 4, 1, True, 4]] * 2 + [[None] * 6]}, "not a list of pairs of numbers"),
         ({"segmentation": [[1, 1, 4, 1, float("nan"), 4]]}, "a coordinate is not a finite number"),
         ({"segmentation": [[1, 1, 4, 1, float("inf"), 4]]}, "a coordinate is not a finite number"),
+        ({"segmentation": [[1, 1, 4, 1, True, 4]]}, "not a list of pairs of numbers"),
         ({"segmentation": "1 1 4 1 4 4"}, "must be polygons or an RLE"),
         ({"segmentation": [], "bbox": [1, 1, 3, 3]}, "has a box but no outline"),
         ({"segmentation": {"size": [8, 6], "counts": [48]}}, r"an RLE of size \[8, 6\] in an image of \[6, 8\]"),
@@ -212,3 +213,10 @@ def test_other_json_of_coco_is_not_taken_for_instances(write):
     path = write([])
     path.write_text('{"images": [], "annotations": [{"id": 1, "image_id": 5, "caption": "a car"}]}')
     assert not coco_instances.is_one(path)
+
+
+def test_a_field_that_is_there_twice_is_refused(write, read):
+    path = write([annotation()])
+    path.write_text(path.read_text().replace('"category_id": 3', '"category_id": 3, "category_id": 1'))
+    with pytest.raises(InputError, match=r"instances\.json: damaged \(the field 'category_id' is there twice"):
+        read()

@@ -112,6 +112,8 @@ def test_of_several_annotations_the_ground_truth_holds_and_cancelled_ones_do_not
     write(task(annotations=[first, second]))
     (problem,) = read().problems
     assert "2 annotations of one picture; mark one as ground truth" in problem
+    write(task(annotations=[first, "x"]))
+    assert "annotations[1] is 'x'; it must be an object" in read().problems[0]
 
 
 @pytest.mark.parametrize(

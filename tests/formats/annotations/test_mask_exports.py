@@ -79,6 +79,14 @@ def test_without_objects_no_class_has_instances(cvat, read):
     assert found.stuff == {"background", "dog", "car"} and found.photographs[0].maps.objects_path is None
 
 
+def test_a_mask_without_its_objects_among_others_with_them_is_a_bad_file(cvat, read, tmp_path):
+    cvat("a", "b")
+    (tmp_path / "SegmentationObject" / "b.png").unlink()
+    found = read()
+    (problem,) = found.problems
+    assert "SegmentationObject/b.png: no such file" in problem and len(found.photographs) == 1
+
+
 def test_lists_of_image_sets_are_splits(cvat, read, write):
     cvat("a", "b", "c")
     write("ImageSets/Segmentation/train.txt", "a\n")

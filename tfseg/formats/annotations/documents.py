@@ -4,7 +4,7 @@ import json
 import os
 from pathlib import Path
 
-from tfseg.errors import InputError
+from tfseg.errors import InputError, shortened
 from tfseg.formats.coco_panoptic.json_file import parsed
 from tfseg.system.files import failure, open_regular
 
@@ -38,13 +38,13 @@ def read_json(path):
     """Reads a JSON file; errors are those of `read_bytes`, and InputError if it is damaged."""
     content = read_bytes(path)
     try:
-        return parsed(content)
+        return parsed(content, _object)
     except RecursionError:
         raise InputError(f"{path}: damaged JSON (nested too deeply); export the annotations again") from None
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: damaged JSON ({error}); export the annotations again") from None
-    except ValueError as error:  # other encodings, numbers of thousands of digits
-        raise InputError(f"{path}: not JSON in UTF-8 ({error}); export the annotations again") from None
+    except ValueError as error:  # other encodings, numbers of thousands of digits, fields that are there twice
+        raise InputError(f"{path}: damaged ({shortened(error, 100)}); export the annotations again") from None
 
 
 def has_keys(path: Path, all_of=(), none_of=()) -> bool:
@@ -57,3 +57,12 @@ def has_keys(path: Path, all_of=(), none_of=()) -> bool:
     return all(f'"{key}"'.encode() in content for key in all_of) and not any(
         f'"{key}"'.encode() in content for key in none_of
     )
+
+
+def _object(pairs):
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the field {shortened(twice, 40)!r} is there twice in an object")
+    return values

@@ -105,7 +105,10 @@ def _path_in(text):
 
 def _results(annotations, place):
     """Returns the results of the one annotation that holds: of several, the one marked as ground truth."""
-    kept = [one for one in annotations if OBJECT.accepts(one) and not one.get("was_cancelled")]
+    for index, one in enumerate(annotations):
+        if not OBJECT.accepts(one):
+            raise InputError(f"{place}: annotations[{index}] is {shown(one)}; it must be {OBJECT.name}")
+    kept = [one for one in annotations if not one.get("was_cancelled")]
     kept = [one for one in kept if one.get("ground_truth")] or kept
     if len(kept) > 1:
         raise InputError(f"{place}: {len(kept)} annotations of one picture; mark one as ground truth, or delete others")

@@ -6,7 +6,6 @@ makes of it. Later shapes lie above earlier ones.
 """
 
 import base64
-import binascii
 import io
 import math
 from pathlib import Path
@@ -114,7 +113,7 @@ def _mask(shape, place):
     (left, top), *_ = points_of([*value_of(shape, "points", LIST, place), [0, 0]], place)
     try:
         content = base64.b64decode(value_of(shape, "mask", LINE, place), validate=True)
-    except binascii.Error as error:
+    except ValueError as error:  # of what is not ASCII, or not base64
         raise InputError(f"{place}: a mask that is not base64 ({error}); draw the object again or delete it") from None
     with opened(io.BytesIO(content), MAX_PIXELS, path=f"{place}: the mask") as image:
         mask = np.array(image)

@@ -47,12 +47,15 @@ def read_labelmaps(files: AnnotationFiles) -> AnnotationSet:
         for picture in files.pictures:
             if folders.isdisjoint(picture.parents):
                 photographs[picture.stem].append(picture)
+        has_objects = any(path.parent / OBJECTS in picture.parents for picture in files.pictures)
         for mask in (one for one in files.pictures if path.parent / CLASSES in one.parents):
             inner = mask.relative_to(path.parent / CLASSES).with_suffix("")
-            objects = path.parent / OBJECTS / mask.relative_to(path.parent / CLASSES)
-            maps = LabelMaps(str(mask), names, str(objects) if objects.is_file() else None)
+            objects = path.parent / OBJECTS / mask.relative_to(path.parent / CLASSES) if has_objects else None
+            maps = LabelMaps(str(mask), names, str(objects) if objects else None)
             try:
                 picture = _picture_of(mask, inner, photographs[mask.stem])
+                if objects and not objects.is_file():
+                    raise InputError(f"{objects}: no such file, as other masks have; export the masks again")
             except InputError as error:
                 found.problems.append(str(error))
                 continue

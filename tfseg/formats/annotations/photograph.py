@@ -159,7 +159,8 @@ def points_of(values, place: str) -> np.ndarray:
     except (ValueError, OverflowError):  # lists of different lengths
         points = np.array("")
     is_flat = points.ndim == 1 and points.size % 2 == 0
-    if points.dtype.kind not in "iuf" or not (is_flat or (points.ndim == 2 and points.shape[1] == 2)):
+    is_number = points.dtype.kind in "iuf" and not _has_truths(values)
+    if not is_number or not (is_flat or (points.ndim == 2 and points.shape[1] == 2)):
         if points.size:
             raise InputError(f"{place}: a polygon is not a list of pairs of numbers; draw the object again")
         points = np.zeros([0, 2])
@@ -172,6 +173,14 @@ def points_of(values, place: str) -> np.ndarray:
     if not np.isfinite(points).all():
         raise InputError(f"{place}: a coordinate is not a finite number; draw the object again or delete it")
     return points
+
+
+def _has_truths(values):
+    """Whether a true or false is among numbers, which NumPy would take for 1 or 0."""
+    if not isinstance(values, list):
+        return False
+    parts = values if values and isinstance(values[0], list) else [values]
+    return any(bool in set(map(type, part)) for part in parts)
 
 
 def check_shares(points: np.ndarray, place: str) -> np.ndarray:
