@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -303,6 +304,16 @@ def test_a_changed_outline_makes_other_records(root, picture, coco):
     assert opening.open_dataset("folder", str(root))[0] == first
     coco("x.json", {"a.png": [("car", LEFT)]}, {1: "car"})
     assert opening.open_dataset("folder", str(root))[0] != first
+
+
+def test_an_archive_with_a_folder_inside_is_read_as_the_folder_itself(root, picture, coco, tmp_path):
+    picture("export/train/a.png", "export/valid/a.png")
+    for split in ("train", "valid"):
+        coco(f"export/{split}/x.json", {"a.png": [("car", SQUARE)]}, {1: "car"})
+    (root / "export" / "classes.txt").write_text("dog\ncar\n")
+    archive = shutil.make_archive(str(tmp_path / "export"), "zip", root)
+    manifest = opening.prepare("folder", archive, tmp_path / "records", ConvertOptions(num_workers=1))
+    assert manifest.info.class_names == ("background", "dog", "car") and set(manifest.splits) == {"train", "val"}
 
 
 def test_splits_of_some_photographs_only_are_refused(root, picture, coco):

@@ -1,5 +1,7 @@
 """Text files of YOLO's segmentation, written by hand in the documented form."""
 
+import dataclasses
+
 import pytest
 
 from tfseg.errors import InputError
@@ -90,6 +92,7 @@ def test_without_data_yaml_a_text_file_names_the_classes(write, read, picture):
         ("train/images/a.png", "train/labels/a.txt"),
         ("obj_train_data/a.png", "obj_train_data/a.txt"),
         ("images/images/a.b.png", "images/labels/a.b.txt"),
+        ("images/a.png", "images/a.txt"),
     ],
 )
 def test_a_text_file_belongs_to_the_picture_of_its_name(write, read, picture, image, label):
@@ -201,3 +204,11 @@ def test_other_text_and_yaml_is_not_taken_for_labels(write):
     assert not yolo.is_one(write("docker.yaml", "services:\n  names: 1\n"))
     assert yolo.is_one(write("a.txt", f"0 {SQUARE}"))
     assert yolo.is_one(write("b.txt", "0 0.5 0.5 0.2 0.2\n"))  # boxes: recognised, to be refused by name
+
+
+def test_a_folder_of_pictures_above_the_export_is_not_its_own(write, picture, files_in, tmp_path):
+    paths = [picture("images/export/a.png"), picture("images/export/b.png")]
+    write("images/export/data.yaml", "names: [dog]\n")
+    write("images/export/a.txt", f"0 {SQUARE}\n")
+    files = dataclasses.replace(files_in("a.txt", "*.yaml"), root=tmp_path / "images" / "export")
+    assert [each.picture for each in yolo.read(files).photographs] == paths

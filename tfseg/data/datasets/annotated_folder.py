@@ -127,7 +127,7 @@ def _examples(files, content):
         )
         examples.append((split, example))
     if missing and not examples:
-        raise InputError(f"none of the {len(missing)} annotated pictures is found; the first: {missing[0]}")
+        raise InputError(shortened(f"none of the {len(missing)} annotated pictures is found; the first: {missing[0]}"))
     return examples, problems + missing
 
 

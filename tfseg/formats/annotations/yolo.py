@@ -64,10 +64,10 @@ def read(files: AnnotationFiles) -> AnnotationSet:
     splits = _splits(content, yaml_files[0], files, found) if yaml_files else {}
     texts = {path for path in files.paths if path not in yaml_files}
     if yaml_files:
-        texts |= {text for picture in files.pictures if (text := _text_of(picture)).is_file()}
+        texts |= {text for picture in files.pictures if (text := _text_of(picture, files.root)).is_file()}
     folders, used = {text.parent for text in texts}, set()
     for picture in files.pictures:
-        text = _text_of(picture)
+        text = _text_of(picture, files.root)
         if text.parent not in folders:
             continue
         used.add(text)
@@ -79,14 +79,17 @@ def read(files: AnnotationFiles) -> AnnotationSet:
     return found
 
 
-def _text_of(picture):
+def _text_of(picture, root):
     """Returns the text file of a picture: below labels/ in place of the last images/ in its path, or beside it."""
-    parts = list(picture.parts)
+    beside = picture.with_suffix(".txt")
+    parts = list(picture.relative_to(root).parts)
+    if beside.is_file():
+        return beside
     for index in range(len(parts) - 2, -1, -1):
         if parts[index].lower() == "images":
             parts[index] = {"Images": "Labels", "IMAGES": "LABELS"}.get(parts[index], "labels")
-            return Path(*parts).with_suffix(".txt")
-    return picture.with_suffix(".txt")
+            return root.joinpath(*parts).with_suffix(".txt")
+    return beside
 
 
 def _photograph(picture, text, names, split):
