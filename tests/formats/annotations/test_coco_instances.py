@@ -107,10 +107,10 @@ def test_a_crowd_is_a_crowd(write, read):
     assert [each.is_crowd for each in read().photographs[0].objects] == [True, False, False]
 
 
-def test_an_object_without_outline_and_without_box_is_empty(write, read):
-    empty = annotation(bbox=[0, 0, 0, 0]) | {"segmentation": []}
-    write([empty, annotation({"size": [6, 8], "counts": [48]})])
-    assert [len(each.shapes) for each in read().photographs[0].objects] == [0, 1]
+def test_an_object_without_outline_is_empty_if_its_box_or_area_says_so(write, read):
+    empty = [annotation([], bbox=[0, 0, 0, 0]), annotation([], area=0)]
+    write([*empty, annotation({"size": [6, 8], "counts": [48]})])
+    assert [len(each.shapes) for each in read().photographs[0].objects] == [0, 0, 1]
 
 
 def test_a_category_that_names_a_group_and_has_no_object_is_no_class(write, read):
@@ -144,6 +144,8 @@ def test_categories_may_say_that_they_have_no_instances(write, read):
         ({"segmentation": [[1, 1, 4, 1, True, 4]]}, "not a list of pairs of numbers"),
         ({"segmentation": "1 1 4 1 4 4"}, "must be polygons or an RLE"),
         ({"segmentation": [], "bbox": [1, 1, 3, 3]}, "has a box but no outline"),
+        ({"segmentation": []}, "has no outline"),
+        ({"segmentation": None, "bbox": "1 1 3 3"}, "has no outline"),
         ({"segmentation": {"size": [8, 6], "counts": [48]}}, r"an RLE of size \[8, 6\] in an image of \[6, 8\]"),
         ({"segmentation": {"size": [6, 8], "counts": [47]}}, "an RLE of 47 pixels"),
         ({"iscrowd": 2}, "the iscrowd is 2; it must be 0, 1, true or false"),

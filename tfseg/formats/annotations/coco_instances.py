@@ -188,6 +188,8 @@ def _shapes(entry, place):
         rings = segmentation if isinstance(segmentation[0], list) else [segmentation]
         return (Polygons(tuple(points_of(ring, place) for ring in rings)),)
     box = entry.get("bbox")
-    if isinstance(box, list) and len(box) == 4 and all(type(side) in (int, float) and side > 0 for side in box[2:]):
-        raise InputError(f"{place}: has a box but no outline, and boxes are not segmented; outline or delete it")
-    return ()
+    is_box = isinstance(box, list) and len(box) == 4 and all(type(side) in (int, float) for side in box)
+    if entry.get("area") == 0 or (is_box and min(box[2:]) == 0):
+        return ()
+    found = "a box but no outline, and boxes are not segmented" if is_box else "no outline"
+    raise InputError(f"{place}: has {found}; outline or delete it")
