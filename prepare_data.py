@@ -10,6 +10,9 @@ python prepare_data.py --dataset=folder --raw_dir=photos --data_dir=records/phot
 python prepare_data.py --dataset=folder --raw_dir=photos --data_dir=records/photos --map=255:1
     Black and white masks. For colour-coded masks give --palette=colours.txt, with one class per line: name red green
     blue. For masks of photos with an EXIF orientation say --mask_orientation=upright or stored, if you are asked.
+python prepare_data.py --dataset=folder --raw_dir=export --data_dir=records/export
+    What an annotation tool exports (COCO instances, labelme, YOLO, CVAT, Label Studio, Roboflow), with its photographs:
+    see docs/annotations.md. If the annotations lie elsewhere, give them as --annotations=FILE or DIR.
 
 If some files cannot be used, all of them are listed together and nothing is written.
 """

@@ -24,15 +24,24 @@ MAY_IMPORT = {
     "system": set(),
     "formats": {"labels", "system"},
     "formats/coco_panoptic": {"labels", "system"},
+    "formats/annotations": {"formats", "formats/coco_panoptic", "labels", "system"},
     # networks and what they are trained on
     "layers": set(),
     "backbones": {"formats", "layers"},
     "losses": set(),
     "postprocess": {"labels"},
     "data": {"labels", "postprocess", "system"},
-    "data/conversion": {"data", "formats", "formats/coco_panoptic", "labels", "system"},
+    "data/conversion": {"data", "formats", "formats/annotations", "formats/coco_panoptic", "labels", "system"},
     "data/scenes": {"data/conversion", "labels"},
-    "data/datasets": {"data/conversion", "data/scenes", "formats", "formats/coco_panoptic", "labels", "system"},
+    "data/datasets": {
+        "data/conversion",
+        "data/scenes",
+        "formats",
+        "formats/annotations",
+        "formats/coco_panoptic",
+        "labels",
+        "system",
+    },
     "data/opening": {"data", "data/conversion", "data/datasets", "formats", "labels", "system"},
     "data/check": {"data", "formats", "markdown", "system"},
     "models/segmenter": {"backbones"},
@@ -202,6 +211,7 @@ MAY_IMPORT = {
 }
 # Modules that share a name because they are stages of one idea.
 STAGES = {
+    "annotations",  # the formats of tools, and the JSON of COCO's panoptic format
     "coco_panoptic",  # the data set, and the files it comes in
     "deformable",  # the layer, and the program that times forms of it
     "fusion",  # the fusion of instance maps, and the program that times it

@@ -53,7 +53,9 @@ def _null(content, random):
 
 def _another_type(content, random):
     def put(container, key):
-        others = [other for other in OTHER_TYPES if type(other) is not type(container[key])]
+        # A whole number is no other type than a fraction, as whoever writes 1 for 1.0 knows.
+        same = {type(container[key])} | ({int} if isinstance(container[key], float) else set())
+        others = [other for other in OTHER_TYPES if type(other) not in same]
         container[key] = others[random.integers(len(others))]
 
     # null is a value of any type that may be absent.

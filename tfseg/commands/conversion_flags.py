@@ -37,6 +37,19 @@ MASK_ORIENTATION = flags.DEFINE_enum(
     "How masks lie whose photo has an EXIF orientation: upright, as viewers show the photo, or as its pixels are "
     "stored. Default: as the sizes of the set's masks show, which those of square photos and half turns do not.",
 )
+ANNOTATIONS = flags.DEFINE_string(
+    "annotations",
+    None,
+    "File of an annotation tool, or folder of them, that --dataset=folder reads in place of masks: COCO instances, "
+    "labelme, YOLO, CVAT, Label Studio, Roboflow. Default: those found where there are no masks.",
+)
+UNCOVERED = flags.DEFINE_enum(
+    "uncovered",
+    "background",
+    ["background", "ignored"],
+    "Pixels that no annotated object covers: class 0, background, or ignored; then photographs without objects are "
+    "left out.",
+)
 
 
 def conversion_options() -> ConvertOptions:
@@ -52,4 +65,6 @@ def conversion_options() -> ConvertOptions:
         longest_side=LONGEST_SIDE.value,
         crowd_as_ignore=CROWD_AS_IGNORE.value,
         mask_orientation=MASK_ORIENTATION.value,
+        annotations=ANNOTATIONS.value,
+        uncovered=UNCOVERED.value,
     )

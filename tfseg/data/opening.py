@@ -205,6 +205,8 @@ def _listing(name, raw_dir, options, flag):
         raise InputError(f"--dataset={name} needs {flag}, the folder of its data{page}")
     if name != folder.NAME and (options.palette or options.value_map):
         raise InputError(f"--palette and --map are for --dataset={folder.NAME}; {name} has its own labels")
+    if name != folder.NAME and (options.annotations or options.uncovered != "background"):
+        raise InputError(f"--annotations and --uncovered are for --dataset={folder.NAME}; {name} has its own labels")
     raw_dir = None if raw_dir is None else Path(raw_dir)
     if raw_dir is not None and raw_dir.is_file() and is_archive(raw_dir):
         raw_dir = _extracted(raw_dir)

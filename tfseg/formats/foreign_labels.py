@@ -1,4 +1,4 @@
-"""Knows labels of other tools when it sees them, to say what they are: only pictures of class ids can be read."""
+"""Knows labels of other tools when it sees them among masks, or in a format that is not read, to say what they are."""
 
 import dataclasses
 import json
@@ -14,11 +14,13 @@ ENDINGS = (".json", ".txt", ".xml", ".npy", ".npz", ".mat")
 NUMBER = r"-?\d+(\.\d+)?([eE]-?\d+)?"
 YOLO_LINE = re.compile(rf"\d+( {NUMBER}){{4,}}\s*")
 ARRAYS = {".npy": "a NumPy array", ".npz": "a file of NumPy arrays", ".mat": "a MATLAB file"}
+LABELME, COCO, YOLO = "an annotation of labelme (JSON)", "a file of COCO annotations (JSON)", "a label of YOLO (text)"
+READABLE = (LABELME, COCO, YOLO)  # in place of masks, by `formats.annotations`
 
 
 @dataclasses.dataclass(frozen=True)
 class ForeignLabel:
-    """A label in a format that is not read.
+    """A label that is no mask.
 
     Attributes:
       path: the file.
@@ -31,6 +33,9 @@ class ForeignLabel:
     def advice(self, raw_dir: Path) -> str:
         """Says in a message about `raw_dir` what the file is, and what to do."""
         name = self.path.relative_to(raw_dir).as_posix()
+        if self.kind in READABLE:
+            advice = "masks and annotations are not mixed: --annotations=DIR reads it in place of masks"
+            return f"{name} is {self.kind}; {advice}"
         return f"{name} is {self.kind}; labels are read from pictures only: convert them to PNGs of class ids in masks/"
 
 
@@ -64,7 +69,7 @@ def _kind(path):
     if ending == ".xml":
         return "an annotation of PASCAL VOC (XML)" if "<annotation" in text else None
     if ending == ".txt":
-        return "a label of YOLO (text)" if YOLO_LINE.fullmatch(text.partition("\n")[0]) else None
+        return YOLO if YOLO_LINE.fullmatch(text.partition("\n")[0]) else None
     return _kind_of_json(text)
 
 
@@ -75,7 +80,7 @@ def _kind_of_json(text):
     except (ValueError, RecursionError):  # also what is longer than the sample
         keys = set(re.findall(r'"(\w+)"\s*:', text))
     if "shapes" in keys:
-        return "an annotation of labelme (JSON)"
+        return LABELME
     if {"annotations", "images"} <= keys or {"annotations", "categories"} <= keys:
-        return "a file of COCO annotations (JSON)"
+        return COCO
     return "a JSON file" if "imagePath" in keys or "objects" in keys or "regions" in keys else None

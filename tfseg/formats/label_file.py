@@ -117,6 +117,13 @@ def read_values(path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         return _in_16_bits(_label_values(image, path)[0], path).astype(np.int32)
 
 
+def read_colors(path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """Reads the exact [height, width, 3] uint8 RGB colours of a label file. Raises InputError that names it."""
+    with opened(path, max_pixels) as image:
+        _check_lossless(image, path)
+        return _colors(image, path)[0]
+
+
 def turned(values, orientation: int) -> np.ndarray:
     """Turns a [height, width] map, as stored, upright by an EXIF orientation."""
     if orientation == 1:

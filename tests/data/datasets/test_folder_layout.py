@@ -138,15 +138,9 @@ def test_two_splits_may_be_links_to_one_folder(raw, tmp_path):
 @pytest.mark.parametrize(
     "name,content,kind",
     [
-        ("labels/a.txt", "0 0.5 0.5 0.25 0.25\n", "a label of YOLO"),
-        ("images/a.json", '{"version": "5", "shapes": [], "imagePath": "a.png"}', "an annotation of labelme"),
-        (
-            "annotations/instances.json",
-            '{"images": [], "annotations": [], "categories": []}',
-            "a file of COCO annotations",
-        ),
         ("annotations/a.xml", "<annotation><object/></annotation>", "an annotation of PASCAL VOC"),
         ("masks/a.npy", "x", "a NumPy array"),
+        ("images/a.json", '{"regions": []}', "a JSON file"),
     ],
 )
 def test_labels_of_other_tools_are_named_with_what_to_do(raw, name, content, kind):
@@ -154,5 +148,22 @@ def test_labels_of_other_tools_are_named_with_what_to_do(raw, name, content, kin
     (root / name).parent.mkdir(exist_ok=True)
     (root / name).write_text(content)
     with pytest.raises(InputError, match=rf"{name} is {kind}.*convert them to PNGs of class ids") as caught:
+        find_layout(root)
+    assert len(str(caught.value)) <= MAX_MESSAGE
+
+
+@pytest.mark.parametrize(
+    "name,content,kind",
+    [
+        ("labels/a.txt", "0 0.5 0.5 0.25 0.25\n", "a label of YOLO"),
+        ("labels/a.json", '{"version": "5", "shapes": [], "imagePath": "a.png"}', "an annotation of labelme"),
+        ("labels/x.json", '{"images": [], "annotations": [], "categories": []}', "a file of COCO annotations"),
+    ],
+)
+def test_annotations_that_can_be_read_in_place_of_masks_are_named_with_the_flag_that_does(raw, name, content, kind):
+    root = raw("images")
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_text(content)
+    with pytest.raises(InputError, match=rf"{name} is {kind}.*--annotations=DIR reads it in place of masks") as caught:
         find_layout(root)
     assert len(str(caught.value)) <= MAX_MESSAGE

@@ -48,7 +48,7 @@ def with_mask_orientation(listing: Listing, options: ConvertOptions) -> Listing:
     Raises:
       InputError: two masks show different ways, or there are rotated photos and no size shows the way.
     """
-    examples = {item.image_path: item for items in listing.splits.values() for item in items if _is_raw(item)}
+    examples = {item.image_path: item for items in listing.splits.values() for item in items if _has_mask(item)}
     if options.mask_orientation or not examples:
         return listing
     examples = list(examples.values())
@@ -80,6 +80,10 @@ def oriented(listing: Listing, way: str) -> Listing:
 
 def _is_raw(item):
     return isinstance(item, RawExample)
+
+
+def _has_mask(item):
+    return _is_raw(item) and item.photograph is None
 
 
 def _orientation_and_ways(example, max_pixels):

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tfseg.formats.annotations.photograph import AnnotatedPhotograph
 from tfseg.formats.coco_panoptic.annotations import AnnotatedImage
 from tfseg.formats.image_file import MAX_PIXELS
 from tfseg.formats.label_file import StoredValues
@@ -28,6 +29,9 @@ class ConvertOptions:
         class.
       mask_orientation: how masks lie whose photo has an EXIF orientation: "upright" as viewers show the photo, or
         "stored" as its pixels are stored; None finds out from the masks' sizes.
+      annotations: file of an annotation tool, or folder of them, that is read in place of masks (data set "folder");
+        None looks for them where there are no masks.
+      uncovered: what pixels are that no annotated object covers: "background", a class, or "ignored".
     """
 
     palette: str | None = None
@@ -40,6 +44,8 @@ class ConvertOptions:
     longest_side: int | None = None
     crowd_as_ignore: bool = False
     mask_orientation: str | None = None
+    annotations: str | None = None
+    uncovered: str = "background"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +61,7 @@ class RawExample:
       annotation: meaning of the segments, if there is a file in COCO's panoptic format.
       mask_orientation: see `ConvertOptions`; None if only the mask's size can tell.
       previous_path: file with the frame before, of the same size, if that has no label.
+      photograph: what an annotation tool's file, `label_path`, says is drawn on the image.
     """
 
     image_path: str
@@ -66,6 +73,7 @@ class RawExample:
     annotation: AnnotatedImage | None = None
     mask_orientation: str | None = None
     previous_path: str | None = None
+    photograph: AnnotatedPhotograph | None = None
 
 
 @dataclasses.dataclass(frozen=True)

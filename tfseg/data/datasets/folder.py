@@ -6,10 +6,11 @@ as <split>/images and <split>/masks or as images/<split> and masks/<split>. All 
 
 Labels are images of class ids (grey or palette, 255 = ignored), or of colours that a palette file explains. A file
 classes.txt or names.txt in the folder names the classes, one per line; without it they are class_0, class_1, ...
+
+Where there is no folder of masks, annotations of tools are looked for; see `annotated_folder`.
 """
 
 import functools
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ import numpy as np
 from tfseg.data.conversion.examples import encode_pair
 from tfseg.data.conversion.palette import read_names, read_palette
 from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
-from tfseg.data.datasets.folder_layout import find_layout
+from tfseg.data.datasets.annotated_folder import find_annotations, list_annotated
+from tfseg.data.datasets.drawn_val import check_share, with_val
+from tfseg.data.datasets.folder_layout import find_layout, has_pairs
 from tfseg.data.datasets.pairing import paired
 from tfseg.errors import MAX_NAME, InputError, listed, shortened
 from tfseg.formats import image_file
@@ -38,11 +41,14 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
       InputError: another layout, pictures that are in no pair of folders, no names that belong together, or a bad file
         of names or palette.
     """
-    if not 0 < options.val_share < 1:
-        raise InputError(f"--val_share={options.val_share}: it must be between 0 and 1")
+    check_share(options)
+    if options.annotations or not has_pairs(raw_dir):
+        annotations = find_annotations(raw_dir, options)
+        if annotations:
+            return list_annotated(annotations, options, _names(raw_dir, annotations[1].root, options)[0])
     layout = find_layout(raw_dir)
     names, palette = _names(raw_dir, layout.root, options)
-    splits, problems, notes, has_drawn_val = {}, [], list(layout.notes), False
+    splits, problems, notes = {}, [], list(layout.notes)
     for split, folders in layout.pairs.items():
         splits[split], bad, remarks = _pairs(raw_dir, layout, *folders)
         problems += bad
@@ -50,10 +56,8 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
     splits = {split: examples for split, examples in splits.items() if examples}
     if not splits and not problems:
         raise InputError(f"{raw_dir}: no images ({', '.join(sorted(image_file.ENDINGS))})")
-    if "val" not in splits and splits.get("train"):
-        has_drawn_val = len(splits) == 1 and len(splits["train"]) > 1
-        splits["train"], splits["val"], remarks = _divided(splits["train"], options)
-        notes += remarks
+    splits, remarks, has_drawn_val = with_val(splits, options)
+    notes += remarks
     rule = LabelRule(
         len(names) if names else None,
         value_map=options.value_map,
@@ -108,25 +112,6 @@ def _pairs(raw_dir, layout, image_folder, label_folder):
         names = listed(path.name for path in found.labels)
         notes.append(f"note: {len(found.labels)} labels in {label_folder} have no image: {names}")
     return examples, problems, notes
-
-
-def _divided(examples, options):
-    """Returns (train, val, notes). The choice depends only on seed and stem: new files do not reshuffle the others."""
-
-    if len(examples) == 1:
-        return examples, examples, ["warning: there is only one image; it is both train and val"]
-
-    def position(example):
-        stem = Path(example.filename).stem
-        digest = hashlib.sha256(f"{options.seed}/{stem}".encode(errors="surrogateescape")).digest()
-        return int.from_bytes(digest[:8], "big") / 2**64
-
-    ordered = sorted(examples, key=lambda example: (position(example), example.filename))
-    num_val = sum(position(example) < options.val_share for example in examples)
-    val = set(ordered[: min(max(num_val, 1), len(examples) - 1)])
-    train = [example for example in examples if example not in val]
-    note = f"note: no val split found; {len(val)} of {len(examples)} images are drawn for it with seed {options.seed}"
-    return train, [example for example in examples if example in val], [note]
 
 
 def _info(counts, names, palette, value_map, raw_dir):

@@ -51,7 +51,7 @@ def find_layout(raw_dir: Path) -> Layout:
       InputError: there are none, or there are pictures in other folders, each of which the message names. Only images
         without masks beside whole splits are no error but a note.
     """
-    tree = _scanned(raw_dir)
+    tree = scanned(raw_dir)
     pictures = {folder: files for folder, (_, files) in tree.items() if files}
     root, pairs = _pairs(tree, raw_dir)
     if not pairs:
@@ -61,9 +61,19 @@ def find_layout(raw_dir: Path) -> Layout:
     return Layout(root, pairs, pictures, _notes(raw_dir, unused, pictures, tree))
 
 
+def has_pairs(raw_dir: Path) -> bool:
+    """Whether there is a folder of masks beside one of images. Raises InputError if two folders are one split."""
+    return bool(_pairs(scanned(raw_dir), raw_dir)[1])
+
+
 def is_stray(name: str) -> bool:
     """Whether a folder of this name is hidden, or what some program left behind."""
     return name.startswith(".") or name in STRAY_FOLDERS
+
+
+def is_label_folder(name: str) -> bool:
+    """Whether a folder of this name seems to hold masks."""
+    return not MASK_WORDS.isdisjoint(re.split(r"[^a-z]+", name.lower()))
 
 
 def is_picture(path: Path) -> bool:
@@ -76,8 +86,12 @@ def plain_name(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def _scanned(raw_dir):
-    """Returns {folder: (its folders, its pictures)}, for `raw_dir` and all in it that are not stray."""
+def scanned(raw_dir: Path) -> dict[Path, tuple[list[Path], list[Path]]]:
+    """Returns {folder: (its folders, its pictures)}, for a folder and all in it that are not stray.
+
+    Raises:
+      InputError: a folder cannot be read; the message names it.
+    """
     tree, waiting = {}, [(raw_dir, {os.path.realpath(raw_dir)})]
     while waiting:
         folder, above = waiting.pop()
@@ -165,7 +179,7 @@ def _notes(raw_dir, unused, pictures, tree):
     counted = listed(f"{name} ({len(pictures[folder])})" for name, folder in names)
     if not any(_may_belong_to_pairs(raw_dir, folder, unused, pictures) for folder in unused):
         return [shortened(f"note: pictures without masks are not used: {counted}")]
-    foreign = first_foreign_label(folder for folder in tree if _is_label_folder(folder.name))
+    foreign = first_foreign_label(folder for folder in tree if is_label_folder(folder.name))
     advice = "each folder of images needs one of masks, of the same name: see docs/data.md; move others away"
     advice = foreign.advice(raw_dir) if foreign else advice
     length = MAX_MESSAGE - len(f"{raw_dir}: not used: ; {advice}")
@@ -179,14 +193,10 @@ def _names(raw_dir, folders):
 def _may_belong_to_pairs(raw_dir, folder, unused, pictures):
     """Whether the pictures of a folder may be masks, or images that have masks somewhere."""
     parts = folder.relative_to(raw_dir).parts
-    if any(_is_label_folder(part) for part in parts):
+    if any(is_label_folder(part) for part in parts):
         return True
     if {SPLIT_NAMES.get(part.lower()) for part in parts} & {"train", "val"}:
         return True
     stems = {plain_name(path.stem) for path in pictures[folder]}
     others = [{plain_name(path.stem) for path in pictures[other]} for other in unused if other != folder]
     return any(stems & other for other in others)
-
-
-def _is_label_folder(name):
-    return not MASK_WORDS.isdisjoint(re.split(r"[^a-z]+", name.lower()))
