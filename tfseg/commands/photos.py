@@ -160,9 +160,9 @@ def _segment(predictor, file, options, budget):
     else:
         prediction = predictor.predict(image, options.iters, tolerance=options.tolerance)
     class_ids, panoptic_ids = prediction.class_ids, prediction.panoptic_ids
-    overlay = visualize.overlay(image, class_ids, info, panoptic_ids=panoptic_ids)
+    overlay = _overlay(image, prediction, info)
     if max(overlay.shape) > MAX_SIDE:  # with the legend it is larger than its image
-        overlay = visualize.overlay(image, class_ids, info, legend=False, panoptic_ids=panoptic_ids)
+        overlay = _overlay(image, prediction, info, legend=False)
     pictures = [visualize.palette_png(class_ids, info), encode_jpeg(overlay)]
     if predictor.is_panoptic:
         pictures += [encode_panoptic(*from_panoptic(panoptic_ids, info.label_divisor)), _instances(prediction, info)]
@@ -170,6 +170,12 @@ def _segment(predictor, file, options, budget):
         maps = predictor.predict_iterations(image, prediction.iterations)
         pictures.append(encode_png(visualize.strips([(image, maps, None)], info)))
     return prediction, pictures
+
+
+def _overlay(image, prediction, info, legend=True):
+    if prediction.panoptic_ids is None:
+        return visualize.overlay(image, prediction.class_ids, info, legend=legend)
+    return visualize.instance_overlay(image, prediction, info, legend)
 
 
 @contextlib.contextmanager
