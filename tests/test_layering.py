@@ -20,7 +20,7 @@ MAY_IMPORT = {
     "painting": set(),
     "labels": {"painting"},
     "markdown": set(),
-    "visualize": {"painting", "labels"},
+    "visualize": {"labels", "painting", "postprocess"},
     # the machine, and files that strangers wrote
     "system": set(),
     "formats": {"labels", "system"},

@@ -10,6 +10,7 @@ from PIL import Image, ImageDraw
 from tfseg.labels import DatasetInfo
 from tfseg.painting import lines, marks
 from tfseg.painting.marks import font_of
+from tfseg.postprocess.places import boxes
 
 IGNORE_COLOR = (224, 224, 192)
 PAPER, INK = (255, 255, 255), (32, 32, 32)
@@ -104,7 +105,7 @@ def instance_overlay(image, prediction, info: DatasetInfo, legend=True):
         )
     painted = overlay(image, class_ids, info, INSTANCE_ALPHA, False, panoptic_ids)
     ids = [one.panoptic_id for one in prediction.instances]
-    places = marks.boxes(panoptic_ids, ids, max(BAND_PIXELS // class_ids.shape[1], 1))
+    places = boxes(panoptic_ids, ids)
     tags = []
     for one in prediction.instances:
         if one.panoptic_id in places:

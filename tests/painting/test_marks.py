@@ -1,4 +1,4 @@
-"""Instances in pictures: tints that differ, places, and tags that keep clear of each other."""
+"""Instances in pictures: tints that differ, and tags that keep clear of each other."""
 
 import numpy as np
 import pytest
@@ -18,14 +18,6 @@ def test_neighbouring_instances_have_tints_that_differ_and_are_not_dark(color):
 
 def test_no_instance_has_the_colour_of_the_class():
     assert tuple(marks.tints((220, 20, 60), 3)[0]) == (220, 20, 60)
-
-
-@pytest.mark.parametrize("band_rows", [1, 2, 100])
-def test_places_are_found_in_bands_of_any_height(band_rows):
-    ids = np.array([[7, 7, 0, 9], [7, 0, 0, 9], [0, 7, 5, 0]])
-    expected = {7: (0, 0, 2, 3), 9: (3, 0, 4, 2)}
-    assert marks.boxes(ids, [9, 7, 8], band_rows) == expected
-    assert marks.boxes(ids, [], band_rows) == {}
 
 
 def changed(tags, text_size=12):

@@ -1,4 +1,4 @@
-"""Instances in a picture: a tint for each, its place, and a tag beside it that can be read on any ground."""
+"""Instances in a picture: a tint for each, and a tag beside it that can be read on any ground."""
 
 import functools
 from pathlib import Path
@@ -6,7 +6,6 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
-from scipy import ndimage
 
 from tfseg.painting.colors import from_lab, to_lab
 
@@ -32,36 +31,6 @@ def tints(color, count: int) -> np.ndarray:
     return found
 
 
-def boxes(panoptic_ids, wanted, band_rows: int) -> dict[int, tuple[int, int, int, int]]:
-    """Finds where segments are.
-
-    Args:
-      panoptic_ids: [height, width] integers.
-      wanted: the panoptic ids of the segments.
-      band_rows: number of rows that are looked at at once, which limits the memory.
-    Returns:
-      {panoptic id: (left, top, right, bottom)} in pixels, right and bottom one after the last; none for ids that the
-      map does not have.
-    """
-    ordered, found = np.unique(np.asarray(wanted, np.int64)), {}
-    for top in range(0, panoptic_ids.shape[0] if len(ordered) else 0, band_rows):
-        band = panoptic_ids[top : top + band_rows]
-        ranks = np.minimum(np.searchsorted(ordered, band), len(ordered) - 1)
-        labels = np.where(ordered[ranks] == band, ranks + 1, 0)
-        for panoptic_id, place in zip(ordered.tolist(), ndimage.find_objects(labels), strict=False):
-            if place is None:
-                continue
-            rows, columns = place
-            left, upper, right, lower = found.get(panoptic_id, (np.inf, np.inf, 0, 0))
-            found[panoptic_id] = (
-                min(left, columns.start),
-                min(upper, top + rows.start),
-                max(right, columns.stop),
-                max(lower, top + rows.stop),
-            )
-    return found
-
-
 def draw_tags(picture, tags, text_size: int):
     """Writes a line of text beside each instance, on a ground of its own; changes the picture.
 
@@ -69,7 +38,7 @@ def draw_tags(picture, tags, text_size: int):
 
     Args:
       picture: [height, width, 3] uint8 RGB.
-      tags: list of (text, color (red, green, blue), box of the instance as `boxes` returns it).
+      tags: list of (text, color (red, green, blue), box (left, top, right, bottom) of the instance).
       text_size: height of the letters in pixels.
     """
     drawn = [_tag(text, tuple(map(int, color)), text_size) for text, color, _ in tags]
