@@ -25,6 +25,7 @@ MAY_IMPORT = {
     "system": set(),
     "formats": {"labels", "system"},
     "formats/coco_panoptic": {"labels", "system"},
+    "formats/object_files": {"labels", "postprocess"},
     # networks and what they are trained on
     "layers": set(),
     "backbones": {"formats", "layers"},
