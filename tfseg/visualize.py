@@ -58,24 +58,24 @@ def overlay(image, class_ids, info: DatasetInfo, alpha=0.55, legend=True, panopt
     line = lines.width_for(class_ids.shape)
     is_clear = np.ones(256, bool)
     is_clear[: info.num_classes] = [class_id in info.background_ids for class_id in range(info.num_classes)]
-    if panoptic_ids is None:
-        borders, table = lines.thick(lines.between(class_ids), line), None
-    else:
+    if panoptic_ids is not None:
         panoptic_ids = np.asarray(panoptic_ids)
-        borders, table = lines.thick(lines.around(panoptic_ids), line), _tints(class_ids, panoptic_ids, info)
+        table = _tints(class_ids, panoptic_ids, info)
     painted = np.empty([*class_ids.shape, 3], np.uint8)
     for rows in _bands(class_ids.shape):
-        instances = None if panoptic_ids is None else panoptic_ids[rows] % info.label_divisor
-        colors = colorize(class_ids[rows], info) if table is None else table[class_ids[rows], instances]
+        if panoptic_ids is None:
+            borders = lines.in_rows(lines.between, class_ids, rows, line)
+            colors, is_thing = colorize(class_ids[rows], info), False
+        else:
+            borders = lines.in_rows(lines.around, panoptic_ids, rows, line)
+            instances = panoptic_ids[rows] % info.label_divisor
+            colors, is_thing = table[class_ids[rows], instances], instances > 0
         mixed = image[rows] * (1 - alpha) + colors * alpha  # [rows, width, 3] float64
-        bare = is_clear[class_ids[rows]]
-        if instances is not None:
-            bare &= instances == 0
+        bare = is_clear[class_ids[rows]] & ~np.asarray(is_thing)
         mixed[bare] = image[rows][bare]
-        mixed[borders[rows]] = PAPER
-        if instances is not None:  # each has an outline of its own, inside of the white one around it
-            own = borders[rows] & (instances > 0)
-            mixed[own] = colors[own]
+        mixed[borders] = PAPER
+        own = borders & is_thing  # each instance has an outline of its own, inside of the white one around it
+        mixed[own] = colors[own]
         painted[rows] = np.rint(mixed)
     if not legend:
         return painted

@@ -26,8 +26,19 @@ def around(ids) -> np.ndarray:
     return edges
 
 
-def thick(is_line, width: int) -> np.ndarray:
-    """Makes lines of one pixel `width` pixels wide, [height, width] bool."""
-    if width == 1:
-        return is_line
-    return cv2.dilate(is_line.view(np.uint8), np.ones([width, width], np.uint8)).view(bool)
+def in_rows(find, ids, rows: slice, width: int) -> np.ndarray:
+    """Returns lines of `width` pixels in some rows of a map, as if they were drawn in all of it.
+
+    Args:
+      find: `between` or `around`.
+      ids: [height, width] classes or ids.
+      rows: which rows.
+      width: of the lines, in pixels.
+    Returns:
+      [number of rows, width] bool.
+    """
+    top = max(rows.start - width - 1, 0)  # lines reach from one row into others, and depend on the row below
+    lines = find(ids[top : rows.stop + width + 1])
+    if width > 1:
+        lines = cv2.dilate(lines.view(np.uint8), np.ones([width, width], np.uint8)).view(bool)
+    return lines[rows.start - top : rows.stop - top]

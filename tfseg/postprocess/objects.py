@@ -16,21 +16,25 @@ class FoundObject:
 
     Attributes:
       class_id: its class.
-      mask: [height, width] bool, its pixels inside of its bounding box.
-      left, top: place of the mask in the image, in pixels.
+      ids: [height, width] of its bounding box, a view of a map where that saves memory.
+      value: what `ids` has in the object's pixels.
+      left, top: place of the box in the image, in pixels.
+      area: number of its pixels.
       score: 0 to 1; None if the model gives no probabilities.
     """
 
     class_id: int
-    mask: np.ndarray
+    ids: np.ndarray
+    value: int
     left: int
     top: int
+    area: int
     score: float | None
 
     @property
-    def area(self) -> int:
-        """Number of pixels."""
-        return int(np.count_nonzero(self.mask))
+    def mask(self) -> np.ndarray:
+        """[height, width] bool, its pixels inside of its bounding box."""
+        return self.ids == self.value
 
     def outlines(self, simplify_px: float) -> list[Outline]:
         """Returns the outlines of its parts in the image; see `postprocess.outlines.outlines`."""
@@ -71,10 +75,10 @@ def find_objects(class_ids, info: DatasetInfo, confidence=None, panoptic_ids=Non
     for one in instances:
         if one.panoptic_id in places:
             left, top, right, bottom = places[one.panoptic_id]
-            mask = panoptic_ids[top:bottom, left:right] == one.panoptic_id
-            is_free[top:bottom, left:right] &= ~mask
             own = float(one.score) if one.keypoints is not None else None
-            found.append(FoundObject(one.class_id, mask, left, top, _score(own, confidence, mask, left, top)))
+            box = panoptic_ids[top:bottom, left:right]
+            found.append(_found(one.class_id, box, one.panoptic_id, (left, top), own, confidence))
+            is_free[top:bottom, left:right] &= box != one.panoptic_id
     for class_id in sorted(set(range(info.num_classes)) - info.background_ids):
         of_class = (class_ids == class_id) & is_free
         if of_class.any():
@@ -94,12 +98,13 @@ def _components(class_id, mask, confidence, min_area):
     for label in (1 + np.flatnonzero(areas >= min_area)).tolist():
         left, top, width, height = stats[label, : cv2.CC_STAT_AREA].tolist()
         part = labels[top : top + height, left : left + width] == label
-        components.append(FoundObject(class_id, part, left, top, _score(None, confidence, part, left, top)))
+        components.append(_found(class_id, part, True, (left, top), None, confidence))
     return components, int(np.count_nonzero(areas < min_area))
 
 
-def _score(own, confidence, mask, left, top):
-    if own is not None or confidence is None:
-        return own
-    height, width = mask.shape
-    return float(confidence[top : top + height, left : left + width][mask].mean(dtype=np.float64))
+def _found(class_id, ids, value, corner, own_score, confidence):
+    (left, top), (height, width), score = corner, ids.shape, own_score
+    mask = ids == value
+    if score is None and confidence is not None:
+        score = float(confidence[top : top + height, left : left + width][mask].mean(dtype=np.float64))
+    return FoundObject(class_id, ids, value, left, top, int(np.count_nonzero(mask)), score)

@@ -5,6 +5,7 @@ of them is half a pixel too small on every side; here they become corners of pix
 """
 
 import dataclasses
+from collections import defaultdict
 
 import cv2
 import numpy as np
@@ -41,11 +42,10 @@ def outlines(mask, simplify_px: float = 0.0, offset=(0, 0)) -> list[Outline]:
     contours, hierarchy = cv2.findContours(doubled, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     rings = [_simplified(_corners((ring[:, 0] + 1) // 2), simplify_px) + np.int32(offset) for ring in contours]
     parents = [] if hierarchy is None else hierarchy[0][:, 3].tolist()  # -1: an outer outline
-    return [
-        Outline(ring, tuple(hole for hole, parent in zip(rings, parents, strict=True) if parent == index))
-        for index, ring in enumerate(rings)
-        if parents[index] < 0
-    ]
+    holes = defaultdict(list)
+    for ring, parent in zip(rings, parents, strict=True):
+        holes[parent].append(ring)
+    return [Outline(ring, tuple(holes[index])) for index, ring in enumerate(rings) if parents[index] < 0]
 
 
 def joined(parts: list[Outline]) -> np.ndarray:
@@ -89,8 +89,10 @@ def _simplified(points, simplify_px):
     closed = np.concatenate([wide, wide[:1]])
     while open_ended:
         begin, end = open_ended.pop()
+        if end - begin < 2:
+            continue
         between = _distances(closed[begin + 1 : end], closed[begin], closed[end])
-        if between.max(initial=0) > simplify_px:
+        if between.max() > simplify_px:
             middle = begin + 1 + int(between.argmax())
             kept.add(middle)
             open_ended += [(begin, middle), (middle, end)]

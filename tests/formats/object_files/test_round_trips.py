@@ -103,7 +103,8 @@ every_format = pytest.mark.parametrize("format_name", FORMATS)
 def whole(found, size=SIZE):
     """The mask of an object in its image."""
     mask = np.zeros(size, bool)
-    mask[found.top : found.top + found.mask.shape[0], found.left : found.left + found.mask.shape[1]] = found.mask
+    height, width = found.ids.shape
+    mask[found.top : found.top + height, found.left : found.left + width] = found.mask
     return mask
 
 

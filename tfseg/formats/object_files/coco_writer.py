@@ -43,7 +43,7 @@ class CocoWriter:
                 "category_id": self._category_ids[found.class_id],
                 "segmentation": self._segmentation(found, photo.size),
                 "area": found.area,
-                "bbox": [found.left, found.top, found.mask.shape[1], found.mask.shape[0]],
+                "bbox": [found.left, found.top, *reversed(found.ids.shape)],
                 "iscrowd": 0,
             }
             score = {} if found.score is None else {"score": rounded(found.score)}
@@ -65,7 +65,7 @@ class CocoWriter:
         if not self._options.is_rle and not any(part.holes for part in parts):
             return [part.outer.ravel().tolist() for part in parts]
         mask = np.zeros(size, np.uint8, order="F")
-        height, width = found.mask.shape
+        height, width = found.ids.shape
         mask[found.top : found.top + height, found.left : found.left + width] = found.mask
         encoded = coco_mask.encode(mask)
         return {"size": list(size), "counts": encoded["counts"].decode()}
