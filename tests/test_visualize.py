@@ -106,6 +106,23 @@ def test_instances_are_named_in_pictures_that_are_enlarged_until_the_names_can_b
     assert picture.shape[1] == 800 and picture.shape[0] > 1000
 
 
+@pytest.mark.parametrize(
+    "size,drawn",
+    [
+        ((1, 1), (480, 480)),
+        ((1, 900), (2, 1800)),
+        ((2000, 3), (2000, 3)),
+        ((480, 640), (480, 640)),
+        ((300, 400), (600, 800)),
+    ],
+)
+def test_only_small_pictures_are_enlarged_and_never_without_bounds(size, drawn):
+    ids = np.full(size, 2003, np.int32)
+    found = Found(ids // 1000, ids, [Thing(2003, 2, 0.5)])
+    picture = visualize.instance_overlay(np.zeros([*size, 3], np.uint8), found, INFO, legend=False)
+    assert picture.shape == (*drawn, 3)
+
+
 def test_classes_without_a_pixel_are_not_in_the_legend():
     wide = DatasetInfo("toy", ("sky", "a class with a very long name"), ((0, 0, 250), (250, 0, 0)))
     image, class_ids = np.zeros([60, 60, 3], np.uint8), np.zeros([60, 60], int)

@@ -85,7 +85,8 @@ def overlay(image, class_ids, info: DatasetInfo, alpha=0.55, legend=True, panopt
 def instance_overlay(image, prediction, info: DatasetInfo, legend=True):
     """Paints the instances of a panoptic prediction over its image, with class and score beside each.
 
-    A picture whose shorter side has fewer than LEGIBLE_SIDE pixels is enlarged, so that the names can be read.
+    A picture whose shorter side has fewer than LEGIBLE_SIDE pixels is enlarged by a whole factor, so that the names can
+    be read, unless the longer side would have more than four times as many.
 
     Args:
       image: [height, width, 3] uint8 RGB.
@@ -95,7 +96,7 @@ def instance_overlay(image, prediction, info: DatasetInfo, legend=True):
       legend: as for `overlay`.
     """
     class_ids, panoptic_ids = np.asarray(prediction.class_ids), np.asarray(prediction.panoptic_ids)
-    factor = -(-LEGIBLE_SIDE // min(class_ids.shape)) if max(class_ids.shape) < 2 * LEGIBLE_SIDE else 1
+    factor = min(-(-LEGIBLE_SIDE // min(class_ids.shape)), 4 * LEGIBLE_SIDE // max(class_ids.shape))
     if factor > 1:
         size = class_ids.shape[1] * factor, class_ids.shape[0] * factor
         image = cv2.resize(image, size, interpolation=cv2.INTER_CUBIC)
