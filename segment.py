@@ -12,6 +12,15 @@ python segment.py --model=model_zoo/camvid_rnn_mobilenet_v2 --video --rate=15 fr
     Segments the numbered images of a folder as the frames of a video.
 python segment.py --model=exports/street/street_stream_int8.tflite --camera=0 --show --budget_ms=40
     Segments what a camera sees, and shows it in a window; every frame runs as many iterations as fit into 40 ms.
+python segment.py --model=runs/photos --output_format=labelme --output_dir=holiday holiday/
+    Draws the objects it finds for a person to correct: one holiday/photo.json for each photo, which labelme opens
+    with it. Objects are instances, or connected parts of a class. A file that is there already is never replaced
+    without --overwrite, so corrections stay.
+python segment.py --model=runs/photos --output_format=coco,yolo,png --min_area=200 holiday/
+    Writes segmented/predictions_coco.json for all photos (polygons, masks where an object has holes, scores),
+    segmented/labels/photo.txt with segmented/data.yaml, and the pictures, too.
+python segment.py --model=runs/photos --output_format=coco --simplify_px=0 holiday/
+    Keeps every corner, so that the polygons hold exactly the pixels of the class map; with --rle all are masks.
 python segment.py --model=runs/scenes_rnn --budget_ms=80 photo.jpg
     Runs as many iterations as fit into 80 ms per image on this machine, measured for each image size; 95 of 100 images
     stay within the time.
@@ -34,6 +43,7 @@ python segment.py --model=deeplabv3_mnv2_pascal/model.ckpt-30000.index photo.jpg
 """
 
 import functools
+import math
 
 from absl import flags
 
@@ -83,6 +93,25 @@ MEAN = flags.DEFINE_list(
 )
 STD = flags.DEFINE_list("std", None, "See --mean.")
 STRIP = flags.DEFINE_boolean("strip", False, "Also write <name>_strip.png: the class map after every iteration.")
+OUTPUT_FORMAT = flags.DEFINE_list(
+    "output_format",
+    ["png"],
+    "What is written for photos, one or more of these: png, the class map and the overlay; coco, the objects of all "
+    "photos as COCO's instances, in predictions_coco.json; labelme, a JSON file for each photo; yolo, labels/NAME.txt "
+    "for each photo, and data.yaml. Objects are instances or connected parts of a class; a background has none.",
+)
+SIMPLIFY_PX = flags.DEFINE_float(
+    "simplify_px",
+    1.0,
+    "Of polygons: how far a left-out corner may be from the line in its place, in pixels. 0 keeps every corner, so "
+    "that a polygon holds exactly the pixels of its object.",
+)
+MIN_AREA = flags.DEFINE_integer(
+    "min_area", 50, "Of coco, labelme and yolo: smaller objects, in pixels, are left out.", lower_bound=1
+)
+RLE = flags.DEFINE_boolean(
+    "rle", False, "Of coco: every object is a mask (run-length encoded), not only one with holes."
+)
 OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Segment again what is in --output_dir already.")
 MAX_PIXELS = flags.DEFINE_integer("max_pixels", 100_000_000, "Larger images are refused.")
 VIDEO = flags.DEFINE_boolean(
@@ -105,6 +134,7 @@ OF_VIDEOS = ("rate", "max_frames", "key_iters", "key_every", "classes", "show")
 # Operations at once. Each of their threads keeps what oneDNN made for the last image sizes, about 0.1 GB; TensorFlow
 # would start one a core.
 MOST_AT_ONCE = 2
+OF_OBJECTS = {"simplify_px": ("coco", "labelme", "yolo"), "min_area": ("coco", "labelme", "yolo"), "rle": ("coco",)}
 
 
 def main(argv):
@@ -123,11 +153,13 @@ def main(argv):
     if BUDGET_MS.value is not None:
         check_budget(BUDGET_MS.value)
     mean, std = _numbers(MEAN), _numbers(STD)
-    from tfseg.commands import videos
+    from tfseg.commands import photo_objects, videos
 
+    formats = photo_objects.checked_formats(OUTPUT_FORMAT.value)
     clips, files = videos.split(argv[1:], VIDEO.value)
     has_video = bool(clips) or CAMERA.value is not None
     _check_flags(has_video, bool(files))
+    _check_formats(formats, has_video)
     import tensorflow as tf
 
     from tfseg.inference.predictor import Predictor
@@ -158,9 +190,30 @@ def _check_flags(has_video, has_photos):
             raise InputError(f"--{name} does nothing here: it is for {inputs}")
 
 
-def _segment_photos(predictor, files):
-    from tfseg.commands import photos
+def _check_formats(formats, has_video):
+    """Raises InputError for formats that videos do not have, and for flags of formats that are not written."""
+    if has_video and formats != ("png",):
+        raise InputError(
+            f"--output_format={','.join(formats)} is for photos, not for videos; save the frames as images and segment "
+            "their folder"
+        )
+    for name, readers in OF_OBJECTS.items():
+        if flags.FLAGS[name].present and not set(readers) & set(formats):
+            raise InputError(f"--{name} does nothing here: it is for --output_format={','.join(readers)}")
+    if not 0 <= SIMPLIFY_PX.value < math.inf:
+        raise InputError(f"--simplify_px={SIMPLIFY_PX.value:g}: pixels, from 0")
 
+
+def _segment_photos(predictor, files):
+    from tfseg.commands import photo_objects, photos
+
+    formats = photo_objects.checked_formats(OUTPUT_FORMAT.value)
+    objects = photo_objects.ObjectOptions(
+        tuple(name for name in formats if name != photo_objects.PICTURES),
+        min_area=MIN_AREA.value,
+        simplify_px=SIMPLIFY_PX.value,
+        is_rle=RLE.value,
+    )
     options = photos.PhotoOptions(
         OUTPUT_DIR.value,
         iters=ITERS.value,
@@ -169,6 +222,8 @@ def _segment_photos(predictor, files):
         max_pixels=MAX_PIXELS.value,
         budget_ms=BUDGET_MS.value,
         tolerance=TOLERANCE.value,
+        with_pictures=photo_objects.PICTURES in formats,
+        objects=objects,
     )
     photos.report_outcome(photos.segment_files(predictor, files, options), OUTPUT_DIR.value)
 

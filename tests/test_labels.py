@@ -3,11 +3,12 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 
 from tfseg.data.datasets import camvid, cityscapes, voc2012
 from tfseg.data.scenes import streets
-from tfseg.labels import DatasetInfo, default_colors
+from tfseg.labels import BACKGROUND_COLOR, DatasetInfo, default_colors, voc_colors
 
 INFO = DatasetInfo("toy", ("sky", "road", "car"), default_colors(3), thing_ids=frozenset({2}))
 FULL = dataclasses.replace(INFO, categories=("nature", "flat", "flat"), average_instance_sizes={"car": 12.5})
@@ -73,3 +74,44 @@ def test_categories_come_once_in_the_order_of_classes_and_those_of_things_are_kn
 def test_incomplete_facts_are_refused(field, value, message):
     with pytest.raises(ValueError, match=message):
         dataclasses.replace(INFO, **{field: value})
+
+
+@pytest.mark.parametrize(
+    "name", ["background", "_background_", "Background", "BG", "bg", "unlabeled", "Un-labelled", "void", "none"]
+)
+def test_a_background_is_known_by_its_name(name):
+    info = DatasetInfo("toy", ("person", name), default_colors(2))
+    assert info.background_ids == {1}
+
+
+@pytest.mark.parametrize("name", ["person", "clutter/background", "bgr", "", "背景", "other", "background2"])
+def test_other_classes_are_no_background(name):
+    assert DatasetInfo("toy", (name,), default_colors(1)).background_ids == frozenset()
+
+
+def test_classes_without_colours_get_bright_ones_and_the_background_grey():
+    person, background, car = default_colors(3, ("person", "background", "car"))
+    assert background == BACKGROUND_COLOR
+    assert (person, car) == default_colors(2)
+    assert min(max(color) for color in default_colors(255)) > 100
+
+
+def test_the_colour_map_of_pascal_voc_is_the_published_one():
+    assert voc_colors(256)[:4] == ((0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0))
+    assert voc_colors(256)[255] == (224, 224, 192)
+    assert voc2012.INFO.colors == voc_colors(21)
+
+
+@pytest.mark.parametrize(
+    "module,first",
+    [
+        (camvid, (128, 128, 128)),
+        (cityscapes, (128, 64, 128)),
+        (streets, (128, 64, 128)),
+        (voc2012, (0, 0, 0)),
+    ],
+)
+def test_colours_that_a_data_set_gives_stay(module, first):
+    assert module.INFO.colors[0] == first
+    assert len(set(module.INFO.colors)) == module.INFO.num_classes
+    assert np.shape(module.INFO.colors) == (module.INFO.num_classes, 3)

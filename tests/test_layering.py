@@ -17,14 +17,16 @@ MOST_LOOSE_MODULES = 7
 MAY_IMPORT = {
     # the ground
     "errors": set(),
-    "labels": set(),
+    "painting": set(),
+    "labels": {"painting"},
     "markdown": set(),
-    "visualize": {"labels"},
+    "visualize": {"labels", "painting", "postprocess"},
     # the machine, and files that strangers wrote
     "system": set(),
     "formats": {"labels", "system"},
     "formats/coco_panoptic": {"labels", "system"},
     "formats/annotations": {"formats", "formats/coco_panoptic", "labels", "system"},
+    "formats/object_files": {"labels", "postprocess"},
     # networks and what they are trained on
     "layers": set(),
     "backbones": {"formats", "layers"},
@@ -200,10 +202,12 @@ MAY_IMPORT = {
         "evaluation/charts",
         "formats",
         "formats/coco_panoptic",
+        "formats/object_files",
         "inference/budget",
         "labels",
         "markdown",
         "metrics",
+        "postprocess",
         "runs/zoo",
         "system",
         "visualize",

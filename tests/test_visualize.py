@@ -1,5 +1,6 @@
 """Pictures: the right colours in the right places, legible at any size."""
 
+import dataclasses
 import io
 import tracemalloc
 
@@ -39,6 +40,94 @@ def test_an_overlay_draws_a_line_between_classes():
     class_ids = np.repeat([[0, 1]], 4, axis=1).reshape(1, 8)
     picture = visualize.overlay(np.zeros([1, 8, 3], np.uint8), class_ids, INFO, legend=False)
     assert [tuple(pixel) == (255, 255, 255) for pixel in picture[0]] == [False, False, False, True] + [False] * 4
+
+
+def test_a_background_is_left_clear_in_an_overlay_and_has_an_empty_box_in_the_legend():
+    info = DatasetInfo("own", ("person", "background"), ((250, 0, 0), (0, 0, 250)))
+    image = np.full([60, 300, 3], 100, np.uint8)
+    class_ids = np.repeat([[1, 0]], 150, axis=1).repeat(60, axis=0)
+    picture = visualize.overlay(image, class_ids, info)
+    np.testing.assert_array_equal(picture[:60, :149], image[:, :149])
+    assert (picture[:60, 150:] == np.rint([182.5, 45, 45])).all()
+    colors = {tuple(pixel) for pixel in picture[60:].reshape(-1, 3)}
+    assert (250, 0, 0) in colors and (0, 0, 250) not in colors
+    assert np.any(visualize.colorize(class_ids, info) == (0, 0, 250))  # a class map shows it
+
+
+def test_every_instance_has_a_tint_and_an_outline_of_its_own():
+    ids = np.full([90, 90], 0)
+    for number, left in enumerate((10, 30, 50), 1):
+        ids[20:70, left : left + 20] = 2000 + number
+    image = np.full([90, 90, 3], 100, np.uint8)
+    picture = visualize.overlay(image, ids // 1000, INFO, legend=False, panoptic_ids=ids)
+    inside = [tuple(picture[45, left + 10]) for left in (10, 30, 50)]
+    outline = [tuple(picture[45, left]) for left in (10, 30, 50)]
+    assert len({*inside, *outline}) == 6
+    for tint, line in zip(inside, outline, strict=True):  # the outline is the tint at full strength
+        np.testing.assert_allclose(tint, 0.45 * 100 + 0.55 * np.array(line), atol=0.51)
+    assert tuple(picture[45, 9]) == tuple(picture[45, 70]) == visualize.PAPER  # around them all is a white line
+
+
+def test_the_same_instance_has_the_same_tint_in_any_picture():
+    ids = np.full([9, 9], 2001)
+    one = visualize.overlay(np.zeros([9, 9, 3], np.uint8), ids // 1000, INFO, 1, False, ids)
+    ids[0, 0] = 2077
+    other = visualize.overlay(np.zeros([9, 9, 3], np.uint8), ids // 1000, INFO, 1, False, ids)
+    np.testing.assert_array_equal(one[5, 5], other[5, 5])
+
+
+@dataclasses.dataclass
+class Found:
+    class_ids: np.ndarray
+    panoptic_ids: np.ndarray
+    instances: list
+
+
+@dataclasses.dataclass
+class Thing:
+    panoptic_id: int
+    class_id: int
+    score: float
+
+
+def test_instances_are_named_in_pictures_that_are_enlarged_until_the_names_can_be_read():
+    ids = np.zeros([100, 80], np.int32)
+    ids[50:90, 20:60] = 2003
+    found = Found(ids // 1000, ids, [Thing(2003, 2, 0.5), Thing(2009, 2, 0.4)])  # the second has no pixel
+    image = np.full([100, 80, 3], 100, np.uint8)
+    picture = visualize.instance_overlay(image, found, INFO, legend=False)
+    assert picture.shape == (600, 480, 3)
+    bare = visualize.overlay(image, ids // 1000, INFO, visualize.INSTANCE_ALPHA, False, ids)
+    np.testing.assert_array_equal(picture[3::6, 3::6][60:85, 25:55], bare[60:85, 25:55])  # no tag there
+    above = picture[200:300, 120:360]
+    assert (above == above[5, 5]).all(axis=-1).mean() < 0.99  # the tag
+    large = Found(ids.repeat(10, 0).repeat(10, 1) // 1000, ids.repeat(10, 0).repeat(10, 1), found.instances)
+    picture = visualize.instance_overlay(np.zeros([1000, 800, 3], np.uint8), large, INFO)
+    assert picture.shape[1] == 800 and picture.shape[0] > 1000
+
+
+@pytest.mark.parametrize(
+    "size,drawn",
+    [
+        ((1, 1), (480, 480)),
+        ((1, 900), (2, 1800)),
+        ((2000, 3), (2000, 3)),
+        ((480, 640), (480, 640)),
+        ((300, 400), (600, 800)),
+    ],
+)
+def test_only_small_pictures_are_enlarged_and_never_without_bounds(size, drawn):
+    ids = np.full(size, 2003, np.int32)
+    found = Found(ids // 1000, ids, [Thing(2003, 2, 0.5)])
+    picture = visualize.instance_overlay(np.zeros([*size, 3], np.uint8), found, INFO, legend=False)
+    assert picture.shape == (*drawn, 3)
+
+
+def test_classes_without_a_pixel_are_not_in_the_legend():
+    wide = DatasetInfo("toy", ("sky", "a class with a very long name"), ((0, 0, 250), (250, 0, 0)))
+    image, class_ids = np.zeros([60, 60, 3], np.uint8), np.zeros([60, 60], int)
+    alone = visualize.overlay(image, class_ids, DatasetInfo("toy", ("sky",), ((0, 0, 250),)))
+    np.testing.assert_array_equal(visualize.overlay(image, class_ids, wide), alone)
 
 
 @pytest.mark.parametrize("has_instances", [False, True])

@@ -13,6 +13,10 @@ class InputError(ValueError):
         super().__init__(printable(message))
 
 
+class NoConfidence(InputError):
+    """The model gives class ids without probabilities, so there is no confidence."""
+
+
 class RunError(RuntimeError):
     """The run itself failed (disk full, non-finite losses, lost worker). One line, exit code 1."""
 

@@ -3,13 +3,19 @@
 import dataclasses
 import hashlib
 import json
+import re
 from typing import ClassVar
 
 import numpy as np
 
+from tfseg.painting.colors import distinct_colors
+
 IGNORE_LABEL = 255
 LABEL_DIVISOR = 1000
 MAX_CLASSES = 255
+# What tools call the class of all that is nothing in particular, in lower case, without signs.
+BACKGROUND_NAMES = {"background", "bg", "unlabeled", "unlabelled", "void", "none", "nothing"}
+BACKGROUND_COLOR = (190, 190, 190)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +74,11 @@ class DatasetInfo:
         return len(self.class_names)
 
     @property
+    def background_ids(self) -> frozenset[int]:
+        """The class ids that mean nothing in particular, by their names: they hold no objects and are drawn clear."""
+        return frozenset(class_id for class_id, name in enumerate(self.class_names) if is_background(name))
+
+    @property
     def category_names(self) -> tuple[str, ...]:
         """The categories, each once, in the order of the classes."""
         return tuple(dict.fromkeys(self.categories))
@@ -114,7 +125,27 @@ def _is_color(value):
     )
 
 
-def default_colors(num_classes: int) -> tuple[tuple[int, int, int], ...]:
+def is_background(class_name: str) -> bool:
+    """Whether a class means all that is nothing in particular, by its name: "background", "_background_", "BG", ...
+
+    BACKGROUND_NAMES lists the names; capitals, and signs other than letters and digits, make no difference.
+    """
+    return re.sub(r"[\W_]", "", class_name).lower() in BACKGROUND_NAMES
+
+
+def default_colors(num_classes: int, class_names=()) -> tuple[tuple[int, int, int], ...]:
+    """Returns colours for classes that have none: easily told apart, neither dark nor pale, always the same.
+
+    Args:
+      num_classes: number of colours, 0 to MAX_CLASSES.
+      class_names: the names, if there are any: a background becomes grey, BACKGROUND_COLOR, and uses up no colour.
+    """
+    names = [*class_names, *[""] * (num_classes - len(class_names))]
+    colors = iter(distinct_colors(num_classes))
+    return tuple(BACKGROUND_COLOR if is_background(name) else next(colors) for name in names)
+
+
+def voc_colors(num_classes: int) -> tuple[tuple[int, int, int], ...]:
     """Returns the PASCAL VOC colour map: the bits of a class id go to the high bits of (red, green, blue) in turn."""
     colors = []
     for class_id in range(num_classes):

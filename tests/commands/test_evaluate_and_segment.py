@@ -29,6 +29,18 @@ ROOT = Path(__file__).resolve().parents[2]
         (["segment.py", "--model=runs/a", "--iters=3", "--budget_ms=80", "x.jpg"], "--iters and --budget_ms are both"),
         (["segment.py", "--model=runs/a", "--budget_ms=0", "x.jpg"], "budget_ms is 0; milliseconds above 0"),
         (["segment.py", "--model=a.tflite", "--mean=1,2", "x.jpg"], "--mean=1,2: one number, or three"),
+        (["segment.py", "--model=a", "--output_format=png,labelm", "x.jpg"], "'labelm' is none of png, coco, labelme"),
+        (["segment.py", "--model=a", "--output_format=", "x.jpg"], "--output_format is empty; one or more of png"),
+        (["segment.py", "--model=a", "--output_format=coco", "x.mp4"], "--output_format=coco is for photos, not for"),
+        (["segment.py", "--model=a", "--output_format=coco", "--camera=0"], "is for photos, not for videos"),
+        (["segment.py", "--model=a", "--rle", "--output_format=yolo", "x.jpg"], "it is for --output_format=coco"),
+        (["segment.py", "--model=a", "--min_area=9", "x.jpg"], "it is for --output_format=coco,labelme,yolo"),
+        (["segment.py", "--model=a", "--output_format=coco", "--min_area=0", "x.jpg"], "min_area"),
+        (["segment.py", "--model=a", "--output_format=coco", "--simplify_px=-1", "x.jpg"], "--simplify_px=-1: pixels"),
+        (
+            ["segment.py", "--model=a", "--output_format=coco", "--simplify_px=nan", "x.jpg"],
+            "--simplify_px=nan: pixels",
+        ),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(command, arguments, message):

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import os
 from collections import Counter
 from pathlib import Path
@@ -11,12 +10,15 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from tfseg import visualize
-from tfseg.errors import MAX_MESSAGE, InputError, listed, shortened
+from tfseg.commands import photo_pictures
+from tfseg.commands.photo_objects import ObjectFiles, ObjectOptions
+from tfseg.commands.photo_pictures import CLASSES, OVERLAY, PANOPTIC, STRIP
+from tfseg.errors import MAX_MESSAGE, InputError, NoConfidence, listed, shortened
 from tfseg.formats import image_file
 from tfseg.formats.image_file import MAX_PIXELS, MAX_SIDE, memory_named
-from tfseg.formats.images import encode_jpeg, encode_panoptic, encode_png, read_image
+from tfseg.formats.images import encode_png, read_image
 from tfseg.inference.budget import Budget
-from tfseg.labels import from_panoptic
+from tfseg.postprocess.objects import needs_confidence
 from tfseg.system.files import write_atomically
 from tfseg.system.progress import say, with_progress
 
@@ -36,8 +38,6 @@ OTHER_ENDINGS = {
     ".nef",
     ".arw",
 }
-CLASSES, OVERLAY, STRIP = "_classes.png", "_overlay.jpg", "_strip.png"
-PANOPTIC, INSTANCES = "_panoptic.png", "_instances.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +54,8 @@ class PhotoOptions:
         See `Budget`.
       tolerance: iterations stop once one of them has changed at most this share of the canvas, 0 to 1; see
         `Predictor.predict`.
+      with_pictures: whether class maps and overlays are written.
+      objects: which objects are written, and how.
     """
 
     output_dir: str
@@ -63,6 +65,8 @@ class PhotoOptions:
     max_pixels: int = MAX_PIXELS
     budget_ms: float | None = None
     tolerance: float | None = None
+    with_pictures: bool = True
+    objects: ObjectOptions = dataclasses.field(default_factory=ObjectOptions)
 
 
 @dataclasses.dataclass
@@ -74,12 +78,14 @@ class Outcome:
       num_skipped: number of files whose results were there already.
       problems: one line for each input that could not be used.
       num_iterations: sum of the iterations over all segmented files.
+      notes: lines about what was written.
     """
 
     num_done: int = 0
     num_skipped: int = 0
     problems: list[str] = dataclasses.field(default_factory=list)
     num_iterations: int = 0
+    notes: list[str] = dataclasses.field(default_factory=list)
 
 
 def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
@@ -89,8 +95,10 @@ def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
     classes over the image, with a legend. A panoptic model also gets `<name>_panoptic.png`, whose colour is (class id,
     instance id // 256, instance id % 256), and `<name>_instances.json`, with class, score, area and keypoints (y, x) of
     every instance, best first. `<name>` is the input's name without its extension, or with it (`a_jpg`, `a_png`) if two
-    inputs would get the same name. Files whose results are there already are skipped. Each result appears only when it
-    is whole. A bad file does not stop the others.
+    inputs would get the same name. Objects are written in the formats that the options name, see
+    `tfseg.formats.object_files`. Files whose results are there already are skipped, and so is each format whose files
+    are there; but for a file that holds the objects of all photos, every photo is segmented. Each result appears only
+    when it is whole. A bad file does not stop the others.
 
     Args:
       predictor: a `tfseg.inference.predictor.Predictor`.
@@ -98,9 +106,9 @@ def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
         in subfolders.
       options: a PhotoOptions.
     Raises:
-      InputError: two inputs would get the same results, the model does not allow this number of iterations or cannot
-        stop when the canvas has settled, `output_dir` cannot be written, or the budget is not a time or is combined
-        with `iters` or `tolerance`.
+      InputError: two inputs would get the same results, a file of the objects of all photos is there already, the model
+        does not allow this number of iterations or cannot stop when the canvas has settled, `output_dir` cannot be
+        written, or the budget is not a time or is combined with `iters` or `tolerance`.
     """
     if options.budget_ms is not None and (options.iters, options.tolerance) != (None, None):
         raise InputError("a budget chooses the iterations: omit it, or their number and the tolerance")
@@ -109,27 +117,24 @@ def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
     budget = None if options.budget_ms is None else Budget(predictor, options.budget_ms, tqdm.write)
     _make_folder(options.output_dir)
     outcome = Outcome()
+    objects = ObjectFiles(options.output_dir, predictor.info, options.objects, options.overwrite)
     files = _listed(inputs, outcome.problems)
-    names = _output_names(files)
-    suffixes = [CLASSES, OVERLAY, *([PANOPTIC, INSTANCES] if predictor.is_panoptic else [])]
-    suffixes += [STRIP] if options.with_strip else []
-    pending = []
-    for file, name in zip(files, names, strict=True):
-        outputs = [Path(options.output_dir) / f"{name}{suffix}" for suffix in suffixes]
-        if options.overwrite or not all(path.exists() for path in outputs):
-            pending.append((file, outputs))
+    pending = _pending(files, _groups(files, predictor, options, objects), options, objects)
     outcome.num_skipped = len(files) - len(pending)
-    for file, outputs in with_progress(iter(pending), len(pending), "segmenting") if pending else ():
+    for file, name, missing in with_progress(iter(pending), len(pending), "segmenting") if pending else ():
         try:
             with memory_named(file), _allocation_named(file):
-                prediction, pictures = _segment(predictor, file, options, budget)
+                prediction, contents = _segment(predictor, (file, name), options, budget, objects)
         except InputError as error:
             outcome.problems.append(str(error))
             continue
-        for path, picture in zip(outputs, pictures, strict=True):
-            write_atomically(path, picture)
+        for path in missing:
+            write_atomically(path, contents[path])
         outcome.num_done += 1
         outcome.num_iterations += prediction.iterations
+    if objects and outcome.num_done:
+        objects.finish()
+        outcome.notes.append(objects.summary())
     if budget and budget.num_images:
         stopped = f", {budget.num_stopped} of them stopped after fewer iterations" if budget.num_stopped else ""
         tqdm.write(f"{budget.num_within} of {budget.num_images} images within {options.budget_ms:g} ms{stopped}")
@@ -141,7 +146,7 @@ def report_outcome(outcome: Outcome, output_dir):
     skipped = f", {outcome.num_skipped} were there already (--overwrite)" if outcome.num_skipped else ""
     mean = outcome.num_iterations / max(outcome.num_done, 1)
     iterations = f", {mean:.1f} iterations on average" if mean > 1 else ""
-    print(f"{outcome.num_done} images segmented into {output_dir}{iterations}{skipped}")
+    print("\n".join([f"{outcome.num_done} images segmented into {output_dir}{iterations}{skipped}", *outcome.notes]))
     if not outcome.problems:
         return
     for line in outcome.problems:
@@ -149,27 +154,69 @@ def report_outcome(outcome: Outcome, output_dir):
     raise InputError(f"{len(outcome.problems)} of the inputs could not be used; they are listed above")
 
 
-def _segment(predictor, file, options, budget):
-    """Returns the prediction for one file, and the encoded class map, overlay, instances and strip."""
-    image, info = read_image(file, options.max_pixels), predictor.info
+def _groups(files, predictor, options, objects):
+    """{name of a photo's results: lists of files, each of one format}, in the order of the photos."""
+    suffixes = photo_pictures.suffixes(predictor.is_panoptic) if options.with_pictures else []
+    suffixes = [*suffixes, *([STRIP] if options.with_strip else [])]
+    names = _output_names(files)
+    groups = {
+        name: [[Path(options.output_dir) / f"{name}{suffix}" for suffix in suffixes], *objects.results(name)]
+        for name in names
+    }
+    counts = Counter([*objects.shared, *(path for lists in groups.values() for paths in lists for path in paths)])
+    for path, count in counts.items():
+        if count > 1:
+            raise InputError(f"{path}: would be the result of two things; rename a photo, or ask for fewer formats")
+    return groups
+
+
+def _pending(files, groups, options, objects):
+    """[(photo, name of its results, files that are to be written)] of the photos with something to do."""
+    pending = []
+    for file, (name, lists) in zip(files, groups.items(), strict=True):
+        missing = [paths for paths in lists if options.overwrite or not all(path.exists() for path in paths)]
+        if any(missing) or objects.needs_every_photo:
+            pending.append((file, name, [path for paths in missing for path in paths]))
+    return pending
+
+
+def _segment(predictor, photo, options, budget, objects):
+    """Returns the prediction for a photo (file, name of its results), and the contents {path: bytes} of its results."""
+    (file, name), info, folder = photo, predictor.info, Path(options.output_dir)
+    image = read_image(file, options.max_pixels)
     height, width = image.shape[:2]
     if options.with_strip and height * visualize.CELL_WIDTH > MAX_SIDE * width:
         raise InputError(f"{file}: {width}x{height} is too long and narrow for --strip; omit it")
-    if budget:
-        prediction = budget.predict(image)
-    else:
-        prediction = predictor.predict(image, options.iters, tolerance=options.tolerance)
-    class_ids, panoptic_ids = prediction.class_ids, prediction.panoptic_ids
-    overlay = visualize.overlay(image, class_ids, info, panoptic_ids=panoptic_ids)
-    if max(overlay.shape) > MAX_SIDE:  # with the legend it is larger than its image
-        overlay = visualize.overlay(image, class_ids, info, legend=False, panoptic_ids=panoptic_ids)
-    pictures = [visualize.palette_png(class_ids, info), encode_jpeg(overlay)]
-    if predictor.is_panoptic:
-        pictures += [encode_panoptic(*from_panoptic(panoptic_ids, info.label_divisor)), _instances(prediction, info)]
+    prediction, contents = _predicted(predictor, image, options, budget, objects), {}
+    if options.with_pictures:
+        found = photo_pictures.pictures(image, prediction, info, MAX_SIDE)
+        contents = {folder / f"{name}{suffix}": picture for suffix, picture in found.items()}
     if options.with_strip:
         maps = predictor.predict_iterations(image, prediction.iterations)
-        pictures.append(encode_png(visualize.strips([(image, maps, None)], info)))
-    return prediction, pictures
+        contents[folder / f"{name}{STRIP}"] = encode_png(visualize.strips([(image, maps, None)], info))
+    if objects:
+        contents |= objects.add(name, file, prediction, _confidence(predictor, image, prediction, options, objects))
+    return prediction, contents
+
+
+def _predicted(predictor, image, options, budget, objects):
+    """The prediction, with the confidence if objects need it and the model can give both at once."""
+    wanted = {"with_confidence": True} if objects and objects.has_scores and not predictor.is_panoptic else {}
+    try:
+        if budget:
+            return budget.predict(image, **wanted)
+        return predictor.predict(image, options.iters, tolerance=options.tolerance, **wanted)
+    except NoConfidence:
+        objects.has_scores = False
+        return _predicted(predictor, image, options, budget, objects)
+
+
+def _confidence(predictor, image, prediction, options, objects):
+    """The probability of each pixel's class. A panoptic model runs once more, if not all objects have own scores."""
+    has_others = predictor.is_panoptic and needs_confidence(prediction.class_ids, predictor.info, prediction.instances)
+    if has_others and objects.has_scores:
+        return predictor.predict(image, options.iters, with_confidence=True).confidence
+    return prediction.confidence
 
 
 @contextlib.contextmanager
@@ -186,24 +233,6 @@ def _make_folder(path):
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --output_dir") from None
-
-
-def _instances(prediction, info):
-    """The instances as JSON, best first."""
-    listed = []
-    for one in prediction.instances:
-        corners = None if one.keypoints is None else [[round(float(side), 1) for side in yx] for yx in one.keypoints]
-        listed.append(
-            {
-                "class": info.class_names[one.class_id],
-                "class_id": int(one.class_id),
-                "instance": int(one.panoptic_id % info.label_divisor),
-                "score": round(float(one.score), 4),
-                "area": int(one.area),
-                "keypoints": corners,
-            }
-        )
-    return (json.dumps(listed, indent=1) + "\n").encode()
 
 
 def _listed(inputs, problems):

@@ -215,7 +215,7 @@ def _picture(pixels, class_ids, info, legends):
     painted = visualize.overlay(pixels, class_ids, info, legend=False)
     width = painted.shape[1]
     if width not in legends:
-        legends[width] = visualize.legend(info, width)[:, :width]
+        legends[width] = visualize.legend(info, width, is_overlay=True)[:, :width]
     return np.concatenate([painted, legends[width]])
 
 

@@ -58,13 +58,17 @@ class Budget:
         """
         return self._pace(as_rgb(image)).iterations
 
-    def predict(self, image):
-        """Runs `Predictor.predict` with at most the iterations that fit now. Raises what `iterations` raises."""
+    def predict(self, image, with_confidence=False):
+        """Runs `Predictor.predict` with at most the iterations that fit now. Raises what `iterations` raises.
+
+        The time of the confidence, which was not measured before, counts like that of a slow moment.
+        """
         image = as_rgb(image)
         pace = self._pace(image)
         begin = time.perf_counter()
         latest_start = begin + (self._budget_ms - pace.ending_ms) / 1000
-        prediction = self._predictor.predict(image, pace.iterations, latest_start=latest_start)
+        wanted = {"with_confidence": True} if with_confidence else {}
+        prediction = self._predictor.predict(image, pace.iterations, latest_start=latest_start, **wanted)
         end = time.perf_counter()
         taken = 1000 * (end - begin)
         self.num_images += 1

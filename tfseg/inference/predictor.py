@@ -115,8 +115,8 @@ class Predictor:
           The prediction in the image's size.
         Raises:
           InputError: the image is of another kind, the file cannot be read, the model cannot run `iters` refinements,
-            `tolerance` is not a share or the model cannot stop early, or the confidence is asked of a file that gives
-            class ids only.
+            `tolerance` is not a share or the model cannot stop early.
+          NoConfidence: an InputError: the confidence is asked of a file that gives class ids only.
         """
         iters = self.check_iters(iters)
         self.check_tolerance(tolerance)

@@ -8,7 +8,7 @@ from tfseg.data import opening
 from tfseg.data.conversion.raw import ConvertOptions
 from tfseg.data.datasets import voc2012
 from tfseg.errors import InputError
-from tfseg.labels import default_colors
+from tfseg.labels import voc_colors
 
 
 @pytest.fixture
@@ -21,7 +21,7 @@ def voc(tmp_path, save):
             save(root / "JPEGImages" / f"{stem}.jpg", np.zeros([1, 3, 3], np.uint8))
         for stem in {*train, *val}:
             label = Image.fromarray(np.array([[0, 15, 255]], np.uint8), "P")
-            label.putpalette([value for color in default_colors(256) for value in color])
+            label.putpalette([value for color in voc_colors(256) for value in color])
             save(root / "SegmentationClass" / f"{stem}.png", label)
         for stem in aug:
             save(root / "SegmentationClassAug" / f"{stem}.png", np.array([[0, 15, 15]], np.uint8))
@@ -81,7 +81,7 @@ def add_objects(voc, save):
         save(root / "JPEGImages" / "a.jpg", np.zeros([1, len(classes), 3], np.uint8))
         for folder, values in (("SegmentationObject", objects), ("SegmentationClass", classes)):
             picture = Image.fromarray(np.array([values], np.uint8), "P")
-            picture.putpalette([value for color in default_colors(256) for value in color])
+            picture.putpalette([value for color in voc_colors(256) for value in color])
             save(root / folder / "a.png", picture)
         return root
 

@@ -10,9 +10,9 @@ from tfseg.errors import InputError, RunError
 from tfseg.formats.coco_panoptic.annotations import panoptic_ids, read_annotations
 from tfseg.formats.coco_panoptic.segment_ids import read_ids
 from tfseg.formats.coco_panoptic.writer import PanopticWriter, segment_geometry
-from tfseg.labels import DatasetInfo, default_colors
+from tfseg.labels import DatasetInfo
 
-INFO = DatasetInfo("toy", ("wall", "cat"), default_colors(2), thing_ids=frozenset({1}))
+INFO = DatasetInfo("toy", ("wall", "cat"), ((0, 0, 0), (128, 0, 0)), thing_ids=frozenset({1}))
 MAP = np.array([[0, 1001, 1001, 255_000], [0, 1002, 1001, 1000], [1002, 1002, 0, 1000]], np.int32)
 
 

@@ -131,7 +131,7 @@ def _info(counts, names, palette, value_map, raw_dir):
     unseen = [name for class_id, name in enumerate(names) if not counts[class_id]]
     if unseen:
         notes.append(f"warning: classes that are in no label: {listed(unseen)}")
-    return DatasetInfo(NAME, names, palette.colors if palette else default_colors(len(names))), notes
+    return DatasetInfo(NAME, names, palette.colors if palette else default_colors(len(names), names)), notes
 
 
 def _check_unnamed(raw_dir, labelled, value_map):

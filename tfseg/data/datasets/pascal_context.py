@@ -24,7 +24,7 @@ from tfseg.errors import InputError, listed
 from tfseg.formats.label_file import LabelRule
 from tfseg.formats.matlab_file import read_map
 from tfseg.formats.text_lines import read_lines
-from tfseg.labels import IGNORE_LABEL, DatasetInfo, default_colors
+from tfseg.labels import IGNORE_LABEL, DatasetInfo, voc_colors
 
 # {class: its category in the .mat files}
 CATEGORIES = {
@@ -92,7 +92,7 @@ NUM_CATEGORIES = 459
 INFO_60 = DatasetInfo(
     name="pascal_context_60",
     class_names=("background", *CATEGORIES),
-    colors=default_colors(1 + len(CATEGORIES)),
+    colors=voc_colors(1 + len(CATEGORIES)),
     split_sizes={"train": 4998, "val": 5105},
     url="https://cs.stanford.edu/~roozbeh/pascal-context/",
 )

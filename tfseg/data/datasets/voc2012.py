@@ -21,7 +21,7 @@ from tfseg.data.conversion.raw import ConvertOptions, EncodedExample, Listing, R
 from tfseg.errors import InputError
 from tfseg.formats.label_file import LabelRule, read_label, read_values
 from tfseg.formats.text_lines import read_lines
-from tfseg.labels import IGNORE_LABEL, DatasetInfo, default_colors
+from tfseg.labels import IGNORE_LABEL, DatasetInfo, voc_colors
 
 CLASS_NAMES = (
     "background",
@@ -49,7 +49,7 @@ CLASS_NAMES = (
 INFO = DatasetInfo(
     name="voc2012",
     class_names=CLASS_NAMES,
-    colors=default_colors(len(CLASS_NAMES)),
+    colors=voc_colors(len(CLASS_NAMES)),
     thing_ids=frozenset(range(1, len(CLASS_NAMES))),
     split_sizes={"train": 1464, "val": 1449, "trainval": 2913, "train_aug": 10582},
     url="http://host.robots.ox.ac.uk/pascal/VOC/voc2012/",

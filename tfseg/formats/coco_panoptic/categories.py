@@ -50,7 +50,7 @@ def read_categories(content: dict, path) -> tuple[Categories, tuple[int, ...]]:
         value, count = Counter(values).most_common(1)[0]
         if count > 1:
             raise InputError(f"{path}: {count} categories have the {what} {shown(value)}; rename or delete one")
-    colors = default_colors(len(names)) if None in colors else tuple(colors)
+    colors = default_colors(len(names), names) if None in colors else tuple(colors)
     return Categories(os.path.basename(path), tuple(names), colors, frozenset(thing_ids)), tuple(category_ids)
 
 

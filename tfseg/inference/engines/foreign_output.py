@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from tfseg.errors import InputError, shortened
+from tfseg.errors import InputError, NoConfidence, shortened
 from tfseg.inference.engines.engine import Maps
 from tfseg.inference.engines.foreign_input import described, shape_text
 from tfseg.inference.engines.foreign_origin import Origin
@@ -28,7 +28,7 @@ class ClassIds(Maps):
     path: str = ""
 
     def class_ids_and_confidence(self, index=-1):
-        raise InputError(f"{self.path}: gives class ids without probabilities, so there is no confidence; omit it")
+        raise NoConfidence(f"{self.path}: gives class ids without probabilities, so there is no confidence; omit it")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -51,7 +51,7 @@ class ForeignSegmenter:
         self._has_grid = False
         self._map = self._map_output(tensors.outputs, metadata)
         names = _names(program.path, metadata.labels, self._map.num_classes)
-        self.info = DatasetInfo(Path(program.path).stem, names, default_colors(len(names)))
+        self.info = DatasetInfo(Path(program.path).stem, names, default_colors(len(names), names))
 
     def answer(self, image):
         """Returns what `Engine.answer` does.
