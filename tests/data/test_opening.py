@@ -230,7 +230,7 @@ def test_a_missing_label_counts_as_bad_file_too(toy_folder):
 
 
 def test_palette_and_map_are_for_folders_only(tmp_path):
-    with pytest.raises(InputError, match="--palette and --map are for --dataset=folder"):
+    with pytest.raises(InputError, match="--palette, --map and --instance_divisor are for --dataset=folder"):
         opening.prepare("camvid", tmp_path, tmp_path / "records", ConvertOptions(value_map={255: 1}))
 
 

@@ -17,6 +17,12 @@ MAP = flags.DEFINE_string(
     None,
     "Mask value:class id of --dataset=folder, e.g. 255:1 for black and white masks, 10:0,20:1, or a range, 1..254:1.",
 )
+INSTANCE_DIVISOR = flags.DEFINE_integer(
+    "instance_divisor",
+    None,
+    "Of instances/ of --dataset=folder: N if a number is class * N + object, e.g. 1000; else all are of one class.",
+    lower_bound=2,
+)
 SKIP_BAD = flags.DEFINE_boolean(
     "skip_bad", False, "Leave bad files out and list them in skipped.txt; fails if they are more than 1 %."
 )
@@ -57,6 +63,7 @@ def conversion_options() -> ConvertOptions:
     return ConvertOptions(
         palette=PALETTE.value,
         value_map=parse_value_map(MAP.value or ""),
+        instance_divisor=INSTANCE_DIVISOR.value,
         skip_bad=SKIP_BAD.value,
         max_pixels=MAX_PIXELS_FLAG.value,
         num_workers=NUM_WORKERS.value,

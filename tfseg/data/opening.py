@@ -203,8 +203,10 @@ def _listing(name, raw_dir, options, flag):
         url = dataset.info.url if dataset.info else dataset.url
         page = f"; download page: {url}" if url else ""
         raise InputError(f"--dataset={name} needs {flag}, the folder of its data{page}")
-    if name != folder.NAME and (options.palette or options.value_map):
-        raise InputError(f"--palette and --map are for --dataset={folder.NAME}; {name} has its own labels")
+    if name != folder.NAME and (options.palette or options.value_map or options.instance_divisor):
+        raise InputError(
+            f"--palette, --map and --instance_divisor are for --dataset={folder.NAME}; {name} has its own labels"
+        )
     if name != folder.NAME and (options.annotations or options.uncovered != "background"):
         raise InputError(f"--annotations and --uncovered are for --dataset={folder.NAME}; {name} has its own labels")
     raw_dir = None if raw_dir is None else Path(raw_dir)

@@ -18,6 +18,8 @@ class ConvertOptions:
 
     Attributes:
       palette: file that gives colour-coded labels their classes (data set "folder"); see `palette.read_palette`.
+      instance_divisor: factor in numbers of instances, class id * factor + object; None if they hold no class (data set
+        "folder").
       value_map: {label value: class id}, in addition to the data set's own (data set "folder").
       skip_bad: whether to omit bad files, list them in skipped.txt, and fail only if they are more than 1 %.
       max_pixels: number of pixels above which images are refused before they are decoded.
@@ -35,6 +37,7 @@ class ConvertOptions:
     """
 
     palette: str | None = None
+    instance_divisor: int | None = None
     value_map: dict[int, int] = dataclasses.field(default_factory=dict)
     skip_bad: bool = False
     max_pixels: int = MAX_PIXELS

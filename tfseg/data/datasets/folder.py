@@ -7,7 +7,8 @@ as <split>/images and <split>/masks or as images/<split> and masks/<split>. All 
 Labels are images of class ids (grey or palette, 255 = ignored), or of colours that a palette file explains. A file
 classes.txt or names.txt in the folder names the classes, one per line; without it they are class_0, class_1, ...
 
-Where there is no folder of masks, annotations of tools are looked for; see `annotated_folder`.
+Objects in pictures, in instances/ or one mask each, are described in `instance_folder`. Where there is no folder of
+masks, annotations of tools are looked for; see `annotated_folder`.
 """
 
 import functools
@@ -21,6 +22,7 @@ from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
 from tfseg.data.datasets.annotated_folder import find_annotations, list_annotated
 from tfseg.data.datasets.drawn_val import check_share, with_val
 from tfseg.data.datasets.folder_layout import find_layout, has_pairs
+from tfseg.data.datasets.instance_folder import find_instances, list_instances, refuse_numbers_of_objects
 from tfseg.data.datasets.pairing import paired
 from tfseg.errors import MAX_NAME, InputError, listed, shortened
 from tfseg.formats import image_file
@@ -42,6 +44,11 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
         of names or palette.
     """
     check_share(options)
+    instances = None if options.annotations else find_instances(raw_dir)
+    if instances:
+        return list_instances(instances, options, _names(raw_dir, instances.root, options)[0])
+    if options.instance_divisor:
+        raise InputError(f"--instance_divisor does nothing here: {raw_dir} has no instances/ beside images/")
     if options.annotations or not has_pairs(raw_dir):
         annotations = find_annotations(raw_dir, options)
         if annotations:
@@ -56,6 +63,8 @@ def list_examples(raw_dir: Path, options: ConvertOptions) -> Listing:
     splits = {split: examples for split, examples in splits.items() if examples}
     if not splits and not problems:
         raise InputError(f"{raw_dir}: no images ({', '.join(sorted(image_file.ENDINGS))})")
+    if not (names or options.value_map):
+        refuse_numbers_of_objects([one for split in splits.values() for one in split], options.max_pixels)
     splits, remarks, has_drawn_val = with_val(splits, options)
     notes += remarks
     rule = LabelRule(

@@ -44,26 +44,30 @@ class Layout:
     notes: list[str]
 
 
-def find_layout(raw_dir: Path) -> Layout:
+def find_layout(raw_dir: Path, label_folders=LABEL_FOLDERS, beside=()) -> Layout:
     """Finds images/ and masks/ in `raw_dir`, or in the only folder in it.
 
+    Args:
+      raw_dir: the folder.
+      label_folders: names that the folder of masks may have.
+      beside: names of further folders beside them whose pictures the caller uses.
     Raises:
       InputError: there are none, or there are pictures in other folders, each of which the message names. Only images
         without masks beside whole splits are no error but a note.
     """
     tree = scanned(raw_dir)
     pictures = {folder: files for folder, (_, files) in tree.items() if files}
-    root, pairs = _pairs(tree, raw_dir)
+    root, pairs = _pairs(tree, raw_dir, label_folders)
     if not pairs:
         raise InputError(f"{raw_dir}: {_why_none(raw_dir, tree, pictures)}; see python prepare_data.py --help")
     used = {folder for pair in pairs.values() for folder in pair}
-    unused = [folder for folder in pictures if folder not in used]
+    unused = [folder for folder in pictures if folder not in used and set(beside).isdisjoint(_parts(root, folder))]
     return Layout(root, pairs, pictures, _notes(raw_dir, unused, pictures, tree))
 
 
-def has_pairs(raw_dir: Path) -> bool:
+def has_pairs(raw_dir: Path, label_folders=LABEL_FOLDERS) -> bool:
     """Whether there is a folder of masks beside one of images. Raises InputError if two folders are one split."""
-    return bool(_pairs(scanned(raw_dir), raw_dir)[1])
+    return bool(_pairs(scanned(raw_dir), raw_dir, label_folders)[1])
 
 
 def is_stray(name: str) -> bool:
@@ -108,26 +112,31 @@ def scanned(raw_dir: Path) -> dict[Path, tuple[list[Path], list[Path]]]:
     return tree
 
 
-def _pairs(tree, root):
+def _parts(root, folder):
+    """Names of the folders on the way from the root to a folder, in small letters."""
+    return [part.lower() for part in folder.relative_to(root).parts] if folder.is_relative_to(root) else []
+
+
+def _pairs(tree, root, label_folders):
     """Returns (root, {split: (folder of images, folder of masks)}); the root may be a folder inside, the only one."""
-    pairs = _pairs_inside(tree, root)
+    pairs = _pairs_inside(tree, root, label_folders)
     if pairs:
         return root, pairs
     for folder in tree[root][0]:
-        inside = _image_and_label_folder(tree, folder)
+        inside = _image_and_label_folder(tree, folder, label_folders)
         if inside:
             _add(pairs, folder, inside)
     if len(pairs) > 1 or not pairs.keys().isdisjoint(SPLIT_NAMES.values()):
         return root, pairs
     # A folder that is no split holds everything, as in most archives.
-    found = [_pairs(tree, folder) for folder in tree[root][0]]
+    found = [_pairs(tree, folder, label_folders) for folder in tree[root][0]]
     found = [one for one in found if one[1]]
     return found[0] if len(found) == 1 else (root, {})
 
 
-def _pairs_inside(tree, root):
+def _pairs_inside(tree, root, label_folders):
     """Pairs where images/ and masks/ are in `root` itself, divided into splits or not."""
-    folders = _image_and_label_folder(tree, root)
+    folders = _image_and_label_folder(tree, root, label_folders)
     if folders is None:
         return {}
     images, labels = folders
@@ -150,10 +159,10 @@ def _add(pairs, folder, pair):
     pairs[split] = pair
 
 
-def _image_and_label_folder(tree, parent):
+def _image_and_label_folder(tree, parent, label_folders):
     by_name = {folder.name.lower(): folder for folder in tree[parent][0]}
     images = by_name.get(IMAGE_FOLDER)
-    labels = [by_name[name] for name in LABEL_FOLDERS if name in by_name and _has_pictures(tree, by_name[name])]
+    labels = [by_name[name] for name in label_folders if name in by_name and _has_pictures(tree, by_name[name])]
     return (images, labels[0]) if images and labels else None
 
 
