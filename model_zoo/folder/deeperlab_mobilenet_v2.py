@@ -1,7 +1,8 @@
-"""DeeperLab, light form, on MobileNetV2 for your own images with instances, as annotation tools export them.
+"""DeeperLab, light form, on MobileNetV2 for your own images with instances.
 
-python train.py --model=deeperlab --dataset=folder --data_dir=DIR --init_backbone_from=WEIGHTS --workdir=runs/mine
-    DIR is the export of an annotation tool, e.g. COCO instances: see docs/annotations.md. Masks have no instances.
+python train.py --model=deeperlab --dataset=folder --data_dir=DIR --workdir=runs/mine
+    DIR is the export of an annotation tool, e.g. COCO instances (docs/annotations.md), or holds images/ and instances/
+    (docs/data.md). Masks of class ids have no instances.
 
 Good to change first: --crop_size (16 n + 1, a little less than your images), --steps, --batch_size. Not yet trained by
 us on anybody's annotations.
