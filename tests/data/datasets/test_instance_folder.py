@@ -118,13 +118,18 @@ def test_one_mask_for_each_object_in_a_folder_for_each_image(tmp_path, split):
     assert [np.sum(instances == number) for number in (1, 2, 3)] == [2, 4, 4]
 
 
-def test_masks_of_objects_that_overlap_are_refused(tmp_path):
+def test_later_masks_lie_above_earlier_ones_and_a_hidden_one_is_refused(tmp_path):
+    left, middle = np.zeros([4, 6]), np.zeros([4, 6])
+    left[:, :3], middle[:, 2:4] = 255, 255
     for image in ("a", "b"):
         save(tmp_path / image / "images" / "x.png", np.full([4, 6, 3], 80))
-        for name in ("one", "two"):
-            save(tmp_path / image / "masks" / f"{name}.png", np.full([4, 6], 255))
+        for name, mask in {"1": left, "2": middle, "3": np.zeros([4, 6])}.items():
+            save(tmp_path / image / "masks" / f"{name}.png", mask)
     found = listing(tmp_path)
-    with pytest.raises(InputError, match=r"two\.png: overlaps another mask in this folder"):
+    np.testing.assert_array_equal(maps_of(found)[1], [[1, 1, 2, 2, 0, 0]] * 4)
+    for image in ("a", "b"):
+        save(tmp_path / image / "masks" / "4.png", middle)
+    with pytest.raises(InputError, match=r"2\.png: lies wholly below later masks of this folder; delete it"):
         found.encode(found.splits["train"][0])
 
 
@@ -186,7 +191,7 @@ def write_masks(root, masks):
 
 def test_masks_that_look_like_numbers_of_objects_are_refused_with_both_ways_on(tmp_path):
     write_masks(tmp_path, [squares(12), squares(9), squares(20)])
-    message = r"masks/0\.png holds 12 areas numbered from 1, .* rename masks to instances; .* --map=1\.\.254:1 or classes\.txt"
+    message = r"masks/0\.png holds 12 areas numbered from 1, .* rename masks to instances; .* --map=1\.\.254:1 or "
     with pytest.raises(InputError, match=message):
         listing(tmp_path)
     (tmp_path / "classes.txt").write_text("\n".join(f"kind {number}" for number in range(21)))

@@ -49,7 +49,7 @@ def read_instances(example: RawExample, rule: InstanceRule, max_pixels: int) -> 
       (class ids uint8, instance ids int32), each [height, width] as stored. In every class, objects count from 1. An
       object has the class of most of its pixels; those of another class belong to no object.
     Raises:
-      InputError: a file cannot be used, masks of objects overlap, or there are too many objects; it names the file.
+      InputError: a file cannot be used, a mask is hidden by others, or there are too many objects; it names the file.
     """
     path = Path(example.instance_path)
     numbers = _of_masks(path, max_pixels) if path.is_dir() else read_values(path, max_pixels)
@@ -83,18 +83,20 @@ def classes_of_instances(example: RawExample, rule: InstanceRule, max_pixels: in
 
 
 def _of_masks(folder, max_pixels):
-    """Returns [height, width] int32 numbers of the masks in a folder, in the order of their names."""
+    """Returns [height, width] int32 numbers of the masks in a folder. Those later in the order of names lie above."""
     paths = [path for path in sorted(folder.iterdir()) if path.suffix.lower() in image_file.ENDINGS]
-    numbers = None
-    for number, path in enumerate((one for one in paths if not one.name.startswith(".")), 1):
+    paths = [path for path in paths if not path.name.startswith(".")]
+    numbers, filled = None, []
+    for number, path in enumerate(paths, 1):
         mask = read_values(path, max_pixels) > 0
         if numbers is None:
             numbers = np.zeros(mask.shape, np.int32)
         if mask.shape != numbers.shape:
             raise InputError(f"{path}: another size than the masks beside it; save all in the size of the image")
-        if (numbers[mask] > 0).any():
-            raise InputError(f"{path}: overlaps another mask in this folder; every pixel belongs to one object")
         numbers[mask] = number
+        filled += [number] if mask.any() else []
+    if hidden := sorted(set(filled) - set(np.unique(numbers).tolist())):
+        raise InputError(f"{paths[hidden[0] - 1]}: lies wholly below later masks of this folder; delete it, or those")
     return numbers
 
 
