@@ -115,6 +115,7 @@ def test_signatures_take_all_features_and_the_whole_state(predictors):
     assert all(predictor.max_iterations == 1 and not predictor.is_recurrent for predictor in predictors)
 
 
+@pytest.mark.slow
 def test_frames_cost_what_their_steps_cost(predictors):
     own, saved, file = (frame_cost.of_engine(predictor.engine, SIZE) for predictor in predictors)
     assert own.iteration == saved.iteration == file.iteration == 0 and own.first != own.seeded

@@ -105,6 +105,7 @@ def test_a_kill_in_the_middle_of_a_candidate_loses_only_that_one(source, tmp_pat
         assert trials_of(tmp_path / "killed", name) == trials_of(tmp_path / "whole", name)
 
 
+@pytest.mark.slow
 def test_a_kill_between_the_log_and_the_controllers_state_loses_nothing(source, tmp_path, scored, monkeypatch):
     search(source, tmp_path / "whole", CONFIG, ["ppo"], Budget(4))
     search(source, tmp_path / "killed", CONFIG, ["ppo"], Budget(1))
@@ -122,6 +123,7 @@ def test_a_kill_between_the_log_and_the_controllers_state_loses_nothing(source, 
     assert all(np.array_equal(one[name], other[name]) for name in other)
 
 
+@pytest.mark.slow
 def test_a_lost_state_of_the_controller_is_made_anew_from_the_log(source, tmp_path, scored):
     search(source, tmp_path / "whole", CONFIG, ["ppo"], Budget(4))
     search(source, tmp_path / "lost", CONFIG, ["ppo"], Budget(3))

@@ -121,6 +121,7 @@ def test_more_classes_than_a_label_map_has_room_for_are_not_made_into_one(tmp_pa
         panoptic_ids(labels.images[1], labels.info)
 
 
+@pytest.mark.slow
 def test_very_many_categories_are_read(tmp_path):
     # Comparing each with each would take many minutes.
     path = write(tmp_path / "gt.json", categories=numbered(100_000))
