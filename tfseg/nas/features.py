@@ -171,7 +171,7 @@ def frames_of(split: Split) -> list[Frame]:
             frame = Frame(record["video/sequence_id"].decode(errors="replace"), int(record["video/frame_id"]))
             frames += [Frame(frame.video, frame.number - 1, False)] if record[BEFORE] else []
             frames.append(frame)
-    if any(not frame.video or NO_FRAME in (frame.number, frame.number + (not frame.is_labelled)) for frame in frames):
+    if any(not frame.video or frame.number == NO_FRAME for frame in frames if frame.is_labelled):
         raise InputError(
             f"{split.data_dir}: the images of the split {split.name} are no frames of videos, which dynamic cells are "
             "searched on; give --split, e.g. train_clips of the generated scenes"

@@ -6,13 +6,15 @@ from collections.abc import Iterable
 
 from tfseg.data.conversion.class_table import IGNORED_NAMES
 from tfseg.data.conversion.drawn_labels import DrawnClasses
+from tfseg.data.datasets.folder_layout import NAME
 from tfseg.errors import InputError, listed, shortened
 from tfseg.formats.annotations.photograph import AnnotatedPhotograph, AnnotationSet
 from tfseg.formats.annotations.rasterization import most_instances
 from tfseg.labels import IGNORE_LABEL, LABEL_DIVISOR, MAX_CLASSES, DatasetInfo, default_colors
 
 BACKGROUND = "background"
-BACKGROUND_NAMES = {BACKGROUND, "_background_", "__background__"}  # in small letters
+# In small letters. Fewer than `labels.BACKGROUND_NAMES`: an object called void is ignored.
+UNCOVERED_NAMES = {BACKGROUND, "_background_", "__background__"}
 DIVISORS = (LABEL_DIVISOR, 10_000, 1 << 16)  # the last is what a panoptic PNG has room for
 
 
@@ -60,9 +62,7 @@ def united_classes(
     background_id = next((class_ids[name] for name in ordered if _is_background(name)), IGNORE_LABEL)
     uncovered = IGNORE_LABEL if is_ignored else background_id
     things = frozenset(class_ids[name] for name in classes if name not in content.stuff)
-    info = DatasetInfo(
-        "folder", ordered, default_colors(len(ordered)), things, label_divisor=_label_divisor(photographs)
-    )
+    info = DatasetInfo(NAME, ordered, default_colors(len(ordered)), things, label_divisor=_label_divisor(photographs))
     class_ids |= dict.fromkeys(ignored, IGNORE_LABEL)
     class_ids |= {name: background_id if name in used else uncovered for name in aliases}
     notes = _notes(ordered, ignored, used | mapped, uncovered, names)
@@ -70,7 +70,7 @@ def united_classes(
 
 
 def _is_background(name):
-    return name.lower() in BACKGROUND_NAMES
+    return name.lower() in UNCOVERED_NAMES
 
 
 def _ordered(classes, aliases, names, has_background):

@@ -21,7 +21,7 @@ from tfseg.data.conversion.palette import read_names, read_palette
 from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
 from tfseg.data.datasets.annotated_folder import find_annotations, list_annotated
 from tfseg.data.datasets.drawn_val import check_share, with_val
-from tfseg.data.datasets.folder_layout import find_layout, has_pairs
+from tfseg.data.datasets.folder_layout import NAME, find_layout, has_pairs
 from tfseg.data.datasets.instance_folder import find_instances, list_instances, refuse_numbers_of_objects
 from tfseg.data.datasets.pairing import paired
 from tfseg.errors import MAX_NAME, InputError, listed, shortened
@@ -30,7 +30,6 @@ from tfseg.formats.foreign_labels import foreign_label_of
 from tfseg.formats.label_file import LabelRule
 from tfseg.labels import IGNORE_LABEL, DatasetInfo, default_colors
 
-NAME = "folder"
 NAMES_FILES = ("classes.txt", "names.txt")
 # Without names, more ids than this, or ids of which fewer than half occur, are taken for grey levels.
 MAX_UNNAMED = 64

@@ -10,6 +10,7 @@ from tfseg.errors import MAX_MESSAGE, MAX_NAME, InputError, listed, shortened
 from tfseg.formats import image_file
 from tfseg.formats.foreign_labels import first_foreign_label
 
+NAME = "folder"  # of people's own data, in whatever form they come
 IMAGE_FOLDER = "images"
 LABEL_FOLDERS = ("masks", "labels", "annotations")
 SPLIT_NAMES = {

@@ -19,7 +19,7 @@ import numpy as np
 from tfseg.data.conversion.instance_files import InstanceRule, classes_of_instances, encode_instances
 from tfseg.data.conversion.raw import ConvertOptions, Listing, RawExample
 from tfseg.data.datasets.drawn_val import with_val
-from tfseg.data.datasets.folder_layout import LABEL_FOLDERS, SPLIT_NAMES, find_layout, has_pairs, scanned
+from tfseg.data.datasets.folder_layout import LABEL_FOLDERS, NAME, SPLIT_NAMES, find_layout, has_pairs, scanned
 from tfseg.data.datasets.pairing import paired
 from tfseg.errors import InputError, listed
 from tfseg.formats.label_file import LabelRule, read_values
@@ -155,7 +155,7 @@ def _of_number_files(raw_dir):
 
 def _of_object_masks(raw_dir):
     """Finds folders that hold images/ with one picture, and masks/ with pictures of other names."""
-    tree, splits, problems, single = scanned(raw_dir), {}, [], 0
+    tree, splits, single = scanned(raw_dir), {}, 0
     for folder, (inside, _) in tree.items():
         by_name = {one.name.lower(): one for one in inside}
         images, masks = (by_name.get(name) for name in ("images", "masks"))
@@ -172,7 +172,7 @@ def _of_object_masks(raw_dir):
     # One image with one mask is a pair of `folder`, not an image with one object.
     if not splits or single == count == 1:
         return None
-    return InstanceFiles(raw_dir, splits, problems, [])
+    return InstanceFiles(raw_dir, splits, [], [])
 
 
 def _names_of_one_class(root, names):
@@ -201,4 +201,4 @@ def _info(counts, names, thing_ids):
     things = [names[class_id] for class_id in sorted(thing_ids)]
     notes.append(f"note: classes with objects: {listed(things) or 'none'}")
     colors = default_colors(len(names), names)
-    return DatasetInfo("folder", names, colors, thing_ids=thing_ids, label_divisor=LABEL_DIVISOR), notes
+    return DatasetInfo(NAME, names, colors, thing_ids=thing_ids, label_divisor=LABEL_DIVISOR), notes
