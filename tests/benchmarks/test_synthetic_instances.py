@@ -27,7 +27,7 @@ def small():
 
 
 def test_keypoints_are_the_outermost_pixels_and_the_centre_of_mass(small):
-    ids, keypoints = true_keypoints(small, 5)
+    ids, keypoints = true_keypoints(small, STAR)
     assert ids.tolist() == [thing_id(0)]
     assert keypoints[0].tolist() == [[2, 3], [2, 6], [5, 3], [5, 6], [3.5, 4.5]]
 
@@ -62,7 +62,7 @@ def test_the_nearest_keypoint_owns_a_cell_and_the_first_one_of_two_equally_near(
 
 def test_ellipses_keep_their_distance_and_their_size():
     panoptic_ids = ellipses((200, 240), 30, (8, 60), seed=0)
-    ids, keypoints = true_keypoints(panoptic_ids, 5)
+    ids, keypoints = true_keypoints(panoptic_ids, STAR)
     assert len(ids) == 30
     assert (np.ptp(keypoints, axis=1) <= 60).all()
     centers = keypoints[:, 4]

@@ -10,7 +10,7 @@ from tfseg.benchmarks import synthetic_instances
 from tfseg.data.augment import Geometry
 from tfseg.data.panoptic_targets import PanopticTargetConfig, panoptic
 from tfseg.errors import InputError
-from tfseg.postprocess.keypoint_graphs import BOTTOM_LEFT, CENTER, GRAPHS, TOP_LEFT, TOP_RIGHT
+from tfseg.postprocess.keypoint_graphs import BOTTOM_LEFT, BOTTOM_RIGHT, CENTER, GRAPHS, TOP_LEFT, TOP_RIGHT
 
 THING, OTHER_THING = min(synthetic_instances.THING_IDS), max(synthetic_instances.THING_IDS)
 VOID = 255
@@ -146,7 +146,7 @@ SCENES = {
 
 
 @pytest.mark.parametrize("name", SCENES)
-@pytest.mark.parametrize(("graph", "stride"), [("star", 4), ("rectangle", 4), ("star", 3)])
+@pytest.mark.parametrize(("graph", "stride"), [("star", 4), ("rectangle", 4), ("star", 3), ("cross", 2)])
 def test_targets_equal_the_maps_of_a_network_that_makes_no_mistake(name, graph, stride):
     panoptic_ids = SCENES[name]()
     generator = np.random.default_rng(0)
@@ -186,13 +186,18 @@ def mirrored(channels, order):
     return (vectors * [1, -1]).reshape(channels.shape)
 
 
+CORNERS = [TOP_RIGHT, TOP_LEFT, BOTTOM_RIGHT, BOTTOM_LEFT]
+# The keypoint that each one becomes; of a cross only left (1) and right (2) change places.
+MIRRORED = {"star": [*CORNERS, CENTER], "rectangle": CORNERS, "cross": [0, 2, 1, 3, CENTER]}
+
+
 @pytest.mark.parametrize("graph", sorted(GRAPHS))
 def test_targets_of_a_mirrored_crop_are_the_mirrored_targets_with_left_and_right_swapped(graph):
     # With 16 * 4 + 1 columns the grid of cells mirrors onto itself.
     panoptic_ids = synthetic_instances.ellipses((53, 65), 5, (6, 24), seed=4)
     targets = targets_of(panoptic_ids, config_of(graph, radius=9))
     flipped = targets_of(panoptic_ids[:, ::-1], config_of(graph, radius=9))
-    keypoints = [TOP_RIGHT, TOP_LEFT, 3, BOTTOM_LEFT, CENTER][: GRAPHS[graph].num_keypoints]
+    keypoints = MIRRORED[graph]
     edges = [GRAPHS[graph].edges.index((keypoints[a], keypoints[b])) for a, b in GRAPHS[graph].edges]
     np.testing.assert_array_equal(flipped["heatmap"], targets["heatmap"][:, ::-1][..., keypoints])
     for name, order in (("short_offsets", keypoints), ("long_offsets", keypoints), ("middle_offsets", edges)):
@@ -216,7 +221,7 @@ def test_in_a_data_set_all_shapes_are_known():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"graph": "ring"}, "graph is one of star, rectangle, not 'ring'"),
+        ({"graph": "ring"}, "graph is one of star, rectangle, cross, not 'ring'"),
         ({"radius": 0.0}, "radius is 0.0"),
         ({"stride": 0}, "target stride is 0"),
         ({"small_instance_weight": -1.0}, "small_instance_weight is -1.0"),

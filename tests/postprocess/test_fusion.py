@@ -54,9 +54,9 @@ def test_separate_instances_are_found_with_class_area_keypoints_and_score(graph)
         assert found.area == len(rows)
         assert found.panoptic_id // LABEL_DIVISOR == found.class_id
         assert 0.5 < found.score <= 1
-        corners = [[rows.min(), columns.min()], [rows.min(), columns.max()]]
-        corners += [[rows.max(), columns.min()], [rows.max(), columns.max()]]
-        expected = [*corners, [rows.mean(), columns.mean()]][: len(found.keypoints)]
+        box = {"top": rows.min(), "bottom": rows.max()}, {"left": columns.min(), "right": columns.max()}
+        center = {"center": rows.mean()}, {"center": columns.mean()}
+        expected = GRAPHS[graph].placed(*(sides | middle for sides, middle in zip(box, center, strict=True)))
         np.testing.assert_allclose(found.keypoints, expected, atol=1)
     scores = [found.score for found in prediction.instances]
     assert scores == sorted(scores, reverse=True)

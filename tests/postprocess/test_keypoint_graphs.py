@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tfseg.postprocess.keypoint_graphs import GRAPHS, boxes
+from tfseg.postprocess.keypoint_graphs import GRAPHS
 
 
 @pytest.mark.parametrize("name", GRAPHS)
@@ -36,4 +36,11 @@ def test_edges_go_both_ways(name):
 
 def test_a_box_side_is_the_mean_of_its_two_corners():
     corners = np.array([[[2.0, 3], [4, 9], [10, 5], [12, 11]]])
-    assert boxes(corners).tolist() == [[3, 4, 11, 10]]
+    assert GRAPHS["rectangle"].boxes(corners).tolist() == [[3, 4, 11, 10]]
+
+
+def test_a_cross_has_a_point_on_each_side_of_the_box_in_line_with_the_centre():
+    rows, columns = {"top": 2, "bottom": 5, "center": 3.5}, {"left": 3, "right": 6, "center": 4.5}
+    points = GRAPHS["cross"].placed(rows, columns)
+    assert points == [(2, 4.5), (3.5, 3), (3.5, 6), (5, 4.5), (3.5, 4.5)]
+    assert GRAPHS["cross"].boxes(np.array([points])).tolist() == [[2, 3, 5, 6]]

@@ -21,6 +21,7 @@ from tfseg.data.scenes import crowds
 from tfseg.metrics.panoptic_quality import PanopticQuality
 from tfseg.postprocess.fusion import fuse
 from tfseg.postprocess.fusion_config import FusionConfig
+from tfseg.postprocess.keypoint_graphs import GRAPHS
 
 DIAMETERS = (8, 200)
 OFFSETS = ("long_offsets", "short_offsets", "middle_offsets")
@@ -46,7 +47,7 @@ def num_instances(panoptic_ids):
     return len(np.unique(panoptic_ids[panoptic_ids >= NUM_STUFF * LABEL_DIVISOR]))
 
 
-@pytest.mark.parametrize("graph", ["star", "rectangle"])
+@pytest.mark.parametrize("graph", sorted(GRAPHS))
 def test_on_a_small_image_all_is_found_at_stride_1(graph):
     panoptic_ids = ellipses((161, 145), 20, (8, 60), seed=20)
     prediction = fused(panoptic_ids, stride=1, config=FusionConfig(graph=graph))

@@ -86,7 +86,7 @@ def _ellipse(size, center, radii):
     return y[is_inside], x[is_inside]
 
 
-def true_keypoints(panoptic_ids, num_keypoints) -> tuple[np.ndarray, np.ndarray]:
+def true_keypoints(panoptic_ids, graph: KeypointGraph) -> tuple[np.ndarray, np.ndarray]:
     """(ids [N], keypoints [N, P, 2] as (y, x), pixels) of the instances of a panoptic map."""
     pixels = np.flatnonzero(panoptic_ids % LABEL_DIVISOR)
     ids, index = np.unique(panoptic_ids.reshape(-1)[pixels], return_inverse=True)
@@ -97,9 +97,9 @@ def true_keypoints(panoptic_ids, num_keypoints) -> tuple[np.ndarray, np.ndarray]
         np.maximum.at(highest[axis], index, coordinates)
     areas = np.maximum(np.bincount(index), 1)
     center = (np.bincount(index, y) / areas, np.bincount(index, x) / areas)
-    (top, left), (bottom, right) = lowest, highest
-    corners = ((top, left), (top, right), (bottom, left), (bottom, right), center)
-    return ids, np.array(corners[:num_keypoints], float).transpose(2, 0, 1)  # [P, 2, N] -> [N, P, 2]
+    rows = {"top": lowest[0], "bottom": highest[0], "center": center[0]}
+    columns = {"left": lowest[1], "right": highest[1], "center": center[1]}
+    return ids, np.array(graph.placed(rows, columns), float).transpose(2, 0, 1)  # [P, 2, N] -> [N, P, 2]
 
 
 def perfect_maps(panoptic_ids, graph: KeypointGraph, stride, radius=25.0) -> InstanceMaps:
@@ -111,7 +111,7 @@ def perfect_maps(panoptic_ids, graph: KeypointGraph, stride, radius=25.0) -> Ins
       stride: input pixels per cell.
       radius: radius of the disks around keypoints, input pixels.
     """
-    ids, keypoints = true_keypoints(panoptic_ids, graph.num_keypoints)
+    ids, keypoints = true_keypoints(panoptic_ids, graph)
     on_cells = panoptic_ids[::stride, ::stride]
     grid = on_cells.shape
     positions = np.stack(np.meshgrid(*(stride * np.arange(side) for side in grid), indexing="ij"), axis=-1)

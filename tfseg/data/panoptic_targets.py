@@ -25,8 +25,8 @@ class PanopticTargetConfig:
     """Which targets are made. The graph and the radius also say what the maps of a trained network mean.
 
     Attributes:
-      graph: key of `postprocess.keypoint_graphs.GRAPHS`: "star" (edges between the four corners and the centre of mass)
-        or "rectangle" (edges between corners).
+      graph: key of `postprocess.keypoint_graphs.GRAPHS`: "star" (edges between the four corners and the centre of
+        mass), "rectangle" (edges between corners) or "cross" (edges between points on the sides and the centre).
       radius: radius of the disks around keypoints in input pixels, whatever the size of the instance and the stride.
       stride: pixels of the crop for each cell of the instance maps.
       geometry: what the keypoints of an instance are computed from. "crop" takes the part of the instance inside the
@@ -57,7 +57,7 @@ class PanopticTargetConfig:
 
     @property
     def num_keypoints(self) -> int:
-        """4, for the corners top left, top right, bottom left and bottom right; or 5, with the centre of mass."""
+        """P: 4 for the corners, 5 with the centre of mass, see `keypoint_graphs`."""
         return GRAPHS[self.graph].num_keypoints
 
     @property
@@ -100,9 +100,9 @@ def panoptic(example: dict, info, config: PanopticTargetConfig) -> dict:
     is_small = tf.math.bincount(index, minlength=num_instances + 1) < config.small_instance_area
     weight = tf.where(is_instance & tf.gather(is_small, index), config.small_instance_weight, 1.0)
     if config.geometry == "full":
-        keypoints = _full_keypoints(example, distinct, info, config.num_keypoints)
+        keypoints = _full_keypoints(example, distinct, info, GRAPHS[config.graph])
     else:
-        keypoints = _keypoints(index, num_instances, config.num_keypoints)
+        keypoints = _keypoints(index, num_instances, GRAPHS[config.graph])
     is_trained = ~is_ignored & (is_instance | ~is_thing)
     on_cells = slice(None, None, config.stride)
     return {key: example[key] for key in ("image", "label", "filename")} | {
@@ -133,7 +133,7 @@ def _numbered(ids):
     return tf.reshape(tf.gather(number, position)[:-1], tf.shape(ids)), tf.gather(distinct, order)
 
 
-def _full_keypoints(example, distinct, info, num_keypoints):
+def _full_keypoints(example, distinct, info, graph):
     """Returns `_keypoints` of the instances `distinct` as they are in the whole source, in pixels of the crop."""
     ids, _, _ = _instances(example["source_label"], example["source_instance"], info)
     geometry = example["geometry"]
@@ -141,11 +141,11 @@ def _full_keypoints(example, distinct, info, num_keypoints):
     num_instances = tf.size(distinct) - 1
     index = tf.searchsorted(distinct, tf.reshape(ids, [-1]))  # [source height * source width]
     index = tf.where(tf.equal(tf.gather(distinct, index), tf.reshape(ids, [-1])), index, num_instances)
-    points = on_crop(_keypoints(tf.reshape(index, tf.shape(ids)), num_instances, num_keypoints), geometry)
-    return tf.concat([points[:-1], tf.zeros([1, num_keypoints, 2], tf.float64)], axis=0)
+    points = on_crop(_keypoints(tf.reshape(index, tf.shape(ids)), num_instances, graph), geometry)
+    return tf.concat([points[:-1], tf.zeros([1, graph.num_keypoints, 2], tf.float64)], axis=0)
 
 
-def _keypoints(index, num_instances, num_keypoints):
+def _keypoints(index, num_instances, graph):
     """Returns [N + 1, P, 2] float64 (y, x) keypoints of the instances in an index map; the last row (none) is 0."""
     size = tf.shape(index)
     num_segments = num_instances + 1
@@ -156,10 +156,11 @@ def _keypoints(index, num_instances, num_keypoints):
         lowest.append(tf.math.unsorted_segment_min(coordinate, index, num_segments))
         highest.append(tf.math.unsorted_segment_max(coordinate, index, num_segments))
         mean.append(tf.math.unsorted_segment_mean(coordinate, index, num_segments))
-    (top, left), (bottom, right) = lowest, highest
-    kinds = [(top, left), (top, right), (bottom, left), (bottom, right), mean][:num_keypoints]
+    rows = {"top": lowest[0], "bottom": highest[0], "center": mean[0]}
+    columns = {"left": lowest[1], "right": highest[1], "center": mean[1]}
+    kinds = graph.placed(rows, columns)
     keypoints = tf.stack([tf.stack(kind, axis=-1) for kind in kinds], axis=1)  # [N + 1, P, 2]
-    return tf.concat([keypoints[:-1], tf.zeros([1, num_keypoints, 2], tf.float64)], axis=0)
+    return tf.concat([keypoints[:-1], tf.zeros([1, graph.num_keypoints, 2], tf.float64)], axis=0)
 
 
 def _instance_maps(keypoints, index, is_trained, config):

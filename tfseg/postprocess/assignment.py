@@ -2,8 +2,6 @@
 
 import numpy as np
 
-from tfseg.postprocess.keypoint_graphs import boxes
-
 # Number of distances held at a time: 1 MB, which stays in the cache.
 DISTANCES_AT_ONCE = 2**18
 
@@ -35,7 +33,7 @@ def _areas(keypoints, config, cell):
     """Returns [N] areas of the instances' boxes in square cells, at least a pixel; or 1 if distances ignore them."""
     if not config.normalize_by_scale:
         return np.ones(len(keypoints), np.float32)
-    found = boxes(keypoints)
+    found = config.keypoint_graph.boxes(keypoints)
     return np.maximum(found[:, 2:] - found[:, :2] + cell, cell).prod(axis=1)
 
 

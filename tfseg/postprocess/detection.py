@@ -4,7 +4,6 @@ import dataclasses
 
 import numpy as np
 
-from tfseg.postprocess.keypoint_graphs import boxes
 from tfseg.postprocess.offset_fields import follow_edges
 from tfseg.postprocess.peaks import find_peaks, keypoint_scores
 
@@ -47,7 +46,8 @@ def detect(scores, probabilities, fields, radius, config) -> Detections:
     means = values.mean(axis=1)
     order = np.argsort(-means, kind="stable")
     order = order[means[order] >= config.instance_score_min]
-    order = order[suppress(boxes(keypoints[order]), config.nms_iou, cell=radius / config.radius)]
+    boxes = config.keypoint_graph.boxes(keypoints[order])
+    order = order[suppress(boxes, config.nms_iou, cell=radius / config.radius)]
     return Detections(keypoints[order], means[order])
 
 

@@ -32,7 +32,8 @@ class FusionConfig:
     """How instance maps become instances. The paper (arXiv:1902.05093) fixes only `radius`.
 
     Attributes:
-      graph: "star" (corners and centre of mass) or "rectangle" (corners).
+      graph: key of `keypoint_graphs.GRAPHS`: "star" (corners and centre of mass), "rectangle" (corners) or "cross"
+        (points on the sides, and the centre of mass).
       radius: radius of the disks around keypoints that the network was trained with, in input pixels.
       refine_steps: how often an offset is corrected by the short-range offset at the place it points to.
       refine_min_probability: heatmap probability below which short-range offsets correct nothing.

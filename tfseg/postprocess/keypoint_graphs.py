@@ -2,6 +2,10 @@
 
 DeeperLab (Yang et al. 2019, arXiv:1902.05093): the keypoints of an instance are the four corners of its bounding box
 and, in the star graph, its centre of mass. Middle-range offsets point along directed edges from keypoint to keypoint.
+
+The cross is ours, for round things that touch: its keypoints are the centre of mass and, in line with it, a point on
+each side of the box. The corners of a round thing's box lie outside of it, often in its neighbours; these points lie on
+its outline.
 """
 
 import dataclasses
@@ -10,19 +14,40 @@ import functools
 import numpy as np
 
 TOP_LEFT, TOP_RIGHT, BOTTOM_LEFT, BOTTOM_RIGHT, CENTER = range(5)
+# The sides of a box: the row or column that a keypoint shares with it, or with the centre of mass.
+ROWS, COLUMNS = ("top", "bottom", "center"), ("left", "right", "center")
 
 
 @dataclasses.dataclass(frozen=True)
 class KeypointGraph:
-    """Keypoints and the directed edges between them. Keypoints 0 to 3 are the corners, in the constants' order above.
+    """Keypoints and the directed edges between them.
 
     Attributes:
-      num_keypoints: P, 4 or 5; the fifth keypoint is the centre of mass.
+      keypoints: P pairs (one of ROWS, one of COLUMNS): where each keypoint lies.
       edges: E pairs (from, to), in the order of the middle-range channels.
     """
 
-    num_keypoints: int
+    keypoints: tuple[tuple[str, str], ...]
     edges: tuple[tuple[int, int], ...]
+
+    @property
+    def num_keypoints(self) -> int:
+        return len(self.keypoints)
+
+    def placed(self, rows: dict, columns: dict) -> list[tuple]:
+        """Returns P pairs (y, x), given {ROWS: y} and {COLUMNS: x} of an instance, or of many as arrays."""
+        return [(rows[row], columns[column]) for row, column in self.keypoints]
+
+    def boxes(self, keypoints) -> np.ndarray:
+        """Returns [n, 4] boxes (top, left, bottom, right) of [n, P, 2] keypoints.
+
+        Each side is the mean of the keypoints that lie on it.
+        """
+        sides = []
+        for axis, side in ((0, "top"), (1, "left"), (0, "bottom"), (1, "right")):
+            on_side = [index for index, place in enumerate(self.keypoints) if place[axis] == side]
+            sides.append(keypoints[:, on_side, axis].mean(axis=1))
+        return np.stack(sides, axis=1)  # [n, 4]
 
     @functools.cached_property
     def hops(self) -> np.ndarray:
@@ -39,16 +64,13 @@ class KeypointGraph:
         return hops
 
 
-_STAR = KeypointGraph(5, ((4, 0), (4, 1), (4, 2), (4, 3), (0, 4), (1, 4), (2, 4), (3, 4)))
-_RECTANGLE = KeypointGraph(4, ((0, 1), (1, 3), (3, 2), (2, 0), (1, 0), (3, 1), (2, 3), (0, 2)))
-GRAPHS = {"star": _STAR, "rectangle": _RECTANGLE}
-
-
-def boxes(keypoints) -> np.ndarray:
-    """Returns [n, 4] boxes (top, left, bottom, right) of [n, P, 2] keypoints: each side is the mean of its corners."""
-    y, x = keypoints[..., 0], keypoints[..., 1]
-    top = (y[:, TOP_LEFT] + y[:, TOP_RIGHT]) / 2
-    left = (x[:, TOP_LEFT] + x[:, BOTTOM_LEFT]) / 2
-    bottom = (y[:, BOTTOM_LEFT] + y[:, BOTTOM_RIGHT]) / 2
-    right = (x[:, TOP_RIGHT] + x[:, BOTTOM_RIGHT]) / 2
-    return np.stack([top, left, bottom, right], axis=1)  # [n, 4]
+_CORNERS = (("top", "left"), ("top", "right"), ("bottom", "left"), ("bottom", "right"))
+_SIDES = (("top", "center"), ("center", "left"), ("center", "right"), ("bottom", "center"))
+_MIDDLE = (("center", "center"),)
+_FROM_CENTER = ((4, 0), (4, 1), (4, 2), (4, 3), (0, 4), (1, 4), (2, 4), (3, 4))
+_AROUND = ((0, 1), (1, 3), (3, 2), (2, 0), (1, 0), (3, 1), (2, 3), (0, 2))
+GRAPHS = {
+    "star": KeypointGraph(_CORNERS + _MIDDLE, _FROM_CENTER),
+    "rectangle": KeypointGraph(_CORNERS, _AROUND),
+    "cross": KeypointGraph(_SIDES + _MIDDLE, _FROM_CENTER),
+}
