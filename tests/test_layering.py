@@ -178,6 +178,8 @@ MAY_IMPORT = {
         "backbones",
         "commands",
         "data",
+        "data/opening",
+        "evaluation",
         "export",
         "export/functions",
         "formats",
