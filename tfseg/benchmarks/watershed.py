@@ -32,7 +32,7 @@ DATASET = flags.DEFINE_string("objects_dataset", "folder", "Data set; it has one
 DATA_DIR = flags.DEFINE_string("objects_dir", None, "Folder of the raw data, or of records.")
 SPLIT = flags.DEFINE_string("objects_split", "val", "Split that is scored.")
 MODEL = flags.DEFINE_string(
-    "panoptic_model", None, "Trained panoptic model: run directory, zoo:NAME or model zoo folder."
+    "panoptic_model", None, "Trained panoptic model: run directory or zoo:NAME."
 )
 MIN_AREA = flags.DEFINE_integer("smallest_area", 20, "Pixels below which an area above the threshold is noise.")
 MIN_DISTANCE = flags.DEFINE_integer("peak_distance", 5, "Smallest distance of two objects' centres, pixels.")
