@@ -1,9 +1,11 @@
 """Thresholds that make no sense are refused by name."""
 
+import dataclasses
+
 import pytest
 
 from tfseg.errors import InputError
-from tfseg.postprocess.fusion_config import FusionConfig
+from tfseg.postprocess.fusion_config import FusionConfig, FusionThresholds, network_fields
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,10 @@ def test_a_bad_value_is_named_with_its_field(field, value):
 def test_the_graph_has_its_keypoints():
     assert FusionConfig(graph="star").keypoint_graph.num_keypoints == 5
     assert FusionConfig(graph="rectangle").keypoint_graph.num_keypoints == 4
+
+
+def test_a_networks_fields_are_the_thresholds_of_its_config_with_graph_and_radius():
+    thresholds = dataclasses.asdict(FusionThresholds(nms_iou=0.3))
+    config = FusionConfig.of_network("cross", 4.0, **thresholds)
+    assert network_fields(config) == {"graph": "cross", "radius": 4.0, **thresholds}
+    assert network_fields(FusionConfig()) == {"graph": "star", "radius": 25.0, **dataclasses.asdict(FusionThresholds())}

@@ -31,9 +31,7 @@ from tfseg.system.progress import with_progress
 DATASET = flags.DEFINE_string("objects_dataset", "folder", "Data set; it has one class of things.")
 DATA_DIR = flags.DEFINE_string("objects_dir", None, "Folder of the raw data, or of records.")
 SPLIT = flags.DEFINE_string("objects_split", "val", "Split that is scored.")
-MODEL = flags.DEFINE_string(
-    "panoptic_model", None, "Trained panoptic model: run directory or zoo:NAME."
-)
+MODEL = flags.DEFINE_string("panoptic_model", None, "Trained panoptic model: run directory or zoo:NAME.")
 MIN_AREA = flags.DEFINE_integer("smallest_area", 20, "Pixels below which an area above the threshold is noise.")
 MIN_DISTANCE = flags.DEFINE_integer("peak_distance", 5, "Smallest distance of two objects' centres, pixels.")
 SMOOTHING = flags.DEFINE_float("smoothing", 2.0, "Standard deviation that smooths the distances, pixels; 0 for none.")

@@ -10,7 +10,9 @@ DISTANCES = ("squared_l2", "sum_l2")
 # Seeds within this distance, in radii of the keypoints' disks, are one instance: 10 pixels at the paper's radius of 25.
 PROXIMITY = 0.4
 # Fields that a network sets for its fusion: how it was trained, and thresholds chosen on a validation split.
-NETWORK_FIELDS = ("graph", "radius", "peak_threshold", "instance_score_min")
+NETWORK_FIELDS = ("graph", "radius", "peak_threshold", "keypoint_score_min", "instance_score_min", "nms_iou")
+# Models that were exported by an earlier version do not say these, and use the defaults.
+LATER_FIELDS = ("keypoint_score_min", "nms_iou")
 
 
 @dataclasses.dataclass
@@ -20,11 +22,13 @@ class FusionThresholds:
     Choose them on a validation split.
 
     Attributes:
-      peak_threshold, instance_score_min: see `FusionConfig`.
+      peak_threshold, keypoint_score_min, instance_score_min, nms_iou: see `FusionConfig`.
     """
 
     peak_threshold: float = 0.02
+    keypoint_score_min: float = 0.05
     instance_score_min: float = 0.1
+    nms_iou: float = 0.6
 
 
 @dataclasses.dataclass(frozen=True)
@@ -85,7 +89,8 @@ class FusionConfig:
         for field in ("radius", "oks_sigma", "max_keypoints"):
             if not getattr(self, field) > 0:
                 raise InputError(f"fusion {field} is {getattr(self, field)}; it must be above 0")
-        for field in ("refine_steps", "short_weight", "long_weight", "smooth_sigma", "peak_threshold", "proximity"):
+        at_least_0 = ("refine_steps", "short_weight", "long_weight", "smooth_sigma", "peak_threshold", "proximity")
+        for field in (*at_least_0, "keypoint_score_min", "instance_score_min", "nms_iou"):
             if not getattr(self, field) >= 0:
                 raise InputError(f"fusion {field} is {getattr(self, field)}; it must be 0 or more")
         if self.peak_window < 3 or self.peak_window % 2 == 0:

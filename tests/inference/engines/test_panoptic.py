@@ -140,6 +140,7 @@ def test_a_saved_model_of_one_size_finds_instances_in_resized_images(network, tm
     [
         ({"graph": "triangle"}, "fusion graph is 'triangle'"),
         ({"radius": -3}, "fusion radius is -3"),
+        ({"nms_iou": -1.0}, "fusion nms_iou is -1"),
         ({"radius": True}, "radius takes float, not True"),
         ({"peak_threshold": "low"}, "peak_threshold takes float, not 'low'"),
     ],

@@ -7,7 +7,7 @@ from tfseg.errors import InputError
 from tfseg.formats.export_manifest import DESCRIPTION, FORMAT
 from tfseg.labels import DatasetInfo
 from tfseg.models.segmenter import CarryConfig
-from tfseg.postprocess.fusion_config import NETWORK_FIELDS, FusionConfig
+from tfseg.postprocess.fusion_config import LATER_FIELDS, NETWORK_FIELDS, FusionConfig
 from tfseg.system.small_files import AtLeastOne, FieldError, Matches, Open, json_of, typed
 
 
@@ -111,10 +111,14 @@ def _parsed(values, path):
 
 def _fusion(fields):
     for name in NETWORK_FIELDS:
-        if name not in fields:
+        if name not in fields and name not in LATER_FIELDS:
             raise FieldError(f"fusion.{name}", "is missing")
     graph = typed(str, fields["graph"], "fusion.graph")
-    numbers = {name: typed(float, fields[name], f"fusion.{name}") for name in NETWORK_FIELDS if name != "graph"}
+    numbers = {
+        name: typed(float, fields[name], f"fusion.{name}")
+        for name in NETWORK_FIELDS
+        if name in fields and name != "graph"
+    }
     try:
         return FusionConfig.of_network(graph, **numbers)
     except InputError as error:
