@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
-from tfseg.formats.annotations import coco_instances, cvat_xml, label_studio, labelme, mask_exports, yolo
+from tfseg.formats.annotations import coco_instances, cvat_xml, label_studio, labelme, mask_exports, voc_masks, yolo
 from tfseg.formats.annotations.photograph import AnnotationFiles, AnnotationSet
 
 
@@ -38,6 +38,7 @@ FORMATS = (
         mask_exports.is_labelmap,
         mask_exports.read_labelmaps,
     ),
+    AnnotationFormat("masks in the layout of PASCAL VOC", voc_masks.ENDINGS, voc_masks.is_one, voc_masks.read),
     AnnotationFormat(
         "semantic masks of Roboflow",
         mask_exports.VALUES_ENDINGS,
