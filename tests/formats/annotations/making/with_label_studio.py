@@ -87,7 +87,8 @@ def make():
                 converter = Converter(LABELS, project_dir=str(folder), upload_dir=str(folder / "images"))
                 options = {"image_dir": str(folder / "images")} if kind in ("COCO", "YOLO") else {}
                 converter.convert(str(path), str(folder), kind, is_dir=False, **options)
-            if kind in ("COCO", "YOLO"):
+                if kind == "BRUSH_TO_PNG":  # which photograph a mask is of, only this or JSON says
+                    converter.convert(str(path), str(folder), "JSON_MIN", is_dir=False)
                 path.unlink()
 
 
