@@ -9,8 +9,9 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
+TOOLS = sorted((ROOT / "docs/tools").glob("*.md"))
 OTHERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md", "model_zoo/README.md")]
-DOCUMENTS = {str(path.relative_to(ROOT)): path for path in [*OTHERS, *PAGES]}
+DOCUMENTS = {str(path.relative_to(ROOT)): path for path in [*OTHERS, *PAGES, *TOOLS]}
 MOST_README_LINES = 130
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
 
@@ -153,14 +154,21 @@ def test_links_and_images_lead_to_files_and_headings(path):
 
 def test_every_page_is_in_the_navigation_of_the_site_and_the_other_way_round():
     nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
-    listed = [page for entry in nav for page in entry.values()]
-    assert sorted(listed) == [path.name for path in PAGES]
+    pages = [page for entry in nav for page in entry.values()]
+    listed = [page for page in pages if isinstance(page, str)]
+    listed += [page for several in pages if isinstance(several, list) for entry in several for page in entry.values()]
+    assert sorted(listed) == sorted(str(path.relative_to(ROOT / "docs")) for path in [*PAGES, *TOOLS])
 
 
 def test_the_readme_and_the_index_lead_to_every_page():
     readme, index = ((ROOT / name).read_text() for name in ("README.md", "docs/index.md"))
     assert [path.name for path in PAGES if f"](docs/{path.name})" not in readme] == []
     assert [path.name for path in PAGES if path.name != "index.md" and f"]({path.name})" not in index] == []
+
+
+def test_the_page_of_annotations_leads_to_that_of_every_tool():
+    text = (ROOT / "docs/annotations.md").read_text()
+    assert [path.name for path in TOOLS if f"](tools/{path.name})" not in text] == []
 
 
 @every_document

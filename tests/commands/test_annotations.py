@@ -153,6 +153,10 @@ def with_nan(path):
     path.write_text(path.read_text().replace("[1, 1, 5, 1, 5, 5, 1, 5]", "[NaN, 1, 5, 1, 5, 5, 1, 5]"))
 
 
+def with_an_rle_of_another_size(path):
+    path.write_text(path.read_text().replace("[[1, 1, 5, 1, 5, 5, 1, 5]]", '{"size": [4, 16], "counts": [0, 64]}'))
+
+
 def with_a_category_twice(path):
     path.write_text(json.dumps(coco(["a.jpg", "b.jpg", "c.jpg"], ("car", "car"))))
 
@@ -180,6 +184,7 @@ def of_two_gigabytes(path):
         (cut, "damaged JSON"),
         (with_two_points, "annotation 0 (car): a polygon has 2 points"),
         (with_nan, "annotation 0 (car): a coordinate is not a finite number"),
+        (with_an_rle_of_another_size, "annotation 0 (car): an RLE of size [4, 16] in an image of [8, 8]"),
         (with_a_category_twice, "two categories have the name 'car'"),
         (with_an_unknown_class, "annotation 0: category_id 11 is the id of no category"),
         (with_another_size, "a.jpg: annotated as 8x16"),

@@ -109,6 +109,27 @@ def _cvat_masks(folder):
     (folder / "raw/labelmap.txt").write_text(f"# label:color_rgb:parts:actions\n{text}")
 
 
+def _voc_masks(folder):
+    data_sets.write_images(folder / "raw")
+    ids = np.where(pictures.class_ids() > 2, 0, pictures.class_ids()).astype(np.uint8)
+    for kind in ("SegmentationClass", "SegmentationObject"):
+        (folder / "raw" / kind).mkdir()
+        for stem in data_sets.STEMS:
+            Image.fromarray(ids).save(folder / "raw" / kind / f"{stem}.png")
+    (folder / "raw/labels.txt").write_text("background\nroad\ncar\n")
+
+
+def _label_studio_masks(folder):
+    data_sets.write_images(folder / "raw")
+    tasks = []
+    for number, path in enumerate(sorted((folder / "raw/images").iterdir())):
+        mask = np.where(pictures.class_ids() == 1, 255, 0).astype(np.uint8)
+        Image.fromarray(mask).save(folder / "raw" / f"task-{number}-annotation-9-by-1-tag-road-0.png")
+        task = {"id": number, "image": f"/data/upload/1a2b3c4d-{path.name}", "tag": [{"brushlabels": ["road"]}]}
+        tasks.append(task | {"annotator": 1, "annotation_id": 9})
+    (folder / "raw/result.json").write_text(json.dumps(tasks, indent=1))
+
+
 def _converted(prepared, path):
     """Converts the raw folder; returns what the records and their manifest say."""
     manifest = opening.prepare("folder", "raw", "records", ConvertOptions(num_workers=1))
@@ -132,5 +153,18 @@ KINDS = (
         Target("raw/labelmap.txt", "text"),
         Target("raw/SegmentationClass/b.png", has_checksum=True),
         Target("raw/SegmentationObject/b.png", has_checksum=True),
+    ),
+    _kind(
+        "PASCAL VOC masks",
+        _voc_masks,
+        Target("raw/labels.txt", "text"),
+        Target("raw/SegmentationClass/b.png", has_checksum=True),
+        Target("raw/SegmentationObject/b.png", has_checksum=True),
+    ),
+    _kind(
+        "Label Studio masks",
+        _label_studio_masks,
+        Target("raw/result.json", "json"),
+        Target("raw/task-1-annotation-9-by-1-tag-road-0.png", has_checksum=True),
     ),
 )

@@ -16,6 +16,9 @@ YOLO_LINE = re.compile(rf"\d+( {NUMBER}){{4,}}\s*")
 ARRAYS = {".npy": "a NumPy array", ".npz": "a file of NumPy arrays", ".mat": "a MATLAB file"}
 LABELME, COCO, YOLO = "an annotation of labelme (JSON)", "a file of COCO annotations (JSON)", "a label of YOLO (text)"
 READABLE = (LABELME, COCO, YOLO)  # in place of masks, by `formats.annotations`
+BRUSH, JSON_MIN = "a brush of Label Studio as a NumPy array", "Label Studio's JSON-MIN"
+NOT_EXPORTED_SO = {BRUSH: "export JSON, or brush labels to PNG", JSON_MIN: "export JSON"}
+BRUSH_NAME = re.compile(r"task-\d+-annotation-\d+-by-.*")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,6 +36,8 @@ class ForeignLabel:
     def advice(self, raw_dir: Path) -> str:
         """Says in a message about `raw_dir` what the file is, and what to do."""
         name = self.path.relative_to(raw_dir).as_posix()
+        if self.kind in NOT_EXPORTED_SO:
+            return f"{name} is {self.kind}, which is not read; {NOT_EXPORTED_SO[self.kind]} from the same project"
         if self.kind in READABLE:
             advice = "masks and annotations are not mixed: --annotations=DIR reads it in place of masks"
             return f"{name} is {self.kind}; {advice}"
@@ -60,7 +65,7 @@ def _kind(path):
     if ending not in ENDINGS or path.name.startswith("."):
         return None
     if ending in ARRAYS:
-        return ARRAYS[ending]
+        return BRUSH if ending == ".npy" and BRUSH_NAME.fullmatch(path.stem) else ARRAYS[ending]
     try:
         with open_regular(path) as file:
             text = file.read(SAMPLE_BYTES).decode(errors="replace").lstrip("\ufeff \t\r\n")
@@ -76,9 +81,12 @@ def _kind(path):
 def _kind_of_json(text):
     try:
         values = json.loads(text)
-        keys = set(values) if isinstance(values, dict) else set()
+        first = values[0] if isinstance(values, list) and values else values
+        keys = set(first) if isinstance(first, dict) else set()
     except (ValueError, RecursionError):  # also what is longer than the sample
         keys = set(re.findall(r'"(\w+)"\s*:', text))
+    if {"annotation_id", "annotator"} <= keys:
+        return JSON_MIN
     if "shapes" in keys:
         return LABELME
     if {"annotations", "images"} <= keys or {"annotations", "categories"} <= keys:

@@ -5,7 +5,13 @@ import pytest
 
 from tfseg.data.datasets.annotated_classes import united_classes
 from tfseg.errors import InputError
-from tfseg.formats.annotations.photograph import AnnotatedObject, AnnotatedPhotograph, AnnotationSet, Polygons
+from tfseg.formats.annotations.photograph import (
+    AnnotatedObject,
+    AnnotatedPhotograph,
+    AnnotationSet,
+    LabelMaps,
+    Polygons,
+)
 
 
 def photograph(*names):
@@ -55,6 +61,19 @@ def test_objects_of_classes_that_mean_nothing_are_ignored(name):
     classes = united(["dog", name], [name])
     assert classes.info.class_names == ("background", "dog") and classes.drawn.class_ids[name] == 255
     assert f"note: objects of {name} are ignored" in classes.notes
+
+
+def test_masks_have_no_background_that_they_do_not_name():
+    def of_masks(*names, is_ignored=False):
+        maps = LabelMaps("a.png", {(value,) * 3: name for value, name in enumerate(names)}, None)
+        masked = [AnnotatedPhotograph("a.jpg", "a.png", None, (), maps=maps)]
+        return united_classes(AnnotationSet(class_names=list(names)), masked, None, is_ignored)
+
+    assert of_masks("sky", "road").info.class_names == ("sky", "road")
+    assert not any("no object covers" in note for note in of_masks("sky", "road").notes)
+    assert of_masks("sky", "background").info.class_names == ("background", "sky")
+    classes = of_masks("sky", "background", is_ignored=True)
+    assert classes.info.class_names == ("sky",) and classes.drawn.class_ids["background"] == 255
 
 
 def test_declared_stuff_has_no_instances():

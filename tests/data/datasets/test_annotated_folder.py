@@ -290,6 +290,31 @@ def test_what_annotations_names_must_be_there_and_be_annotations(root, picture):
         listing(root, annotations="notes.json")
 
 
+def test_masks_of_brushes_are_passed_over_where_the_json_that_holds_them_is_there(root, picture, save):
+    picture("a.png")
+    save(root / "task-4-annotation-7-by-1-tag-car-0.png", np.zeros([6, 8], np.uint8))
+    value = {"points": [[0, 0], [50, 0], [50, 100], [0, 100]], "polygonlabels": ["car"]}
+    result = {"id": "r", "type": "polygonlabels", "original_width": 8, "original_height": 6, "value": value}
+    task = {"id": 4, "data": {"image": "/data/upload/1a2b3c4d-a.png"}, "annotations": [{"result": [result]}]}
+    (root / "project.json").write_text(json.dumps([task]))
+    found = listing(root)
+    assert "Label Studio (JSON)" in found.notes[0] and classes_of(found) == ["11110000"] * 6
+
+
+@pytest.mark.parametrize(
+    "name, content, said",
+    [
+        ("task-4-annotation-7-by-1-tag-car-0.npy", "", "a brush of Label Studio as a NumPy array, which is not read"),
+        ("result.json", '[{"id": 4, "image": "a.png", "annotator": 1, "annotation_id": 7}]', "Label Studio's JSON-MIN"),
+    ],
+)
+def test_exports_of_label_studio_that_are_not_read_say_what_to_export(root, picture, name, content, said):
+    picture("a.png")
+    (root / name).write_text(content)
+    with pytest.raises(InputError, match=f"{said}.*; export JSON"):
+        listing(root)
+
+
 def test_flags_of_masks_are_refused(root, picture, coco):
     picture("a.png")
     coco("x.json", {"a.png": [("car", SQUARE)]}, {1: "car"})

@@ -107,6 +107,19 @@ def test_a_crowd_is_a_crowd(write, read):
     assert [each.is_crowd for each in read().photographs[0].objects] == [True, False, False]
 
 
+def test_masks_of_a_file_whose_writer_marks_all_of_them_as_crowds_are_objects(write, read):
+    mask = {"size": [6, 8], "counts": [0, 48]}
+    of_cvat = {"licenses": [{"name": "", "id": 0, "url": ""}]}
+    write([annotation(), annotation(mask, iscrowd=1)], **of_cvat)
+    found = read()
+    assert [each.is_crowd for each in found.photographs[0].objects] == [False, False]
+    assert found.notes == [
+        "note: instances.json: 1 masks are marked as crowds, as CVAT and Datumaro mark all: read as objects"
+    ]
+    write([annotation(), annotation(mask, iscrowd=1)], licenses=[{"name": "CC BY 4.0", "id": 1, "url": ""}])
+    assert [each.is_crowd for each in read().photographs[0].objects] == [False, True]
+
+
 def test_an_object_without_outline_is_empty_if_its_box_or_area_says_so(write, read):
     empty = [annotation([], bbox=[0, 0, 0, 0]), annotation([], area=0)]
     write([*empty, annotation({"size": [6, 8], "counts": [48]})])

@@ -71,6 +71,11 @@ def test_a_rectangle_is_given_by_two_corners_in_any_order(write, rows):
         assert rows()[0] == ["........"] + ["..111..."] * 3 + ["........"] * 2
 
 
+def test_an_oriented_rectangle_is_given_by_its_four_corners(write, rows):
+    write(shape("car", SQUARE, "oriented_rectangle"))
+    assert rows()[0] == ["........"] + [".111...."] * 3 + ["........"] * 2
+
+
 def test_a_circle_is_given_by_its_centre_and_a_point_on_it(write, rows):
     write(shape("car", [[4, 3], [6, 3]], "circle"))
     assert rows()[0] == ["........", "...11...", "..1111..", "..1111..", "...11...", "........"]

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tfseg.errors import InputError
-from tfseg.formats.annotations import mask_exports
+from tfseg.formats.annotations import label_maps, mask_exports
 from tfseg.formats.annotations.photograph import LabelMaps
 
 LABELMAP = "# label:color_rgb:parts:actions\nbackground:0,0,0::\ndog:128,0,0::\ncar:0,128,0:wheel,door:\n"
@@ -57,7 +57,7 @@ def test_colours_are_classes_and_objects_are_numbered_in_every_class(cvat, read,
     assert found.class_names == ["background", "dog", "car"] and found.stuff == set()
     (photograph,) = found.photographs
     assert photograph.picture == tmp_path / "JPEGImages" / "a.jpg" and not photograph.is_empty
-    classes, instances = mask_exports.read_maps(photograph.maps, IDS, {1, 2}, 100)
+    classes, instances = label_maps.read_maps(photograph.maps, IDS, {1, 2}, 100)
     assert classes.tolist() == [[0, 1, 1, 2], [255, 1, 0, 2]]
     assert instances.tolist() == [[0, 2, 1, 1], [0, 2, 0, 1]]  # in the order of the colours
 
@@ -69,8 +69,13 @@ def test_masks_with_a_palette_are_read_by_their_colours(cvat, read, tmp_path):
     palette[[9, 7]] = COLORS[1], COLORS[2]
     mask.putpalette(palette.ravel().tolist())
     mask.save(tmp_path / "SegmentationClass" / "a.png")
-    classes, _ = mask_exports.read_maps(read().photographs[0].maps, IDS, {1, 2}, 100)
+    classes, _ = label_maps.read_maps(read().photographs[0].maps, IDS, {1, 2}, 100)
     assert classes.tolist() == [[0, 1, 1, 2], [0, 1, 0, 2]]
+
+
+def test_classes_without_colours_have_those_of_pascal_voc(cvat, read):
+    cvat("a", labelmap="# label:color_rgb:parts:actions\nbackground:::\ndog:::\ncar::wheel:\n")
+    assert read().photographs[0].maps.names == {(0, 0, 0): "background", (128, 0, 0): "dog", (0, 128, 0): "car"}
 
 
 def test_without_objects_no_class_has_instances(cvat, read):
@@ -111,6 +116,7 @@ def test_a_mask_without_its_photograph_or_with_two_is_a_bad_file(cvat, read, pic
         ("dog:128,0,0::\ncar:128,0,0::\n", r"line 2: colour \(128, 0, 0\) occurs twice"),
         ("dog:128,0,0::\ndog:0,128,0::\n", "two classes have the name dog"),
         ("dog:128,0\n", "line 1: 'dog:128,0' is not name:red,green,blue:parts:actions"),
+        ("dog:128,0,0::\ncar:::\n", "line 2: .* is not name:red,green,blue:parts:actions"),
         ("dog:300,0,0::\n", "line 1: .* is not name:red,green,blue:parts:actions"),
         ("# nothing\n", "no classes"),
     ],
@@ -125,12 +131,10 @@ def test_a_colour_without_a_class_and_objects_of_another_size_name_the_mask(cvat
     cvat("a", labelmap="background:0,0,0::\ndog:128,0,0::\n")
     maps = read().photographs[0].maps
     with pytest.raises(InputError, match=r"SegmentationClass/a\.png: colour \(0, 128, 0\) \(2 pixels\) is not in"):
-        mask_exports.read_maps(maps, IDS, {1}, 100)
+        label_maps.read_maps(maps, IDS, {1}, 100)
     save(tmp_path / "SegmentationObject" / "a.png", COLORS[[[0, 1]]])
     with pytest.raises(InputError, match=r"SegmentationObject/a\.png: objects of 2x1 pixels for classes of 4x2"):
-        mask_exports.read_maps(
-            LabelMaps(maps.path, maps.names | {(0, 128, 0): "car"}, maps.objects_path), IDS, {1}, 100
-        )
+        label_maps.read_maps(LabelMaps(maps.path, maps.names | {(0, 128, 0): "car"}, maps.objects_path), IDS, {1}, 100)
 
 
 def test_values_of_each_folder_are_classes_by_name(tmp_path, write, read_values, save, picture):
@@ -140,7 +144,7 @@ def test_values_of_each_folder_are_classes_by_name(tmp_path, write, read_values,
         save(tmp_path / split / "a_jpg.rf.1a2b_mask.png", np.array([[0, 1]], np.uint8))
     found = read_values()
     assert found.class_names == ["background", "dog", "car"] and found.stuff == set(found.class_names)
-    maps = [mask_exports.read_maps(photograph.maps, IDS, set(), 100) for photograph in found.photographs]
+    maps = [label_maps.read_maps(photograph.maps, IDS, set(), 100) for photograph in found.photographs]
     assert [classes.tolist() for classes, _ in maps] == [[[0, 1]], [[0, 2]]]
 
 

@@ -82,6 +82,15 @@ def test_shares_are_of_width_and_height(drawn):
     assert drawn(photograph(("a", shape)))[0] == ["........"] * 3 + ["..11...."] * 3
 
 
+def test_shares_that_lost_their_last_digit_lie_on_half_pixels_again(drawn):
+    """Half a pixel of 40 is 0.0125 of the width; 18.5 pixels are the share 0.46249999999999997."""
+    outline = np.array([(18.5, 22.5), (26.5, 22.5), (22, 30.5)])
+    whole = draw(photograph(("a", Polygons((outline,)))), (32, 40), {"a": 1}, set(), 0)[0]
+    less = np.nextafter(outline / (40, 32), 0)
+    shares = draw(photograph(("a", Polygons((less,), has_shares=True))), (32, 40), {"a": 1}, set(), 0)[0]
+    np.testing.assert_array_equal(shares, whole)
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_polygons_are_those_of_the_coco_api_to_the_pixel(seed):
     generator = np.random.default_rng(seed)

@@ -85,6 +85,23 @@ def test_without_data_yaml_a_text_file_names_the_classes(write, read, picture):
     assert classes_of(read()) == {"a.png": ["car"]}
 
 
+def test_two_exports_may_number_their_classes_differently(write, read, picture):
+    for split, names, number in (("train", "dog\ncar\n", 1), ("val", "car\ncat\n", 0)):
+        picture(f"{split}/images/{split}.png")
+        write(f"{split}/labels/{split}.txt", f"{number} {SQUARE}\n")
+        write(f"{split}/classes.txt", names)
+    found = read()
+    assert found.class_names == ["dog", "car", "cat"]
+    assert classes_of(found) == {"train.png": ["car"], "val.png": ["car"]}
+
+
+def test_names_may_lie_among_the_text_files(write, read, picture):
+    picture("images/a.png")
+    write("labels/a.txt", f"1 {SQUARE}\n")
+    write("labels/classes.txt", "dog\ncar\n")
+    assert classes_of(read()) == {"a.png": ["car"]}
+
+
 @pytest.mark.parametrize(
     "image, label",
     [

@@ -1,14 +1,19 @@
 """What is written is read back by other programs with the same classes, instances and pixels."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 import yaml
+from PIL import Image
 from pycocotools.coco import COCO
 from scipy import ndimage
 from skimage.measure import grid_points_in_poly
 
+from tfseg.formats.annotations import annotation_formats
+from tfseg.formats.annotations.photograph import AnnotationFiles
+from tfseg.formats.annotations.rasterization import draw
 from tfseg.formats.object_files.object_formats import FORMATS
 from tfseg.formats.object_files.object_writer import ObjectFileOptions, PhotoObjects
 from tfseg.labels import DatasetInfo, default_colors
@@ -143,6 +148,37 @@ def test_several_photos_and_one_without_objects(tmp_path, format_name):
     written(format_name, tmp_path, photos)
     assert [len(READERS[format_name](tmp_path, one.name)) for one in photos] == [len(one.objects) for one in photos]
     assert READERS[format_name](tmp_path, "none") == []
+
+
+def read_by_tfseg(format_name, folder):
+    """[(class, mask)] of the photo as the readers of annotations give it, each object without those above it."""
+    picture = folder / "images" / "photo.jpg"
+    picture.parent.mkdir()
+    Image.fromarray(np.zeros([*SIZE, 3], np.uint8)).save(picture)
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_file() and path.suffix != ".jpg"]
+    found = {path: annotation_formats.format_of(path) for path in paths}
+    annotation_format = next(one for one in found.values() if one)
+    paths = [path for path in paths if found[path] == annotation_format]
+    content = annotation_format.read(AnnotationFiles(folder, paths, [picture]))
+    assert content.problems == [] and set(content.class_names) <= set(NAMES)
+    (photograph,) = content.photographs
+    alone = [dataclasses.replace(photograph, objects=(each,)) for each in photograph.objects]
+    class_ids = dict.fromkeys(content.class_names, 1)
+    return [(one.objects[0].class_name, draw(one, SIZE, class_ids, set(), 0)[0] == 1) for one in alone]
+
+
+@every_format
+@pytest.mark.parametrize("simplify_px", [0, 1.0])
+def test_the_readers_of_annotations_find_the_same_objects(tmp_path, format_name, simplify_px):
+    one = photo(0, tmp_path)
+    written(format_name, tmp_path, [one], simplify_px=simplify_px)
+    found = read_by_tfseg(format_name, tmp_path)
+    assert len(found) == len(one.objects)
+    for (name, mask), expected in zip(found, one.objects, strict=True):
+        assert name == NAMES[expected.class_id]
+        known = np.pad(whole(expected), 1)
+        depth = np.maximum(ndimage.distance_transform_edt(known), ndimage.distance_transform_edt(~known))[1:-1, 1:-1]
+        assert depth[mask != whole(expected)].max(initial=0) <= (simplify_px + 1 if simplify_px else 0)
 
 
 def test_coco_has_sizes_areas_boxes_and_categories_from_1(tmp_path):

@@ -6,7 +6,7 @@ from tfseg.data.conversion.examples import encode_labelled
 from tfseg.data.conversion.orientation import UPRIGHT, possible_ways
 from tfseg.data.conversion.raw import EncodedExample, RawExample
 from tfseg.errors import InputError
-from tfseg.formats.annotations.mask_exports import read_maps
+from tfseg.formats.annotations.label_maps import read_maps
 from tfseg.formats.annotations.rasterization import draw
 from tfseg.formats.image_file import MAX_PIXELS
 from tfseg.formats.images import read_size_and_orientation

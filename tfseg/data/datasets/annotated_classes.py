@@ -56,7 +56,10 @@ def united_classes(
     ignored = [name for name in declared if name.lower() in IGNORED_NAMES]
     aliases = [name for name in declared if _is_background(name)]
     classes = [name for name in declared if name not in ignored and name not in aliases]
-    has_background = not is_ignored or not used.isdisjoint(aliases)
+    # Masks leave nothing uncovered: a background that they do not name is not there.
+    is_drawn = any(photograph.maps is None for photograph in photographs)
+    shown = used if is_ignored else used | mapped
+    has_background = (is_drawn and not is_ignored) or not shown.isdisjoint(aliases)
     ordered = _ordered(classes, aliases, names, has_background)
     class_ids = {name: class_id for class_id, name in enumerate(ordered)}
     background_id = next((class_ids[name] for name in ordered if _is_background(name)), IGNORE_LABEL)
@@ -65,7 +68,7 @@ def united_classes(
     info = DatasetInfo(NAME, ordered, default_colors(len(ordered)), things, label_divisor=_label_divisor(photographs))
     class_ids |= dict.fromkeys(ignored, IGNORE_LABEL)
     class_ids |= {name: background_id if name in used else uncovered for name in aliases}
-    notes = _notes(ordered, ignored, used | mapped, uncovered, names)
+    notes = _notes(ordered, ignored, used | mapped, uncovered if is_drawn else None, names)
     return UnitedClasses(info, DrawnClasses(class_ids, things, uncovered), notes)
 
 
@@ -99,6 +102,7 @@ def _label_divisor(photographs):
 
 
 def _notes(ordered, ignored, used, uncovered, names):
+    """Returns notes; `uncovered` is None if there are only masks."""
     order = "the annotations; a classes.txt sets another" if names is None else "the file of names"
     notes = [shortened(f"note: {len(ordered)} classes, in the order of {order}: {listed(ordered)}")]
     small = Counter(name.casefold() for name in ordered)
@@ -107,9 +111,10 @@ def _notes(ordered, ignored, used, uncovered, names):
         notes.append(f"warning: classes that differ only in upper and lower case are different ones: {listed(alike)}")
     if ignored:
         notes.append(f"note: objects of {listed(ignored)} are ignored")
-    meaning = "ignored" if uncovered == IGNORE_LABEL else f"class {uncovered}, {ordered[uncovered]}"
-    other = "background" if uncovered == IGNORE_LABEL else "ignored"
-    notes.append(f"note: pixels that no object covers are {meaning} (--uncovered={other} changes that)")
+    if uncovered is not None:
+        meaning = "ignored" if uncovered == IGNORE_LABEL else f"class {uncovered}, {ordered[uncovered]}"
+        other = "background" if uncovered == IGNORE_LABEL else "ignored"
+        notes.append(f"note: pixels that no object covers are {meaning} (--uncovered={other} changes that)")
     unseen = [name for class_id, name in enumerate(ordered) if name not in used and class_id != uncovered]
     if unseen:
         notes.append(f"warning: classes of which there is no object: {listed(unseen)}")

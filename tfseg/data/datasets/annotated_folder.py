@@ -34,6 +34,8 @@ def find_annotations(raw_dir: Path, options: ConvertOptions):
         found = format_of(path)
         if found:
             paths.setdefault(found, []).append(path)
+    covered = {found.covers for found in paths}
+    paths = {found: files for found, files in paths.items() if found.name not in covered}
     if len(paths) > 1:
         examples = [f"{files[0]} ({found.name})" for found, files in paths.items()]
         raise InputError(f"annotations in several formats: {listed(examples)}; name one of the files as --annotations")

@@ -3,8 +3,11 @@
 {"images": [{"id", "file_name", "height", "width"}], "categories": [{"id", "name"}], "annotations": [{"id", "image_id",
 "category_id", "iscrowd", "segmentation"}]}. A segmentation is a list of polygons, or an RLE, compressed or not. Ids are
 those of one file: what joins files is the names of categories.
+
+CVAT and Datumaro mark every mask as a crowd. Their files are known by the licence that they put in.
 """
 
+import dataclasses
 import sys
 from collections import Counter
 from pathlib import Path
@@ -34,6 +37,7 @@ from tfseg.formats.coco_panoptic.json_file import (
 ENDINGS = (".json",)
 SIDE = Kind("a whole number of pixels", lambda value: type(value) is int and 0 < value < 1 << 20)
 KEYS = ("images", "annotations", "categories")
+NO_LICENSES = [{"name": "", "id": 0, "url": ""}]  # of CVAT and Datumaro
 
 
 def is_one(path: Path) -> bool:
@@ -85,8 +89,24 @@ def _read_file(path, found):
                 AnnotatedPhotograph(image["file_name"], str(path), _size(image), tuple(objects[image_id]))
             )
     found.problems += problems.values()
+    if content.get("licenses") == NO_LICENSES:
+        _unmark_masks(found, path)
     counts = Counter(each.class_name for several in objects.values() for each in several)
     return list(categories.values()), groups, counts
+
+
+def _unmark_masks(found, path):
+    """Makes objects of the crowds in a file whose writer marks every mask as one, and says so."""
+    num_masks = 0
+    for index, photograph in enumerate(found.photographs):
+        if photograph.annotation_path == str(path):
+            num_masks += sum(each.is_crowd for each in photograph.objects)
+            objects = tuple(dataclasses.replace(each, is_crowd=False) for each in photograph.objects)
+            found.photographs[index] = dataclasses.replace(photograph, objects=objects)
+    if num_masks:
+        found.notes.append(
+            f"note: {path.name}: {num_masks} masks are marked as crowds, as CVAT and Datumaro mark all: read as objects"
+        )
 
 
 class _ObjectError(InputError):

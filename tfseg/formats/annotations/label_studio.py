@@ -70,7 +70,7 @@ def read(files: AnnotationFiles) -> AnnotationSet:
 def _photograph(task, name, path, pictures):
     if not OBJECT.accepts(task):
         raise InputError(f"{path}: {name} is {shown(task)}; it must be {OBJECT.name}")
-    file_name = _file_name(task, f"{path}: {name}", pictures)
+    file_name = file_name_in(task.get("data"), f"{path}: {name}", pictures)
     place = f"{path}: {shortened(file_name, 100)}"
     results = _results(value_of(task, "annotations", LIST, place), place)
     objects, sizes = [], set()
@@ -86,9 +86,16 @@ def _photograph(task, name, path, pictures):
     return AnnotatedPhotograph(file_name, str(path), next(iter(sizes), None), tuple(objects))
 
 
-def _file_name(task, place, pictures):
-    """Returns the path of the picture in a task's data, less what an upload added to its name if that is not there."""
-    data = task.get("data")
+def file_name_in(data, place: str, pictures: set[str]) -> str:
+    """Returns the path of the picture in a task's data, less what an upload added to its name if that is not there.
+
+    Args:
+      data: the object of the file.
+      place: file and task, for messages.
+      pictures: names of all pictures that are there.
+    Raises:
+      InputError: the data name no picture.
+    """
     texts = [text for text in data.values() if isinstance(text, str)] if OBJECT.accepts(data) else []
     paths = [path for path in map(_path_in, texts) if Path(path).suffix.lower() in PICTURE_ENDINGS]
     if not paths:

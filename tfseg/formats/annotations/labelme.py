@@ -88,10 +88,10 @@ def _shapes(shape, place):
     kind = shape.get("shape_type") or "polygon"
     if kind == "mask":
         return (_mask(shape, place),)
-    if kind not in ("polygon", "rectangle", "circle"):
+    if kind not in ("polygon", "rectangle", "oriented_rectangle", "circle"):
         raise InputError(f"{place}: a {shown(kind)} covers no pixels; draw a polygon, or delete it")
     points = value_of(shape, "points", LIST, place)
-    if kind == "polygon":
+    if kind in ("polygon", "oriented_rectangle"):
         return (Polygons((points_of(points, place),)),)
     if len(points) != 2:
         raise InputError(f"{place}: a {kind} has {len(points)} points in place of 2; draw it again or delete it")

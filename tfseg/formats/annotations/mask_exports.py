@@ -1,29 +1,23 @@
 """Exports whose masks are pictures of colours: CVAT's "Segmentation mask" and Roboflow's "Semantic Segmentation Masks".
 
-CVAT, in the layout of PASCAL VOC: labelmap.txt with lines `name:red,green,blue:parts:actions`, SegmentationClass/a.png,
-SegmentationObject/a.png with a colour for each object, ImageSets/Segmentation/train.txt with the names of a split. The
-photographs are anywhere else in the folder, by the same names.
+CVAT, in the layout of PASCAL VOC (see `voc_masks`): labelmap.txt with lines `name:red,green,blue:parts:actions`.
+Datumaro leaves the colours out where they are those of PASCAL VOC.
 
 Roboflow: in every folder _classes.csv with lines `value, name`, and a_mask.png of grey values beside a.jpg.
 """
 
 import re
-from collections import defaultdict
 from pathlib import Path
-
-import numpy as np
 
 from tfseg.errors import InputError, listed, shortened
 from tfseg.formats.annotations import documents
 from tfseg.formats.annotations.photograph import AnnotatedPhotograph, AnnotationFiles, AnnotationSet, LabelMaps
-from tfseg.formats.label_file import LabelRule, read_colors, read_stored_label
+from tfseg.formats.annotations.voc_masks import LABELMAP, VocFolders, list_masks
 from tfseg.formats.text_lines import read_lines
-from tfseg.labels import IGNORE_LABEL
+from tfseg.labels import MAX_CLASSES, voc_colors
 
-LABELMAP, LABELMAP_ENDINGS = "labelmap.txt", (".txt",)
-CLASSES, OBJECTS, IMAGE_SETS = "SegmentationClass", "SegmentationObject", Path("ImageSets/Segmentation")
-LABELMAP_LINE = re.compile(r"(?P<name>.+?)\s*:\s*(\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*(:.*)?")
-NO_OBJECT, VOC_VOID = (0, 0, 0), (224, 224, 192)
+LABELMAP_ENDINGS = (".txt",)
+LABELMAP_LINE = re.compile(r"(?P<name>.+?)\s*:\s*((\d{1,3})\s*,\s*(\d{1,3})\s*,\s*(\d{1,3})\s*)?(:.*)?")
 VALUES, VALUES_ENDINGS = "_classes.csv", (".csv",)
 VALUES_LINE = re.compile(r"\s*(?P<value>\d{1,3})\s*,\s*(?P<name>.*\S)\s*")
 MASK_SUFFIX = "_mask"
@@ -32,7 +26,7 @@ MAX_TABLE_BYTES = 16 << 20
 
 def is_labelmap(path: Path) -> bool:
     """Whether a file is the labelmap.txt of a folder of masks."""
-    return path.name == LABELMAP and (path.parent / CLASSES).is_dir()
+    return path.name == LABELMAP and VocFolders.below(path.parent) is not None
 
 
 def read_labelmaps(files: AnnotationFiles) -> AnnotationSet:
@@ -40,27 +34,8 @@ def read_labelmaps(files: AnnotationFiles) -> AnnotationSet:
     found = AnnotationSet()
     for path in files.paths:
         names = _labelmap(path)
-        _add_classes(found, names)
-        splits = _splits(path.parent / IMAGE_SETS)
-        folders = {path.parent / folder for folder in (CLASSES, OBJECTS)}
-        photographs = defaultdict(list)
-        for picture in files.pictures:
-            if folders.isdisjoint(picture.parents):
-                photographs[picture.stem].append(picture)
-        has_objects = any(path.parent / OBJECTS in picture.parents for picture in files.pictures)
-        for mask in (one for one in files.pictures if path.parent / CLASSES in one.parents):
-            inner = mask.relative_to(path.parent / CLASSES).with_suffix("")
-            objects = path.parent / OBJECTS / mask.relative_to(path.parent / CLASSES) if has_objects else None
-            maps = LabelMaps(str(mask), names, str(objects) if objects else None)
-            try:
-                picture = _picture_of(mask, inner, photographs[mask.stem])
-                if objects and not objects.is_file():
-                    raise InputError(f"{objects}: no such file, as other masks have; export the masks again")
-            except InputError as error:
-                found.problems.append(str(error))
-                continue
-            split = splits.get(inner.as_posix(), splits.get(inner.name))
-            found.photographs.append(AnnotatedPhotograph(picture.name, str(mask), None, (), picture, split, maps))
+        _add_classes(found, names.values())
+        list_masks(VocFolders.below(path.parent), names, files, found)
     if not any(photograph.maps.objects_path for photograph in found.photographs):
         found.stuff |= set(found.class_names)
     return found
@@ -76,7 +51,7 @@ def read_value_tables(files: AnnotationFiles) -> AnnotationSet:
     found = AnnotationSet()
     for path in files.paths:
         names = _value_table(path)
-        _add_classes(found, names)
+        _add_classes(found, names.values())
         beside = {picture for picture in files.pictures if picture.parent == path.parent}
         masks = {one for one in beside if one.stem.endswith(MASK_SUFFIX)}
         by_stem = {mask.stem.removesuffix(MASK_SUFFIX): mask for mask in masks}
@@ -97,53 +72,24 @@ def read_value_tables(files: AnnotationFiles) -> AnnotationSet:
     return found
 
 
-def read_maps(maps: LabelMaps, class_ids: dict[str, int], things, max_pixels: int) -> tuple[np.ndarray, np.ndarray]:
-    """Reads the maps of a photograph.
-
-    Args:
-      maps: the files.
-      class_ids: {name of a class: its id}.
-      things: class ids that have instances.
-      max_pixels: number of pixels above which a file is refused.
-    Returns:
-      (class ids uint8, instance ids int32), each [height, width] as stored. In every class, things count from 1.
-    Raises:
-      InputError: a file cannot be read, has a colour without a class, or the files differ in size.
-    """
-    palette = {color: class_ids[name] for color, name in maps.names.items()}
-    palette.setdefault(VOC_VOID, IGNORE_LABEL)
-    classes = read_stored_label(maps.path, LabelRule(None, palette=palette), max_pixels).class_ids
-    instances = np.zeros(classes.shape, np.int32)
-    if maps.objects_path is None:
-        return classes, instances
-    colors = read_colors(maps.objects_path, max_pixels).astype(np.int32)
-    if colors.shape[:2] != classes.shape:
-        raise InputError(
-            f"{maps.objects_path}: objects of {colors.shape[1]}x{colors.shape[0]} pixels for classes of "
-            f"{classes.shape[1]}x{classes.shape[0]} (width x height); export both again"
-        )
-    codes = colors @ np.array([1 << 16, 1 << 8, 1], np.int32)
-    none = [red << 16 | green << 8 | blue for red, green, blue in (NO_OBJECT, VOC_VOID)]
-    for thing in things:
-        is_object = (classes == thing) & ~np.isin(codes, none)
-        instances[is_object] = np.unique(codes[is_object], return_inverse=True)[1] + 1
-    return classes, instances
-
-
 def _labelmap(path):
     """Returns {(red, green, blue): name}."""
-    names = {}
+    rows = []
     for number, line in enumerate(read_lines(path), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         match = LABELMAP_LINE.fullmatch(line.strip())
-        color = tuple(int(match[channel]) for channel in (2, 3, 4)) if match else (256,)
-        if max(color) > 255:
+        color = tuple(map(int, match.group(3, 4, 5))) if match and match[2] else ()
+        if match is None or max(color, default=0) > 255 or (rows and bool(color) != bool(rows[0][1])):
             raise InputError(f"{path}, line {number}: {shortened(line, 60)!r} is not name:red,green,blue:parts:actions")
-        if color in names:
+        if color and color in [other for _, other in rows]:
             raise InputError(f"{path}, line {number}: colour {color} occurs twice; export the masks again")
-        names[color] = match["name"]
-    return _checked(names, path)
+        rows.append((match["name"], color))
+    if len(rows) > MAX_CLASSES:
+        raise InputError(f"{path}: {len(rows)} classes; {MAX_CLASSES} are possible")
+    # Without colours of their own, the classes have those of PASCAL VOC, in the order of the lines.
+    colors = voc_colors(len(rows)) if rows and not rows[0][1] else [color for _, color in rows]
+    return _checked({color: name for color, (name, _) in zip(colors, rows, strict=True)}, path)
 
 
 def _value_table(path):
@@ -171,24 +117,4 @@ def _checked(names, path):
 
 
 def _add_classes(found, names):
-    found.class_names += [name for name in names.values() if name not in found.class_names]
-
-
-def _splits(folder):
-    """Returns {name of a photograph: split} of the text files in a folder, those of single splits."""
-    paths = sorted(folder.glob("*.txt")) if folder.is_dir() else []
-    splits = {}
-    for path in paths:
-        if path.stem.lower() not in ("default", "trainval"):
-            splits |= {line.strip().split()[0]: path.stem for line in read_lines(path) if line.strip()}
-    return splits
-
-
-def _picture_of(mask, inner, candidates):
-    """Returns the photograph of a mask, that with the same folders if there are several of its name."""
-    fitting = [one for one in candidates if one.with_suffix("").as_posix().endswith(f"/{inner.as_posix()}")]
-    fitting = fitting if len(fitting) == 1 else candidates
-    if len(fitting) != 1:
-        found = f"may belong to {listed(fitting, ' or ')}" if fitting else "no photograph of this name"
-        raise InputError(f"{mask}: {found}; export the masks with their images, each name once")
-    return fitting[0]
+    found.class_names += [name for name in names if name not in found.class_names]

@@ -71,11 +71,14 @@ class LabelMaps:
       path: the picture of classes.
       names: {(red, green, blue) in it: name of the class}.
       objects_path: a picture with a colour for each object; None if there is none.
+      has_values: whether the pictures hold numbers, as those of PASCAL VOC do; a "colour" of `names` is then a number,
+        three times.
     """
 
     path: str
     names: dict[tuple[int, int, int], str]
     objects_path: str | None
+    has_values: bool = False
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -15,6 +15,7 @@ from tfseg.labels import IGNORE_LABEL
 
 MAX_OUTSIDE = 10  # longest sides of the picture by which a point may lie outside of it
 MAX_OUTLINE = 20_000_000  # pixels along a polygon; the COCO API needs 100 bytes for each, and does not check
+SHARE_DECIMALS = 6  # of a pixel: a corner on a half pixel is one again, in spite of the last digits that a share lost
 
 
 def draw(
@@ -96,7 +97,7 @@ def _filled(shape: Polygons, size, place):
 def _in_pixels(ring, shape, size, place):
     """Returns [2 * num_points] coordinates in pixels, checked: the COCO API would use memory without bounds."""
     height, width = size
-    points = ring * (width, height) if shape.has_shares else ring
+    points = np.round(ring * (width, height), SHARE_DECIMALS) if shape.has_shares else ring
     reach = MAX_OUTSIDE * max(size)
     if points.min() < -reach or points.max() > max(size) + reach:
         far = points[np.abs(points).max(1).argmax()]

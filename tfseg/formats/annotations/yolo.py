@@ -2,8 +2,9 @@
 
 Coordinates are shares of width and height. images/.../a.jpg belongs to labels/.../a.txt, or a text file lies beside its
 picture. data.yaml names the classes ("names", a list or numbers with names) and may say which folder is which split
-("train", "val", "test"); without it classes.txt or obj.names name them, one a line. A photograph without a text file,
-or with an empty one, has no object. Later lines lie above earlier ones.
+("train", "val", "test"); without it classes.txt or obj.names name them, one a line, in the folder of the text files or
+in the nearest above it. A photograph without a text file, or with an empty one, has no object. Later lines lie above
+earlier ones.
 """
 
 import re
@@ -59,20 +60,20 @@ def read(files: AnnotationFiles) -> AnnotationSet:
             f"{listed(yaml_files, ' and ')}: two lists of classes; remove one, or name one as --annotations"
         )
     content = _yaml(yaml_files[0]) if yaml_files else {}
-    found.class_names = list(_names(content, yaml_files, files.root))
-    names = dict(_names_by_number(content, yaml_files)) if yaml_files else dict(enumerate(found.class_names))
     splits = _splits(content, yaml_files[0], files, found) if yaml_files else {}
     texts = {path for path in files.paths if path not in yaml_files}
     if yaml_files:
         texts |= {text for picture in files.pictures if (text := _text_of(picture, files.root)).is_file()}
-    folders, used = {text.parent for text in texts}, set()
+    names, used = _names_of_folders(content, yaml_files, {text.parent for text in texts}, files.root), set()
+    lists = [dict(_names_by_number(content, yaml_files))] if yaml_files else [names[folder] for folder in sorted(names)]
+    found.class_names = list(dict.fromkeys(name for numbered in lists for _, name in sorted(numbered.items())))
     for picture in files.pictures:
         text = _text_of(picture, files.root)
-        if text.parent not in folders:
+        if text.parent not in names:
             continue
         used.add(text)
         try:
-            found.photographs.append(_photograph(picture, text, names, splits.get(picture)))
+            found.photographs.append(_photograph(picture, text, names[text.parent], splits.get(picture)))
         except InputError as error:
             found.problems.append(str(error))
     found.problems += [f"{text}: no picture of this name; delete the file" for text in sorted(texts - used)]
@@ -142,12 +143,20 @@ def _names_by_number(content, yaml_files):
     return pairs
 
 
-def _names(content, yaml_files, root):
+def _names_of_folders(content, yaml_files, folders, root):
+    """Returns {folder of text files: {number: name of the class}}."""
     if yaml_files:
-        return [name for _, name in sorted(_names_by_number(content, yaml_files))]
-    for path in (root / name for name in NAMES_FILES):
-        if path.is_file():
-            return [line.strip() for line in read_lines(path) if line.strip()]
+        return {folder: dict(_names_by_number(content, yaml_files)) for folder in folders}
+    return {folder: dict(enumerate(_names_near(folder, root))) for folder in folders}
+
+
+def _names_near(folder, root):
+    for above in (folder, *folder.parents):
+        if not above.is_relative_to(root):
+            break
+        for path in (above / name for name in NAMES_FILES):
+            if path.is_file():
+                return [line.strip() for line in read_lines(path) if line.strip()]
     raise InputError(f"{root}: labels of YOLO (text) without names of their classes; add data.yaml or classes.txt")
 
 
