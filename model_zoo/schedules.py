@@ -104,10 +104,17 @@ def crowds() -> TrainingConfig:
     return dataclasses.replace(training, validate_every=0)
 
 
-def folder() -> TrainingConfig:
-    """Your own images, a few hundred of them, from ImageNet's weights."""
-    training = adamw(5000, learning_rate=1e-3, weight_decay=1e-2, average_decay=0.998)
-    return dataclasses.replace(training, init_backbone_from="imagenet")
+def folder(few_images_from: str | None = None) -> TrainingConfig:
+    """Your own images: as many updates as their number asks for, see `tfseg.training.planning`.
+
+    Args:
+      few_images_from: zoo:NAME of the trained model from which a run on few images starts; other runs, and all if there
+        is none, start from ImageNet's weights.
+    """
+    training = adamw(0, learning_rate=1e-3, weight_decay=1e-2, average_decay=0.998)
+    return dataclasses.replace(
+        training, init_backbone_from="auto", few_images_from=few_images_from, validate_every=-1, patience=4
+    )
 
 
 def camvid_video() -> TrainingConfig:

@@ -128,8 +128,8 @@ def test_a_recipe_of_ones_own_takes_parts_in_any_folder(command, parsed):
     source, mine = ZOO / "camvid" / "rnn_mobilenet_v2.py", command.folder / "mine.py"
     mine.write_text(source.read_text())
     assert parsed("train.py", f"--config={mine}")["config"] == recipe(source)["get_config"]().to_dict()
-    from_its_folder = command("train.py", "--config=mine.py", "--steps=0")
-    assert from_its_folder["err"] == "error: config: training.total_steps is 0; it must be above 0\n"
+    from_its_folder = command("train.py", "--config=mine.py", "--batch_size=0")
+    assert from_its_folder["err"] == "error: config: training.global_batch_size is 0; it must be above 0\n"
 
 
 def test_there_are_recipes_for_every_data_set():

@@ -21,6 +21,7 @@ BACKBONE_OPTIMIZERS = ("same", "sgd")
 WARMUPS = ("linear", "exponential")
 DECAYS = ("decoupled", "l2")
 LOSSES = ("cross_entropy", "ohem")
+AUTO = "auto"
 PRECISIONS = ("auto", "bfloat16", "float16", "off")
 
 
@@ -41,6 +42,8 @@ class DataConfig:
       rotation: largest random rotation in degrees, 0 (off) to 180.
       blur_rate: share of the training images that are blurred, 0 (off) to 1.
       blur_radius: largest standard deviation of this blur in pixels of the crop; each image's is drawn, from 0.
+      fold: "K/N" for cross-validation of people's own data: the labelled images of train and val are divided into N
+        equal parts, of which part K is val; "" takes the splits as they are.
       fill: what image crops show outside of their image: "grey", "mean" (ImageNet's mean colour) or "reflect". Labels
         have the ignore label there.
       shuffle_buffer: number of examples held for shuffling.
@@ -64,6 +67,7 @@ class DataConfig:
     fill: str = "grey"
     shuffle_buffer: int = 1000
     frame_gap: int = 0
+    fold: str = ""
 
     def check(self):
         """Raises InputError for values that no run can use."""
@@ -99,7 +103,7 @@ class TrainingConfig:
     """How the weights are trained.
 
     Attributes:
-      total_steps: number of optimizer updates.
+      total_steps: number of optimizer updates; 0 chooses it by the number of images, see `training.planning`.
       global_batch_size: number of images per update, over all replicas.
       optimizer: "sgd" (with momentum) or "adamw".
       learning_rate, end_learning_rate, power: the schedule is (learning_rate - end) * (1 - step / total)^power + end.
@@ -129,8 +133,14 @@ class TrainingConfig:
         one weight per line.
       init_from: run directory, model zoo folder, zoo:NAME or weights file to start from.
       init_backbone_from: backbone weights: "imagenet" (those of Keras applications), a file (.npz, .safetensors, .h5,
-        or a TF-Slim / DeepLab checkpoint), or the backbone of a run directory or zoo:NAME; "none" overrides a recipe.
-      validate_every, checkpoint_every, log_every: intervals in updates; 0 turns validation off.
+        or a TF-Slim / DeepLab checkpoint), or the backbone of a run directory or zoo:NAME; "none" overrides a recipe;
+        "auto" is `few_images_from` or "imagenet", see `training.planning`.
+      few_images_from: run directory, model zoo folder or zoo:NAME that a run with "auto" starts from if it has few
+        images; a model with the same backbone.
+      validate_every, checkpoint_every, log_every: intervals in updates; for validation, 0 is never and -1 a tenth of
+        the updates.
+      patience: number of validations in a row without a better mIoU after which the run ends, and takes the weights of
+        the best one; 0 is off.
       max_bad_steps: number of non-finite updates in a row that are skipped before the last checkpoint is restored.
       seed: seed for weights, order and augmentation.
     """
@@ -163,9 +173,11 @@ class TrainingConfig:
     class_weights: str = "none"
     init_from: str | None = None
     init_backbone_from: str | None = None
+    few_images_from: str | None = None
     validate_every: int = 1000
     checkpoint_every: int = 500
     log_every: int = 20
+    patience: int = 0
     max_bad_steps: int = 3
     seed: int = 0
 
@@ -177,17 +189,22 @@ class TrainingConfig:
             if getattr(self, name) not in values:
                 raise InputError(f"--{name}={shortened(getattr(self, name), 60)} is unknown; one of {listed(values)}")
         _check_finite(self)
-        above_0 = ("total_steps", "global_batch_size", "learning_rate", "checkpoint_every", "log_every")
+        above_0 = ("global_batch_size", "learning_rate", "checkpoint_every", "log_every")
         for name in (*above_0, "accumulated_batches", "backbone_multiplier", "head_multiplier"):
             if getattr(self, name) <= 0:
                 raise InputError(f"config: training.{name} is {getattr(self, name)}; it must be above 0")
         at_least_0 = ("end_learning_rate", "weight_decay", "clip_norm", "warmup_steps", "warmup_start")
-        for name in (*at_least_0, "validate_every", "max_bad_steps"):
+        for name in (*at_least_0, "total_steps", "max_bad_steps", "patience"):
             if getattr(self, name) < 0:
                 raise InputError(f"config: training.{name} is {getattr(self, name)}; it must be 0 or more")
         for name in ("momentum", "average_decay"):
             if not 0 <= getattr(self, name) < 1:
                 raise InputError(f"config: training.{name} is {getattr(self, name)}; it must be in [0, 1)")
+        if self.validate_every < -1:
+            raise InputError(
+                f"config: training.validate_every is {self.validate_every}; a number of updates, 0 for never, -1 for a "
+                "tenth of the run"
+            )
         self._check_loss()
         self._check_warmup()
         if self.backbone_optimizer == self.optimizer:

@@ -146,7 +146,7 @@ def test_what_a_recipe_switched_on_can_be_switched_off(config_of):
         (["--config.data.crop_size=(1,2,3)"], "data.crop_size takes 2 values, not [1, 2, 3]"),
         (["--steps=abc"], "--steps=abc: a whole number is wanted"),
         (["--steps"], "Missing value for flag --steps"),
-        (["--steps=0"], "training.total_steps is 0; it must be above 0"),
+        (["--steps=-1"], "training.total_steps is -1; it must be 0 or more"),
         (["--learning_rate=-1"], "training.learning_rate is -1.0; it must be above 0"),
         (["--learning_rate=nan"], "learning_rate is nan; it must be a finite number"),
         (["--crop_size=banana"], "--crop_size=banana: HEIGHTxWIDTH"),
@@ -231,7 +231,7 @@ def test_a_yaml_file_is_no_recipe_and_its_tags_are_not_carried_out(command):
     assert [path.name for path in reading] == ["yolo.py"] and "yaml.safe_load(" in reading[0].read_text()
 
 
-@pytest.mark.parametrize("words", [["--config=missing.py"], ["--steps=abc"], ["--steps=0"], ["--learning_rte=1"]])
+@pytest.mark.parametrize("words", [["--config=missing.py"], ["--steps=abc"], ["--steps=-1"], ["--learning_rte=1"]])
 def test_debug_shows_where_an_error_comes_from(command, words):
     done = command("train.py", "--debug", *words)
     assert done["code"] == 2

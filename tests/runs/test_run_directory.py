@@ -169,7 +169,7 @@ def edited(folder, place, value):
         ("data.dataset", "nowhere", "--dataset=nowhere: unknown"),
         ("data.dataset", "no\u2028where", "--dataset=no.where: unknown"),
         ("training.optimizer", "\u2028", "--optimizer= is unknown; one of sgd, adamw"),
-        ("training.total_steps", 0, "training.total_steps is 0; it must be above 0"),
+        ("training.total_steps", -1, "training.total_steps is -1; it must be 0 or more"),
         ("training.momentum", 10**400, "training.momentum is 1000"),
         ("dataset_info.colors", [[0, 0, 0]], "dataset_info toy: 3 class names but 1 colours"),
         ("dataset_info.class_names", "abc", "dataset_info.class_names takes tuple, not 'abc'"),

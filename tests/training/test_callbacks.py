@@ -198,6 +198,7 @@ def test_bad_steps_are_reported_where_batches_have_no_file_names():
 def test_a_signal_saves_after_the_step_and_ends_the_run(capsys, number, code):
     steps, interruption = [], SimpleNamespace(signal=None)
     saving = Saving(SimpleNamespace(save=lambda: steps.append("saved")), 3, 7, interruption)
+    saving.set_model(SimpleNamespace(stop_training=False))
     for step in range(1, 8):
         steps.append(step)
         saving.on_step(step, {})
@@ -228,3 +229,29 @@ def test_the_best_weights_are_kept_and_later_worse_ones_are_not(tmp_path, monkey
     assert float(checkpoints.best_miou) == 0.5
     assert [(row["step"], row["val_miou"]) for row in rows_of(tmp_path)] == [("2", "0.3"), ("4", "0.5"), ("6", "0.4")]
     assert "step 4: val mIoU 50.00% (after each iteration: 50.0%)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("patience", "scores", "ends_at"),
+    [
+        (0, [0.5, 0.4, 0.3, 0.2], None),
+        (1, [0.3, 0.5, 0.5, 0.6], 3),  # an equal one is not better
+        (2, [0.3, 0.5, 0.4, 0.6, 0.1, 0.2], 6),  # a better one in time begins the count anew
+    ],
+)
+def test_validations_without_a_better_one_end_the_run(tmp_path, monkeypatch, patience, scores, ends_at):
+    monkeypatch.setattr(callbacks, "save_weights", lambda path, network, is_chief: None)
+    remaining = iter(scores)
+
+    def evaluate(network):
+        return {"miou": (score := next(remaining)), "miou_1": score}, []
+
+    log, network = metrics_log(tmp_path), SimpleNamespace(variables=[])
+    validation = Validation(evaluate, 1, log, SimpleNamespace(best_miou=tf.Variable(-1.0)), tmp_path, patience)
+    model = SimpleNamespace(network=network, average=WeightAverage(network, 0.0), stop_training=False)
+    validation.set_model(model)
+    ended = []
+    for step in range(1, len(scores) + 1):
+        validation.on_step(step, {})
+        ended += [step] * model.stop_training
+    assert ended[:1] == ([ends_at] if ends_at else [])

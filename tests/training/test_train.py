@@ -372,7 +372,7 @@ def test_a_flipped_byte_in_a_record_is_named_by_shard_and_index(toy_records, tmp
 @pytest.mark.parametrize(
     "values,message",
     [
-        ({"training": {"total_steps": 0}}, "total_steps is 0"),
+        ({"training": {"total_steps": -1}}, "total_steps is -1"),
         ({"training": {"learning_rate": -1.0}}, "learning_rate is -1.0"),
         ({"training": {"optimizer": "adam"}}, "--optimizer=adam is unknown"),
         ({"training": {"precision": "half"}}, "--precision=half is unknown"),

@@ -30,6 +30,9 @@ MAX_PIXELS_FLAG = flags.DEFINE_integer("max_pixels", MAX_PIXELS, "Larger images 
 NUM_WORKERS = flags.DEFINE_integer("num_workers", None, "Processes; default one per core.", lower_bound=1)
 VAL_SHARE = flags.DEFINE_float("val_share", 0.2, "Share of images for val where --dataset=folder has no val split.")
 SEED = flags.DEFINE_integer("seed", 0, "Of that split; more images do not reshuffle the old ones.")
+FOLD = flags.DEFINE_string(
+    "fold", "", "K/N, e.g. 2/5: of --dataset=folder, val is part K of N of all labelled images, train the others."
+)
 LONGEST_SIDE = flags.DEFINE_integer(
     "longest_side", None, "Shrink larger images and their labels to this many pixels, e.g. 1441.", lower_bound=1
 )
@@ -69,6 +72,7 @@ def conversion_options() -> ConvertOptions:
         num_workers=NUM_WORKERS.value,
         val_share=VAL_SHARE.value,
         seed=SEED.value,
+        fold=FOLD.value,
         longest_side=LONGEST_SIDE.value,
         crowd_as_ignore=CROWD_AS_IGNORE.value,
         mask_orientation=MASK_ORIENTATION.value,

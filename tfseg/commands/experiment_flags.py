@@ -50,6 +50,7 @@ WANTED = {
 SHORT_FLAGS = {
     "dataset": ("data.dataset", str, DATASET_HELP),
     "data_dir": ("data.data_dir", str, "Folder of the raw data, or of records that prepare_data.py made."),
+    "fold": ("data.fold", str, "K/N, e.g. 2/5: val is part K of N of all labelled images, train the others."),
     "backbone": ("model.backbone.name", str, f"{one_of(BACKBONES)}."),
     "output_stride": ("model.backbone.output_stride", int, "Stride of the backbone's last map: 8, 16 or 32."),
     "iters": ("model.iterations", int, "Iterations of the recurrent model in training, and by default afterwards."),
@@ -57,7 +58,7 @@ SHORT_FLAGS = {
     "loss_at": ("model.loss_at", _loss_at, "Iterations with a loss and their weights, e.g. 3:0.5,6:1."),
     "crop_size": ("data.crop_size", _size, "Training crop, HEIGHTxWIDTH."),
     "batch_size": ("training.global_batch_size", int, "Images an update, over all devices."),
-    "steps": ("training.total_steps", int, "Updates of the whole run."),
+    "steps": ("training.total_steps", int, "Updates of the whole run; 0 chooses by the number of images."),
     "optimizer": ("training.optimizer", str, f"{one_of(OPTIMIZERS)}."),
     "learning_rate": ("training.learning_rate", float, "Rate at the start of the polynomial schedule."),
     "weight_decay": ("training.weight_decay", float, "Decoupled decay of the kernels."),
@@ -68,9 +69,14 @@ SHORT_FLAGS = {
     "init_backbone_from": (
         "training.init_backbone_from",
         str,
-        "Backbone weights: imagenet, .npz, .safetensors, .h5, a TF-Slim checkpoint, a run, zoo:NAME; or none.",
+        "Backbone weights: auto, imagenet, .npz, .safetensors, .h5, a TF-Slim checkpoint, a run, zoo:NAME; or none.",
     ),
-    "validate_every": ("training.validate_every", int, "Updates between validations; 0 is never."),
+    "validate_every": (
+        "training.validate_every",
+        int,
+        "Updates between validations; 0: never, -1: a tenth of the run.",
+    ),
+    "patience": ("training.patience", int, "Validations without a better one that end the run; 0 is off."),
     "checkpoint_every": ("training.checkpoint_every", int, "Updates between checkpoints."),
     "max_bad_steps": ("training.max_bad_steps", int, "Non-finite updates in a row that are skipped."),
     "seed": ("training.seed", int, "Of weights, order and augmentation."),

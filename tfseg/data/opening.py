@@ -110,7 +110,9 @@ class Split:
         return _checked(name, self.data_dir, self.manifest, None)
 
 
-def open_split(dataset: str, data_dir: str | None, name: str, expected_info: DatasetInfo | None = None) -> Split:
+def open_split(
+    dataset: str, data_dir: str | None, name: str, expected_info: DatasetInfo | None = None, fold: str = ""
+) -> Split:
     """Opens a split of a data set, and makes its records if need be.
 
     Args:
@@ -118,11 +120,12 @@ def open_split(dataset: str, data_dir: str | None, name: str, expected_info: Dat
       data_dir: see `open_dataset`.
       name: name of the split, e.g. "val".
       expected_info: the labels that a model was or will be made for; None accepts any.
+      fold: see `ConvertOptions.fold`.
     Raises:
       InputError: there is no such data set or split, the split is empty, its shards are missing or cut, its classes are
         not the expected ones, or `open_dataset` fails.
     """
-    return _checked(name, *open_dataset(dataset, data_dir), expected_info)
+    return _checked(name, *open_dataset(dataset, data_dir, ConvertOptions(fold=fold)), expected_info)
 
 
 def _checked(name, data_dir, manifest, expected_info):
@@ -147,6 +150,11 @@ def open_dataset(name: str, data_dir: str | None, options: ConvertOptions | None
     options = options or ConvertOptions()
     dataset = dataset_of(name)
     if data_dir is not None and (Path(data_dir) / FILE_NAME).exists():
+        if options.fold:
+            raise InputError(
+                f"--fold={options.fold}: {data_dir} holds records, whose splits stay as they are; give the folder of "
+                "the images, or records that prepare_data.py --fold made, without --fold"
+            )
         manifest = read_manifest(data_dir)
         _check_same_labels(dataset, name, manifest, data_dir)
         return str(data_dir), manifest
@@ -209,6 +217,8 @@ def _listing(name, raw_dir, options, flag):
         )
     if name != folder.NAME and (options.annotations or options.uncovered != "background"):
         raise InputError(f"--annotations and --uncovered are for --dataset={folder.NAME}; {name} has its own labels")
+    if name != folder.NAME and options.fold:
+        raise InputError(f"--fold is for --dataset={folder.NAME}; {name} has its own splits")
     raw_dir = None if raw_dir is None else Path(raw_dir)
     if raw_dir is not None and raw_dir.is_file() and is_archive(raw_dir):
         raw_dir = _extracted(raw_dir)

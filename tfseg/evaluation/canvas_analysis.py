@@ -61,7 +61,9 @@ def analyse(model, kind, options: AnalysisOptions) -> dict:
     if not (network.is_recurrent and network.state_spec()):
         raise InputError(f"{model}: its canvas is not refined, so there is nothing to analyse; take a recurrent model")
     data = config.data
-    split = open_scored_split(data.dataset, options.data_dir, data.data_dir, options.split, data.validation_split, info)
+    split = open_scored_split(
+        data.dataset, options.data_dir, data.data_dir, options.split, data.validation_split, info, data.fold
+    )
     if options.iterations is not None and options.iterations < 1:
         raise InputError(f"{options.iterations} iterations: at least 1")
     count = options.iterations or network.trained_iterations

@@ -16,7 +16,7 @@ from tfseg.errors import InputError
 from tfseg.evaluation.model_card import model_card
 from tfseg.formats.weight_files import open_weights
 from tfseg.runs.run_directory import load_run, read_config, write_config
-from tfseg.runs.training_log import read_log
+from tfseg.runs.training_log import read_log, since_best
 from tfseg.system.checksums import check_sha256_beside
 from tfseg.system.files import file_sha256, locked, whole_folder
 from tfseg.system.small_files import AtLeastOne, Open, Sha256, check_seal, damage_named, read_json, typed
@@ -121,7 +121,8 @@ def training_facts(config, log, weights_name) -> dict:
     rows = read_log(log)
     steps = training.total_steps
     validated = [(row.val_miou, -row.step) for row in rows if row.val_miou is not None]
-    if weights_name == "best" and validated:
+    ended_early = training.patience and since_best([miou for miou, _ in validated]) >= training.patience
+    if validated and (weights_name == "best" or ended_early):
         steps = -max(validated)[1]
     seconds, last = 0.0, 0
     for row in rows:

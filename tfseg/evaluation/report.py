@@ -52,7 +52,9 @@ def evaluate_run(workdir, options: ReportOptions, count_gmacs) -> dict:
     name = _name(workdir, options.output_stride)
     curves, others = _others(options, info, name)
     data = config.data
-    split = open_scored_split(data.dataset, options.data_dir, data.data_dir, options.split, data.validation_split, info)
+    split = open_scored_split(
+        data.dataset, options.data_dir, data.data_dir, options.split, data.validation_split, info, data.fold
+    )
     if network.is_panoptic and (options.scales or options.long_side or options.window or options.fusion != "logits"):
         raise InputError(f"{workdir} tells instances apart: omit --scales, --long_side, --window and --fuse")
     if options.panoptic_output and not network.is_panoptic:

@@ -15,7 +15,13 @@ REMARK = (
 
 
 def open_scored_split(
-    dataset: str, data_dir: str | None, own_dir: str | None, split: str | None, default: str, info: DatasetInfo | None
+    dataset: str,
+    data_dir: str | None,
+    own_dir: str | None,
+    split: str | None,
+    default: str,
+    info: DatasetInfo | None,
+    fold: str = "",
 ) -> Split:
     """Opens the split that is scored.
 
@@ -27,10 +33,13 @@ def open_scored_split(
         splits the whole, because no image of it was trained on.
       default: the run's validation split.
       info: the labels that the model was made for; None accepts any.
+      fold: that of the run, see `ConvertOptions.fold`; it applies to the run's own folder.
     Raises:
       InputError: in the cases of `open_split`.
     """
-    first = open_split(dataset, data_dir or own_dir, split or default, expected_info=info)
+    if data_dir and (own_dir is None or os.path.realpath(own_dir) != os.path.realpath(data_dir)):
+        fold = ""
+    first = open_split(dataset, data_dir or own_dir, split or default, expected_info=info, fold=fold)
     manifest = first.manifest
     if split or not data_dir or not manifest.has_drawn_val or _is_own(dataset, own_dir, data_dir, manifest.source):
         return first

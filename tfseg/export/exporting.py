@@ -189,7 +189,10 @@ def add_scores(content, rows, split):
 
 def _opened(export, split):
     data = export.config.data
-    return open_split(data.dataset, export.options.data_dir or data.data_dir, split, expected_info=export.info)
+    fold = "" if export.options.data_dir else data.fold
+    return open_split(
+        data.dataset, export.options.data_dir or data.data_dir, split, expected_info=export.info, fold=fold
+    )
 
 
 def _calibration_images(export):

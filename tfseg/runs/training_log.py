@@ -40,6 +40,11 @@ def read_log(path) -> list[LogRow]:
         raise InputError(f"{path}: cannot be read ({failure(error)}); it is the log of the training") from None
 
 
+def since_best(mious) -> int:
+    """Returns how many of a list of validations came after the one with the highest mIoU; the first of equals."""
+    return len(mious) - 1 - mious.index(max(mious)) if mious else 0
+
+
 def recovered_rows(workdir, last_step: int) -> list[dict[str, str]]:
     """Reads the rows of a run's metrics.csv that a run that goes on keeps, as text by column.
 

@@ -105,6 +105,10 @@ class MetricsLog(StepCallback):
         self.write(step, {name: float(value) for name, value in logs.items()} | rates)
         self.restart_clock()
 
+    def validations_since_best(self) -> int:
+        """Returns how many validations came after the one with the highest mIoU, over all restarts."""
+        return training_log.since_best([float(row["val_miou"]) for row in self._rows if row.get("val_miou")])
+
     def restart_clock(self):
         """Discards the time since the last row, so that validation does not count as training."""
         self._since, self._steps, self._waited = time.perf_counter(), 0, 0.0
@@ -185,7 +189,7 @@ class Progress(StepCallback):
 
 
 class Saving(StepCallback):
-    """Saves a checkpoint every `every` updates and at the end.
+    """Saves a checkpoint every `every` updates and at the end, be it an early one.
 
     If the run is to stop, it saves after the current step and exits with 128 + the number of the signal.
 
@@ -203,7 +207,7 @@ class Saving(StepCallback):
 
     def on_step(self, step, logs):
         signal = self._interruption.signal
-        if step % self._every == 0 or step == self._total or signal:
+        if step % self._every == 0 or step == self._total or self.model.stop_training or signal:
             self._checkpoints.save()
         if signal:
             say(f"{signal.name}: saved step {step}; the same command goes on from here")
@@ -219,11 +223,12 @@ class Validation(StepCallback):
       metrics_log: the MetricsLog that gets scalars and pictures.
       checkpoints: the Checkpoints, which keep the best mIoU over restarts.
       workdir: the run directory, which gets weights/best.npz.
+      patience: number of validations in a row without a better mIoU after which the run ends; 0 is off.
     """
 
-    def __init__(self, evaluate, every, metrics_log, checkpoints, workdir):
+    def __init__(self, evaluate, every, metrics_log, checkpoints, workdir, patience=0):
         super().__init__()
-        self._evaluate, self._every, self._log = evaluate, every, metrics_log
+        self._evaluate, self._every, self._log, self._patience = evaluate, every, metrics_log, patience
         self._checkpoints, self._workdir = checkpoints, Path(workdir)
 
     def on_step(self, step, logs):
@@ -241,3 +246,5 @@ class Validation(StepCallback):
         iterations = ", ".join(f"{value:.1%}" for name, value in scalars.items() if name.startswith("miou_"))
         say(f"step {step}: val mIoU {scalars['miou']:.2%} (after each iteration: {iterations})")
         self._log.restart_clock()
+        if self._patience and self._log.validations_since_best() >= self._patience:
+            self.model.stop_training = True

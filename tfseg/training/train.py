@@ -29,8 +29,10 @@ from tfseg.runs.run_directory import (
     weights_file,
     write_config,
 )
+from tfseg.runs.training_log import recovered_rows, since_best
 from tfseg.system.checksums import check_sha256_beside
 from tfseg.system.download import local_path
+from tfseg.system.files import write_atomically
 from tfseg.system.progress import say
 from tfseg.training import callbacks, schedule, validation
 from tfseg.training.averaging import WeightAverage
@@ -38,6 +40,7 @@ from tfseg.training.checkpoints import Checkpoints
 from tfseg.training.frame_motion import with_motion
 from tfseg.training.interruption import Interruption
 from tfseg.training.loss_options import loss_options
+from tfseg.training.planning import planned
 from tfseg.training.strategy import build_strategy, is_chief, set_precision
 from tfseg.training.trainer import Trainer
 
@@ -88,12 +91,16 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
         config.check()  # what it started from is not read again
     else:
         check_config(config)
-        if config.training.init_backbone_from == imagenet.NAME:
-            imagenet.weights_path(config.model.backbone)  # a download that fails shall do so before anything is read
+        _download(config)  # a download that fails shall do so before anything is read
     strategy = build_strategy(options.strategy, options.tpu)
     chief = is_chief(strategy)
     with locked(workdir) if chief else contextlib.nullcontext():
-        split = open_split(config.data.dataset, config.data.data_dir, config.data.train_split)
+        split = open_split(config.data.dataset, config.data.data_dir, config.data.train_split, fold=config.data.fold)
+        config, lines = planned(config, split.num_examples)
+        for line in lines:
+            say(line)
+        if not _has_checkpoints(workdir):
+            _download(config)
         if chief and not options.override:
             _refuse_other_config(workdir, config, split.info)
         precision = set_precision(config.training.precision, warn=say)
@@ -109,14 +116,35 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
             say(f"going on from step {step} of {config.training.total_steps}")
         if chief:
             write_config(workdir, config, split.info)
-        if step < config.training.total_steps:
+        is_over = step >= config.training.total_steps or _has_lost_patience(config.training, workdir, step)
+        if not is_over:
             _fit(trainer, config, workdir, saved, _Data(split, draw), step)
             if not isinstance(strategy, tf.distribute.TPUStrategy):
                 batches = _batches(config, split, config.training.total_steps, _batch_size(config.training))
                 validation.warn_of_other_statistics(trainer, batches, split.info.ignore_label)
         saved.close()
+        last = workdir / "weights" / "last.npz"
+        if _has_lost_patience(config.training, workdir, int(trainer.optimizer.iterations.numpy())):
+            say(f"ended early: {config.training.patience} validations without a better one, whose weights are kept")
+            if chief:
+                write_atomically(last, (workdir / "weights" / "best.npz").read_bytes())
+            return
         with trainer.average.applied():
-            save_weights(workdir / "weights" / "last.npz", trainer.network, chief)
+            save_weights(last, trainer.network, chief)
+
+
+def _download(config):
+    """Downloads published weights, if the run starts from such and they are not there yet."""
+    if config.training.init_backbone_from == imagenet.NAME:
+        imagenet.weights_path(config.model.backbone)
+
+
+def _has_lost_patience(training, workdir, step):
+    """Whether the run ended early; a validation after `step` does not count, as the run goes on from there."""
+    if not training.patience:
+        return False
+    rows = [row for row in recovered_rows(workdir, step) if row.get("val_miou")]
+    return since_best([float(row["val_miou"]) for row in rows]) >= training.patience
 
 
 @dataclasses.dataclass(frozen=True)
@@ -276,7 +304,8 @@ def _fit(trainer, config, workdir, saved, data, first_step):
         say("no validation while training on a TPU: run evaluate.py afterwards")
     elif training.validate_every:
         evaluate = validation.validator(data.split.other(config.data.validation_split), data.draw)
-        steps.append(callbacks.Validation(evaluate, training.validate_every, log, saved, workdir))
+        every, patience = training.validate_every, training.patience
+        steps.append(callbacks.Validation(evaluate, every, log, saved, workdir, patience))
     if chief:
         steps.append(callbacks.Progress(first_step, training.total_steps, training.global_batch_size))
     interruption = Interruption()

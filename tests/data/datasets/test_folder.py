@@ -118,6 +118,49 @@ def test_a_share_outside_0_to_1_is_refused(toy_folder):
         listing(toy_folder(), val_share=1.0)
 
 
+def test_folds_divide_all_images_into_equal_parts_each_of_which_is_val_once(toy_folder):
+    root = toy_folder([f"photo_{index}" for index in range(7)])
+    parts = [listing(root, fold=f"{part}/3") for part in (1, 2, 3)]
+    assert sorted(len(part.splits["val"]) for part in parts) == [2, 2, 3]
+    every = names(parts[0].splits["train"] + parts[0].splits["val"])
+    assert names([example for part in parts for example in part.splits["val"]]) == every
+    for part in parts:
+        assert names(part.splits["train"] + part.splits["val"]) == every
+    assert any("fold 3/3: " in note for note in parts[2].notes)
+
+
+def test_a_fold_divides_train_and_val_anew(toy_folder, tmp_path):
+    for split in ("train", "val", "test"):
+        root = toy_folder([f"{split}_1", f"{split}_2"])
+        (tmp_path / "above" / split).mkdir(parents=True)
+        for kind in ("images", "masks"):
+            (root / kind).rename(tmp_path / "above" / split / kind)
+    splits = listing(tmp_path / "above", fold="1/4").splits
+    assert {split: len(examples) for split, examples in splits.items()} == {"train": 3, "val": 1, "test": 2}
+    assert names(splits["test"]) == ["test/images/test_1.png", "test/images/test_2.png"]
+
+
+@pytest.mark.parametrize("fold", ["0/5", "6/5", "1/1", "2", "2/5/1", "two/5", "-1/5"])
+def test_a_fold_that_is_none_is_one_line(toy_folder, fold):
+    with pytest.raises(InputError, match=rf"^--fold={fold}: PART/PARTS is wanted"):
+        listing(toy_folder(), fold=fold)
+
+
+def test_there_are_at_least_as_many_images_as_parts(toy_folder):
+    with pytest.raises(InputError, match="--fold=1/5: there are only 3 labelled images"):
+        listing(toy_folder(), fold="1/5")
+
+
+def test_records_have_their_splits_already(toy_folder):
+    root = toy_folder(["a", "b", "c"])
+    prepare(root, fold="1/3")
+    with pytest.raises(InputError, match="--fold=1/3: .*records, whose splits stay as they are"):
+        opening.open_split("folder", str(root.with_name("records")), "train", fold="1/3")
+    first, second = (opening.open_split("folder", str(root), "val", fold=fold) for fold in ("1/3", "2/3"))
+    assert first.num_examples == second.num_examples == 1
+    assert first.data_dir != second.data_dir
+
+
 def test_without_names_classes_are_made_up_to_the_largest_id_and_printed(toy_folder, save, capsys):
     root = toy_folder(names=None)
     save(root / "masks" / "a.png", np.full([4, 6], 3, np.uint8))

@@ -25,7 +25,9 @@ class ConvertOptions:
       max_pixels: number of pixels above which images are refused before they are decoded.
       num_workers: number of processes; None starts one per core.
       val_share: share of images that go to val if a folder has no val split.
-      seed: seed for that split.
+      seed: seed for that split, and for `fold`.
+      fold: "K/N": part K of N of all labelled images is val, and the others are train (data set "folder"); "" for the
+        splits that there are.
       longest_side: side in pixels to which larger images are shrunk; None keeps their size.
       crowd_as_ignore: whether pixels of things that belong to no single instance are ignored; otherwise they keep their
         class.
@@ -44,6 +46,7 @@ class ConvertOptions:
     num_workers: int | None = None
     val_share: float = 0.2
     seed: int = 0
+    fold: str = ""
     longest_side: int | None = None
     crowd_as_ignore: bool = False
     mask_orientation: str | None = None
