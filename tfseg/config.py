@@ -129,7 +129,8 @@ class TrainingConfig:
         one weight per line.
       init_from: run directory, model zoo folder, zoo:NAME or weights file to start from.
       init_backbone_from: backbone weights: "imagenet" (those of Keras applications), a file (.npz, .safetensors, .h5,
-        or a TF-Slim / DeepLab checkpoint), or the backbone of a run directory or zoo:NAME; "none" overrides a recipe.
+        or a checkpoint of TF-Slim, DeepLab or Model Garden), or the backbone of a run directory or zoo:NAME; "none"
+        overrides a recipe.
       validate_every, checkpoint_every, log_every: intervals in updates; 0 turns validation off.
       max_bad_steps: number of non-finite updates in a row that are skipped before the last checkpoint is restored.
       seed: seed for weights, order and augmentation.

@@ -1,4 +1,4 @@
-"""Networks of Model Garden (tf-models-official) with random weights, and checkpoints like its own."""
+"""Networks of Model Garden (tf-models-official) with random weights."""
 
 import warnings
 
@@ -7,7 +7,6 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tests.backbones.random_weights import randomize
-from tfseg.backbones.model_garden import naming
 from tfseg.backbones.residual import UNITS
 
 with warnings.catch_warnings():
@@ -78,31 +77,3 @@ def maps(backbone, image):
         ends["stride_2"] = pooling.input
     values = normalize_image(tf.cast(image, tf.uint8))
     return {key: value.numpy() for key, value in keras.Model(backbone.input, ends)(values).items()}
-
-
-def arrays_of(backbone):
-    """{path from the backbone, as in a checkpoint of Model Garden: array} of one of our backbones."""
-    arrays = {}
-    for scope, layer in backbone.convolutions().items():
-        kernel, _, statistics = naming(scope)
-        name = kernel.replace("/kernel", "/depthwise_kernel") if layer.conv.weights[0].shape[3] == 1 else kernel
-        arrays[name] = layer.conv.weights[0].numpy()
-        arrays |= {path: getattr(layer.bn, statistic).numpy() for statistic, path in statistics.items()}
-    return arrays
-
-
-def write_objects(prefix, arrays):
-    """Writes {path: array} as objects with these attributes; returns the checkpoint's prefix."""
-    tree = {}
-    for path, array in arrays.items():
-        *places, name = path.split("/")
-        branch = tree
-        for place in places:
-            branch = branch.setdefault(place, {})
-        branch[name] = tf.Variable(array)
-    return _object(tree).write(str(prefix))
-
-
-def _object(tree):
-    children = {name: _object(value) if isinstance(value, dict) else value for name, value in tree.items()}
-    return tf.train.Checkpoint(**children)

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow import keras
 
 from tests.backbones import garden_networks
-from tests.backbones.garden_networks import arrays_of, write_objects
+from tests.backbones.garden_files import arrays_of, write_objects
 from tests.backbones.random_weights import images, randomize
 from tests.backbones.test_resnet import difference
 from tests.training.toy_run import toy_config
@@ -121,7 +121,7 @@ def test_each_way_to_save_a_network_gives_the_same_maps_at_even_and_odd_sizes(sa
     check_equal(backbone, deeplab_maps)
 
 
-@pytest.mark.parametrize("output_stride", [8, 32])
+@pytest.mark.parametrize("output_stride", [pytest.param(8, marks=pytest.mark.slow), 32])
 def test_mobilenet_v2_equals_model_gardens_at_other_output_strides(output_stride, tmp_path):
     theirs, backbone = garden_networks.mobilenet(WIDTH, output_stride), build(output_stride=output_stride)
     load_backbone(backbone, tf.train.Checkpoint(backbone=theirs).write(tmp_path / "ckpt"))
@@ -144,13 +144,8 @@ def test_mobilenet_v2_of_full_width_equals_model_gardens(tmp_path):
     check_maps(backbone, theirs, [(224, 224), (129, 161)])
 
 
-RESNETS = [
-    pytest.param(50, None, marks=()),
-    pytest.param(50, 16, marks=()),
-    pytest.param(50, 8, marks=pytest.mark.slow),
-    pytest.param(101, None, marks=pytest.mark.slow),
-    pytest.param(101, 16, marks=pytest.mark.slow),
-]
+SLOW_RESNETS = ((50, None), (50, 8), (101, None), (101, 16))
+RESNETS = [(50, 16), *(pytest.param(*resnet, marks=pytest.mark.slow) for resnet in SLOW_RESNETS)]
 
 
 @pytest.mark.parametrize(("depth", "output_stride"), RESNETS)
@@ -162,6 +157,7 @@ def test_resnets_equal_model_gardens_strided_and_dilated(depth, output_stride, t
     check_maps(backbone, theirs)
 
 
+@pytest.mark.slow
 def test_inner_maps_are_model_gardens_intermediate_endpoints(tmp_path):
     theirs = garden_networks.mobilenet(WIDTH, output_intermediate_endpoints=True)
     backbone = backbones.build(BackboneConfig(MOBILENET, 32, width_multiplier=WIDTH), endpoints="inner")

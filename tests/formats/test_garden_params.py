@@ -33,7 +33,7 @@ def test_without_the_file_nothing_is_known(tmp_path):
     [
         ("task: [\n", r"params.yaml: damaged YAML \(.+; move it away"),
         ("a: !!python/object/apply:os.getcwd []", r"params.yaml: damaged YAML \(.+; move it away"),
-        ("[" * 5000, r"params.yaml: damaged YAML \(.+; move it away"),
+        ("[" * 2000, r"params.yaml: damaged YAML \(.+; move it away"),
         ("task: {model: {norm_activation: {norm_epsilon: much}}}", "norm_epsilon is much, not between 0 and 1"),
         ("task: {model: {norm_activation: {norm_epsilon: .nan}}}", "norm_epsilon is nan, not between 0 and 1"),
         ("task: {model: {norm_activation: {norm_epsilon: [1]}}}", r"norm_epsilon is \[1\], not between 0 and 1"),

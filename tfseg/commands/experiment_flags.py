@@ -68,7 +68,8 @@ SHORT_FLAGS = {
     "init_backbone_from": (
         "training.init_backbone_from",
         str,
-        "Backbone weights: imagenet, .npz, .safetensors, .h5, a TF-Slim checkpoint, a run, zoo:NAME; or none.",
+        "Backbone weights: imagenet, .npz, .safetensors, .h5, a checkpoint of TF-Slim or Model Garden, a run, "
+        "zoo:NAME; or none.",
     ),
     "validate_every": ("training.validate_every", int, "Updates between validations; 0 is never."),
     "checkpoint_every": ("training.checkpoint_every", int, "Updates between checkpoints."),
