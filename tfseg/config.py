@@ -133,8 +133,8 @@ class TrainingConfig:
         one weight per line.
       init_from: run directory, model zoo folder, zoo:NAME or weights file to start from.
       init_backbone_from: backbone weights: "imagenet" (those of Keras applications), a file (.npz, .safetensors, .h5,
-        or a TF-Slim / DeepLab checkpoint), or the backbone of a run directory or zoo:NAME; "none" overrides a recipe;
-        "auto" is `few_images_from` or "imagenet", see `training.planning`.
+        or a checkpoint of TF-Slim, DeepLab or Model Garden), or the backbone of a run directory or zoo:NAME; "none"
+        overrides a recipe; "auto" is `few_images_from` or "imagenet", see `training.planning`.
       few_images_from: run directory, model zoo folder or zoo:NAME that a run with "auto" starts from if it has few
         images; a model with the same backbone.
       validate_every, checkpoint_every, log_every: intervals in updates; for validation, 0 is never and -1 a tenth of

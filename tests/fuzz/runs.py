@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
+from tests.backbones.garden_files import arrays_of, write_objects
 from tests.fuzz.kind import Kind, Target
 from tests.training.toy_run import toy_config
 from tfseg import architectures, backbones
@@ -116,6 +117,21 @@ def _slim_checkpoint(folder):
     )
 
 
+def _garden_backbone():
+    backbone = backbones.build(dataclasses.replace(BACKBONE, name="mobilenet_v2_model_garden"))
+    backbone(tf.zeros([1, 33, 33, 3]))
+    return backbone
+
+
+def _garden_checkpoint(folder):
+    """Writes the backbone's weights as Model Garden does, with the last layer and params.yaml."""
+    last = {"layer_with_weights-18/_conv0/kernel": np.zeros([1, 1, 32, 8], np.float32)}
+    write_objects(
+        folder / "model.ckpt", {f"backbone/{k}": v for k, v in (arrays_of(_garden_backbone()) | last).items()}
+    )
+    (folder / "params.yaml").write_text("task: {model: {norm_activation: {norm_epsilon: 0.001, activation: relu}}}\n")
+
+
 def _loaded_backbone(backbone, path):
     load_backbone(_cleared(backbone), "model.ckpt")
     return [variable.numpy() for variable in backbone.variables]
@@ -216,6 +232,17 @@ SLIM = Kind(
     prepare=_backbone,
     known_as=("model.ckpt",),
 )
+GARDEN = Kind(
+    "Model Garden weights",
+    (
+        *(Target(f"model.ckpt.{part}", has_checksum=True) for part in ("index", "data-00000-of-00001")),
+        Target("params.yaml", "text"),
+    ),
+    _garden_checkpoint,
+    _loaded_backbone,
+    prepare=_garden_backbone,
+    known_as=("model.ckpt",),
+)
 CHECKPOINTS = Kind(
     "checkpoints",
     (
@@ -237,4 +264,4 @@ CLASS_WEIGHTS = Kind(
     lambda prepared, path: loss_options.class_weights(path, MANIFEST, "train"),
 )
 METRICS = Kind("metrics.csv", (Target("run/metrics.csv", "log"),), _log, _continued_log)
-KINDS = (CONFIG, WEIGHTS, ARRAYS, KERAS, SAFETENSORS, SLIM, CHECKPOINTS, CLASS_WEIGHTS, METRICS)
+KINDS = (CONFIG, WEIGHTS, ARRAYS, KERAS, SAFETENSORS, SLIM, GARDEN, CHECKPOINTS, CLASS_WEIGHTS, METRICS)

@@ -3,7 +3,8 @@
 import dataclasses
 
 from tfseg.backbones.mobilenet_v2 import MobileNetV2
-from tfseg.backbones.resnet import KERAS, TORCHVISION, ResNet
+from tfseg.backbones.origins import KERAS, MODEL_GARDEN, SLIM, TORCHVISION
+from tfseg.backbones.resnet import ResNet
 from tfseg.backbones.resnet_v1 import ResNetV1
 from tfseg.backbones.xception import Xception71
 from tfseg.errors import InputError, listed
@@ -19,9 +20,9 @@ class BackboneConfig:
       width_multiplier: factor on the channel counts of MobileNetV2 and Xception.
       kernel_size: kernel side of MobileNetV2's depthwise convolutions: 3, 5 or 7.
       multi_grid: factors on the dilation of the three units of a ResNet-V1's last block.
-      padding: padding mode of strided convolutions, which also decides how maps are resized: "same" (Keras' and
-        TF-Slim's MobileNetV2) resizes with half-pixel centres; "symmetric" (ResNets of TF-Slim, torchvision and Keras)
-        puts cell i on pixel stride * i, which aligns the corners at sizes of 16 n + 1.
+      padding: padding mode of strided convolutions, which also decides how maps are resized: "same" (MobileNetV2 of
+        Keras and TF-Slim, all networks of Model Garden) resizes with half-pixel centres; "symmetric" (ResNets of
+        TF-Slim, torchvision and Keras) puts cell i on pixel stride * i, which aligns the corners at sizes of 16 n + 1.
       stem_kernel_size: kernel side of MobileNetV2's first convolution: 3, 5 or 7.
       first_expansion: whether MobileNetV2's first block has a 1x1 convolution, too, as in some PyTorch code. Weights of
         Keras and TF-Slim have none.
@@ -37,16 +38,19 @@ class BackboneConfig:
     first_expansion: bool = False
 
 
-def _mobilenet_v2(config, name, endpoints):
-    _refuse_unused(config, "multi_grid")
-    for field in ("kernel_size", "stem_kernel_size"):
-        if getattr(config, field) not in (3, 5, 7):
-            raise InputError(f"backbone.{field} must be 3, 5 or 7, not {getattr(config, field)}")
-    _check_width_multiplier(config)
-    kernels = {"kernel_size": config.kernel_size, "stem_kernel_size": config.stem_kernel_size}
-    shared = {"padding": config.padding, "endpoints": endpoints, "name": name}
-    shared["first_expansion"] = config.first_expansion
-    return MobileNetV2(config.output_stride, config.width_multiplier, **kernels, **shared)
+def _mobilenet_v2(origin):
+    def construct(config, name, endpoints):
+        _refuse_unused(config, "multi_grid")
+        for field in ("kernel_size", "stem_kernel_size"):
+            if getattr(config, field) not in (3, 5, 7):
+                raise InputError(f"backbone.{field} must be 3, 5 or 7, not {getattr(config, field)}")
+        _check_width_multiplier(config)
+        kernels = {"kernel_size": config.kernel_size, "stem_kernel_size": config.stem_kernel_size}
+        shared = {"padding": config.padding, "endpoints": endpoints, "origin": origin, "name": name}
+        shared["first_expansion"] = config.first_expansion
+        return MobileNetV2(config.output_stride, config.width_multiplier, **kernels, **shared)
+
+    return construct
 
 
 def _xception_71(config, name, endpoints):
@@ -87,11 +91,14 @@ BACKBONES = {
     "resnet101_v1_5": _resnet(101, TORCHVISION),
     "resnet50_keras": _resnet(50, KERAS),
     "resnet101_keras": _resnet(101, KERAS),
+    "resnet50_model_garden": _resnet(50, MODEL_GARDEN),
+    "resnet101_model_garden": _resnet(101, MODEL_GARDEN),
     "resnet50_v1": _resnet_v1(50, has_beta_stem=False),
     "resnet101_v1": _resnet_v1(101, has_beta_stem=False),
     "resnet50_v1_beta": _resnet_v1(50, has_beta_stem=True),
     "resnet101_v1_beta": _resnet_v1(101, has_beta_stem=True),
-    "mobilenet_v2": _mobilenet_v2,
+    "mobilenet_v2": _mobilenet_v2(SLIM),
+    "mobilenet_v2_model_garden": _mobilenet_v2(MODEL_GARDEN),
     "xception_71": _xception_71,
 }
 

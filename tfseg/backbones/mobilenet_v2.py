@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import keras
 
+from tfseg.backbones.origins import SLIM
 from tfseg.layers.conv import ConvBatchNorm
 
 # (expansion, output channels, number of blocks, stride of the first block), from Table 2 of the paper.
@@ -48,7 +49,9 @@ class MobileNetV2(keras.layers.Layer):
         `kernel_size`.
       endpoints: which maps "stride_k" holds, see below: "block_output" or "inner".
       first_expansion: whether the first block has a 1x1 convolution, too, which does not widen its input.
-    Input: RGB [batch, height, width, 3], 0 to 255; the layer first maps it to -1..1.
+      origin: SLIM (Keras' weights, too) or MODEL_GARDEN; with the latter and padding "same" the layer equals Model
+        Garden's at any output stride.
+    Input: RGB [batch, height, width, 3], 0 to 255; normalised as `origin` says: SLIM maps it to -1..1.
     Returns: dict of [batch, ceil(height / k), ceil(width / k), channels]: "stride_k" for k = 2, 4, 8, 16 up to the
       output stride, and "last" (320 channels) at the output stride. With "block_output", stride_k is the projection
       before the block that leaves stride k (16, 24, 32, 96 channels at width 1). With "inner" it is the depthwise
@@ -65,11 +68,12 @@ class MobileNetV2(keras.layers.Layer):
         stem_kernel_size=3,
         endpoints="block_output",
         first_expansion=False,
+        origin=SLIM,
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self.output_stride, self.has_inner_endpoints = output_stride, endpoints == "inner"
-        self.plan = plan(output_stride, width_multiplier, first_expansion)
+        self.output_stride, self.has_inner_endpoints, self.origin = output_stride, endpoints == "inner", origin
+        self.plan = plan(output_stride, width_multiplier, first_expansion, origin.dilates_at_once)
         stem_channels = _divisible(32 * width_multiplier)
         self.stem = ConvBatchNorm(stem_channels, stem_kernel_size, 2, 1, padding, "relu6", name="stem")
         self.blocks = [
@@ -77,8 +81,13 @@ class MobileNetV2(keras.layers.Layer):
         ]
 
     def call(self, inputs, training=False):
-        outputs = tf.cast(tf.cast(inputs, tf.float32) / 127.5 - 1, self.compute_dtype)
-        outputs, stride, endpoints = self.stem(outputs, training=training), 2, {}
+        outputs = tf.cast(inputs, tf.float32)
+        if self.origin is SLIM:
+            outputs = outputs / 127.5 - 1
+        else:
+            outputs = (outputs - tf.constant(self.origin.mean)) / tf.constant(self.origin.deviation)
+        outputs = self.stem(tf.cast(outputs, self.compute_dtype), training=training)
+        stride, endpoints = 2, {}
         inner = outputs
         for planned, block in zip(self.plan, self.blocks, strict=True):
             if planned.nominal_stride == 2:
@@ -140,22 +149,24 @@ def center_padded(kernel, size):
     return np.pad(kernel, [[margin, margin], [margin, margin], [0, 0], [0, 0]])
 
 
-def plan(output_stride, width_multiplier, first_expansion=False):
-    """Returns the network's blocks, in order; the arguments are those of `MobileNetV2`."""
+def plan(output_stride, width_multiplier, first_expansion=False, dilates_at_once=False):
+    """Returns the network's blocks, in order; the arguments are those of `MobileNetV2` and its origin."""
     blocks, channels, current_stride, dilation = [], _divisible(32 * width_multiplier), 2, 1
     for expansion, stage_channels, count, first_stride in STAGES:
         out_channels = _divisible(stage_channels * width_multiplier)
         for nominal_stride in (first_stride, *[1] * (count - 1)):
             is_dilated = nominal_stride > 1 and current_stride == output_stride
             stride = 1 if is_dilated else nominal_stride
+            dilation_after = dilation * nominal_stride // stride
             # The nominal stride decides: a dilated block computes the same function as the strided one, only denser.
-            has_shortcut = nominal_stride == 1 and channels == out_channels
+            # Model Garden's code computes another: the stride that is left decides, and of the blocks whose stride is
+            # not taken, the first is dilated like those after it, but a second one like those before it.
+            has_shortcut = (stride if dilates_at_once else nominal_stride) == 1 and channels == out_channels
+            own_dilation = dilation_after if dilates_at_once and dilation == 1 else dilation
             has_expansion = expansion > 1 or first_expansion
-            blocks.append(
-                Block(channels * expansion, out_channels, has_expansion, has_shortcut, nominal_stride, stride, dilation)
-            )
-            channels, current_stride = out_channels, current_stride * stride
-            dilation *= nominal_stride if is_dilated else 1
+            shape = (channels * expansion, out_channels, has_expansion, has_shortcut)
+            blocks.append(Block(*shape, nominal_stride, stride, own_dilation))
+            channels, current_stride, dilation = out_channels, current_stride * stride, dilation_after
     return blocks
 
 

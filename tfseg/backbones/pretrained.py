@@ -1,4 +1,4 @@
-"""Loads published weights into a backbone by name: of TF-Slim, DeepLab, Keras applications and torchvision."""
+"""Loads published weights into a backbone by name: TF-Slim's, DeepLab's, Model Garden's, Keras' and torchvision's."""
 
 import collections
 import contextlib
@@ -8,10 +8,11 @@ import re
 import numpy as np
 import tensorflow as tf
 
-from tfseg.backbones import resnet_weights
+from tfseg.backbones import model_garden, resnet_weights
 from tfseg.backbones.mobilenet_v2 import center_padded
 from tfseg.backbones.resnet import ResNet
 from tfseg.errors import InputError, listed, shortened
+from tfseg.formats.object_graph import GRAPH
 from tfseg.formats.weight_files import open_weights
 
 # What a file may hold besides the backbone: classifiers, DeepLab's head, the optimizer's state.
@@ -21,6 +22,7 @@ IRRELEVANT = re.compile(
     r"|(^|\.)(fc\.weight|fc\.bias|num_batches_tracked)$"
 )
 CLASSIFIER = "logits/semantic"
+MAX_LISTED_CHARACTERS = 100  # of a kind of problem in a message
 STATISTICS = ("gamma", "beta", "moving_mean", "moving_variance")
 
 
@@ -60,8 +62,10 @@ def load_backbone(backbone, path, calibration_images=None) -> Report:
     Names may be TF-Slim's (`MobilenetV2/expanded_conv_3/expand/weights`,
     `resnet_v1_101/block1/unit_1/bottleneck_v1/conv1/weights`, with any prefix), Keras applications'
     (`block_3_expand/kernel`, `conv2_block1_1_conv/kernel`) or, of a `ResNet`, torchvision's (`layer1.0.conv1.weight`).
-    Except in a `ResNet`, batch normalisation may be folded into kernel and bias (`/biases`, `/bias`). It is then
-    unfolded with statistics measured on the calibration images, see `unfold_batch_norm`.
+    In a checkpoint of objects Model Garden's backbone is looked for, see `model_garden`.
+
+    Except in a `ResNet` and in Model Garden's, batch normalisation may be folded into kernel and bias (`/biases`,
+    `/bias`). It is then unfolded with statistics measured on the calibration images, see `unfold_batch_norm`.
 
     Args:
       backbone: a layer from `tfseg.backbones.build`; its weights are created if they do not exist yet.
@@ -72,8 +76,14 @@ def load_backbone(backbone, path, calibration_images=None) -> Report:
       InputError: arrays are missing, unknown, wrongly shaped or not finite (the message names them); or the file is
         folded and there are no images.
     """
-    file, namings = open_weights(path), NAMINGS
-    if isinstance(backbone, ResNet):
+    file, namings, left_out = open_weights(path), NAMINGS, {}
+    if GRAPH in file.shapes:
+        file, left_out = model_garden.arranged(file, backbone)
+        namings = (model_garden.naming,)
+    elif model_garden.is_made_for(backbone):
+        other = f"resnet{backbone.depth}_v1_5" if isinstance(backbone, ResNet) else "mobilenet_v2"
+        raise InputError(f"{path} is no checkpoint of Model Garden, which this backbone takes: try --backbone={other}")
+    elif isinstance(backbone, ResNet):
         file, namings = resnet_weights.arranged(file, backbone), (resnet_weights.naming(backbone.origin),)
     if not backbone.built:
         backbone(tf.zeros([1, 33, 33, 3]))
@@ -85,7 +95,7 @@ def load_backbone(backbone, path, calibration_images=None) -> Report:
     if is_folded:
         _switch_off(convolutions)
         unfold_batch_norm(backbone, calibration_images)
-    return report
+    return dataclasses.replace(report, skipped=report.skipped | left_out)
 
 
 def load_network(network, file) -> Report:
@@ -274,6 +284,14 @@ def _canonical_names(file, roots):
 
 def _refuse(path, problems):
     """Raises one line that lists every kind of problem with a few names."""
-    parts = [f"{len(names)} {kind} ({shortened(listed(names), 100)})" for kind, names in problems.items() if names]
+    parts = [f"{len(names)} {kind} ({_few(names)})" for kind, names in problems.items() if names]
     if parts:
         raise InputError(f"{path} does not fit this network: arrays " + "; ".join(parts))
+
+
+def _few(names):
+    """The names if they are few and short, else the first, whole, and how many more there are."""
+    text = listed(names)
+    if len(names) > 1 and len(text) <= MAX_LISTED_CHARACTERS:
+        return text
+    return shortened(names[0], MAX_LISTED_CHARACTERS) + (f" and {len(names) - 1} more" if len(names) > 1 else "")

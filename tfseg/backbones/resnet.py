@@ -1,4 +1,4 @@
-"""ResNet (He et al. 2015, arXiv:1512.03385) as torchvision and Keras applications build it.
+"""ResNet (He et al. 2015, arXiv:1512.03385) as torchvision, Keras applications and Model Garden build it.
 
 A stage starts with its stride. TF-Slim's, whose stages end with it, is in `resnet_v1.py`.
 """
@@ -8,33 +8,12 @@ import dataclasses
 import tensorflow as tf
 from tensorflow import keras
 
+from tfseg.backbones.origins import TORCHVISION
 from tfseg.backbones.residual import UNITS, WIDTHS, endpoints_through
 from tfseg.layers.conv import ConvBatchNorm
 
 BASIC_DEPTHS = (18, 34)  # networks of two 3x3 convolutions a unit; the others have bottlenecks
 MOMENTUM = 0.99
-
-
-@dataclasses.dataclass(frozen=True)
-class Origin:
-    """What published weights expect of the network around them.
-
-    Attributes:
-      name: whose weights they are.
-      mean, deviation: RGB, 0 to 255: the input is (image - mean) / deviation.
-      epsilon: batch normalisation's epsilon.
-      strides_first: whether a bottleneck's stride is in its first 1x1 convolution instead of its 3x3 one ("v1.5").
-    """
-
-    name: str
-    mean: tuple[float, float, float]
-    deviation: tuple[float, float, float]
-    epsilon: float
-    strides_first: bool
-
-
-TORCHVISION = Origin("torchvision", (123.675, 116.28, 103.53), (58.395, 57.12, 57.375), 1e-5, strides_first=False)
-KERAS = Origin("Keras applications", (123.68, 116.779, 103.939), (1.0, 1.0, 1.0), 1.001e-5, strides_first=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,14 +43,15 @@ class Unit:
 class ResNet(keras.layers.Layer):
     """Equals torchvision's or Keras applications' ResNet of the same weights with padding "symmetric".
 
-    From the requested output stride on, a stage's stride becomes a dilation of the 3x3 convolutions after it.
+    With padding "same" and its origin it equals Model Garden's. From the requested output stride on, a stage's stride
+    becomes a dilation of the 3x3 convolutions after it.
 
     Args:
       depth: 18, 34, 50 or 101.
       output_stride: input pixels per pixel of "last": 8, 16 or 32.
       padding: padding mode of strided convolutions and of the max pooling, "same" or "symmetric" (see
         `tfseg.layers.conv`).
-      origin: TORCHVISION or KERAS.
+      origin: TORCHVISION, KERAS or MODEL_GARDEN.
     Input: RGB [batch, height, width, 3], 0 to 255; normalised as `origin` says.
     Returns: dict of [batch, ceil(height / k), ceil(width / k), channels]: "stride_k" for k = 2, 4, 8, 16 up to the
       output stride, and "last" at the output stride. "stride_2" is the stem's output before pooling (64 channels); the
@@ -140,7 +120,7 @@ class Bottleneck(keras.layers.Layer):
         super().__init__(**kwargs)
         shared, channels = {"padding": padding, "origin": origin}, 4 * unit.width
         first, second = (unit.stride, 1) if origin.strides_first else (1, unit.stride)
-        dilation = unit.dilation_after if origin.strides_first else unit.dilation
+        dilation = unit.dilation_after if origin.strides_first or origin.dilates_at_once else unit.dilation
         self.shortcut = None
         if unit.has_projection:
             self.shortcut = _conv(channels, 1, unit.stride, activation="linear", name="shortcut", **shared)

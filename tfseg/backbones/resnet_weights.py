@@ -4,7 +4,8 @@ import re
 
 import numpy as np
 
-from tfseg.backbones.resnet import KERAS, TORCHVISION, ResNet
+from tfseg.backbones.origins import KERAS, TORCHVISION
+from tfseg.backbones.resnet import ResNet
 from tfseg.errors import InputError
 from tfseg.formats.weight_files import WeightFile
 

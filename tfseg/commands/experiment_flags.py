@@ -69,7 +69,8 @@ SHORT_FLAGS = {
     "init_backbone_from": (
         "training.init_backbone_from",
         str,
-        "Backbone weights: auto, imagenet, .npz, .safetensors, .h5, a TF-Slim checkpoint, a run, zoo:NAME; or none.",
+        "Backbone weights: auto, imagenet, .npz, .safetensors, .h5, a checkpoint of TF-Slim or Model Garden, a run, "
+        "zoo:NAME; or none.",
     ),
     "validate_every": (
         "training.validate_every",

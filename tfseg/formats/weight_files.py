@@ -68,6 +68,14 @@ class WeightFile:
             return np.asarray(values, np.float32)
         raise InputError(f"{self.path}: {shortened(name, MAX_NAME)} holds {values.dtype.name}, not numbers")
 
+    def read_bytes(self, name: str) -> bytes:
+        """Reads the only string of an array. Raises InputError if it is damaged or something else."""
+        with _damage_named(self.path, name):
+            value = self.reader(name)
+        if not isinstance(value, bytes):
+            raise InputError(f"{self.path}: {shortened(name, MAX_NAME)} holds no bytes")
+        return value
+
 
 def open_weights(path: str) -> WeightFile:
     """Lists the arrays of `path`.
