@@ -128,6 +128,19 @@ def scenes_deeperlab(backbone: BackboneConfig) -> DeeperLabConfig:
     )
 
 
+def round_deeperlab(backbone: BackboneConfig) -> DeeperLabConfig:
+    """DeeperLab for small round objects that touch; their recipe says how its numbers were chosen."""
+    return dataclasses.replace(
+        _small_deeperlab(backbone, aspp_width=128, instance_width=64),
+        kernel_size=3,
+        has_deeper_heads=False,
+        enlargement=2,
+        targets=PanopticTargetConfig(graph="cross", radius=4.0, stride=2, small_instance_area=256),
+        losses=PanopticLossConfig(middle_weight=0.5, long_weight=1.0, hard_pixel_fraction=0.0),
+        fusion=FusionThresholds(peak_threshold=0.05, keypoint_score_min=0.05, instance_score_min=0.08, nms_iou=0.3),
+    )
+
+
 def _small_deeperlab(backbone, aspp_width, instance_width):
     """For images of 100 to 300 pixels: smaller rates and kernels, fewer channels, no dropout."""
     return DeeperLabConfig(

@@ -104,6 +104,12 @@ def crowds() -> TrainingConfig:
     return dataclasses.replace(training, validate_every=0)
 
 
+def round_objects() -> TrainingConfig:
+    """Three quarters of an hour on the nuclei of 400 microscopic images, without validation on the way."""
+    training = adamw(2000, learning_rate=2e-3, weight_decay=1e-2, average_decay=0.995)
+    return dataclasses.replace(training, init_backbone_from="auto", validate_every=0)
+
+
 def folder(few_images_from: str | None = None) -> TrainingConfig:
     """Your own images: as many updates as their number asks for, see `tfseg.training.planning`.
 

@@ -26,7 +26,13 @@ PICTURES = ("curve.png",)
 # These show images of the data set, which we may publish only if the data set is a generated one.
 PICTURES_OF_IMAGES = ("panoptic.png", "strip.png")
 # Config fields that may hold a path on the machine of the run; the zoo keeps only the path's last part.
-PATH_FIELDS = ("data.data_dir", "training.init_from", "training.init_backbone_from", "training.class_weights")
+PATH_FIELDS = (
+    "data.data_dir",
+    "training.init_from",
+    "training.init_backbone_from",
+    "training.few_images_from",
+    "training.class_weights",
+)
 
 
 def publish(workdir, report_dir, target, summary: Callable[[dict], str], overwrite=False) -> Path:
