@@ -105,8 +105,8 @@ def crowds() -> TrainingConfig:
 
 
 def round_objects() -> TrainingConfig:
-    """Three quarters of an hour on the nuclei of 400 microscopic images, without validation on the way."""
-    training = adamw(2000, learning_rate=2e-3, weight_decay=1e-2, average_decay=0.995)
+    """Half an hour on the nuclei of 400 microscopic images, on 2 cores, without validation on the way."""
+    training = adamw(1500, learning_rate=2e-3, weight_decay=1e-2, average_decay=0.995)
     return dataclasses.replace(training, init_backbone_from="auto", validate_every=0)
 
 

@@ -45,7 +45,8 @@ class DataConfig:
       fold: "K/N" for cross-validation of people's own data: the labelled images of train and val are divided into N
         equal parts, of which part K is val; "" takes the splits as they are.
       fill: what image crops show outside of their image: "grey", "mean" (ImageNet's mean colour) or "reflect". Labels
-        have the ignore label there.
+        have the ignore label there. In use, images are padded with grey: a network that never saw grey beyond a border
+        may find objects along the right and lower one.
       shuffle_buffer: number of examples held for shuffling.
       frame_gap: for training on videos: largest difference of the frame numbers of a training image and of the frame
         before it, which is loaded with it; 0 loads none. Records must be in the order of the frames.

@@ -28,7 +28,6 @@ def get_config():
             max_scale=1.7,
             rotation=90.0,
             color_jitter=0.4,
-            fill="reflect",
         ),
         training=schedules.round_objects(),
     )
