@@ -18,6 +18,9 @@ model_flag.define_alias()
 REPORT_DIR = flags.DEFINE_string("report_dir", None, "Its report; default MODEL/report.")
 NAME = flags.DEFINE_string("name", None, "Name of the model, e.g. camvid_rnn_mobilenet_v2.")
 ZOO_DIR = flags.DEFINE_string("zoo_dir", None, "Folder of the zoo; default model_zoo beside this command.")
+WITH_IMAGES = flags.DEFINE_boolean(
+    "with_images", False, "Also pictures that show images of the data, if their licence allows it."
+)
 OVERWRITE = flags.DEFINE_boolean("overwrite", False, "Replace the model of that name.")
 
 
@@ -34,7 +37,7 @@ def main(argv):
 
     zoo = Path(ZOO_DIR.value) if ZOO_DIR.value else Path(__file__).resolve().parent / "model_zoo"
     report_dir = REPORT_DIR.value or f"{MODEL.value}/report"
-    print(publish(MODEL.value, report_dir, zoo / NAME.value, report.summary, OVERWRITE.value))
+    print(publish(MODEL.value, report_dir, zoo / NAME.value, report.summary, OVERWRITE.value, WITH_IMAGES.value))
 
 
 if __name__ == "__main__":

@@ -106,7 +106,7 @@ def test_the_card_has_the_figures_of_the_report_and_the_log(published):
     assert file_sha256(published / "weights.npz") in card
 
 
-def test_pictures_of_images_are_published_of_generated_data_only(run, tmp_path):
+def test_pictures_of_generated_images_are_published(run, tmp_path):
     report_dir = tmp_path / "report"
     shutil.copytree(run / "report", report_dir)
     metrics = json.loads((report_dir / "metrics.json").read_text())
@@ -116,6 +116,11 @@ def test_pictures_of_images_are_published_of_generated_data_only(run, tmp_path):
     assert {path.name for path in target.iterdir()} == FILES | {"strip.png"}
     assert (target / "strip.png").read_bytes() == (run / "report" / "strip.png").read_bytes()
     assert "(strip.png)" in (target / "README.md").read_text()
+
+
+def test_pictures_of_other_images_are_published_if_their_licence_allows_it(run, tmp_path):
+    target = publish(run, run / "report", tmp_path / "toy_rnn", report.summary, with_images=True)
+    assert {path.name for path in target.iterdir()} == FILES | {"strip.png"}
 
 
 def test_training_facts_come_from_the_log(tmp_path):

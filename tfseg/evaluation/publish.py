@@ -23,7 +23,7 @@ from tfseg.system.small_files import AtLeastOne, Open, Sha256, check_seal, damag
 
 WEIGHTS = "weights.npz"
 PICTURES = ("curve.png",)
-# These show images of the data set, which we may publish only if the data set is a generated one.
+# These show images of the data set, which may be published if it is a generated one, or if its licence says so.
 PICTURES_OF_IMAGES = ("panoptic.png", "strip.png")
 # Config fields that may hold a path on the machine of the run; the zoo keeps only the path's last part.
 PATH_FIELDS = (
@@ -35,7 +35,7 @@ PATH_FIELDS = (
 )
 
 
-def publish(workdir, report_dir, target, summary: Callable[[dict], str], overwrite=False) -> Path:
+def publish(workdir, report_dir, target, summary: Callable[[dict], str], overwrite=False, with_images=False) -> Path:
     """Writes a model zoo folder, which appears only when it is whole and `load_run` can read it.
 
     Example:
@@ -48,6 +48,8 @@ def publish(workdir, report_dir, target, summary: Callable[[dict], str], overwri
       target: the new folder; its name becomes the model's name.
       summary: content of metrics.json -> Markdown tables of the scores, e.g. `report.summary`.
       overwrite: whether to replace a model of that name.
+      with_images: whether the licence of the images allows to publish pictures that show some; those of generated data
+        are published in any case.
     Returns:
       The path `target`.
     Raises:
@@ -71,7 +73,7 @@ def publish(workdir, report_dir, target, summary: Callable[[dict], str], overwri
         config = without_paths(config)
         write_config(partial, config, info)
         write_half_weights(weights, partial / WEIGHTS)
-        pictures = [*PICTURES, *_pictures_of_images(report_dir, metrics)]
+        pictures = [*PICTURES, *_pictures_of_images(report_dir, metrics, with_images)]
         for source in (report_dir / "metrics.json", log, *(report_dir / name for name in pictures)):
             shutil.copyfile(source, partial / source.name)
         _, _, network = load_run(partial)
@@ -139,9 +141,9 @@ def training_facts(config, log, weights_name) -> dict:
     return {"steps": steps, "images": steps * training.global_batch_size, "hours": hours}
 
 
-def _pictures_of_images(report_dir, metrics):
+def _pictures_of_images(report_dir, metrics, with_images):
     dataset = DATASETS.get(metrics["protocol"]["dataset"])
-    if not (dataset and dataset.is_generated):
+    if not (with_images or (dataset and dataset.is_generated)):
         return []
     return [name for name in PICTURES_OF_IMAGES if (report_dir / name).exists()]
 
