@@ -119,7 +119,7 @@ def folder(few_images_from: str | None = None) -> TrainingConfig:
     """
     training = adamw(0, learning_rate=1e-3, weight_decay=1e-2, average_decay=0.998)
     return dataclasses.replace(
-        training, init_backbone_from="auto", few_images_from=few_images_from, validate_every=-1, patience=4
+        training, init_backbone_from="auto", few_images_from=few_images_from, validate_every=-1, patience=5
     )
 
 

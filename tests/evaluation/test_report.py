@@ -76,7 +76,7 @@ def run(tmp_path, monkeypatch):
     write_records(tmp_path / "data")
     network = FakeNetwork()
 
-    def open_dataset(name, data_dir):
+    def open_dataset(name, data_dir, options):
         return str(tmp_path / "data"), opening.read_manifest(tmp_path / "data")
 
     monkeypatch.setattr(opening, "open_dataset", open_dataset)

@@ -79,7 +79,7 @@ def test_one_line_says_what_was_chosen_and_by_which_flag_to_choose_otherwise():
         RNNConfig(BackboneConfig("mobilenet_v2")), training=TrainingConfig(**OPEN, few_images_from=ZOO, patience=4)
     )
     assert planned(config, 131)[1] == [
-        f"131 training images: start from {ZOO}, 655 updates (--steps), validation every 65 (--validate_every), "
+        f"note: 131 training images: start from {ZOO}, 655 updates (--steps), validation every 65 (--validate_every), "
         "end after 4 without a better one (--patience)"
     ]
     assert planned(planned(config, 131)[0], 131)[1] == []

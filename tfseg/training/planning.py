@@ -44,7 +44,7 @@ def planned(config: ExperimentConfig, num_images: int) -> tuple[ExperimentConfig
         chosen.append(f"validation every {every} (--validate_every)")
         if training.patience:
             chosen.append(f"end after {training.patience} without a better one (--patience)")
-    lines = [f"{num_images} training images: {', '.join(chosen)}"] if chosen else []
+    lines = [f"note: {num_images} training images: {', '.join(chosen)}"] if chosen else []
     return dataclasses.replace(config, training=training), lines
 
 
