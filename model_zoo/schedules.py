@@ -105,7 +105,7 @@ def crowds() -> TrainingConfig:
 
 
 def round_objects() -> TrainingConfig:
-    """Half an hour on the nuclei of 400 microscopic images, on 2 cores, without validation on the way."""
+    """About half an hour on 2 cores, for 400 images of 300 pixels, without validation on the way."""
     training = adamw(1500, learning_rate=2e-3, weight_decay=1e-2, average_decay=0.995)
     return dataclasses.replace(training, init_backbone_from="auto", validate_every=0)
 

@@ -255,3 +255,17 @@ def test_validations_without_a_better_one_end_the_run(tmp_path, monkeypatch, pat
         validation.on_step(step, {})
         ended += [step] * model.stop_training
     assert ended[:1] == ([ends_at] if ends_at else [])
+
+
+@pytest.mark.parametrize("is_chief", [True, False])
+def test_validations_before_a_restart_count_on_every_worker(tmp_path, monkeypatch, is_chief):
+    monkeypatch.setattr(callbacks, "save_weights", lambda path, network, is_chief: None)
+    log, network = metrics_log(tmp_path, is_chief=is_chief), SimpleNamespace(variables=[])
+    checkpoints = SimpleNamespace(best_miou=tf.Variable(0.5))
+    validation = Validation(lambda network: ({"miou": 0.4}, []), 1, log, checkpoints, tmp_path, 3, [0.2, 0.5, 0.3])
+    model = SimpleNamespace(network=network, average=WeightAverage(network, 0.0), stop_training=False)
+    validation.set_model(model)
+    validation.on_step(4, {})
+    assert not model.stop_training  # the second since the best one
+    validation.on_step(5, {})
+    assert model.stop_training

@@ -11,8 +11,9 @@ from tfseg.evaluation.publish import training_facts
 from tfseg.models.fcn import FCNConfig
 from tfseg.models.rnn import RNNConfig
 from tfseg.runs import run_directory
-from tfseg.training import planning
+from tfseg.training import planning, validation
 from tfseg.training.planning import planned
+from tfseg.training.train import train
 
 ZOO = "zoo:camvid_rnn_mobilenet_v2"
 OPEN = {"total_steps": 0, "validate_every": -1, "init_backbone_from": "auto", "global_batch_size": 8}
@@ -86,8 +87,6 @@ def test_one_line_says_what_was_chosen_and_by_which_flag_to_choose_otherwise():
 
 
 def test_a_run_keeps_what_it_chose_and_goes_on_with_it(toy_records, tmp_path, capsys, monkeypatch):
-    from tfseg.training.train import train
-
     monkeypatch.setattr(planning, "FEW_LEAST", 1)
     monkeypatch.setattr(planning, "FEW_PASSES", 2)  # of 8 images, 4 at once
     config = toy_config(toy_records, {"training": {"total_steps": 0, "validate_every": -1, "patience": 3}})
@@ -99,9 +98,6 @@ def test_a_run_keeps_what_it_chose_and_goes_on_with_it(toy_records, tmp_path, ca
 
 
 def test_a_run_that_ends_early_keeps_the_weights_of_its_best_validation(toy_records, tmp_path, capsys, monkeypatch):
-    from tfseg.training import validation
-    from tfseg.training.train import train
-
     scores = iter([0.2, 0.4, 0.3, 0.4])
 
     def validate(network):

@@ -105,10 +105,6 @@ class MetricsLog(StepCallback):
         self.write(step, {name: float(value) for name, value in logs.items()} | rates)
         self.restart_clock()
 
-    def validations_since_best(self) -> int:
-        """Returns how many validations came after the one with the highest mIoU, over all restarts."""
-        return training_log.since_best([float(row["val_miou"]) for row in self._rows if row.get("val_miou")])
-
     def restart_clock(self):
         """Discards the time since the last row, so that validation does not count as training."""
         self._since, self._steps, self._waited = time.perf_counter(), 0, 0.0
@@ -223,12 +219,15 @@ class Validation(StepCallback):
       metrics_log: the MetricsLog that gets scalars and pictures.
       checkpoints: the Checkpoints, which keep the best mIoU over restarts.
       workdir: the run directory, which gets weights/best.npz.
-      patience: number of validations in a row without a better mIoU after which the run ends; 0 is off.
+      patience: number of validations in a row without a better mIoU after which the run ends; 0 is off. Every worker
+        counts them for itself, so that all end after the same update.
+      mious: mIoUs of the validations before a restart.
     """
 
-    def __init__(self, evaluate, every, metrics_log, checkpoints, workdir, patience=0):
+    def __init__(self, evaluate, every, metrics_log, checkpoints, workdir, patience=0, mious=()):
         super().__init__()
-        self._evaluate, self._every, self._log, self._patience = evaluate, every, metrics_log, patience
+        self._evaluate, self._every, self._log = evaluate, every, metrics_log
+        self._patience, self._mious = patience, list(mious)
         self._checkpoints, self._workdir = checkpoints, Path(workdir)
 
     def on_step(self, step, logs):
@@ -246,5 +245,6 @@ class Validation(StepCallback):
         iterations = ", ".join(f"{value:.1%}" for name, value in scalars.items() if name.startswith("miou_"))
         say(f"step {step}: val mIoU {scalars['miou']:.2%} (after each iteration: {iterations})")
         self._log.restart_clock()
-        if self._patience and self._log.validations_since_best() >= self._patience:
+        self._mious.append(scalars["miou"])
+        if self._patience and training_log.since_best(self._mious) >= self._patience:
             self.model.stop_training = True

@@ -87,7 +87,8 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
     """
     options = options or RunOptions()
     workdir = Path(workdir)
-    if _has_checkpoints(workdir):
+    was_started = _has_checkpoints(workdir)
+    if was_started:
         config.check()  # what it started from is not read again
     else:
         check_config(config)
@@ -99,8 +100,8 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
         config, lines = planned(config, split.num_examples)
         for line in lines:
             say(line)
-        if not _has_checkpoints(workdir):
-            _download(config)
+        if lines and not was_started:
+            _download(config)  # what was chosen just now
         if chief and not options.override:
             _refuse_other_config(workdir, config, split.info)
         precision = set_precision(config.training.precision, warn=say)
@@ -116,16 +117,19 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
             say(f"going on from step {step} of {config.training.total_steps}")
         if chief:
             write_config(workdir, config, split.info)
-        is_over = step >= config.training.total_steps or _has_lost_patience(config.training, workdir, step)
-        if not is_over:
-            _fit(trainer, config, workdir, saved, _Data(split, draw), step)
+        patience = config.training.patience
+        mious = _validated_before(workdir, step) if patience and step else []
+        has_ended_early = bool(patience) and since_best(mious) >= patience
+        if step < config.training.total_steps and not has_ended_early:
+            _fit(trainer, config, workdir, saved, _Data(split, draw), step, mious)
+            has_ended_early = trainer.stop_training
             if not isinstance(strategy, tf.distribute.TPUStrategy):
                 batches = _batches(config, split, config.training.total_steps, _batch_size(config.training))
                 validation.warn_of_other_statistics(trainer, batches, split.info.ignore_label)
         saved.close()
         last = workdir / "weights" / "last.npz"
-        if _has_lost_patience(config.training, workdir, int(trainer.optimizer.iterations.numpy())):
-            say(f"ended early: {config.training.patience} validations without a better one, whose weights are kept")
+        if has_ended_early:
+            say(f"ended early: {patience} validations without a better one; the weights of the best one are kept")
             if chief:
                 write_atomically(last, (workdir / "weights" / "best.npz").read_bytes())
             return
@@ -139,12 +143,9 @@ def _download(config):
         imagenet.weights_path(config.model.backbone)
 
 
-def _has_lost_patience(training, workdir, step):
-    """Whether the run ended early; a validation after `step` does not count, as the run goes on from there."""
-    if not training.patience:
-        return False
-    rows = [row for row in recovered_rows(workdir, step) if row.get("val_miou")]
-    return since_best([float(row["val_miou"]) for row in rows]) >= training.patience
+def _validated_before(workdir, step):
+    """Returns the mIoUs of the validations of a run that goes on from `step`; later ones do not count."""
+    return [float(row["val_miou"]) for row in recovered_rows(workdir, step) if row.get("val_miou")]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -275,7 +276,7 @@ def _batches(config, split, start_update, batch_size, input_context=None):
     )
 
 
-def _fit(trainer, config, workdir, saved, data, first_step):
+def _fit(trainer, config, workdir, saved, data, first_step, mious):
     strategy = trainer.distribute_strategy
     training = config.training
     is_tpu = isinstance(strategy, tf.distribute.TPUStrategy)
@@ -305,7 +306,7 @@ def _fit(trainer, config, workdir, saved, data, first_step):
     elif training.validate_every:
         evaluate = validation.validator(data.split.other(config.data.validation_split), data.draw)
         every, patience = training.validate_every, training.patience
-        steps.append(callbacks.Validation(evaluate, every, log, saved, workdir, patience))
+        steps.append(callbacks.Validation(evaluate, every, log, saved, workdir, patience, mious))
     if chief:
         steps.append(callbacks.Progress(first_step, training.total_steps, training.global_batch_size))
     interruption = Interruption()
