@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tfseg.config import DataConfig
+from tfseg.config import CHOSEN_CROP, DataConfig
 
 
 def scenes() -> DataConfig:
@@ -17,7 +17,7 @@ def crowds() -> DataConfig:
 
 def folder() -> DataConfig:
     """Your own images and masks."""
-    return DataConfig(dataset="folder", crop_size=(320, 320), color_jitter=0.3)
+    return DataConfig(dataset="folder", crop_size=CHOSEN_CROP, color_jitter=0.3)
 
 
 def camvid() -> DataConfig:

@@ -22,6 +22,7 @@ WARMUPS = ("linear", "exponential")
 DECAYS = ("decoupled", "l2")
 LOSSES = ("cross_entropy", "ohem")
 AUTO = "auto"
+CHOSEN_CROP = (0, 0)
 PRECISIONS = ("auto", "bfloat16", "float16", "off")
 
 
@@ -34,7 +35,8 @@ class DataConfig:
       data_dir: folder of TFRecords with their manifest, or folder of the raw data, which are converted into the cache
         on first use. None means the cache folder; only generated data can fill it by themselves.
       train_split, validation_split: names of the splits that are read for training and for validation.
-      crop_size: (height, width) of training crops, in pixels.
+      crop_size: (height, width) of training crops, in pixels; `CHOSEN_CROP` chooses it by the size of the images, see
+        `training.planning`.
       min_scale, max_scale: smallest and largest factor of the random resizing before the crop.
       scales: factors one of which is picked in place of that range; empty for the range.
       flip: whether half of the training images are mirrored.
@@ -80,8 +82,11 @@ class DataConfig:
             )
         if self.frame_gap < 0:
             raise InputError(f"config: data.frame_gap is {self.frame_gap}; a number of frames, or 0 for none")
-        if min(self.crop_size) < 1:
-            raise InputError(f"config: data.crop_size {self.crop_size} must be two positive numbers, height and width")
+        if min(self.crop_size) < 1 and tuple(self.crop_size) != CHOSEN_CROP:
+            raise InputError(
+                f"config: data.crop_size {self.crop_size} must be two positive numbers, height and width; or 0x0, which "
+                "chooses them by the size of the images"
+            )
         for name, most in (("color_jitter", 1), ("rotation", 180), ("blur_rate", 1)):
             if not 0 <= getattr(self, name) <= most:
                 raise InputError(f"config: data.{name} is {getattr(self, name)}; it must be from 0 (off) to {most}")

@@ -322,6 +322,12 @@ def test_evaluation_reads_everything_once_in_order_at_native_size(tmp_path):
     np.testing.assert_array_equal(seen[1]["label"], np.full((1, 5, 7), 2))
 
 
+def test_the_usual_size_is_the_median_of_the_first_images(tmp_path):
+    sizes = [(10, 40), (12, 20), (30, 30), (9, 9)]
+    files = write_shards(tmp_path, [to_example(b"no picture", None, height=height, width=width, filename="x") for height, width in sizes])
+    assert pipeline.usual_size(files, 3) == (12, 30)
+
+
 def test_an_example_without_a_label_is_ignored_in_evaluation_and_refused_in_training(tmp_path):
     image = encode(np.zeros((HEIGHT, WIDTH, 3), np.uint8), "JPEG")
     files = write_shards(tmp_path, [to_example(image, None, height=HEIGHT, width=WIDTH, filename="bare.jpg")])

@@ -1,4 +1,4 @@
-"""What a run chooses by the number of its training images, where its recipe leaves it open."""
+"""What a run chooses by the number and size of its training images, where its recipe leaves it open."""
 
 import dataclasses
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.training.toy_run import toy_config
 from tfseg.backbones import BackboneConfig
-from tfseg.config import ExperimentConfig, TrainingConfig
+from tfseg.config import DataConfig, ExperimentConfig, TrainingConfig
 from tfseg.evaluation.publish import training_facts
 from tfseg.models.fcn import FCNConfig
 from tfseg.models.rnn import RNNConfig
@@ -58,6 +58,35 @@ def test_of_a_model_of_another_kind_only_the_backbone_is_taken():
 def test_a_model_with_another_backbone_is_no_start(backbone):
     few = planned_training(20, RNNConfig(backbone))
     assert (few.init_from, few.init_backbone_from) == (None, "imagenet")
+
+
+@pytest.mark.parametrize(
+    ("image_size", "crop_size"),
+    [
+        ((256, 256), (256, 256)),
+        ((97, 300), (128, 320)),  # up to the next multiple of 32, at most 320
+        ((1080, 720), (320, 320)),
+    ],
+)
+def test_crops_are_as_large_as_the_images_up_to_a_limit(image_size, crop_size):
+    config = ExperimentConfig(RNNConfig(), DataConfig(crop_size=(0, 0)))
+    config, lines = planned(config, 50, lambda: image_size)
+    assert config.data.crop_size == crop_size
+    height, width = image_size
+    assert lines == [
+        f"note: 50 training images of {height}x{width}: crops of {crop_size[0]}x{crop_size[1]} (--crop_size)"
+    ]
+
+
+def test_images_far_larger_than_the_crops_bring_a_warning():
+    _, (_, warning) = planned(ExperimentConfig(RNNConfig(), DataConfig(crop_size=(0, 0))), 50, lambda: (3024, 4032))
+    assert "the crops show only 1% of an image of 3024x4032" in warning
+    assert "--longest_side" in warning
+
+
+def test_crops_that_are_given_are_kept_and_no_image_is_measured():
+    config = ExperimentConfig(RNNConfig(), DataConfig(crop_size=(48, 64)))
+    assert planned(config, 50, None) == (config, [])
 
 
 @pytest.mark.parametrize(

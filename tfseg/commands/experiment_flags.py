@@ -56,7 +56,7 @@ SHORT_FLAGS = {
     "iters": ("model.iterations", int, "Iterations of the recurrent model in training, and by default afterwards."),
     "iters_range": ("model.iterations_range", _range, "a:b draws the last iteration of each step from a to b; off."),
     "loss_at": ("model.loss_at", _loss_at, "Iterations with a loss and their weights, e.g. 3:0.5,6:1."),
-    "crop_size": ("data.crop_size", _size, "Training crop, HEIGHTxWIDTH."),
+    "crop_size": ("data.crop_size", _size, "Training crop, HEIGHTxWIDTH; 0x0 chooses by the size of the images."),
     "batch_size": ("training.global_batch_size", int, "Images an update, over all devices."),
     "steps": ("training.total_steps", int, "Updates of the whole run; 0 chooses by the number of images."),
     "optimizer": ("training.optimizer", str, f"{one_of(OPTIMIZERS)}."),

@@ -24,6 +24,7 @@ from tfseg.system.progress import say
 
 # Part of the fingerprint of converted data. Raise it when a conversion would give different records.
 VERSION = 2
+NUM_MEASURED = 1000
 # Files beside the only folder of an archive that say something about it. README and LICENSE have no ending.
 TEXT_ENDINGS = {"", ".txt", ".md", ".rst", ".pdf", ".html", ".htm", ".rtf", ".doc", ".docx", ".bib", ".cff", ".url"}
 
@@ -74,6 +75,14 @@ class Split:
     def examples(self, with_instances=False):
         """Returns every example once, in batches of one; see `pipeline.eval_examples`."""
         return pipeline.eval_examples(self.files, self.info, with_instances=with_instances)
+
+    def usual_size(self) -> tuple[int, int]:
+        """Returns the median (height, width) of the first `NUM_MEASURED` images, in pixels.
+
+        Raises:
+          tf.errors.DataLossError: a shard is damaged.
+        """
+        return pipeline.usual_size(self.files, NUM_MEASURED)
 
     def frames(self):
         """Yields the frames of the videos in their order, one at a time in memory.

@@ -9,6 +9,7 @@ import contextlib
 import itertools
 import os
 
+import numpy as np
 import tensorflow as tf
 
 from tfseg.data import augment
@@ -138,6 +139,14 @@ def eval_examples(files, info, batch_size=1, with_instances=False, with_sequence
     records = tf.data.TFRecordDataset(files, buffer_size=READ_BUFFER_BYTES)
     examples = records.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return examples.batch(batch_size).prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def usual_size(files, num_images) -> tuple[int, int]:
+    """Returns the median (height, width) of the first `num_images` examples, in pixels, without decoding them."""
+    records = tf.data.TFRecordDataset(files, buffer_size=READ_BUFFER_BYTES).take(num_images)
+    sizes = [(example["image/height"], example["image/width"]) for example in records.map(parse_example)]
+    height, width = np.median(np.asarray(sizes), axis=0)
+    return int(height), int(width)
 
 
 def augmented_example(example, info, data, seed, with_instances=False, previous=()) -> dict:

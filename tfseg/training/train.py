@@ -97,7 +97,7 @@ def train(config: ExperimentConfig, workdir, options: RunOptions | None = None, 
     chief = is_chief(strategy)
     with locked(workdir) if chief else contextlib.nullcontext():
         split = open_split(config.data.dataset, config.data.data_dir, config.data.train_split, fold=config.data.fold)
-        config, lines = planned(config, split.num_examples)
+        config, lines = planned(config, split.num_examples, split.usual_size)
         for line in lines:
             say(line)
         if lines and not was_started:
