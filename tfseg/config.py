@@ -84,8 +84,8 @@ class DataConfig:
             raise InputError(f"config: data.frame_gap is {self.frame_gap}; a number of frames, or 0 for none")
         if min(self.crop_size) < 1 and tuple(self.crop_size) != CHOSEN_CROP:
             raise InputError(
-                f"config: data.crop_size {self.crop_size} must be two positive numbers, height and width; or 0x0, which "
-                "chooses them by the size of the images"
+                f"config: data.crop_size {self.crop_size} must be two positive numbers, height and width; or 0x0, "
+                "which chooses them by the size of the images"
             )
         for name, most in (("color_jitter", 1), ("rotation", 180), ("blur_rate", 1)):
             if not 0 <= getattr(self, name) <= most:

@@ -3,8 +3,8 @@
 python train.py --model=rnn --dataset=folder --data_dir=DIR --workdir=runs/mine
     DIR holds images/ and masks/ (or train/ and val/ with both), and classes.txt with one class name a line.
 
-Good to change first: --crop_size (a little less than your images), --batch_size (what fits in memory). What it starts
-from, and for how many updates it trains, is chosen by the number of images, and printed; --init_from,
+Good to change first: --crop_size (if your images are much larger than 320 pixels), --batch_size (what fits in memory).
+What it starts from, and for how many updates it trains, is chosen by the number of images, and printed; --init_from,
 --init_backbone_from and --steps choose otherwise, see docs/training.md.
 """
 

@@ -324,7 +324,10 @@ def test_evaluation_reads_everything_once_in_order_at_native_size(tmp_path):
 
 def test_the_usual_size_is_the_median_of_the_first_images(tmp_path):
     sizes = [(10, 40), (12, 20), (30, 30), (9, 9)]
-    files = write_shards(tmp_path, [to_example(b"no picture", None, height=height, width=width, filename="x") for height, width in sizes])
+    examples = [
+        to_example(b"no picture", None, height=height, width=width, filename=f"{height}.jpg") for height, width in sizes
+    ]
+    files = write_shards(tmp_path, examples)
     assert pipeline.usual_size(files, 3) == (12, 30)
 
 
