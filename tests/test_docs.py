@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tfseg.commands import program
+
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 TOOLS = sorted((ROOT / "docs/tools").glob("*.md"))
@@ -14,10 +16,12 @@ OTHERS = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "SECURITY.md"
 DOCUMENTS = {str(path.relative_to(ROOT)): path for path in [*OTHERS, *PAGES, *TOOLS]}
 MOST_README_LINES = 130
 SCRIPTS = sorted(path.name for path in ROOT.glob("*.py"))
+INSTALLED = {name: f"{command.module}.py" for name, command in program.COMMANDS.items()}
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^)\s]+)\)|<img[^>]*\ssrc=\"([^\"]+)\"")
 COMMAND = re.compile(r"\bpython (?:-m (?P<module>tfseg[\w.]*)|(?P<script>\w+\.py))(?P<words>.*)")
+PROGRAM = re.compile(rf"\btfseg (?P<script>{'|'.join(INSTALLED)})\b(?P<words>.*)")
 BARE_COMMAND = re.compile(r"(?P<script>\w+\.py)(?P<words>\s+--.*)")
 FLAG = re.compile(r"(?<!\S)--?([A-Za-z]\w*)")
 DOTTED = re.compile(r"\btfseg(?:\.[A-Za-z_]\w*)+")
@@ -47,11 +51,11 @@ def command_lines(text):
 def commands(text):
     """(program, names of its flags) of every command in a document."""
     for line in command_lines(text):
-        match = COMMAND.search(line) or BARE_COMMAND.fullmatch(line)
+        match = COMMAND.search(line) or BARE_COMMAND.fullmatch(line) or PROGRAM.search(line)
         if match:
-            module = match.groupdict().get("module")
-            program = Path(*module.split(".")).with_suffix(".py") if module else Path(match["script"])
-            yield program, FLAG.findall(match["words"])
+            module, script = match.groupdict().get("module"), match["script"]
+            file = Path(*module.split(".")).with_suffix(".py") if module else Path(INSTALLED.get(script, script))
+            yield file, FLAG.findall(match["words"])
 
 
 def anchors(path):
@@ -91,6 +95,8 @@ def command_modules(tree):
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tfseg.commands"):
             names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "program.run_command":  # a script and its command
+            names.add(f"tfseg.commands.{ast.literal_eval(node.args[0])}")
     files = (ROOT.joinpath(*name.split(".")).with_suffix(".py") for name in names)
     return {file for file in files if file.is_file()}
 
@@ -190,10 +196,10 @@ def test_examples_in_python_import_what_is_there(path):
 @every_document
 def test_commands_have_the_flags_that_a_document_gives_them(path):
     unknown = []
-    for program, flags in commands(path.read_text()):
-        assert (ROOT / program).is_file(), f"{path.name}: {program}"
-        known = flags_of(ROOT / program)
-        unknown += [f"{program} --{flag}" for flag in flags if flag not in known]
+    for file, flags in commands(path.read_text()):
+        assert (ROOT / file).is_file(), f"{path.name}: {file}"
+        known = flags_of(ROOT / file)
+        unknown += [f"{file} --{flag}" for flag in flags if flag not in known]
     assert sorted(set(unknown)) == []
 
 
@@ -229,9 +235,11 @@ def test_flags_are_found_where_programs_define_them():
 
 def test_commands_are_found_in_examples_and_prose():
     text = (
-        "Give `train.py --iters=6` or\n`python -m\ntfseg.a.b --x`:\n```\nA=1 python train.py \\\n  --y 2  # --z\n```\n"
+        "Give `train.py --iters=6` or\n`python -m\ntfseg.a.b --x`:\n```\nA=1 python train.py \\\n  --y 2  # --z\n"
+        "tfseg profile --u\n```\n"
     )
     assert sorted(commands(text)) == [
+        (Path("profile_flops.py"), ["u"]),
         (Path("tfseg/a/b.py"), ["x"]),
         (Path("train.py"), ["iters"]),
         (Path("train.py"), ["y"]),

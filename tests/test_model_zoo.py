@@ -36,22 +36,17 @@ from ml_collections import config_flags
 from tfseg.commands import entry
 
 os.chdir(sys.argv.pop(1))
-command = sys.argv.pop(1)
-importlib.import_module(command.removesuffix(".py"))
+script = sys.argv.pop(1)
+command = importlib.import_module(f"tfseg.commands.{script.removesuffix('.py')}")
+command.define_flags()
 
 def show(argv):
-    if command == "train.py":
+    if script == "train.py":
+        from tfseg.commands import experiment_flags
         config = experiment_flags.experiment_config().to_dict()
         print(json.dumps({"recipe": config_flags.get_config_filename(flags.FLAGS["config"]), "config": config}))
 
-prepare = None
-if command == "train.py":
-    from tfseg.commands import experiment_flags  # its --model would clash with that of other commands
-    prepare = experiment_flags.with_default_recipe
-elif "workdir" in flags.FLAGS:
-    from tfseg.commands import model_flag
-    prepare = model_flag.with_model
-entry.run(show, prepare)
+entry.run(show, command.prepare)
 """
 each_recipe = pytest.mark.parametrize("path", RECIPES, ids=lambda path: f"{path.parent.name}/{path.stem}")
 

@@ -11,6 +11,7 @@ import traceback
 import absl.logging
 from absl import app, flags
 
+from tfseg.commands.program import as_example, as_typed
 from tfseg.errors import MAX_MESSAGE, InputError, RunError, shortened
 from tfseg.runs import zoo
 from tfseg.system.files import disk_failure, failure
@@ -20,18 +21,24 @@ MODEL_FLAGS = {"model", "workdir", "compare", "models"}
 flags.DEFINE_boolean("debug", False, "Show the whole traceback of an error.")
 
 
-def run(main, prepare=None):
+def run(main, prepare=None, text=None, module=None):
     """Parses the flags and runs `main(argv)`; turns any error into one line on stderr and an exit code.
 
     Args:
       main: (words of the command line that are not flags) -> None.
       prepare: (words of the command line) -> words that are parsed; None parses them unchanged.
+      text: what --help shows above the flags; None is the docstring of the program.
+      module: dotted name of the module whose flags --help lists; None is the program.
     """
     # TensorFlow shows only its errors: its other lines tell a user nothing to act on.
     logging.getLogger("tensorflow").setLevel(logging.ERROR)
     absl.logging.set_verbosity(absl.logging.ERROR)
-    # This makes --debug a key flag of the command, so that --help lists it.
-    flags.FLAGS.register_key_flag_for_module(sys.argv[0], flags.FLAGS["debug"])
+    # --help lists the key flags of the program, under its docstring.
+    for flag in [flags.FLAGS["debug"], *(flags.FLAGS.get_key_flags_for_module(module) if module else [])]:
+        flags.FLAGS.register_key_flag_for_module(sys.argv[0], flag)
+        flag.help = as_example(flag.help)
+    if text is not None:
+        sys.modules["__main__"].__doc__ = text
     try:
         app.run(lambda argv: _guarded(main, argv), flags_parser=lambda argv: _parse_flags(argv, prepare))
     except KeyboardInterrupt:
@@ -104,5 +111,5 @@ def _show(error):
 
 
 def _fail(error, code):
-    say(shortened(f"error: {str(error).strip() or type(error).__name__}"))
+    say(shortened(as_typed(f"error: {str(error).strip() or type(error).__name__}")))
     sys.exit(code)

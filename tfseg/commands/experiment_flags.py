@@ -1,6 +1,8 @@
 """The flags that make an ExperimentConfig: a recipe, its overrides, and short names for the fields people change."""
 
 import dataclasses
+import difflib
+import re
 import runpy
 from pathlib import Path
 
@@ -13,10 +15,11 @@ from tfseg.commands import model_flag
 from tfseg.commands.help_texts import DATASET_HELP, one_of
 from tfseg.config import LOSSES, OPTIMIZERS, PRECISIONS, ExperimentConfig
 from tfseg.data.datasets.table import DATASETS, check_name
-from tfseg.errors import InputError, listed
+from tfseg.errors import InputError, listed, shortened
+from tfseg.runs import zoo
 from tfseg.system.small_files import FieldError, refuse_unknown
 
-RECIPES = Path(__file__).resolve().parents[2] / "model_zoo"
+RECIPES = zoo.ZOO
 
 
 def _size(text):
@@ -127,6 +130,9 @@ def with_default_recipe(argv):
     if "config" not in given:
         given["config"] = str(_default_recipe(given))
         argv = [argv[0], f"--config={given['config']}", *argv[1:]]
+    elif given["config"].startswith(zoo.PREFIX):
+        name, given["config"] = given["config"], str(_zoo_recipe(given["config"]))
+        argv = [re.sub(rf"(?<=^|=){re.escape(name)}$", lambda _: given["config"], word) for word in argv]
     config = _load_recipe(given["config"])
     for name in given:
         if name.removeprefix("no").startswith("config."):
@@ -188,9 +194,21 @@ def _default_recipe(given):
     raise InputError(f"--model={model} has no recipe for --dataset={dataset}; give one: --config=FILE{advice}")
 
 
+def _zoo_recipe(name):
+    wanted = name.removeprefix(zoo.PREFIX)
+    recipes = {f"{path.parent.name}/{path.stem}": path for path in sorted(RECIPES.glob("*/*.py"))}
+    if wanted not in recipes:
+        near = difflib.get_close_matches(wanted, recipes, 3) or list(recipes)
+        raise InputError(f"--config={shortened(name, 80)}: the zoo has no such recipe; e.g. {zoo.PREFIX}{near[0]}")
+    return recipes[wanted]
+
+
 def _load_recipe(path):
     if not path.endswith(".py") or not Path(path).is_file():
-        raise InputError(f"--config={path}: no such recipe, a Python file like model_zoo/voc2012/rnn_resnet101.py")
+        raise InputError(
+            f"--config={path}: no such recipe, a Python file like model_zoo/voc2012/rnn_resnet101.py, or "
+            f"{zoo.PREFIX}voc2012/rnn_resnet101"
+        )
     try:
         get_config = runpy.run_path(path).get("get_config")
         config = get_config() if callable(get_config) else None
