@@ -1,5 +1,13 @@
-# `make demo` and `make test` do all their own set-up; they need Python 3.11 and nothing else.
-PYTHON ?= python3.11
+# `make demo` and `make test` do all their own set-up; they need Python 3.11, 3.12 or 3.13 and nothing else.
+PYTHONS := python3.11 python3.12 python3.13
+# The first of them that runs: a name may be on the path without a Python behind it.
+PYTHON ?= $(firstword $(foreach name,$(PYTHONS),$(shell $(name) -c 'print("$(name)")' 2>/dev/null)))
+VERSION = $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+# Each Python with the lock of its stack: TensorFlow 2.15 with Keras 2, or 2.20 with Keras 2 as tf-keras.
+STACK_3.11 := requirements
+STACK_3.12 := requirements-tf220
+STACK_3.13 := requirements-tf220
+STACK = $(STACK_$(VERSION))
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -63,12 +71,11 @@ $(TOOLS)/.ready: requirements-audit.txt requirements-pip.txt
 
 setup: $(READY)
 
-$(READY): requirements.txt requirements-pip.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \
-		|| { echo "Python 3.11 is needed; set PYTHON=/path/to/python3.11"; exit 2; }
+$(READY): requirements.txt requirements-tf220.txt requirements-pip.txt
+	@test -n "$(STACK)" || { echo "Python 3.11, 3.12 or 3.13 is needed; set PYTHON=/path/to/python3.11"; exit 2; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python $(INSTALL) -r requirements-pip.txt
-	$(BIN)/python $(INSTALL) -r requirements.txt
+	$(BIN)/python $(INSTALL) -r $(STACK).txt
 	$(BIN)/python -m pip check
 	@touch $(READY)
 

@@ -1,12 +1,35 @@
 """tfseg: segmentation networks for every compute budget, in TensorFlow 2 / Keras."""
 
+import importlib.metadata
 import os
+import sys
 import warnings
 
 # TensorFlow writes its start-up noise before any flag of its own can stop it; both must be set before it is imported.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 warnings.filterwarnings("ignore", message=r"\s*TensorFlow Addons", category=UserWarning)
+
+
+def _choose_keras_2():
+    """Makes `tensorflow.keras` Keras 2 where TensorFlow would take Keras 3: the package tf-keras.
+
+    Raises:
+      ImportError: Keras 3 is in use already.
+    """
+    try:
+        is_3 = int(importlib.metadata.version("keras").partition(".")[0]) >= 3
+    except importlib.metadata.PackageNotFoundError:
+        is_3 = False
+    if not is_3:
+        return
+    os.environ["TF_USE_LEGACY_KERAS"] = "1"
+    # Of Keras 2 as tf-keras, TensorFlow shows no version.
+    if "tensorflow" in sys.modules and hasattr(sys.modules["tensorflow"].keras, "__version__"):
+        raise ImportError("tfseg needs Keras 2: import tfseg before tensorflow, or set TF_USE_LEGACY_KERAS=1")
+
+
+_choose_keras_2()
 
 __version__ = "0.1.0"
 

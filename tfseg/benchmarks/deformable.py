@@ -8,6 +8,7 @@ All forms but the two that say so are made of operations that TFLite has; all bu
 """
 
 import dataclasses
+import importlib.util
 from collections.abc import Callable
 
 import numpy as np
@@ -166,8 +167,9 @@ FORMS = {
     "products first, one gather of 36": Form(transformed_and_gathered),
     "four gathers in bfloat16": Form(in_16_bits, is_exact=False),
     "products first, sparse matrix (not for TFLite)": Form(transformed_and_sparse, is_exportable=False),
-    "resampler of TensorFlow Addons (not for TFLite)": Form(resampler, is_exportable=False),
 }
+if importlib.util.find_spec("tensorflow_addons"):  # not with TensorFlow 2.20
+    FORMS["resampler of TensorFlow Addons (not for TFLite)"] = Form(resampler, is_exportable=False)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,12 +5,15 @@ and one resampling maps it to the crop. Image and label share one `Geometry`, wi
 interpolated. All randomness comes from a seed; there is no stateful op.
 """
 
+import importlib.util
 import math
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+# tensorflow-addons ended with TensorFlow 2.15; without it, the operation that it wraps is called.
+HAS_ADDONS = importlib.util.find_spec("tensorflow_addons") is not None
 FILL_COLOR = 127.5
 MEAN_COLOR = (123.675, 116.28, 103.53)
 """The mean RGB of ImageNet's images, which becomes 0 where a network's normalisation subtracts it."""
@@ -213,8 +216,6 @@ def _pad(pixels, begin, end, data, value):
 
 
 def _rotate(pixels, window, geometry, data, interpolation, fill_value):
-    import tensorflow_addons as tfa  # at its end of life and slow to import, so used only for this rotation
-
     height, width = data.crop_size
     cosine, sine = tf.cos(geometry.angle), tf.sin(geometry.angle)
     offset, window = tf.cast(geometry.offset, tf.float32), tf.cast(window, tf.float32)
@@ -224,15 +225,26 @@ def _rotate(pixels, window, geometry, data, interpolation, fill_value):
     shift_y = (offset[0] + height / 2 - sine * middle_x - cosine * middle_y) / geometry.scale[0] - window[0] - 0.5
     row_x = [cosine / geometry.scale[1], -sine / geometry.scale[1], shift_x]
     row_y = [sine / geometry.scale[0], cosine / geometry.scale[0], shift_y]
-    rotated = tfa.image.transform(
-        pixels,
-        tf.stack([*row_x, *row_y, 0.0, 0.0]),
-        interpolation,
-        output_shape=data.crop_size,
-        fill_mode="reflect" if fill_value is None else "constant",
-        fill_value=float(fill_value or 0),
-    )
+    rotated = _projected(pixels, tf.stack([*row_x, *row_y, 0.0, 0.0]), data.crop_size, interpolation, fill_value)
     return tf.ensure_shape(rotated, [height, width, pixels.shape[-1]])
+
+
+def _projected(pixels, transform, size, interpolation, fill_value, has_addons=HAS_ADDONS):
+    """Resamples [height, width, channels] at the places of a projective transform [8] from target to source."""
+    fill_mode, fill_value = "reflect" if fill_value is None else "constant", float(fill_value or 0)
+    if has_addons:
+        import tensorflow_addons as tfa  # at its end of life and slow to import, so used only for this
+
+        return tfa.image.transform(pixels, transform, interpolation, fill_mode, size, fill_value=fill_value)
+    [projected] = tf.raw_ops.ImageProjectiveTransformV3(
+        images=pixels[tf.newaxis],
+        transforms=transform[tf.newaxis],
+        output_shape=size,
+        fill_value=fill_value,
+        interpolation=interpolation.upper(),
+        fill_mode=fill_mode.upper(),
+    )
+    return projected
 
 
 def jitter_color(pixels, seed, strength):
