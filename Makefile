@@ -19,10 +19,11 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes \
 	--only-binary :all: --no-binary promise,seqeval --no-build-isolation
 # A lock comes after the locks that its .in file names with -c.
 LOCKS := requirements.txt requirements-pip.txt requirements-onnx.txt requirements-clients-mediapipe.txt \
-	requirements-clients-readers.txt requirements-audit.txt
+	requirements-clients-readers.txt requirements-audit.txt requirements-gpu.txt requirements-tf220.txt \
+	requirements-tf220-gpu.txt
 TOOLS := .venv-audit
 
-.PHONY: demo test test-slow test-clients lint setup lock audit clean
+.PHONY: demo test test-slow test-stacks test-clients lint setup lock audit clean
 
 demo: $(READY)          ## sample scenes, a short training of the recurrent model, its evaluation, pictures, export
 	$(BIN)/python train.py --model=rnn --dataset=scenes --iters=6 --workdir=$(DEMO)
@@ -35,6 +36,13 @@ test: $(READY)          ## the test suite, without the slow ones
 
 test-slow: $(READY)     ## the tests at real sizes or on real data
 	$(BIN)/python -m pytest -n 2 --dist=loadfile --no-loadscope-reorder -m slow
+
+test-stacks:            ## the test suite on every Python that is here, each with a virtual environment of its own
+	@for name in $(PYTHONS); do \
+		if $$name -c '' 2>/dev/null; then \
+			echo "$$name:"; $(MAKE) --no-print-directory test PYTHON=$$name VENV=.venv-$$name || exit 1; \
+		else echo "$$name: not here, not tested"; fi; \
+	done
 
 test-clients: $(READY) .venv-mediapipe/.ready .venv-readers/.ready   ## other programs run what is exported
 	$(BIN)/python $(INSTALL) -r requirements-onnx.txt
@@ -56,7 +64,8 @@ lint: $(READY)
 lock: $(TOOLS)/.ready   ## the locks again, after a change of requirements*.in; pins that still fit stay
 	for lock in $(LOCKS); do \
 		$(TOOLS)/bin/uv pip compile --no-config --quiet --generate-hashes --custom-compile-command "make lock" \
-			--python-version 3.11 --python-platform x86_64-manylinux_2_28 \
+			--python-version $$(case $$lock in (*tf220*) echo 3.12;; (*) echo 3.11;; esac) \
+			--python-platform x86_64-manylinux_2_28 \
 			--output-file $$lock $${lock%.txt}.in || exit 1; \
 	done
 
@@ -69,7 +78,12 @@ $(TOOLS)/.ready: requirements-audit.txt requirements-pip.txt
 	$(TOOLS)/bin/python $(INSTALL) -r requirements-audit.txt
 	@touch $@
 
-setup: $(READY)
+setup: $(READY) $(if $(GPU),$(VENV)/.ready-gpu)   ## a virtual environment; GPU=1 with TensorFlow's CUDA libraries
+
+$(VENV)/.ready-gpu: $(READY) requirements-gpu.txt requirements-tf220-gpu.txt
+	$(BIN)/python $(INSTALL) -r $(STACK)-gpu.txt
+	$(BIN)/python -m pip check
+	@touch $@
 
 $(READY): requirements.txt requirements-tf220.txt requirements-pip.txt
 	@test -n "$(STACK)" || { echo "Python 3.11, 3.12 or 3.13 is needed; set PYTHON=/path/to/python3.11"; exit 2; }
@@ -80,4 +94,4 @@ $(READY): requirements.txt requirements-tf220.txt requirements-pip.txt
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) .venv-mediapipe .venv-readers $(TOOLS) runs .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PYTHONS:%=.venv-%) .venv-mediapipe .venv-readers $(TOOLS) runs .pytest_cache .ruff_cache

@@ -5,6 +5,7 @@ import importlib.util
 import json
 import re
 import subprocess
+import sys
 import sysconfig
 from pathlib import Path
 
@@ -15,7 +16,13 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = sorted(ROOT.glob("requirements*.txt"))
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s\\;]+)((?: \\\n +--hash=sha256:[0-9a-f]{64})*)$", re.MULTILINE)
-LOCKED_AFTER = {"requirements-pip.txt": "requirements.txt", "requirements-onnx.txt": "requirements.txt"}
+LOCKED_AFTER = {
+    "requirements-pip.txt": "requirements.txt",
+    "requirements-onnx.txt": "requirements.txt",
+    "requirements-gpu.txt": "requirements.txt",
+    "requirements-tf220-gpu.txt": "requirements-tf220.txt",
+}
+STACK = "requirements.txt" if sys.version_info < (3, 12) else "requirements-tf220.txt"
 
 every_lock = pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 
@@ -102,7 +109,7 @@ def test_what_is_installed_into_one_environment_agrees(name, before):
 
 
 def test_the_environment_is_what_the_locks_say():
-    wanted = pins(ROOT / "requirements.txt") | pins(ROOT / "requirements-pip.txt")
+    wanted = pins(ROOT / STACK) | pins(ROOT / "requirements-pip.txt")
     # Not all of sys.path: setuptools puts its own copies of packages there.
     found = importlib.metadata.distributions(path=[sysconfig.get_path("purelib")])
     installed = {canonicalize_name(each.metadata["Name"]): each.version for each in found}
@@ -110,8 +117,9 @@ def test_the_environment_is_what_the_locks_say():
     assert others == {}, "run `make setup`"
 
 
-def test_both_packages_of_opencv_have_one_version():
-    versions = pins(ROOT / "requirements.txt")
+@pytest.mark.parametrize("stack", ["requirements.txt", "requirements-tf220.txt"])
+def test_both_packages_of_opencv_have_one_version(stack):
+    versions = pins(ROOT / stack)
     assert versions["opencv-python"] == versions["opencv-python-headless"]
 
 
@@ -122,8 +130,9 @@ def test_whatever_the_makefile_installs_is_checked_against_hashes():
     assert re.findall(r"pip install", text.replace(options, "")) == []
 
 
-def test_packages_that_are_built_here_are_the_same_in_the_lock_and_in_the_makefile():
-    built = set(re.findall(r"^--no-binary (\S+)$", (ROOT / "requirements.in").read_text(), re.MULTILINE))
+@pytest.mark.parametrize("stack", ["requirements.in", "requirements-tf220.in"])
+def test_packages_that_are_built_here_are_the_same_in_the_lock_and_in_the_makefile(stack):
+    built = set(re.findall(r"^--no-binary (\S+)$", (ROOT / stack).read_text(), re.MULTILINE))
     assert built == set(re.search(r"--no-binary (\S+)", (ROOT / "Makefile").read_text())[1].split(","))
 
 
@@ -175,3 +184,35 @@ def test_one_package_without_an_answer_is_enough(answered):
 def test_the_advisories_of_the_pins_that_have_to_stay_are_explained(audit):
     explained = audit.explained_advisories((ROOT / "SECURITY.md").read_text())
     assert {"CVE-2025-12060", "CVE-2026-0994", "CVE-2026-59890", "CVE-2026-2492", "GHSA-hqp4-2352-xf5r"} <= explained
+
+
+def made(*words):
+    """What make would run for some words, without running it."""
+    done = subprocess.run(["make", "-n", *words], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(
+    "version, lock",
+    [("3.11", "requirements"), ("3.12", "requirements-tf220"), ("3.13", "requirements-tf220")],
+)
+def test_a_set_up_installs_what_its_python_takes_and_on_demand_what_a_gpu_needs(tmp_path, version, lock):
+    words = ["setup", f"VERSION={version}", f"VENV={tmp_path}/venv"]
+    assert f"-r {lock}.txt\n" in made(*words) and "gpu" not in made(*words)
+    assert f"-r {lock}.txt\n" in made(*words, "GPU=1") and f"-r {lock}-gpu.txt\n" in made(*words, "GPU=1")
+
+
+@pytest.mark.parametrize("version", ["3.10", "3.14", ""])
+def test_a_set_up_with_another_python_is_one_line_and_fails(tmp_path, version):
+    words = ["make", "setup", f"VERSION={version}", f"VENV={tmp_path}/venv"]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert done.stdout == "Python 3.11, 3.12 or 3.13 is needed; set PYTHON=/path/to/python3.11\n"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_all_stacks_are_tested_where_their_pythons_are():
+    assert [f"python{version}" for version in ("3.11", "3.12", "3.13")] == re.search(
+        r"^PYTHONS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE
+    )[1].split()

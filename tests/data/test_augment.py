@@ -291,3 +291,18 @@ def test_a_blur_leaves_even_images_even_and_their_share_sharp():
     is_sharp = [np.array_equal(blurred(image, seed, blur_rate=0.3), image) for seed in range(60)]
     assert 30 < sum(is_sharp) < 54
     np.testing.assert_array_equal(blurred(image, 5, blur_rate=1.0), blurred(image, 5, blur_rate=1.0))
+
+
+@pytest.mark.skipif(not augment.HAS_ADDONS, reason="tensorflow-addons ended with TensorFlow 2.15")
+@pytest.mark.parametrize("fill_value", [None, 0, 255, 127.5])
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_the_operation_without_tensorflow_addons_gives_the_same_to_the_bit(dtype, interpolation, fill_value):
+    pixels = np.random.default_rng(0).integers(0, 255, [13, 17, 3]).astype(dtype)
+    transform = tf.constant([0.9, 0.3, -2.25, -0.35, 1.1, 3.5, 0.0, 0.0])
+    with_addons, without = (
+        augment._projected(pixels, transform, (11, 19), interpolation, fill_value, has_addons=has_addons).numpy()
+        for has_addons in (True, False)
+    )
+    assert with_addons.dtype == dtype and with_addons.shape == (11, 19, 3)
+    np.testing.assert_array_equal(with_addons, without)
