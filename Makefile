@@ -23,7 +23,7 @@ LOCKS := requirements.txt requirements-pip.txt requirements-onnx.txt requirement
 	requirements-tf220-gpu.txt
 TOOLS := .venv-audit
 
-.PHONY: demo test test-slow test-stacks test-clients lint setup lock audit clean
+.PHONY: demo test test-slow test-stacks test-clients lint lint-docker setup lock audit clean
 
 demo: $(READY)          ## sample scenes, a short training of the recurrent model, its evaluation, pictures, export
 	$(BIN)/python train.py --model=rnn --dataset=scenes --iters=6 --workdir=$(DEMO)
@@ -60,6 +60,9 @@ test-clients: $(READY) .venv-mediapipe/.ready .venv-readers/.ready   ## other pr
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+lint-docker: $(TOOLS)/.ready
+	$(TOOLS)/bin/hadolint Dockerfile
 
 lock: $(TOOLS)/.ready   ## the locks again, after a change of requirements*.in; pins that still fit stay
 	for lock in $(LOCKS); do \

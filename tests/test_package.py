@@ -205,3 +205,21 @@ def test_an_installation_counts_a_model_and_trains_one_on_its_recipe(installed):
     done = installed("tfseg", "train", "--model=fcn", *words)
     assert done.returncode == 0, done.stderr
     assert "done: tfseg evaluate --model=runs/scenes_fcn\n" in done.stdout
+
+
+def test_the_image_is_made_by_the_steps_of_a_set_up_and_of_an_installation():
+    """No image is built here: its steps are compared with those that the tests run."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", " ")
+    steps = [line.split(maxsplit=1) for line in text.splitlines() if line and line[0] not in "# "]
+    [system, packages, wheel, user] = [words for step, words in steps if step == "RUN"]
+    assert "libgl1" in system and "useradd" in user
+    assert packages == 'make setup VENV=/opt/venv GPU="$GPU"'
+    assert wheel.startswith("/opt/venv/bin/python -m pip install ")
+    assert {"--no-deps", "--no-index", "--no-build-isolation", "."} <= set(wheel.split())
+    for names in (words.split()[:-1] for step, words in steps if step == "COPY"):
+        assert all(list(ROOT.glob(name)) for name in names)
+    [base] = [words for step, words in steps if step == "FROM"]
+    assert base.removeprefix("python:").split("-")[0] in LOCKS
+    assert ["ENTRYPOINT", '["tfseg"]'] in steps
+    needed = {"pyproject.toml", "README.md", "LICENSE", "tfseg", "model_zoo"}
+    assert needed & set((ROOT / ".dockerignore").read_text().split()) == set()
