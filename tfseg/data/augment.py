@@ -236,7 +236,7 @@ def _projected(pixels, transform, size, interpolation, fill_value, has_addons=HA
         import tensorflow_addons as tfa  # at its end of life and slow to import, so used only for this
 
         return tfa.image.transform(pixels, transform, interpolation, fill_mode, size, fill_value=fill_value)
-    [projected] = tf.raw_ops.ImageProjectiveTransformV3(
+    projected = tf.raw_ops.ImageProjectiveTransformV3(
         images=pixels[tf.newaxis],
         transforms=transform[tf.newaxis],
         output_shape=size,
@@ -244,7 +244,7 @@ def _projected(pixels, transform, size, interpolation, fill_value, has_addons=HA
         interpolation=interpolation.upper(),
         fill_mode=fill_mode.upper(),
     )
-    return projected
+    return projected[0]
 
 
 def jitter_color(pixels, seed, strength):

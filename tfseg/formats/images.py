@@ -123,6 +123,7 @@ def encode_png(values) -> bytes:
 
 def encode_panoptic(class_ids, instance_ids) -> bytes:
     """Encodes [height, width] ids, instances below 65536, as a PNG of (class, instance // 256, instance % 256)."""
+    instance_ids = np.asarray(instance_ids, np.int32)  # 256 is no value of the type of small maps
     return encode_png(np.stack([class_ids, instance_ids // 256, instance_ids % 256], -1).astype(np.uint8))
 
 
