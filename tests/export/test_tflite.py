@@ -38,7 +38,7 @@ def files(functions):
     """{name: content} of float32 files."""
     signatures = {f"segment_{n}": functions.segment(n) for n in ITERATIONS}
     signatures |= {"stream": functions.stream(), "dynamic": functions.dynamic(5)}
-    signatures |= {"resizable": functions.resizable(3)}
+    signatures |= {"resizable": functions.resizable(3), "class_map_5": functions.class_map(5)}
     return {name: tflite.convert(functions.holder, traced, "fp32") for name, traced in signatures.items()}
 
 
@@ -77,6 +77,30 @@ def test_every_form_gives_the_networks_logits(network, files, interpreter, itera
 
 
 @pytest.mark.parametrize("interpreter", [tf.lite.Interpreter, LiteRTInterpreter], ids=["tensorflow", "litert"])
+def test_a_class_map_is_the_argmax_of_the_logits(files, interpreter):
+    image = {"image": IMAGE.numpy()}
+    logits = opened(interpreter, files["segment_5"])("serving_default", **image)["logits"]
+    class_ids = opened(interpreter, files["class_map_5"])("serving_default", **image)["class_ids"]
+    assert class_ids.dtype == np.uint8
+    np.testing.assert_array_equal(class_ids, logits.argmax(-1))
+    assert len(np.unique(class_ids)) > 1
+
+
+def test_a_class_map_of_8_bits_is_the_argmax_of_the_logits_of_8_bits_the_first_of_equal_ones(functions):
+    image, answers = np.rint(IMAGE).astype(np.uint8), []
+    for traced in (functions.segment(3), functions.class_map(3)):
+        model = tf.lite.Interpreter(model_content=tflite.convert(functions.holder, traced, "int8", IMAGES))
+        [given], [answer] = model.get_input_details(), model.get_output_details()
+        model.allocate_tensors()
+        model.set_tensor(given["index"], image)
+        model.invoke()
+        answers.append(model.get_tensor(answer["index"]))
+    logits, class_ids = answers
+    assert (class_ids.dtype, class_ids.shape) == (np.uint8, (1, *SIZE))
+    np.testing.assert_array_equal(class_ids, logits.argmax(-1))
+
+
+@pytest.mark.parametrize("interpreter", [tf.lite.Interpreter, LiteRTInterpreter], ids=["tensorflow", "litert"])
 def test_a_resizable_file_takes_any_size(network, files, interpreter):
     model = interpreter(model_content=files["resizable"])
     index = model.get_input_details()[0]["index"]
@@ -97,6 +121,7 @@ LOOP = {"ARG_MAX", "CAST", "GREATER", "LESS", "LOGICAL_AND", "MAXIMUM", "MEAN", 
 OPERATORS = {
     "segment_1": ONE_CALL,
     "segment_5": ONE_CALL | {"ADD", "CONCATENATION"},
+    "class_map_5": ONE_CALL | {"ADD", "ARG_MAX", "CAST", "CONCATENATION"},
     "stream": ONE_CALL | {"ADD", "CONCATENATION"},
     "dynamic": ONE_CALL | LOOP | {"ADD", "CONCATENATION", "STRIDED_SLICE", "WHILE"},
 }
@@ -116,6 +141,7 @@ def test_gpus_run_what_has_no_loop(files, tmp_path):
         return compatibility.gpu_verdict(tmp_path / "model.tflite")
 
     assert verdict("segment_5") == verdict("stream") == []
+    assert {reason.split(":")[0] for reason in verdict("class_map_5")} == {"ARG_MAX", "CAST"}
     assert {reason.split(":")[0] for reason in verdict("dynamic")} == {"ARG_MAX", "STRIDED_SLICE", "WHILE"}
 
 

@@ -40,11 +40,11 @@ def define_flags():
         "kinds",
         [],
         "Of .tflite files: segment (fixed iterations, one call), stream (encode, refine, decode: the caller keeps the "
-        "state), dynamic (iterations with every call), resizable (a segment of any image size, on CPUs), panoptic (the "
-        "maps that instances are made of); default: the first, of a model that keeps a state also the second, of a "
-        "panoptic one the last.",
+        "state), dynamic (iterations with every call), resizable (a segment of any image size, on CPUs), class_map (a "
+        "segment that ends in class ids, on CPUs), panoptic (the maps that instances are made of); default: segment "
+        "and class_map, of a model that keeps a state also stream, of a panoptic one panoptic.",
     )
-    flags.DEFINE_list("iters", [], "Iterations of segment files, e.g. 1,3,6; default is the number trained.")
+    flags.DEFINE_list("iters", [], "Iterations of segment and class_map files, e.g. 1,3,6; default: as trained.")
     flags.DEFINE_integer("max_iters", None, "The most that a file runs; default is the most of training.")
     flags.DEFINE_string(
         "size",

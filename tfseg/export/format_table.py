@@ -133,6 +133,13 @@ FORMATS = {
         has_fixed_iterations=True,
         has_number_in_name=True,
     ),
+    "class_map": ExportFormat(
+        "a segment file that ends in class ids, on CPUs",
+        TFLITE_PATH,
+        _make_tflite(lambda functions, iterations, most: functions.class_map(iterations)),
+        has_fixed_iterations=True,
+        has_number_in_name=True,
+    ),
     "stream": ExportFormat(
         "encode, refine, decode: the caller keeps the state",
         TFLITE_PATH,

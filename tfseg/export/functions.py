@@ -38,18 +38,35 @@ class NetworkFunctions:
 
         return self._segment(iterations, self._size)
 
+    def class_map(self, iterations):
+        """serving_default(image) -> class_ids, [1, height, width] uint8: the argmax of the logits of `segment`.
+
+        Of classes with equal logits it is the first, as in NumPy.
+        """
+        logits = self._logits(iterations, self._size)
+
+        def run(image):
+            return {"class_ids": tf.cast(tf.argmax(logits(image), -1, output_type=tf.int32), tf.uint8)}
+
+        return {SEGMENT: self._traced(run, {"image": self._image()})}
+
     def resizable(self, iterations):
         """`segment` for images of any size; the caller resizes the interpreter's input when the size changes."""
         return self._segment(iterations, (None, None))
 
     def _segment(self, iterations, size):
+        logits = self._logits(iterations, size)
+        image = {"image": tf.TensorSpec([1, *size, 3], tf.float32)}
+        return {SEGMENT: self._traced(lambda image: {"logits": logits(image)}, image)}
+
+    def _logits(self, iterations, size):
         def run(image):
             features, state = self.network.encode(image, training=False), None
             for _ in range(iterations if self.network.is_recurrent else 1):
                 state = self.network.refine(features, state)
-            return {"logits": self._enlarged(state["canvas"], tf.shape(image)[1:3] if None in size else size)}
+            return self._enlarged(state["canvas"], tf.shape(image)[1:3] if None in size else size)
 
-        return {SEGMENT: self._traced(run, {"image": tf.TensorSpec([1, *size, 3], tf.float32)})}
+        return run
 
     def panoptic(self):
         """serving_default(image) -> "semantic_logits" and the instance maps, at the network's stride.

@@ -23,9 +23,10 @@ class ExportOptions:
 
     Attributes:
       formats: words of `--format`, keys of `format_table.WORDS`.
-      kinds: kinds of .tflite files, from TFLITE_KINDS. Empty means "segment" and, for a model that keeps a state,
-        "stream"; for a panoptic model it means "panoptic".
-      iterations: numbers of iterations; each gets a "segment" file of its own. Empty means the number trained.
+      kinds: kinds of .tflite files, from TFLITE_KINDS. Empty means "segment", "class_map" and, for a model that keeps a
+        state, "stream"; for a panoptic model it means "panoptic".
+      iterations: numbers of iterations; each gets its own "segment" and "class_map" file. Empty means the number
+        trained.
       max_iterations: the most iterations that a file runs; None means the most that training ran.
       size: (height, width) of every image. If None, a SavedModel takes any size, and other files have the size of most
         images of the last evaluation, or else the crop size of training.
@@ -113,7 +114,7 @@ class Export:
             return self.options.kinds
         if self.is_panoptic:
             return ("panoptic",)
-        return ("segment", "stream") if self.network.keeps_state else ("segment",)
+        return ("segment", "class_map", *(("stream",) if self.network.keeps_state else ()))
 
     def _check_fits(self, kind, precision):
         wanted = FORMATS[kind]

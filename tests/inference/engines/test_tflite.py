@@ -9,12 +9,12 @@ import pytest
 from tests.fake_network import INFO
 from tests.inference.conftest import SIZE
 from tests.inference.engines import toy_artifacts
-from tfseg.errors import InputError
+from tfseg.errors import InputError, NoConfidence
 from tfseg.formats import export_manifest
 from tfseg.inference.engines import tflite_runtime
 from tfseg.inference.predictor import Predictor
 from tfseg.inference.runner import Inference
-from tfseg.inference.views import View
+from tfseg.inference.views import View, resized_pixels
 
 
 def load(path, **options):
@@ -62,6 +62,30 @@ def test_a_resizable_file_takes_images_as_they_are(photo, tmp_path):
     (tmp_path / "a.tflite").write_bytes(toy_artifacts.tflite(network, "resizable", None))
     [answer] = Inference(network).refine([photo], 3, last_only=True)
     np.testing.assert_array_equal(load(tmp_path / "a.tflite").predict(photo).class_ids, answer.class_ids())
+
+
+@pytest.fixture
+def class_map(tmp_path):
+    network = toy_artifacts.ToyNetwork()
+    (tmp_path / "a.tflite").write_bytes(toy_artifacts.tflite(network, "class_map", (16, 24)))
+    return network, load(tmp_path / "a.tflite")
+
+
+def test_a_class_map_file_gives_the_classes_of_the_network_without_confidence(class_map, photo):
+    network, predictor = class_map
+    pixels = resized_pixels(photo, (16, 24))
+    [expected] = Inference(network).refine([pixels], 3, last_only=True)
+    np.testing.assert_array_equal(predictor.predict(pixels).class_ids, expected.class_ids())
+    with pytest.raises(NoConfidence, match=r"a\.tflite: gives class ids without probabilities"):
+        predictor.predict(pixels, with_confidence=True)
+
+
+def test_a_class_map_takes_the_nearest_pixel_where_the_image_has_another_size(class_map):
+    _, predictor = class_map
+    image = np.tile(np.uint8([0, 255]).repeat(24)[:, np.newaxis], (32, 1, 3))  # twice the file's size
+    found = predictor.predict(image).class_ids
+    assert found.shape == (32, 48)
+    np.testing.assert_array_equal(found, found[::2, ::2].repeat(2, 0).repeat(2, 1))
 
 
 @pytest.mark.parametrize("kind", ["stream", "dynamic"])

@@ -81,8 +81,9 @@ def save_model(network, path, size=None):
 
 def tflite(network, kind, size, iterations=DEFAULT) -> bytes:
     """A .tflite file of a kind."""
-    make = {"segment": _segment, "resizable": _resizable, "stream": _stream, "dynamic": _dynamic}[kind]
-    functions = make(network, size, iterations)
+    make = {"segment": _segment, "class_map": _class_map, "resizable": _resizable}
+    make |= {"stream": _stream, "dynamic": _dynamic}
+    functions = make[kind](network, size, iterations)
     return tflite_metadata.with_metadata(
         converted(functions, network.variables), description(network, kind, size, iterations)
     )
@@ -123,6 +124,15 @@ def _segment(network, size, iterations):
         return {"logits": upsample(canvas, size, STRIDE, network.padding)}
 
     return {"serving_default": traced(segment, image=[1, *size, 3])}
+
+
+def _class_map(network, size, iterations):
+    [segment] = _segment(network, size, iterations).values()
+
+    def class_map(image):
+        return {"class_ids": tf.cast(tf.argmax(segment(image=image)["logits"], -1, output_type=tf.int32), tf.uint8)}
+
+    return {"serving_default": traced(class_map, image=[1, *size, 3])}
 
 
 def _resizable(network, size, iterations):

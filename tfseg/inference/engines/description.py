@@ -19,12 +19,12 @@ class Description:
       name: the model's name.
       info: what its class ids mean.
       is_recurrent: whether it can be iterated at all.
-      iterations: default number of iterations. It is the only number for the kinds "segment", "resizable" and
-        "panoptic".
+      iterations: default number of iterations. It is the only number for the kinds "segment", "class_map", "resizable"
+        and "panoptic".
       max_iterations: largest number of iterations.
       size: (height, width) of the network's input; None for any size.
       padding, stride: the canvas' padding and stride, see `layers.resize.upsample`.
-      kind: "savedmodel", "segment", "resizable", "stream", "dynamic" or "panoptic".
+      kind: "savedmodel", "segment", "class_map", "resizable", "stream", "dynamic" or "panoptic".
       fusion: how the maps of a panoptic model become instances; None for other models.
       carry: how a video frame starts from the one before; None for a model that keeps no state.
     """

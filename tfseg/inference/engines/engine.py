@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from tfseg.errors import NoConfidence
 from tfseg.inference.refinement import Refinement, Stopped
 from tfseg.labels import DatasetInfo
 from tfseg.models.segmenter import CarryConfig, Segmenter
@@ -32,6 +33,20 @@ class Maps:
     def class_ids_and_confidence(self, index=-1) -> tuple[np.ndarray, np.ndarray]:
         """Returns what `class_ids` does, and the softmax probability of the class, [height, width] float32."""
         return self.maps[index]
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassIds(Maps):
+    """Class ids of a file that gives nothing else; see `Maps`.
+
+    Attributes:
+      path: the file's path, for messages.
+    """
+
+    path: str = ""
+
+    def class_ids_and_confidence(self, index=-1):
+        raise NoConfidence(f"{self.path}: gives class ids without probabilities, so there is no confidence; omit it")
 
 
 @typing.runtime_checkable

@@ -5,8 +5,8 @@ import math
 
 import numpy as np
 
-from tfseg.errors import InputError, NoConfidence, shortened
-from tfseg.inference.engines.engine import Maps
+from tfseg.errors import InputError, shortened
+from tfseg.inference.engines.engine import ClassIds
 from tfseg.inference.engines.foreign_input import described, shape_text
 from tfseg.inference.engines.foreign_origin import Origin
 from tfseg.inference.refinement import Layer, Refinement
@@ -15,20 +15,6 @@ from tfseg.labels import MAX_CLASSES
 # How far sums of probabilities may lie beside 1, and probabilities beside 0 to 1, in files that are not quantised.
 SUM_TOLERANCE, TOLERANCE = 2e-3, 1e-4
 MOST_LOST = 0.3  # of the sum, by rounding many small probabilities to 8 bits
-
-
-@dataclasses.dataclass(frozen=True)
-class ClassIds(Maps):
-    """Class ids of a file that gives nothing else; see `Maps`.
-
-    Attributes:
-      path: the file's path, for messages.
-    """
-
-    path: str = ""
-
-    def class_ids_and_confidence(self, index=-1):
-        raise NoConfidence(f"{self.path}: gives class ids without probabilities, so there is no confidence; omit it")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,6 +9,7 @@ from tfseg.errors import InputError, listed, shortened
 from tfseg.formats import tflite_metadata
 from tfseg.inference.engines import description, tflite_runtime
 from tfseg.inference.engines.description import noted_iterations
+from tfseg.inference.engines.engine import ClassIds
 from tfseg.inference.engines.foreign_tflite import ForeignSegmenter
 from tfseg.inference.refinement import Layer, Refinement, Stopped
 from tfseg.inference.views import Tiling, View, network_inputs
@@ -19,6 +20,7 @@ from tfseg.postprocess.resizing import resized
 from tfseg.system.progress import say
 
 START = "start"  # the signature of frames that start afresh, in stream files that do not start from zeros
+CLASS_IDS = "class_ids"  # the output of class_map files
 GATE = "gate"  # the signature through which the state of the frame before goes, in stream files with a learned gate
 
 
@@ -63,11 +65,21 @@ class TFLiteEngine:
     def answer(self, image, iterations, last_only):
         if self._foreign is not None:
             return self._foreign.answer(image)
+        if self._has_class_map:
+            return self._class_ids(image)
         return self._answer(image, self._canvases(self._pixels(image), iterations, last_only))
 
     def _answer(self, image, canvases):
         # Each canvas is [1, h, w, num_classes], all together [iterations, h, w, num_classes].
         return Refinement([self._layer(np.concatenate(canvases), image.shape[:2])], image.shape[:2])
+
+    def _class_ids(self, image):
+        found = self._program.run(self._signature, {"image": self._pixels(image)})[CLASS_IDS][0]
+        if found.max() >= self.info.num_classes:
+            known = self.info.num_classes - 1
+            raise InputError(f"{self.path}: its map has class id {found.max()}; known are 0 to {known}")
+        rows, columns = (_nearest(*sides) for sides in zip(found.shape, image.shape[:2], strict=True))
+        return ClassIds([(found[np.ix_(rows, columns)], None)], self.path)
 
     def _pixels(self, image):
         """Returns [1, height, width, 3] float32, resized to the file's input size if that is fixed."""
@@ -90,12 +102,12 @@ class TFLiteEngine:
         self.is_recurrent = described.is_recurrent
         self.default_iterations = noted_iterations(self._program.listed, described)
         kinds = {"segment": self._segment, "resizable": self._segment}
-        kinds |= {"dynamic": self._dynamic, "stream": self._stream, "panoptic": self._semantic}
+        kinds |= {"class_map": None, "dynamic": self._dynamic, "stream": self._stream, "panoptic": self._semantic}
         if described.kind not in kinds:
             raise InputError(
                 f"{self.path}: of the kind {shortened(described.kind, 30)!r}, this version runs {listed(kinds)}"
             )
-        self._canvases = kinds[described.kind]
+        self._canvases, self._has_class_map = kinds[described.kind], described.kind == "class_map"
         self._check_signatures(described)
         if described.kind not in ("stream", "dynamic"):
             self.min_iterations = self.max_iterations = described.iterations
@@ -118,17 +130,22 @@ class TFLiteEngine:
         signatures = self._program.signatures
         first = "encode" if described.kind == "stream" else next(iter(signatures))
         last = "refine" if described.kind == "stream" else first
-        wanted = {"stream": "canvas", "panoptic": "semantic_logits"}.get(described.kind, "logits")
+        wanted = {"stream": "canvas", "panoptic": "semantic_logits", "class_map": CLASS_IDS}
+        wanted = wanted.get(described.kind, "logits")
         inputs = {"image", "iterations", "tolerance"} if described.kind == "dynamic" else {"image"}
         is_whole = first in signatures and last in signatures and set(signatures[first].inputs) == inputs
         is_whole = is_whole and (described.kind != "dynamic" or "iterations" in signatures[first].outputs)
         if is_whole and described.kind == "stream" and START in signatures:
             is_whole = signatures[START].outputs == signatures[last].outputs
-        logits = signatures[last].outputs.get(wanted) if is_whole else None
-        shape = signatures[first].inputs["image"].shape if logits else ()
+        answer = signatures[last].outputs.get(wanted) if is_whole else None
+        shape = signatures[first].inputs["image"].shape if answer else ()
         is_open = described.kind == "resizable"
         is_whole = len(shape) == 4 and shape[0] == 1 and shape[3] == 3 and (None in shape) == is_open
-        if not is_whole or len(logits.shape) != 4 or logits.shape[3] != described.info.num_classes:
+        if described.kind == "class_map":
+            is_whole = is_whole and (answer.shape, answer.dtype) == (shape[:3], "uint8")
+        else:
+            is_whole = is_whole and len(answer.shape) == 4 and answer.shape[3] == described.info.num_classes
+        if not is_whole:
             raise InputError(
                 f"{self.path}: its signatures are not those of a {described.kind} file of "
                 f"{described.info.num_classes} classes; export it again"
@@ -193,6 +210,11 @@ class TFLiteEngine:
             return Layer(canvases, tuple(shape[axis] / image_size[axis] for axis in range(2)))
         pitch = tuple(self.size[axis] / image_size[axis] / self._stride for axis in range(2))
         return Layer(canvases, pitch, (0.5 / self._stride, 0.5 / self._stride))
+
+
+def _nearest(length, side):
+    """Returns the index of the nearest of `length` pixels for each of `side` pixels of another size."""
+    return np.floor((np.arange(side) + 0.5) * length / side).astype(int)
 
 
 def _changed_share(before, after):
