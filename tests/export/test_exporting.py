@@ -236,7 +236,7 @@ def test_a_file_loses_too_much_by_its_classes_or_by_its_miou():
         (["--model=a", "--format=tflite_int4"], "--format=tflite_int4: one or more of savedmodel, tflite, tflite_fp16"),
         (
             ["--model=a", "--kinds=loop"],
-            "--kinds=loop: one or more of segment (a fixed number of iterations, one call), stream (",
+            "--kinds=loop: one or more of segment (a fixed number of iterations, one call), class_map (",
         ),
         (["--model=a", "--iters=0"], "--iters=0: numbers from 1, e.g. 1,3,6"),
         (["--model=a", "--size=64"], "--size=64: HEIGHTxWIDTH"),

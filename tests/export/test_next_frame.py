@@ -35,7 +35,7 @@ def rows(run, options):
 
 def test_it_has_a_stream_by_default_and_no_number_of_iterations(run):
     paths = [planned.path for planned in Export(run, ExportOptions()).planned]
-    assert paths == ["serving/cells/1", "cells_segment_1_fp16.tflite", STREAM]
+    assert paths == ["serving/cells/1", "cells_segment_1_fp16.tflite", "cells_class_map_1_fp16.tflite", STREAM]
     with pytest.raises(InputError, match="--kinds=dynamic is for recurrent models; this one runs once"):
         Export(run, ExportOptions(kinds=("dynamic",)))
     with pytest.raises(InputError, match="--iters does not apply: .+cells is not recurrent and runs once"):

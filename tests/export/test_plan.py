@@ -9,11 +9,20 @@ from tfseg.errors import InputError
 
 
 def test_by_default_a_server_and_a_phone_are_served(planned):
-    assert planned()[1] == ["serving/road/1", "road_segment_3_fp16.tflite", "road_stream_fp16.tflite"]
+    assert planned()[1] == [
+        "serving/road/1",
+        "road_segment_3_fp16.tflite",
+        "road_class_map_3_fp16.tflite",
+        "road_stream_fp16.tflite",
+    ]
 
 
 def test_a_network_that_runs_once_has_no_stream(planned):
-    assert planned(is_recurrent=False)[1] == ["serving/road/1", "road_segment_1_fp16.tflite"]
+    assert planned(is_recurrent=False)[1] == [
+        "serving/road/1",
+        "road_segment_1_fp16.tflite",
+        "road_class_map_1_fp16.tflite",
+    ]
 
 
 def test_there_is_a_segment_file_for_each_number_of_iterations(planned):
@@ -28,8 +37,9 @@ def test_there_is_a_segment_file_for_each_number_of_iterations(planned):
 
 def test_files_say_what_they_are(planned):
     export, _ = planned(formats=("tflite", "savedmodel"), iterations=(2,), max_iterations=5, version=7)
-    segment, stream, saved = map(export.description, export.planned)
+    segment, class_map, stream, saved = map(export.description, export.planned)
     assert (segment["kind"], segment["iterations"], segment["max_iterations"]) == ("segment", 2, 2)
+    assert (class_map["kind"], class_map["iterations"], class_map["max_iterations"]) == ("class_map", 2, 2)
     assert (stream["kind"], stream["iterations"], stream["max_iterations"]) == ("stream", 3, 5)
     assert (saved["size"], saved["max_iterations"]) == (None, 5)
     # Nothing was evaluated: the size of training.
