@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow import keras
 
 from tfseg import backbones
 from tfseg.backbones import BackboneConfig
@@ -64,10 +65,11 @@ def largest_difference(actual, expected):
 
 @pytest.fixture(scope="module")
 def tf_slim_nets():
-    """Imports tf_slim, which looks for TF 1 layers in a place where TF 2.15's Keras no longer keeps them."""
-    aliases = {"tf_keras.legacy_tf_layers": importlib.import_module("keras.src.legacy_tf_layers")}
+    """Imports tf_slim, which looks for TF 1 layers in a place where Keras no longer keeps them."""
+    source = f"{keras.layers.Layer.__module__.split('.')[0]}.src.legacy_tf_layers"  # of keras, or of tf_keras
+    aliases = {"tf_keras.legacy_tf_layers": importlib.import_module(source)}
     for part in ("base", "convolutional", "core", "normalization", "pooling"):
-        aliases[f"tf_keras.legacy_tf_layers.{part}"] = importlib.import_module(f"keras.src.legacy_tf_layers.{part}")
+        aliases[f"tf_keras.legacy_tf_layers.{part}"] = importlib.import_module(f"{source}.{part}")
     with pytest.MonkeyPatch.context() as patch:
         for name, module in aliases.items():
             patch.setitem(sys.modules, name, module)

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import re
 import tracemalloc
 import zipfile
 
@@ -218,6 +219,23 @@ def test_a_keras_archive_is_read_whether_it_is_compressed_or_not(tmp_path):
         file = open_weights(tmp_path / name)
         assert file.shapes == {"one/kernel": (3, 2), "one/bias": (2,), "two/kernel": (2, 4), "two/bias": (4,)}
         np.testing.assert_array_equal(file.read("two/kernel"), model.layers[1].kernel)
+
+
+@pytest.mark.parametrize("name", ["keras", "tf_keras"])
+def test_a_keras_archive_is_read_whichever_package_of_keras_2_wrote_it(tmp_path, name):
+    model = keras.Sequential([keras.Input([3]), keras.layers.Dense(2, name="one")])
+    model.save(tmp_path / "here.keras")
+    with (
+        zipfile.ZipFile(tmp_path / "here.keras") as here,
+        zipfile.ZipFile(tmp_path / "there.keras", "w") as there,
+    ):
+        for member in here.namelist():
+            content = here.read(member)
+            if member == "config.json":
+                content = re.sub(rb'"module": "(tf_)?keras', b'"module": "' + name.encode(), content)
+                assert f'"module": "{name}.'.encode() in content
+            there.writestr(member, content)
+    np.testing.assert_array_equal(open_weights(tmp_path / "there.keras").read("one/kernel"), model.layers[0].kernel)
 
 
 def write_small(path):

@@ -2,7 +2,6 @@
 
 import dataclasses
 import difflib
-import re
 import runpy
 from pathlib import Path
 
@@ -132,7 +131,7 @@ def with_default_recipe(argv):
         argv = [argv[0], f"--config={given['config']}", *argv[1:]]
     elif given["config"].startswith(zoo.PREFIX):
         name, given["config"] = given["config"], str(_zoo_recipe(given["config"]))
-        argv = [re.sub(rf"(?<=^|=){re.escape(name)}$", lambda _: given["config"], word) for word in argv]
+        argv = [f"{word.removesuffix(name)}{given['config']}" if word.endswith(name) else word for word in argv]
     config = _load_recipe(given["config"])
     for name in given:
         if name.removeprefix("no").startswith("config."):

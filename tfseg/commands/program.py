@@ -74,7 +74,7 @@ def run_command(module: str):
     """
     from tfseg.commands import entry  # slow beside the list of commands
 
-    command = importlib.import_module(f"{__package__}.{module}")
+    command = importlib.import_module(f"tfseg.commands.{module}")
     command.define_flags()
     entry.run(command.main, command.prepare, as_example(command.__doc__), command.__name__)
 

@@ -244,7 +244,7 @@ def _refuse_foreign(config, path):
     if class_name in ("Lambda", "__lambda__", "function") or ">" in (config.get("registered_name") or ""):
         name = shortened(class_name, MAX_NAME)
         raise InputError(f"{path}: its configuration holds code ({name}); only plain Keras layers are read")
-    if module is not None and module != "builtins" and module.split(".")[0] != "keras":
+    if module is not None and module != "builtins" and module.split(".")[0] not in ("keras", "tf_keras"):
         module = shortened(module, MAX_NAME)
         raise InputError(f"{path}: its configuration names a foreign module, {module}; only Keras layers are read")
     for value in config.values():
