@@ -9,6 +9,8 @@ import warnings
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 warnings.filterwarnings("ignore", message=r"\s*TensorFlow Addons", category=UserWarning)
+# It advises ai-edge-litert, which is used where it is installed.
+warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated", category=UserWarning)
 
 
 def _choose_keras_2():
@@ -25,7 +27,8 @@ def _choose_keras_2():
         return
     os.environ["TF_USE_LEGACY_KERAS"] = "1"
     # Of Keras 2 as tf-keras, TensorFlow shows no version.
-    if "tensorflow" in sys.modules and hasattr(sys.modules["tensorflow"].keras, "__version__"):
+    tensorflow = sys.modules.get("tensorflow")
+    if tensorflow and hasattr(tensorflow.keras, "__version__"):
         raise ImportError("tfseg needs Keras 2: import tfseg before tensorflow, or set TF_USE_LEGACY_KERAS=1")
 
 

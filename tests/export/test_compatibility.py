@@ -13,6 +13,7 @@ from tfseg.system import child_process
 pytestmark = pytest.mark.usefixtures("warm_children")
 
 IMAGE = [1, 16, 24, 3]
+judged = pytest.mark.skipif(not compatibility.JUDGES_GPUS, reason="this TensorFlow's analyser has no verdict on GPUs")
 
 
 def network(image):
@@ -57,15 +58,25 @@ def test_an_operator_that_runtimes_lack_has_its_own_name(read_tflite, verdict):
     model = read_tflite(content)
     assert compatibility.operators(model)["FlexDenseBincount"] == 1
     assert compatibility.flex_or_custom(model) == ["FlexDenseBincount"]
-    assert "FlexDenseBincount: not supported" in verdict(content)
+    if compatibility.JUDGES_GPUS:
+        assert "FlexDenseBincount: not supported" in verdict(content)
 
 
+@pytest.mark.skipif(compatibility.JUDGES_GPUS, reason="this TensorFlow's analyser has a verdict on GPUs")
+def test_there_is_no_verdict_where_the_analyser_calls_everything_compatible(tmp_path, verdict):
+    (tmp_path / "flex.tflite").write_bytes(with_flex())
+    assert "looks compatible with GPU" in compatibility._report({"path": str(tmp_path / "flex.tflite")})["report"]
+    assert verdict(with_flex()) is None
+
+
+@judged
 def test_the_analyser_runs_in_a_process_of_its_own(tmp_path):
     path = tmp_path / "model.tflite"
     path.write_bytes(converted(lambda image: tf.argmax(network(image), -1), IMAGE))
     assert compatibility.gpu_verdict(path) == ["ARG_MAX: not supported"]
 
 
+@judged
 @pytest.mark.parametrize("precision", ["float32", "float16", "dynamic"])
 def test_convolutions_and_resizing_run_on_gpus(read_tflite, verdict, precision):
     content = converted(network, IMAGE, precision=precision)
@@ -73,6 +84,7 @@ def test_convolutions_and_resizing_run_on_gpus(read_tflite, verdict, precision):
     assert verdict(content) == []
 
 
+@judged
 def test_what_does_not_run_on_gpus_is_named_with_its_reason(verdict):
     largest = lambda image: tf.argmax(network(image), -1, tf.int32)  # noqa: E731
     assert verdict(converted(largest, IMAGE)) == ["ARG_MAX: not supported"]
@@ -85,6 +97,7 @@ def test_what_does_not_run_on_gpus_is_named_with_its_reason(verdict):
     assert [reason.split(":")[0] for reason in reasons] == ["WHILE", "STRIDED_SLICE"]
 
 
+@judged
 def test_dequantize_is_passed_over_only_where_its_input_is_in_the_file(verdict):
     def ask_for_kernels(model):
         [graph] = model.subgraphs
@@ -115,6 +128,7 @@ def test_a_file_cut_short_is_refused_before_the_analyser_sees_it(verdict, monkey
         verdict(converted(network, IMAGE)[:-40])
 
 
+@judged
 def test_an_analyser_that_crashes_is_one_line(verdict, monkeypatch):
     def crash(*_):
         raise child_process.ChildError("it ended by SIGSEGV")
@@ -126,6 +140,7 @@ def test_an_analyser_that_crashes_is_one_line(verdict, monkeypatch):
         verdict(converted(network, IMAGE))
 
 
+@judged
 def test_a_report_without_a_verdict_is_not_taken_for_compatible(verdict, monkeypatch):
     monkeypatch.setattr(child_process, "run", lambda *_: {"report": "=== model.tflite ===\n"})
     with pytest.raises(InputError, match="gives no verdict on it"):

@@ -13,7 +13,7 @@ from tests.training.toy_run import toy_config
 from tfseg import architectures
 from tfseg.data import opening
 from tfseg.errors import InputError
-from tfseg.export import comparison, exporting
+from tfseg.export import comparison, compatibility, exporting
 from tfseg.export.plan import ExportOptions
 from tfseg.formats import export_manifest
 from tfseg.inference import budget_measurement
@@ -73,7 +73,7 @@ def test_the_manifest_lists_what_is_there_with_its_cost_and_scores(exports):
         assert facts["check"]["2"]["images"] == 2
     saved, segment = (listed["artifacts"][path] for path in (SAVED, SEGMENT))
     assert segment["bytes"] == (folder / SEGMENT).stat().st_size
-    assert segment["gpu"] == []
+    assert segment["gpu"] == ([] if compatibility.JUDGES_GPUS else None)
     # Of the gate g and of the memory, in 3 cells, in 2 iterations.
     assert segment["operators"]["TANH"] == 12
     # What runs is what the profiler counts on the model: nothing is computed again in an iteration. But the converter

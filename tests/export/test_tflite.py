@@ -135,6 +135,7 @@ def test_files_have_these_operators_and_no_others(files, tmp_path, name):
     assert compatibility.flex_or_custom(tflite_file.read(tmp_path / "model.tflite")) == []
 
 
+@pytest.mark.skipif(not compatibility.JUDGES_GPUS, reason="this TensorFlow's analyser has no verdict on GPUs")
 def test_gpus_run_what_has_no_loop(files, tmp_path):
     def verdict(name):
         (tmp_path / "model.tflite").write_bytes(files[name])

@@ -20,6 +20,8 @@ from tfseg.formats import tflite_bytes, tflite_file
 from tfseg.system import child_process
 from tfseg.system.temporary import TemporaryFolder
 
+# The analyser of TensorFlow 2.20 calls all files compatible, even those with TensorFlow's own operators.
+JUDGES_GPUS = tf.__version__.startswith("2.15.")
 TIMEOUT = 1800  # seconds; only an analyser that hangs takes this long, even on a busy machine
 # Patterns for lines of the analyser's report.
 OPERATOR = re.compile(r"\s+Op#\d+ (\w+)\(")
@@ -47,15 +49,18 @@ def flex_or_custom(model) -> list[str]:
     return sorted(custom)
 
 
-def gpu_verdict(path) -> list[str]:
+def gpu_verdict(path) -> list[str] | None:
     """Lists what keeps TFLite's GPU delegate from running a whole .tflite file.
 
     Returns:
-      Lines "OPERATOR: reason", each once, in the order of the file; an empty list if the file looks compatible.
+      Lines "OPERATOR: reason", each once, in the order of the file; an empty list if the file looks compatible. None
+      with a TensorFlow whose analyser has no verdict.
     Raises:
       InputError: the file is damaged, or the analyser fails on it.
     """
     model = tflite_file.read(path)
+    if not JUDGES_GPUS:
+        return None
     with TemporaryFolder() as folder:
         analysed = Path(path)
         if _fold(model):
