@@ -169,9 +169,10 @@ def main(argv):
     has_video = bool(clips) or CAMERA.value is not None
     _check_flags(has_video, bool(files))
     _check_formats(formats, has_video)
+    if beam_flags.RUNNER.value is not None:
+        _check_bulk(formats, has_video)
     runner = beam_flags.checked_runner(os.path.join(OUTPUT_DIR.value, "beam.log"))
     if runner:
-        _check_bulk(formats, has_video)
         # TensorFlow would take all of a GPU's memory for this process, and leave none for the workers.
         os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     source = ModelSource(MODEL.value, WEIGHTS.value, TRUST.value, THREADS.value, mean, std, SHA256.value)
