@@ -18,6 +18,7 @@ from tfseg.system import child_process
 
 HAS_BEAM = importlib.util.find_spec("apache_beam") is not None
 needs_beam = pytest.mark.skipif(not HAS_BEAM, reason="Apache Beam is not installed here; make test-beam has it")
+pytestmark = pytest.mark.filterwarnings("ignore:Please install grpcio-status:ImportWarning")  # while Beam is imported
 TASKS = [[0, 1], [2, 3], [4], [5]]
 SQUARES = [[0, 1], [4, 9], [16], [25]]
 ROOT = Path(__file__).resolve().parents[2]
