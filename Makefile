@@ -14,7 +14,7 @@ LOCKS := requirements.txt requirements-pip.txt requirements-onnx.txt requirement
 	requirements-clients-readers.txt requirements-audit.txt
 TOOLS := .venv-audit
 
-.PHONY: demo test test-slow test-clients test-beam lint setup lock audit clean
+.PHONY: demo test test-slow test-clients test-beam lint setup setup-beam lock audit clean
 
 demo: $(READY)          ## sample scenes, a short training of the recurrent model, its evaluation, pictures, export
 	$(BIN)/python train.py --model=rnn --dataset=scenes --iters=6 --workdir=$(DEMO)
@@ -71,6 +71,8 @@ $(TOOLS)/.ready: requirements-audit.txt requirements-pip.txt
 	@touch $@
 
 setup: $(READY)
+
+setup-beam: .venv-beam/.ready
 
 $(READY): requirements.txt requirements-pip.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null \

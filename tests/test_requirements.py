@@ -15,6 +15,7 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = sorted(ROOT.glob("requirements*.txt"))
 PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s\\;]+)((?: \\\n +--hash=sha256:[0-9a-f]{64})*)$", re.MULTILINE)
+WANTED_OLDER_BY_BEAM = {"cryptography", "grpcio", "httplib2", "pyarrow", "python-dateutil"}
 LOCKED_AFTER = {"requirements-pip.txt": "requirements.txt", "requirements-onnx.txt": "requirements.txt"}
 
 every_lock = pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
@@ -99,6 +100,11 @@ def test_a_lock_names_no_place_to_fetch_from(lock):
 def test_what_is_installed_into_one_environment_agrees(name, before):
     one, other = pins(ROOT / name), pins(ROOT / before)
     assert {package: one[package] for package in one.keys() & other.keys() if one[package] != other[package]} == {}
+
+
+def test_the_environment_of_beam_has_the_same_packages_but_for_those_that_beam_wants_older():
+    beam, usual = pins(ROOT / "requirements-beam.txt"), pins(ROOT / "requirements.txt")
+    assert {name for name, version in usual.items() if beam.get(name, version) != version} == WANTED_OLDER_BY_BEAM
 
 
 def test_the_environment_is_what_the_locks_say():

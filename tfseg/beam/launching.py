@@ -17,7 +17,7 @@ from tfseg.system import child_process
 from tfseg.system.files import partial_folder
 from tfseg.system.progress import say, with_progress
 
-INSTALL = "pip install -r requirements-beam.txt"
+INSTALL = "make setup-beam, or pip install -r requirements-beam.txt in an environment of its own"
 PIPELINE = "tfseg.beam.pipeline_process"
 DIRECT = "DirectRunner"
 WORKERS, MODE, PROCESSES = "direct_num_workers", "direct_running_mode", "multi_processing"
