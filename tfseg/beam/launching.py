@@ -102,11 +102,10 @@ def run(job: Job, tasks: Iterable, place, runner: BeamRunner, title: str, size_o
     Raises:
       RunError: a worker failed, or worker processes die again and again.
     """
-    tasks = list(tasks)
+    tasks, log = list(tasks), Path(runner.log)
+    log.unlink(missing_ok=True)
     if not tasks:
         return []
-    log = Path(runner.log)
-    log.unlink(missing_ok=True)
     with partial_folder(place) as folder:
         work = WorkFolder.create(folder.absolute(), job, tasks)
         with _progress(work, list(map(size_of, tasks)), title):
