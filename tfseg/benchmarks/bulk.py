@@ -25,11 +25,10 @@ from tfseg.commands import entry
 from tfseg.commands.photo_pictures import CLASSES, OVERLAY
 from tfseg.errors import RunError
 from tfseg.formats.images import encode_png
-from tfseg.runs import zoo
 from tfseg.system.temporary import TemporaryFolder
 
 NUM_PHOTOS = flags.DEFINE_integer("bulk_photos", 10_000, "Pictures.", lower_bound=8)
-MODEL = flags.DEFINE_string("bulk_model", f"{zoo.PREFIX}camvid_rnn_mobilenet_v2", "Model; it runs one iteration.")
+MODEL = flags.DEFINE_string("bulk_model", "zoo:camvid_rnn_mobilenet_v2", "Model; it runs one iteration.")
 WORKERS = flags.DEFINE_integer("bulk_workers", 2, "Worker processes.", lower_bound=1)
 COMPARED = flags.DEFINE_integer("bulk_compared", 100, "Pictures that segment.py also segments without a runner.", 1)
 HEIGHT, WIDTH, BLOCK, SEED = 48, 64, 8, 0
