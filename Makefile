@@ -18,12 +18,12 @@ CLIENTS := runs/clients
 INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes \
 	--only-binary :all: --no-binary promise,seqeval --no-build-isolation
 # A lock comes after the locks that its .in file names with -c.
-LOCKS := requirements.txt requirements-pip.txt requirements-onnx.txt requirements-clients-mediapipe.txt \
+LOCKS := requirements.txt requirements-pip.txt requirements-onnx.txt requirements-beam.txt requirements-clients-mediapipe.txt \
 	requirements-clients-readers.txt requirements-audit.txt requirements-gpu.txt requirements-tf220.txt \
 	requirements-tf220-gpu.txt
 TOOLS := .venv-audit
 
-.PHONY: demo test test-slow test-stacks test-clients lint lint-docker setup lock audit clean
+.PHONY: demo test test-slow test-stacks test-clients test-beam lint lint-docker setup setup-beam lock audit clean
 
 demo: $(READY)          ## sample scenes, a short training of the recurrent model, its evaluation, pictures, export
 	$(BIN)/python train.py --model=rnn --dataset=scenes --iters=6 --workdir=$(DEMO)
@@ -50,6 +50,15 @@ test-clients: $(READY) .venv-mediapipe/.ready .venv-readers/.ready   ## other pr
 	$(BIN)/python -W ignore -m tests.clients.artifacts $(CLIENTS)
 	.venv-mediapipe/bin/python tests/clients/mediapipe_client.py $(CLIENTS)
 	.venv-readers/bin/python tests/clients/readers_client.py $(CLIENTS)
+
+test-beam: .venv-beam/.ready   ## conversion and bulk jobs on a runner of Apache Beam
+	.venv-beam/bin/python -m pytest -m "slow or not slow" tests/beam
+
+.venv-beam/.ready: requirements-beam.txt requirements-pip.txt
+	$(PYTHON) -m venv .venv-beam
+	.venv-beam/bin/python $(INSTALL) -r requirements-pip.txt
+	.venv-beam/bin/python $(INSTALL) -r requirements-beam.txt
+	@touch $@
 
 .venv-%/.ready: requirements-clients-%.txt requirements-pip.txt
 	$(PYTHON) -m venv .venv-$*
@@ -83,6 +92,8 @@ $(TOOLS)/.ready: requirements-audit.txt requirements-pip.txt
 
 setup: $(READY) $(if $(GPU),$(VENV)/.ready-gpu)   ## a virtual environment; GPU=1 with TensorFlow's CUDA libraries
 
+setup-beam: .venv-beam/.ready
+
 $(VENV)/.ready-gpu: $(READY) requirements-gpu.txt requirements-tf220-gpu.txt
 	$(BIN)/python $(INSTALL) -r $(STACK)-gpu.txt
 	$(BIN)/python -m pip check
@@ -97,4 +108,4 @@ $(READY): requirements.txt requirements-tf220.txt requirements-pip.txt
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) $(PYTHONS:%=.venv-%) .venv-mediapipe .venv-readers $(TOOLS) runs .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PYTHONS:%=.venv-%) .venv-mediapipe .venv-readers .venv-beam $(TOOLS) runs .pytest_cache .ruff_cache

@@ -196,9 +196,12 @@ MAY_IMPORT = {
         "profiling",
         "system",
     },
+    "beam": {"data", "system"},
+    "beam/photo_jobs": {"beam", "commands", "system"},
     "commands": {
         "architectures",
         "backbones",
+        "beam",
         "config",
         "data/conversion",
         "data/datasets",
@@ -207,6 +210,7 @@ MAY_IMPORT = {
         "formats/coco_panoptic",
         "formats/object_files",
         "inference/budget",
+        "inference/predictor",
         "labels",
         "markdown",
         "metrics",
@@ -353,7 +357,10 @@ def test_all_modules_can_be_imported_in_one_process():
     code = (
         "import importlib, pkgutil, tfseg\n"
         "for module in pkgutil.walk_packages(tfseg.__path__, 'tfseg.'):\n"
-        "    importlib.import_module(module.name)\n"
+        "    try:\n"
+        "        importlib.import_module(module.name)\n"
+        "    except ModuleNotFoundError as error:\n"
+        "        if error.name != 'apache_beam': raise  # an extra, requirements-beam.txt\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT.parent, capture_output=True, text=True, timeout=HANG_SECONDS

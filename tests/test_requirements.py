@@ -23,6 +23,7 @@ LOCKED_AFTER = {
     "requirements-tf220-gpu.txt": "requirements-tf220.txt",
 }
 STACK = "requirements.txt" if sys.version_info < (3, 12) else "requirements-tf220.txt"
+WANTED_OLDER_BY_BEAM = {"cryptography", "grpcio", "httplib2", "pyarrow", "python-dateutil"}
 
 every_lock = pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.name)
 
@@ -106,6 +107,11 @@ def test_a_lock_names_no_place_to_fetch_from(lock):
 def test_what_is_installed_into_one_environment_agrees(name, before):
     one, other = pins(ROOT / name), pins(ROOT / before)
     assert {package: one[package] for package in one.keys() & other.keys() if one[package] != other[package]} == {}
+
+
+def test_the_environment_of_beam_has_the_same_packages_but_for_those_that_beam_wants_older():
+    beam, usual = pins(ROOT / "requirements-beam.txt"), pins(ROOT / "requirements.txt")
+    assert {name for name, version in usual.items() if beam.get(name, version) != version} == WANTED_OLDER_BY_BEAM
 
 
 def test_the_environment_is_what_the_locks_say():

@@ -2,7 +2,7 @@
 
 import contextlib
 import dataclasses
-import os
+import typing
 from collections import Counter
 from pathlib import Path
 
@@ -11,33 +11,16 @@ from tqdm import tqdm
 
 from tfseg import visualize
 from tfseg.commands import photo_pictures
+from tfseg.commands.photo_inputs import output_names, photo_files
 from tfseg.commands.photo_objects import ObjectFiles, ObjectOptions
-from tfseg.commands.photo_pictures import CLASSES, OVERLAY, PANOPTIC, STRIP
-from tfseg.errors import MAX_MESSAGE, InputError, NoConfidence, listed, shortened
-from tfseg.formats import image_file
+from tfseg.commands.photo_pictures import STRIP
+from tfseg.errors import InputError, NoConfidence
 from tfseg.formats.image_file import MAX_PIXELS, MAX_SIDE, memory_named
 from tfseg.formats.images import encode_png, read_image
 from tfseg.inference.budget import Budget
 from tfseg.postprocess.objects import needs_confidence
 from tfseg.system.files import write_atomically
 from tfseg.system.progress import say, with_progress
-
-# Pictures that are not read: a folder's are passed over, which is said.
-OTHER_ENDINGS = {
-    ".heic",
-    ".heif",
-    ".avif",
-    ".jp2",
-    ".jxl",
-    ".psd",
-    ".svg",
-    ".eps",
-    ".dng",
-    ".cr2",
-    ".cr3",
-    ".nef",
-    ".arw",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,6 +50,20 @@ class PhotoOptions:
     tolerance: float | None = None
     with_pictures: bool = True
     objects: ObjectOptions = dataclasses.field(default_factory=ObjectOptions)
+
+
+class Photo(typing.NamedTuple):
+    """A photo that is to be segmented.
+
+    Attributes:
+      file: its path.
+      name: beginning of the names of its results.
+      missing: results that are to be written.
+    """
+
+    file: Path
+    name: str
+    missing: list[Path]
 
 
 @dataclasses.dataclass
@@ -112,26 +109,12 @@ def segment_files(predictor, inputs, options: PhotoOptions) -> Outcome:
     """
     if options.budget_ms is not None and (options.iters, options.tolerance) != (None, None):
         raise InputError("a budget chooses the iterations: omit it, or their number and the tolerance")
-    predictor.check_iters(options.iters, options.with_strip)
-    predictor.check_tolerance(options.tolerance)
+    check_iterations(predictor, options)
     budget = None if options.budget_ms is None else Budget(predictor, options.budget_ms, tqdm.write)
-    _make_folder(options.output_dir)
     outcome = Outcome()
-    objects = ObjectFiles(options.output_dir, predictor.info, options.objects, options.overwrite)
-    files = _listed(inputs, outcome.problems)
-    pending = _pending(files, _groups(files, predictor, options, objects), options, objects)
-    outcome.num_skipped = len(files) - len(pending)
-    for file, name, missing in with_progress(iter(pending), len(pending), "segmenting") if pending else ():
-        try:
-            with memory_named(file), _allocation_named(file):
-                prediction, contents = _segment(predictor, (file, name), options, budget, objects)
-        except InputError as error:
-            outcome.problems.append(str(error))
-            continue
-        for path in missing:
-            write_atomically(path, contents[path])
-        outcome.num_done += 1
-        outcome.num_iterations += prediction.iterations
+    objects, pending = planned(predictor, inputs, options, outcome)
+    for photo in with_progress(iter(pending), len(pending), "segmenting") if pending else ():
+        segment_photo(predictor, photo, options, objects, outcome, budget)
     if objects and outcome.num_done:
         objects.finish()
         outcome.notes.append(objects.summary())
@@ -154,11 +137,58 @@ def report_outcome(outcome: Outcome, output_dir):
     raise InputError(f"{len(outcome.problems)} of the inputs could not be used; they are listed above")
 
 
+def check_iterations(predictor, options):
+    """Raises InputError if the model cannot run the iterations that the options ask for, or stop as they say."""
+    predictor.check_iters(options.iters, options.with_strip)
+    predictor.check_tolerance(options.tolerance)
+
+
+def planned(predictor, inputs, options, outcome) -> tuple[ObjectFiles, list[Photo]]:
+    """Finds out what there is to do, and makes the folder of the results.
+
+    Args:
+      predictor, inputs, options: see `segment_files`, which says what is raised.
+      outcome: an Outcome, to which problems with inputs and the number of skipped photos are added.
+    Returns:
+      (files of the objects of all photos, photos to segment).
+    """
+    _make_folder(options.output_dir)
+    objects = ObjectFiles(options.output_dir, predictor.info, options.objects, options.overwrite)
+    files = photo_files(inputs, outcome.problems)
+    pending = _pending(files, _groups(files, predictor, options, objects), options, objects)
+    outcome.num_skipped = len(files) - len(pending)
+    return objects, pending
+
+
+def segment_photo(predictor, photo, options, objects, outcome, budget=None):
+    """Segments one photo, writes its results, and adds to the outcome what came of it.
+
+    Args:
+      predictor, options: see `segment_files`.
+      photo: a Photo.
+      objects: an ObjectFiles.
+      outcome: an Outcome.
+      budget: a Budget that chooses the iterations; None if the options do.
+    Raises:
+      RunError: a result cannot be written.
+    """
+    try:
+        with memory_named(photo.file), _allocation_named(photo.file):
+            prediction, contents = _segment(predictor, photo, options, budget, objects)
+    except InputError as error:
+        outcome.problems.append(str(error))
+        return
+    for path in photo.missing:
+        write_atomically(path, contents[path])
+    outcome.num_done += 1
+    outcome.num_iterations += prediction.iterations
+
+
 def _groups(files, predictor, options, objects):
     """{name of a photo's results: lists of files, each of one format}, in the order of the photos."""
     suffixes = photo_pictures.suffixes(predictor.is_panoptic) if options.with_pictures else []
     suffixes = [*suffixes, *([STRIP] if options.with_strip else [])]
-    names = _output_names(files)
+    names = output_names(files)
     groups = {
         name: [[Path(options.output_dir) / f"{name}{suffix}" for suffix in suffixes], *objects.results(name)]
         for name in names
@@ -171,18 +201,18 @@ def _groups(files, predictor, options, objects):
 
 
 def _pending(files, groups, options, objects):
-    """[(photo, name of its results, files that are to be written)] of the photos with something to do."""
+    """The photos with something to do."""
     pending = []
     for file, (name, lists) in zip(files, groups.items(), strict=True):
         missing = [paths for paths in lists if options.overwrite or not all(path.exists() for path in paths)]
         if any(missing) or objects.needs_every_photo:
-            pending.append((file, name, [path for paths in missing for path in paths]))
+            pending.append(Photo(file, name, [path for paths in missing for path in paths]))
     return pending
 
 
 def _segment(predictor, photo, options, budget, objects):
-    """Returns the prediction for a photo (file, name of its results), and the contents {path: bytes} of its results."""
-    (file, name), info, folder = photo, predictor.info, Path(options.output_dir)
+    """Returns the prediction for a photo, and the contents {path: bytes} of its results."""
+    (file, name, _), info, folder = photo, predictor.info, Path(options.output_dir)
     image = read_image(file, options.max_pixels)
     height, width = image.shape[:2]
     if options.with_strip and height * visualize.CELL_WIDTH > MAX_SIDE * width:
@@ -233,45 +263,3 @@ def _make_folder(path):
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another --output_dir") from None
-
-
-def _listed(inputs, problems):
-    """Lists the image files in order, each once; adds inputs that are no file and hold no images to `problems`."""
-    files = {}
-    for path in map(Path, inputs):
-        if path.is_dir():
-            inside = sorted(path.iterdir())
-            found = [child for child in inside if _is_photo(child)]
-            others = [child.name for child in inside if child.suffix.lower() in OTHER_ENDINGS and _is_shown(child)]
-            if others:
-                say(f"note: {path}: passed over, as their format is not read: {listed(others)}; convert them to PNG")
-            if not found:
-                problems.append(f"{path}: no images in this folder ({listed(sorted(image_file.ENDINGS))})")
-            files |= {os.path.realpath(child): child for child in found}
-        elif os.path.lexists(path):
-            files[os.path.realpath(path)] = path
-        else:
-            problems.append(f"{path}: no such file or folder")
-    return list(files.values())
-
-
-def _is_photo(path):
-    """Whether what lies in a folder is to be segmented: an image, not hidden as ._a.jpg of macOS is, and no result."""
-    is_image = path.suffix.lower() in image_file.ENDINGS and not path.is_dir()
-    return is_image and _is_shown(path) and not path.name.endswith((CLASSES, OVERLAY, PANOPTIC, STRIP))
-
-
-def _is_shown(path):
-    return not path.name.startswith(".")
-
-
-def _output_names(files):
-    """Names of the results; they do not depend on which results are there already."""
-    stems = Counter(file.stem for file in files)
-    names = [file.stem if stems[file.stem] == 1 else file.name.replace(".", "_") for file in files]
-    for name, count in Counter(names).items():
-        if count > 1:
-            same = [str(file) for file, own in zip(files, names, strict=True) if own == name]
-            clash = " and ".join(shortened(file, MAX_MESSAGE // 3) for file in same[:2])
-            raise InputError(f"{clash} would have the same results; give them different --output_dir")
-    return names

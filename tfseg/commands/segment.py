@@ -40,20 +40,23 @@ python segment.py --model=my_keras_model --trust --mean=0 --std=1 photo.jpg
 python segment.py --model=deeplabv3_mnv2_pascal/model.ckpt-30000.index photo.jpg
     Runs DeepLab on MobileNetV2 with a published weights file (a checkpoint, or an .npz with the same names), for the 21
     classes of PASCAL VOC.
+python segment.py --model=runs/photos --runner=DirectRunner --inputs_from=list.txt --output_dir=out
+    Segments the photos whose paths are the lines of list.txt on a runner of Apache Beam, on this machine or on many.
+    The same command continues a job that was stopped; out/failed.txt lists what could not be used. See docs/beam.md.
 """
 
 import functools
 import math
+import os
 
 from absl import flags
 
+from tfseg.commands import beam_flags
+from tfseg.commands.model_source import ModelSource
 from tfseg.errors import InputError
 
 FLAGS = flags.FLAGS
 OF_VIDEOS = ("rate", "max_frames", "key_iters", "key_every", "classes", "show")
-# Operations at once. Each of their threads keeps what oneDNN made for the last image sizes, about 0.1 GB; TensorFlow
-# would start one a core.
-MOST_AT_ONCE = 2
 OF_OBJECTS = {"simplify_px": ("coco", "labelme", "yolo"), "min_area": ("coco", "labelme", "yolo"), "rle": ("coco",)}
 prepare = None
 
@@ -80,6 +83,10 @@ def define_flags():
         "Of another program's model, which takes (image - mean) / std of 0 to 255, quantised if it takes 8 bits.",
     )
     flags.DEFINE_list("std", None, "See --mean.")
+    flags.DEFINE_string(
+        "inputs_from", None, "File with the path of a photo, folder or video in each line, beside those given as words."
+    )
+    flags.adopt_module_key_flags(beam_flags)
     _define_iterations()
     _define_results()
     _define_objects()
@@ -156,7 +163,10 @@ def main(argv):
         raise InputError(
             "--model is missing: the run directory that train.py wrote, a folder of the model zoo, or an export"
         )
-    if len(argv) == 1 and FLAGS.camera is None:
+    from tfseg.commands import photo_inputs
+
+    inputs = argv[1:] + (photo_inputs.paths_in(FLAGS.inputs_from) if FLAGS.inputs_from else [])
+    if not inputs and FLAGS.camera is None:
         raise InputError(
             "which photos? Give files or folders: python segment.py --model=DIR photo.jpg folder/ clip.mp4"
         )
@@ -170,21 +180,21 @@ def main(argv):
     from tfseg.commands import photo_objects, videos
 
     formats = photo_objects.checked_formats(FLAGS.output_format)
-    clips, files = videos.split(argv[1:], FLAGS.video)
+    clips, files = videos.split(inputs, FLAGS.video)
     has_video = bool(clips) or FLAGS.camera is not None
     _check_flags(has_video, bool(files))
     _check_formats(formats, has_video)
-    import tensorflow as tf
-
-    from tfseg.inference.predictor import Predictor
-
-    tf.config.threading.set_inter_op_parallelism_threads(MOST_AT_ONCE)
-    if FLAGS.threads:
-        tf.config.threading.set_intra_op_parallelism_threads(FLAGS.threads)
-    threads = FLAGS.threads or 1
-    predictor = Predictor.load(FLAGS.model, FLAGS.weights, FLAGS.trust, threads, mean, std, sha256=FLAGS.sha256)
+    if beam_flags.RUNNER.value is not None:
+        _check_bulk(formats, has_video)
+    runner = beam_flags.checked_runner(os.path.join(FLAGS.output_dir, "beam.log"))
+    if runner:
+        # TensorFlow would take all of a GPU's memory for this process, and leave none for the workers.
+        os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    source = ModelSource(FLAGS.model, FLAGS.weights, FLAGS.trust, FLAGS.threads, mean, std, FLAGS.sha256)
+    predictor = source.load()
+    segment_photos = functools.partial(_segment_photos, source=source, runner=runner)
     problems = []
-    for segment, inputs, is_given in ((_segment_videos, clips, has_video), (_segment_photos, files, bool(files))):
+    for segment, inputs, is_given in ((_segment_videos, clips, has_video), (segment_photos, files, bool(files))):
         try:
             if is_given:
                 segment(predictor, inputs)
@@ -218,7 +228,20 @@ def _check_formats(formats, has_video):
         raise InputError(f"--simplify_px={FLAGS.simplify_px:g}: pixels, from 0")
 
 
-def _segment_photos(predictor, files):
+def _check_bulk(formats, has_video):
+    """Raises InputError for what --runner cannot do."""
+    if has_video:
+        raise InputError("--runner is for photos: the frames of a video follow each other; omit it, or the videos")
+    if FLAGS.budget_ms is not None:
+        raise InputError("--budget_ms is measured on one machine; with --runner give --iters or --tolerance")
+    if "coco" in formats:
+        raise InputError(
+            "--output_format=coco is one file for all photos, which no worker has; with --runner take labelme or yolo"
+        )
+
+
+def _segment_photos(predictor, files, source, runner):
+    from tfseg.beam import photo_jobs
     from tfseg.commands import photo_objects, photos
 
     formats = photo_objects.checked_formats(FLAGS.output_format)
@@ -239,7 +262,11 @@ def _segment_photos(predictor, files):
         with_pictures=photo_objects.PICTURES in formats,
         objects=objects,
     )
-    photos.report_outcome(photos.segment_files(predictor, files, options), FLAGS.output_dir)
+    if runner:
+        outcome = photo_jobs.segment_files(source, predictor, files, options, runner)
+        photo_jobs.report_outcome(outcome, FLAGS.output_dir)
+    else:
+        photos.report_outcome(photos.segment_files(predictor, files, options), FLAGS.output_dir)
 
 
 def _segment_videos(predictor, clips):

@@ -16,6 +16,7 @@ from tfseg.data.datasets import folder, other_records
 from tfseg.data.datasets.folder_layout import is_stray
 from tfseg.data.datasets.table import dataset_of
 from tfseg.data.manifest import FILE_NAME, Manifest, check_split, read_manifest, split_files
+from tfseg.data.tfrecord import write_splits
 from tfseg.errors import InputError
 from tfseg.formats.archive import ENDINGS, is_archive, safe_extract
 from tfseg.labels import DatasetInfo
@@ -187,7 +188,7 @@ def source_of(name: str, data_dir: str) -> str | None:
     return None
 
 
-def prepare(name: str, raw_dir, data_dir, options: ConvertOptions | None = None) -> Manifest:
+def prepare(name: str, raw_dir, data_dir, options: ConvertOptions | None = None, write=write_splits) -> Manifest:
     """Converts raw data into records. The folder `data_dir` appears only when everything is written.
 
     Args:
@@ -195,6 +196,7 @@ def prepare(name: str, raw_dir, data_dir, options: ConvertOptions | None = None)
       raw_dir: folder or archive of the data as downloaded; None for generated data.
       data_dir: new or empty folder for the records.
       options: options of the conversion.
+      write: what writes the shards; see `convert`.
     Raises:
       InputError: there are no data, files are bad (all of them are listed), or `data_dir` exists and is not empty.
       RunError: the disk is full, or a worker died.
@@ -205,7 +207,7 @@ def prepare(name: str, raw_dir, data_dir, options: ConvertOptions | None = None)
     with _one_at_a_time(data_dir):
         if data_dir.exists() and not (data_dir.is_dir() and not any(data_dir.iterdir())):
             raise InputError(f"{data_dir}: exists already; give another --data_dir or remove it")
-        return convert(listing, data_dir, options, _fingerprint(name, listing, options))
+        return convert(listing, data_dir, options, _fingerprint(name, listing, options), write)
 
 
 def _one_at_a_time(target):

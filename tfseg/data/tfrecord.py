@@ -32,10 +32,13 @@ __all__ = [
     "locate_damage",
     "parse_example",
     "read_manifest",
+    "shard_slices",
     "split_files",
     "to_example",
     "write_manifest",
+    "write_shard",
     "write_split",
+    "write_splits",
 ]
 
 IMAGES_PER_SHARD = 128
@@ -114,7 +117,7 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
 
 @dataclasses.dataclass
 class WrittenSplit:
-    """What `write_split` has written.
+    """What was written of a split, or of a part of it.
 
     Attributes:
       shards: the files.
@@ -125,13 +128,28 @@ class WrittenSplit:
       label_values: {fact: first file that tells it} of how the label files store their ids; see `StoredValues.facts`.
     """
 
-    shards: list[Shard]
-    pixel_counts: np.ndarray
-    image_counts: np.ndarray
-    problems: list[str]
+    shards: list[Shard] = dataclasses.field(default_factory=list)
+    pixel_counts: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(256, np.int64))
+    image_counts: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(256, np.int64))
+    problems: list[str] = dataclasses.field(default_factory=list)
     num_rotated: int = 0
     num_labels_rotated: int = 0
     label_values: dict = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def joined(cls, parts) -> "WrittenSplit":
+        """Returns the whole of parts, which are given in the order of their records."""
+        whole = cls()
+        for part in parts:
+            whole.shards += part.shards
+            whole.pixel_counts += part.pixel_counts
+            whole.image_counts += part.image_counts
+            whole.problems += part.problems
+            whole.num_rotated += part.num_rotated
+            whole.num_labels_rotated += part.num_labels_rotated
+            for fact, values in part.label_values.items():
+                whole.label_values.setdefault(fact, values)
+        return whole
 
     @property
     def num_examples(self) -> int:
@@ -148,6 +166,13 @@ class WrittenSplit:
         )
 
 
+def write_splits(data_dir, splits: dict[str, list], encode, num_workers=None) -> dict[str, WrittenSplit]:
+    """Writes the shards of several splits, one after the other; see `write_split`."""
+    return {
+        split: write_split(data_dir, split, items, encode, num_workers=num_workers) for split, items in splits.items()
+    }
+
+
 def write_split(data_dir, split: str, items: list, encode, *, num_workers=None, num_shards=None) -> WrittenSplit:
     """Writes a split's shards, `train-00003-of-00010.tfrecord`.
 
@@ -161,38 +186,54 @@ def write_split(data_dir, split: str, items: list, encode, *, num_workers=None, 
     Raises:
       RunError: the disk is full, or a worker died.
     """
-    num_shards = num_shards or max(1, -(-len(items) // IMAGES_PER_SHARD))
-    written = WrittenSplit([], np.zeros(256, np.int64), np.zeros(256, np.int64), [])
+    parts = []
     with contextlib.closing(parallel_map(Attempt(encode), items, num_workers, title=split)) as results:
-        for index in range(num_shards):
-            size = len(items) * (index + 1) // num_shards - len(items) * index // num_shards
-            path = Path(data_dir) / f"{split}-{index:05d}-of-{num_shards:05d}.tfrecord"
-            try:
-                num_examples = _write_shard(path, itertools.islice(results, size), written)
-            except (OSError, tf.errors.OpError) as error:
-                raise RunError(f"{path}: records cannot be written ({failure(error)})") from error
-            written.shards.append(Shard(path.name, num_examples, path.stat().st_size, file_sha256(path)))
+        for name, part in shard_slices(split, len(items), num_shards).items():
+            parts.append(write_shard(Path(data_dir) / name, itertools.islice(results, part.stop - part.start)))
         next(results, None)  # reaches the end, so that the progress bar closes
+    return WrittenSplit.joined(parts)
+
+
+def shard_slices(split: str, num_items: int, num_shards: int | None = None) -> dict[str, slice]:
+    """Returns {name of a shard: which items it holds}; see `write_split`."""
+    num_shards = num_shards or max(1, -(-num_items // IMAGES_PER_SHARD))
+    edges = [num_items * index // num_shards for index in range(num_shards + 1)]
+    names = [f"{split}-{index:05d}-of-{num_shards:05d}.tfrecord" for index in range(num_shards)]
+    return dict(zip(names, map(slice, edges, edges[1:]), strict=False))
+
+
+def write_shard(path, results) -> WrittenSplit:
+    """Writes one shard.
+
+    Args:
+      path: the new file.
+      results: of every item its EncodedExample, or the line that says why it has none.
+    Raises:
+      RunError: the disk is full.
+    """
+    path, written, num_examples = Path(path), WrittenSplit(), 0
+    try:
+        with tf.io.TFRecordWriter(str(path)) as writer:
+            for result in results:
+                if isinstance(result, str):
+                    written.problems.append(result)
+                    continue
+                writer.write(_serialized(result))
+                num_examples += 1
+                _count(result, written)
+        written.shards.append(Shard(path.name, num_examples, path.stat().st_size, file_sha256(path)))
+    except (OSError, tf.errors.OpError) as error:
+        raise RunError(f"{path}: records cannot be written ({failure(error)})") from error
     return written
 
 
-def _write_shard(path, results, written):
-    """Writes one shard, adds to the counts in `written`, and returns the shard's number of records."""
-    num_examples = 0
-    with tf.io.TFRecordWriter(str(path)) as writer:
-        for result in results:
-            if isinstance(result, str):
-                written.problems.append(result)
-                continue
-            writer.write(_serialized(result))
-            num_examples += 1
-            written.pixel_counts += result.class_counts
-            written.image_counts += result.class_counts > 0
-            written.num_rotated += result.is_rotated
-            written.num_labels_rotated += result.is_label_rotated
-            for fact in result.label_values.facts if result.label_values else ():
-                written.label_values.setdefault(fact, result.label_values)
-    return num_examples
+def _count(encoded, written):
+    written.pixel_counts += encoded.class_counts
+    written.image_counts += encoded.class_counts > 0
+    written.num_rotated += encoded.is_rotated
+    written.num_labels_rotated += encoded.is_label_rotated
+    for fact in encoded.label_values.facts if encoded.label_values else ():
+        written.label_values.setdefault(fact, encoded.label_values)
 
 
 def _serialized(encoded):

@@ -35,7 +35,7 @@ def run(module, job, timeout, environment=None) -> dict:
     Args:
       module: dotted name of a module that calls `answer` when it is run as a program.
       job: the job in JSON types.
-      timeout: largest number of seconds that it may take.
+      timeout: largest number of seconds that it may take; None for no limit.
       environment: environment variables in addition to those of this process.
     Raises:
       ChildError: the child was killed by a signal, failed, answered {"error": text}, or took too long.
@@ -78,7 +78,7 @@ def command_of(module) -> list[str]:
 def answer(work):
     """Does the child's part: reads the job, and prints `work(job)` or the first line of the exception it raises."""
     received = json.load(sys.stdin)
-    _end_with(received["parent"])
+    end_with(received["parent"])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash leaves no file behind
     try:
         answered = work(received["job"])
@@ -87,6 +87,14 @@ def answer(work):
         answered = {"error": f"{type(error).__name__}: {lines[0] if lines else ''}"}
     print()
     print(json.dumps(answered))
+
+
+def end_with(parent: int):
+    """Makes this process end as soon as its parent, of that process id, does, even by SIGKILL."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it ended before
+        os._exit(1)
 
 
 def limit(num_bytes, seconds):
@@ -139,14 +147,6 @@ def _signals_as_exits():
 def _kill_group(child):
     with contextlib.suppress(ProcessLookupError, PermissionError):  # it has just ended
         os.killpg(child.pid, signal.SIGKILL)
-
-
-def _end_with(parent):
-    """Makes this process end as soon as its parent does, even by SIGKILL."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it ended before
-        os._exit(1)
 
 
 def _ending(code, stderr):

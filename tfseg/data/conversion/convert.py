@@ -5,7 +5,7 @@ from pathlib import Path
 from tfseg.data.conversion.agreement import agreed
 from tfseg.data.conversion.orientation import with_mask_orientation
 from tfseg.data.conversion.raw import ConvertOptions, Listing
-from tfseg.data.tfrecord import Manifest, write_manifest, write_split
+from tfseg.data.tfrecord import Manifest, write_manifest, write_splits
 from tfseg.errors import MAX_MESSAGE, InputError, listed, shortened
 from tfseg.labels import DatasetInfo
 from tfseg.system.files import whole_folder
@@ -16,7 +16,7 @@ MAX_IN_MESSAGE = 3
 MAX_BAD_SHARE = 0.01
 
 
-def convert(listing: Listing, data_dir: Path, options: ConvertOptions, source: str) -> Manifest:
+def convert(listing: Listing, data_dir: Path, options: ConvertOptions, source: str, write=write_splits) -> Manifest:
     """Writes the records of all splits into a folder beside `data_dir`; when complete, it replaces `data_dir`.
 
     Args:
@@ -24,24 +24,22 @@ def convert(listing: Listing, data_dir: Path, options: ConvertOptions, source: s
       data_dir: folder of the records.
       options: the user's choices.
       source: fingerprint of the raw data, for the manifest.
+      write: what writes the shards: a function with the arguments and results of `tfrecord.write_splits`.
     Raises:
       InputError: there are bad files. All are listed: up to three in the message if they fit into it, otherwise in
         <data_dir>.problems.txt.
       RunError: the disk is full, or a worker died.
     """
     with whole_folder(data_dir, may_replace=True) as partial:
-        manifest = _convert(listing, partial, options, source, report=Path(f"{data_dir}.problems.txt"))
+        manifest = _convert(listing, partial, options, source, Path(f"{data_dir}.problems.txt"), write)
     return manifest
 
 
-def _convert(listing, target, options, source, report):
+def _convert(listing, target, options, source, report, write):
     """Writes all shards and the manifest into `target`."""
     listing = with_mask_orientation(listing, options)
-    written = {
-        split: write_split(target, split, items, listing.encode, num_workers=options.num_workers)
-        for split, items in listing.splits.items()
-        if items
-    }
+    splits = {split: items for split, items in listing.splits.items() if items}
+    written = write(target, splits, listing.encode, options.num_workers)
     # This comes first: what two files contradict each other in can make many others bad.
     stored = [values for part in written.values() for values in part.label_values.values()]
     agreement = agreed(stored, takes_palette=not isinstance(listing.info, DatasetInfo))
