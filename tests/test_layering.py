@@ -222,7 +222,7 @@ MAY_IMPORT = {
     "commands/check_data": {"commands", "data", "data/check", "data/datasets", "data/opening", "visualize"},
     "commands/evaluate": {"commands", "evaluation", "inference", "profiling", "training"},
     "commands/export": {"commands", "export", "inference/budget_measurement", "inference/predictor", "system"},
-    "commands/prepare_data": {"commands", "data/opening"},
+    "commands/prepare_data": {"beam", "commands", "data", "data/opening"},
     "commands/profile_flops": {
         "architectures",
         "commands",
@@ -237,7 +237,7 @@ MAY_IMPORT = {
     },
     "commands/publish": {"commands", "evaluation", "runs/zoo"},
     "commands/search": {"commands", "nas"},
-    "commands/segment": {"commands", "formats", "inference/budget_measurement", "inference/predictor", "profiling"},
+    "commands/segment": {"beam/photo_jobs", "commands", "formats", "inference/budget_measurement", "profiling"},
     "commands/train": {"commands", "training", "visualize"},
 }
 # Modules that share a name because they are stages of one idea.

@@ -31,6 +31,7 @@ PACKAGES = {
     "onnx": "onnx",
     "tensorflow_addons": "tensorflow-addons",
     "panopticapi": "panopticapi-lite",
+    "apache_beam": "apache-beam",
 }
 MOST_MEGABYTES = 100  # of a file on PyPI
 LEFT_OUT = {".png"}  # pictures for readers of the zoo
@@ -64,24 +65,32 @@ def package_of(name):
 
 
 def test_the_package_needs_what_tfseg_imports_and_nothing_else():
-    of_extras = {"onnx", "panopticapi", "skimage"}
     names = set(imported("tfseg")) | set(imported("model_zoo"))
-    packages = {package_of(name) for name in names - of_extras}
+    packages = {package_of(name) for name in names - OF_EXTRAS.keys()}
     # tf-keras is what tensorflow.keras is, setuptools what TensorBoard imports and does not ask for.
     assert packages == set(required("3.11")) - {"setuptools"}
     assert packages - {"tensorflow-addons"} | {"tf-keras"} == set(required("3.12")) - {"setuptools"}
     assert set(required("3.12")) == set(required("3.13"))
 
 
-@pytest.mark.parametrize("name, extra", [("onnx", "onnx"), ("panopticapi", "benchmarks"), ("skimage", "benchmarks")])
-def test_what_an_extra_brings_is_imported_inside_of_functions_or_in_benchmarks(name, extra):
+OF_EXTRAS = {
+    "apache_beam": "beam",
+    "onnx": "onnx",
+    "panopticapi": "benchmarks",
+    "psutil": "benchmarks",
+    "skimage": "benchmarks",
+}
+
+
+@pytest.mark.parametrize("name, extra", OF_EXTRAS.items())
+def test_what_an_extra_brings_is_imported_inside_of_functions_or_in_parts_of_its_own(name, extra):
     assert package_of(name) in required("3.11", [extra])
     for file in imported("tfseg")[name]:
         top = [
             node for node in ast.parse((ROOT / file).read_text()).body if isinstance(node, ast.Import | ast.ImportFrom)
         ]
         is_at_top = any(name in ast.unparse(node).split(" ")[1] for node in top)
-        assert file.startswith("tfseg/benchmarks/") or not is_at_top
+        assert file.startswith(("tfseg/beam/", "tfseg/benchmarks/")) or not is_at_top
 
 
 @pytest.mark.parametrize("python, lock", LOCKS.items())
