@@ -182,6 +182,7 @@ def test_exports_agree_with_the_network_and_count_what_it_counts(exports, run, i
     assert [(row.path, row.is_good) for row in rows] == [
         ("serving/enet/1", True),
         ("enet_segment_1_fp32.tflite", True),
+        ("enet_class_map_1_fp32.tflite", True),
     ]
     listed = export_manifest.read(folder)
     [cost] = listed["cost"]
