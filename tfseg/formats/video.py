@@ -17,6 +17,7 @@ from tfseg.errors import InputError, RunError
 from tfseg.formats import image_file
 from tfseg.formats.images import read_image
 from tfseg.system.files import failure, open_regular
+from tfseg.system.native_output import silenced_stderr
 
 # Endings, in small letters, of the names of video files.
 ENDINGS = {".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".ogv", ".3gp"}
@@ -272,12 +273,13 @@ def _cv2():
 
 @contextlib.contextmanager
 def _quiet():
-    """Keeps OpenCV from printing what the caller says better."""
+    """Keeps OpenCV and FFmpeg from printing what the caller says better; `QUIET` is late if a video was open before."""
     cv2 = _cv2()
     level = cv2.getLogLevel()
     cv2.setLogLevel(0)
     try:
-        yield
+        with silenced_stderr():
+            yield
     finally:
         cv2.setLogLevel(level)
 

@@ -12,6 +12,7 @@ from tensorflow.python.framework import ops
 from tensorflow.python.framework.function_def_to_graph import function_def_to_graph
 
 from tfseg.layers.conv import dilation_by_space_to_batch
+from tfseg.system.native_output import silenced_stderr
 
 # Operations whose FLOPs come in pairs of a multiplication and an addition.
 MAC_OPERATIONS = frozenset(
@@ -263,7 +264,7 @@ def _known_inputs(graph, values):
 def _evaluate(graph, tensors, known):
     """Returns values of small integer tensors that follow from constants and `known` placeholders, None for others."""
     constants = {tensor.name for tensor in tensors if _follows(tensor, known)}
-    with tf.compat.v1.Session(graph=graph) as session:
+    with silenced_stderr(), tf.compat.v1.Session(graph=graph) as session:  # TensorFlow 2.20 announces its passes
         return [session.run(tensor.name, known) if tensor.name in constants else None for tensor in tensors]
 
 

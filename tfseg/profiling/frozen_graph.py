@@ -12,6 +12,7 @@ from tensorflow.python.framework.function_def_to_graph import function_def_to_gr
 from tensorflow.python.framework.importer import import_graph_def
 
 from tfseg.profiling import flops
+from tfseg.system.native_output import silenced_stderr
 
 # A process knows functions by their names, so changed functions need new names.
 RENAMED = "_counted"
@@ -27,9 +28,10 @@ def freeze(function):
     Raises:
       ValueError: a loop changes the shape of a tensor that it carries, so its cost does not follow from one trip.
     """
-    frozen, graph_def = convert_variables_to_constants_v2_as_graph(
-        function, lower_control_flow=False, aggressive_inlining=True
-    )
+    with silenced_stderr():  # TensorFlow 2.20 counts GPUs there, whatever its level of logging
+        frozen, graph_def = convert_variables_to_constants_v2_as_graph(
+            function, lower_control_flow=False, aggressive_inlining=True
+        )
     for called in graph_def.library.function:
         _open(called.node_def)
         for argument in called.arg_attr.values():

@@ -65,7 +65,7 @@ class ForeignSavedModelEngine:
         if signature.iterations is not None:
             raise InputError(f"{has} the input is an image and a number of iterations, wanted is an image alone")
         if len(outputs) != 1:
-            raise InputError(f"{has} the outputs are {listed(outputs)}; {wanted}")
+            raise InputError(f"{has} the outputs are {listed(sorted(outputs))}; {wanted}")
         [(name, output)] = outputs.items()
         is_map = output.shape.rank == 4 and output.dtype.is_floating and output.shape[3] is not None
         if not is_map or not 2 <= output.shape[3] <= MAX_CLASSES:

@@ -5,10 +5,10 @@ import dataclasses
 import importlib
 import importlib.metadata
 import importlib.util
-import os
-import sys
 
 import numpy as np
+
+from tfseg.system.native_output import silenced_stderr
 
 OPEN_SIDE = 64  # what stands for an open side of an image; networks with strides up to 64 divide it
 
@@ -46,7 +46,7 @@ def interpreter(path, threads=1, has_delegates=True):
     """
     package = library()
     kernels = package.OpResolverType.AUTO if has_delegates else package.OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    with _quiet():
+    with silenced_stderr():  # the kernels that it announces
         opened = package.Interpreter(model_path=str(path), num_threads=threads, experimental_op_resolver_type=kernels)
         # This must come first: otherwise signatures run without the XNNPACK kernels.
         opened.allocate_tensors()
@@ -125,17 +125,3 @@ def library():
     """Returns the module of the interpreter."""
     package = "ai_edge_litert" if importlib.util.find_spec("ai_edge_litert") else "tensorflow.lite.python"
     return importlib.import_module(f"{package}.interpreter")
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Silences stderr, on which the interpreter's C++ code announces its kernels. Errors are still raised."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    try:
-        with open(os.devnull, "w") as nowhere:
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
