@@ -61,22 +61,25 @@ def test_the_help_of_a_command_is_that_of_its_script_with_the_commands_name(comm
     assert flags[0] == flags[1] and len(flags[0]) > 5
 
 
-def test_messages_name_commands_and_extras_as_they_are_typed(monkeypatch):
-    text = "python train.py --workdir=a; see prepare_data.py, my_train.py; pip install -r requirements-onnx.txt"
-    assert program.as_typed(text) == text
+@pytest.mark.parametrize(
+    ("shown", "text", "installed"),
+    [
+        (
+            program.as_typed,
+            "python train.py --workdir=a; see prepare_data.py, my_train.py; pip install -r requirements-onnx.txt",
+            'tfseg train --workdir=a; see tfseg prepare, my_train.py; pip install "tfseg[onnx]"',
+        ),
+        (
+            program.as_example,
+            "python train.py --config=model_zoo/camvid/rnn.py --compare=model_zoo/a,model_zoo/b@8; model_zoo/README.md",
+            "tfseg train --config=zoo:camvid/rnn --compare=zoo:a,zoo:b@8; model_zoo/README.md",
+        ),
+    ],
+)
+def test_texts_name_commands_extras_recipes_and_models_as_they_are_typed(shown, text, installed, monkeypatch):
+    assert shown(text) == text
     monkeypatch.setattr(sys, "argv", ["tfseg segment"])
-    assert program.as_typed(text) == (
-        'tfseg train --workdir=a; see tfseg prepare, my_train.py; pip install "tfseg[onnx]"'
-    )
-
-
-def test_examples_name_recipes_and_models_of_the_zoo(monkeypatch):
-    text = "python train.py --config=model_zoo/camvid/rnn.py --compare=model_zoo/a,model_zoo/b@8; model_zoo/README.md"
-    assert program.as_example(text) == text
-    monkeypatch.setattr(sys, "argv", ["tfseg train"])
-    assert program.as_example(text) == (
-        "tfseg train --config=zoo:camvid/rnn --compare=zoo:a,zoo:b@8; model_zoo/README.md"
-    )
+    assert shown(text) == installed
 
 
 def test_an_error_of_a_command_is_one_line_with_the_commands_name(command):

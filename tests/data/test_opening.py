@@ -5,6 +5,7 @@ import os
 import shutil
 import threading
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -284,3 +285,14 @@ def test_the_manifest_holds_no_path_of_this_machine(toy_folder):
     values = json.loads((root.with_name("records") / "manifest.json").read_text())
     assert str(root.parent) not in json.dumps(values)
     assert np.sum(values["splits"]["train"]["label_histogram"]) == 40
+
+
+def test_images_are_measured_and_a_damaged_shard_is_named(toy_folder):
+    split = opening.open_split("folder", str(toy_folder()), "train")
+    assert split.usual_size() == (4, 6)
+    [shard] = map(Path, split.files)
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 0xFF
+    shard.write_bytes(content)
+    with pytest.raises(InputError, match=f"{shard.name}.*damaged"):
+        split.usual_size()

@@ -187,8 +187,3 @@ def _progress(work, sizes, title):
     finally:
         ended.set()
         thread.join()
-
-
-def num_cores() -> int:
-    """Returns the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0))

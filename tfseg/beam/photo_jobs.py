@@ -12,6 +12,7 @@ from tfseg.commands.photo_objects import ObjectFiles
 from tfseg.commands.photos import Outcome, PhotoOptions
 from tfseg.errors import InputError, shortened
 from tfseg.system.files import locked, remove_unfinished, write_atomically
+from tfseg.system.parallel import num_cores
 from tfseg.system.progress import say
 
 FAILED, LOCK, PLACE = "failed.txt", ".bulk.lock", "bulk"
@@ -76,7 +77,7 @@ def segment_files(source: ModelSource, predictor, inputs, options: PhotoOptions,
     objects, pending = photos.planned(predictor, inputs, options, outcome)
     with locked(folder / LOCK, lambda: _refuse(folder)):
         (folder / FAILED).unlink(missing_ok=True)
-        runner = runner.with_workers(max(1, launching.num_cores() // 2))
+        runner = runner.with_workers(max(1, num_cores() // 2))
         job = PhotoJob(source, options)
         for part in launching.run(job, chunks(pending), folder / PLACE, runner, "segmenting"):
             outcome.num_done += part.outcome.num_done

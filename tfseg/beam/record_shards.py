@@ -8,7 +8,7 @@ from tfseg.beam import launching
 from tfseg.beam.launching import BeamRunner
 from tfseg.data.tfrecord import WrittenSplit, shard_slices, write_shard
 from tfseg.system.files import remove_unfinished, whole_file
-from tfseg.system.parallel import Attempt
+from tfseg.system.parallel import Attempt, num_cores
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,7 @@ def write_splits(
       RunError: the disk is full, or the pipeline failed.
     """
     data_dir = Path(data_dir).absolute()
-    runner = runner.with_workers(num_workers or launching.num_cores())
+    runner = runner.with_workers(num_workers or num_cores())
     parts = {split: shard_slices(split, len(items)) for split, items in splits.items()}
     tasks = [(name, splits[split][part]) for split, slices in parts.items() for name, part in slices.items()]
     job = ShardJob(data_dir, encode)

@@ -33,7 +33,7 @@ WORKERS = flags.DEFINE_integer("bulk_workers", 2, "Worker processes.", lower_bou
 COMPARED = flags.DEFINE_integer("bulk_compared", 100, "Pictures that segment.py also segments without a runner.", 1)
 HEIGHT, WIDTH, BLOCK, SEED = 48, 64, 8, 0
 KILL_WORKERS_AT, KILL_ALL_AT = 0.25, 0.5  # shares of the pictures
-SEGMENT = Path(__file__).resolve().parents[2] / "segment.py"
+SEGMENT = [sys.executable, "-m", "tfseg.commands.program", "segment"]
 WORKER = "tfseg.beam.direct_worker"
 POLL_SECONDS, ENDING_SECONDS = 0.5, 60
 
@@ -85,7 +85,7 @@ def measure(folder: Path, num_photos: int, model: str, num_workers: int, num_com
     listed = folder / "some.txt"
     some = sorted((folder / "photos").iterdir())[:num_compared]
     listed.write_text("".join(f"{path}\n" for path in some))
-    words = [sys.executable, str(SEGMENT), f"--model={model}", "--iters=1"]
+    words = [*SEGMENT, f"--model={model}", "--iters=1"]
     plain, out = folder / "plain", folder / "out"
     subprocess.run([*words, f"--inputs_from={listed}", f"--output_dir={plain}"], check=True, stdout=subprocess.DEVNULL)
     counts, start = Counts(num_photos, num_compared=len(some)), time.monotonic()

@@ -81,9 +81,10 @@ class Split:
         """Returns the median (height, width) of the first `NUM_MEASURED` images, in pixels.
 
         Raises:
-          tf.errors.DataLossError: a shard is damaged.
+          InputError: a shard is damaged.
         """
-        return pipeline.usual_size(self.files, NUM_MEASURED)
+        with self.damage_named():
+            return pipeline.usual_size(self.files, NUM_MEASURED)
 
     def frames(self):
         """Yields the frames of the videos in their order, one at a time in memory.

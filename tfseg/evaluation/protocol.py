@@ -1,6 +1,5 @@
 """Records what the scores of a report depend on besides the model: data, sizes, views, weights, device, commit."""
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import tensorflow as tf
 
 from tfseg.runs.run_directory import weights_file
 from tfseg.system.files import file_sha256
+from tfseg.system.parallel import num_cores
 
 PREDICTION = "argmax of {scores} after bilinear upsampling ({grid}) to the label's size"
 FUSIONS = {
@@ -48,7 +48,7 @@ def protocol(workdir, config, padding, split, options, result):
         "ignored_label": 255,
         "mean": "over the classes that occur in labels or predictions",
         "cost_size": list(cost_size(result)),
-        "device": f"{gpus} GPUs" if gpus else f"{len(os.sched_getaffinity(0))} CPU cores",
+        "device": f"{gpus} GPUs" if gpus else f"{num_cores()} CPU cores",
         "weights": str(weights.relative_to(workdir)),
         "weights_sha256": file_sha256(weights),
         "tensorflow": tf.__version__,

@@ -1,8 +1,17 @@
-"""Resizes panoptic predictions."""
+"""Resizes maps of ids and panoptic predictions."""
 
 import dataclasses
 
 import numpy as np
+
+
+def resized_ids(ids, image_size):
+    """Returns a [height, width] map of ids in another size, (height, width); each pixel takes the nearest id."""
+    rows, columns = (
+        ((np.arange(length) + 0.5) * side / length).astype(np.int64)
+        for side, length in zip(ids.shape, image_size, strict=True)
+    )
+    return ids[np.ix_(rows, columns)]
 
 
 def resized(prediction, image_size):
@@ -15,11 +24,7 @@ def resized(prediction, image_size):
     size = prediction.panoptic_ids.shape
     if size == tuple(image_size):
         return prediction
-    rows, columns = (
-        ((np.arange(length) + 0.5) * side / length).astype(np.int64)
-        for side, length in zip(size, image_size, strict=True)
-    )
-    panoptic_ids = prediction.panoptic_ids[np.ix_(rows, columns)]
+    panoptic_ids = resized_ids(prediction.panoptic_ids, image_size)
     scale = np.array([image_size[axis] / size[axis] for axis in range(2)])
     areas = dict(zip(*np.unique(panoptic_ids, return_counts=True), strict=True))
     instances = [

@@ -5,7 +5,6 @@ import dataclasses
 import functools
 import io
 import json
-import os
 import re
 from collections import Counter
 from pathlib import Path
@@ -20,6 +19,7 @@ from tfseg.models.rnn import RNNConfig
 from tfseg.profiling import flops
 from tfseg.profiling.measurement import MATRIX_SIDE, measure, speeds
 from tfseg.system import timing
+from tfseg.system.parallel import num_cores
 
 MIB = 2**20
 COLUMNS = {
@@ -233,7 +233,7 @@ def device() -> dict:
     ]
     return {
         "device": f"GPU: {', '.join(map(str, gpus))}" if gpus else processor(),
-        "threads": tf.config.threading.get_intra_op_parallelism_threads() or len(os.sched_getaffinity(0)),
+        "threads": tf.config.threading.get_intra_op_parallelism_threads() or num_cores(),
         "tensorflow": tf.__version__,
     }
 
@@ -244,7 +244,7 @@ def processor() -> str:
         name = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())[1]
     except (OSError, TypeError):
         name = "unknown"
-    return f"CPU: {name}, {len(os.sched_getaffinity(0))} cores"
+    return f"CPU: {name}, {num_cores()} cores"
 
 
 def as_markdown(rows, columns=None) -> str:

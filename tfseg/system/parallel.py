@@ -33,6 +33,11 @@ class Attempt:
             return str(error)
 
 
+def num_cores() -> int:
+    """Returns the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
 def parallel_map(function, items, num_workers=None, title=""):
     """Yields function(item) for every item, in order.
 
@@ -43,7 +48,7 @@ def parallel_map(function, items, num_workers=None, title=""):
     Raises:
       RunError: a worker died.
     """
-    num_workers = num_workers or len(os.sched_getaffinity(0))
+    num_workers = num_workers or num_cores()
     if num_workers == 1 or len(items) < MIN_ITEMS_FOR_PROCESSES:
         yield from with_progress(map(function, items), len(items), title)
         return

@@ -88,6 +88,14 @@ def test_a_class_map_takes_the_nearest_pixel_where_the_image_has_another_size(cl
     np.testing.assert_array_equal(found, found[::2, ::2].repeat(2, 0).repeat(2, 1))
 
 
+def test_a_class_map_with_a_class_that_nobody_named_is_refused(class_map, photo, monkeypatch):
+    _, predictor = class_map
+    found = np.full([1, 16, 24], 9, np.uint8)
+    monkeypatch.setattr(predictor.engine._program, "run", lambda signature, inputs: {"class_ids": found})
+    with pytest.raises(InputError, match=r"a\.tflite: its map has class id 9; known are 0 to 2"):
+        predictor.predict(photo)
+
+
 @pytest.mark.parametrize("kind", ["stream", "dynamic"])
 def test_every_iteration_is_there(files, by_network, image, kind):
     maps = load(files / f"{kind}.tflite").predict_iterations(image, 5)

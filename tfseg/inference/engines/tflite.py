@@ -16,7 +16,7 @@ from tfseg.inference.views import Tiling, View, network_inputs
 from tfseg.layers import settling
 from tfseg.postprocess import instance_maps
 from tfseg.postprocess.fusion import fuse
-from tfseg.postprocess.resizing import resized
+from tfseg.postprocess.resizing import resized, resized_ids
 from tfseg.system.progress import say
 
 START = "start"  # the signature of frames that start afresh, in stream files that do not start from zeros
@@ -78,8 +78,7 @@ class TFLiteEngine:
         if found.max() >= self.info.num_classes:
             known = self.info.num_classes - 1
             raise InputError(f"{self.path}: its map has class id {found.max()}; known are 0 to {known}")
-        rows, columns = (_nearest(*sides) for sides in zip(found.shape, image.shape[:2], strict=True))
-        return ClassIds([(found[np.ix_(rows, columns)], None)], self.path)
+        return ClassIds([(resized_ids(found, image.shape[:2]), None)], self.path)
 
     def _pixels(self, image):
         """Returns [1, height, width, 3] float32, resized to the file's input size if that is fixed."""
@@ -210,11 +209,6 @@ class TFLiteEngine:
             return Layer(canvases, tuple(shape[axis] / image_size[axis] for axis in range(2)))
         pitch = tuple(self.size[axis] / image_size[axis] / self._stride for axis in range(2))
         return Layer(canvases, pitch, (0.5 / self._stride, 0.5 / self._stride))
-
-
-def _nearest(length, side):
-    """Returns the index of the nearest of `length` pixels for each of `side` pixels of another size."""
-    return np.floor((np.arange(side) + 0.5) * length / side).astype(int)
 
 
 def _changed_share(before, after):
