@@ -211,7 +211,7 @@ def test_a_set_up_installs_what_its_python_takes_and_on_demand_what_a_gpu_needs(
 
 @pytest.mark.parametrize("version", ["3.10", "3.14", ""])
 def test_a_set_up_with_another_python_is_one_line_and_fails(tmp_path, version):
-    words = ["make", "setup", f"VERSION={version}", f"VENV={tmp_path}/venv"]
+    words = ["make", "--no-print-directory", "setup", f"VERSION={version}", f"VENV={tmp_path}/venv"]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode != 0
     assert done.stdout == "Python 3.11, 3.12 or 3.13 is needed; set PYTHON=/path/to/python3.11\n"
