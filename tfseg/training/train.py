@@ -238,16 +238,26 @@ def _initialize(network, config, split):
 
 
 def _load_backbone(network, config, split):
-    """Loads the weights that `init_backbone_from` names; returns a line that says what was loaded."""
+    """Loads the weights that `init_backbone_from` names; returns a line that says what was loaded.
+
+    The statistics of batch normalisation become those of the run's own images, without a change of what the backbone
+    computes: with those of other images, the first updates would rescale every channel.
+    """
     source = config.training.init_backbone_from
+    images = functools.partial(_calibration_images, config, split)
     if source == imagenet.NAME:
         path = imagenet.weights_path(config.model.backbone)
     elif (folder := zoo.resolved(source)).is_dir() and (folder / "config.json").exists():
-        return load_backbone_of_run(network, folder)
+        line = load_backbone_of_run(network, folder)
+        backbone_weights.unfold_batch_norm(network.backbone, images())
+        return line
     else:
         path = local_path(source, cache_dir())
-    images = next(iter(_batches(config, split, 0, CALIBRATION_IMAGES)))["image"]
-    return backbone_weights.load_backbone(network.backbone, path, images).summary()
+    return backbone_weights.load_backbone(network.backbone, path, images()).summary()
+
+
+def _calibration_images(config, split):
+    return next(iter(_batches(config, split, 0, CALIBRATION_IMAGES)))["image"]
 
 
 def _batch_size(training):
