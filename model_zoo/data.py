@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from tfseg.config import CHOSEN_CROP, DataConfig
+from tfseg.config import CHOSEN_CROP, CHOSEN_SCALES, DataConfig
 
 
 def scenes() -> DataConfig:
@@ -16,8 +16,11 @@ def crowds() -> DataConfig:
 
 
 def folder() -> DataConfig:
-    """Your own images and masks."""
-    return DataConfig(dataset="folder", crop_size=CHOSEN_CROP, color_jitter=0.3)
+    """Your own images: crops and scales are chosen by their size and number, see `tfseg.training.planning`."""
+    min_scale, max_scale = CHOSEN_SCALES
+    return DataConfig(
+        dataset="folder", crop_size=CHOSEN_CROP, min_scale=min_scale, max_scale=max_scale, color_jitter=0.3
+    )
 
 
 def camvid() -> DataConfig:

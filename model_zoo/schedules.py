@@ -112,16 +112,16 @@ def round_objects() -> TrainingConfig:
     )
 
 
-def folder(few_images_from: str | None = None) -> TrainingConfig:
+def folder() -> TrainingConfig:
     """Your own images: as many updates as their number asks for, see `tfseg.training.planning`.
 
-    Args:
-      few_images_from: zoo:NAME of the trained model from which a run on few images starts; other runs, and all if there
-        is none, start from ImageNet's weights.
+    Chosen on a part of the nuclei's training images, as two classes, from which 131 were taken (mIoU on 223 others
+    after 490 updates): learning rate 1e-3 90.4, 2e-3 90.9; 1e-3 with twice as many updates of half as many images 90.9.
     """
-    training = adamw(0, learning_rate=1e-3, weight_decay=1e-2, average_decay=0.998)
+    training = adamw(0, learning_rate=2e-3, weight_decay=1e-2, average_decay=0.998)
+    start = "zoo:camvid_fcn_mobilenet_v2"
     return dataclasses.replace(
-        training, init_backbone_from="auto", few_images_from=few_images_from, validate_every=-1, patience=5
+        training, init_backbone_from="auto", few_images_from=start, validate_every=-1, patience=5
     )
 
 

@@ -121,6 +121,7 @@ def test_a_network_without_a_backbone_has_one_learning_rate():
         ({"blur_rate": 0.5, "blur_radius": 0.0}, "blur_radius is 0.0; it must be above 0"),
         ({"scales": (1.0, 0.0)}, "scales is 1.0, 0.0; they must be finite and above 0"),
         ({"scales": (1.0,), "max_scale": 1.5}, "data.scales is given beside min_scale and max_scale"),
+        ({"max_scale": 0.0}, "min_scale 0.5 and max_scale 0.0 must be 0 < min <= max; or both 0"),
         ({"fill": "black"}, "fill is black; one of grey, mean, reflect"),
     ],
 )

@@ -23,6 +23,7 @@ DECAYS = ("decoupled", "l2")
 LOSSES = ("cross_entropy", "ohem")
 AUTO = "auto"
 CHOSEN_CROP = (0, 0)
+CHOSEN_SCALES = (0, 0)
 PRECISIONS = ("auto", "bfloat16", "float16", "off")
 
 
@@ -37,7 +38,8 @@ class DataConfig:
       train_split, validation_split: names of the splits that are read for training and for validation.
       crop_size: (height, width) of training crops, in pixels; `CHOSEN_CROP` chooses it by the size of the images, see
         `training.planning`.
-      min_scale, max_scale: smallest and largest factor of the random resizing before the crop.
+      min_scale, max_scale: smallest and largest factor of the random resizing before the crop; `CHOSEN_SCALES` chooses
+        them by the number of images.
       scales: factors one of which is picked in place of that range; empty for the range.
       flip: whether half of the training images are mirrored.
       color_jitter: strength of random brightness, contrast, saturation and hue, 0 (off) to 1.
@@ -76,9 +78,11 @@ class DataConfig:
         """Raises InputError for values that no run can use."""
         check_name(self.dataset)
         _check_finite(self)
-        if not 0 < self.min_scale <= self.max_scale:
+        scales = (self.min_scale, self.max_scale)
+        if not 0 < self.min_scale <= self.max_scale and scales != CHOSEN_SCALES:
             raise InputError(
-                f"config: data.min_scale {self.min_scale} and max_scale {self.max_scale} must be 0 < min <= max"
+                f"config: data.min_scale {self.min_scale} and max_scale {self.max_scale} must be 0 < min <= max; or "
+                "both 0, which chooses them by the number of images"
             )
         if self.frame_gap < 0:
             raise InputError(f"config: data.frame_gap is {self.frame_gap}; a number of frames, or 0 for none")
@@ -93,7 +97,7 @@ class DataConfig:
         _check_in_use(self, "data.blur_rate", self.blur_rate > 0, ("blur_radius",))
         if not 0 < self.blur_radius <= 100:
             raise InputError(f"config: data.blur_radius is {self.blur_radius}; it must be above 0 and at most 100")
-        if self.scales and (self.min_scale, self.max_scale) != (DataConfig.min_scale, DataConfig.max_scale):
+        if self.scales and scales not in (CHOSEN_SCALES, (DataConfig.min_scale, DataConfig.max_scale)):
             raise InputError(
                 "config: data.scales is given beside min_scale and max_scale, which then do nothing; leave these at "
                 f"{DataConfig.min_scale} and {DataConfig.max_scale}"

@@ -14,5 +14,5 @@ def get_config():
     return ExperimentConfig(
         model=models.deeplabv3(backbones.mobilenet_v2()),
         data=data.folder(),
-        training=schedules.folder("zoo:camvid_deeplabv3_mobilenet_v2"),
+        training=schedules.folder(),
     )

@@ -14,5 +14,5 @@ def get_config():
     return ExperimentConfig(
         model=models.pspnet(backbones.mobilenet_v2(), width=128),
         data=data.folder(),
-        training=schedules.folder("zoo:camvid_deeplabv3_mobilenet_v2"),
+        training=schedules.folder(),
     )

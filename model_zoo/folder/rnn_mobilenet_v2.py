@@ -16,5 +16,5 @@ def get_config():
     return ExperimentConfig(
         model=models.fine_rnn(backbones.mobilenet_v2(), widths=(48, 24), iterations_range=(5, 8)),
         data=data.folder(),
-        training=schedules.folder("zoo:camvid_rnn_mobilenet_v2"),
+        training=schedules.folder(),
     )

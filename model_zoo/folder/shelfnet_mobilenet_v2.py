@@ -14,5 +14,5 @@ def get_config():
     return ExperimentConfig(
         model=models.shelfnet(backbones.mobilenet_v2(output_stride=32), width=32),
         data=data.folder(),
-        training=schedules.folder("zoo:camvid_shelfnet_mobilenet_v2"),
+        training=schedules.folder(),
     )

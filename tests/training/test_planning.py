@@ -1,6 +1,9 @@
 """What a run chooses by the number and size of its training images, where its recipe leaves it open."""
 
 import dataclasses
+import importlib
+import pkgutil
+from pathlib import Path
 
 import pytest
 
@@ -15,6 +18,7 @@ from tfseg.training import planning, validation
 from tfseg.training.planning import planned
 from tfseg.training.train import train
 
+ROOT = Path(__file__).resolve().parents[2]
 ZOO = "zoo:camvid_rnn_mobilenet_v2"
 OPEN = {"total_steps": 0, "validate_every": -1, "init_backbone_from": "auto", "global_batch_size": 8}
 
@@ -60,6 +64,14 @@ def test_a_model_with_another_backbone_is_no_start(backbone):
     assert (few.init_from, few.init_backbone_from) == (None, "imagenet")
 
 
+def test_every_recipe_for_folders_has_a_start_for_few_images():
+    for module in pkgutil.iter_modules([ROOT / "model_zoo" / "folder"]):
+        config = importlib.import_module(f"model_zoo.folder.{module.name}").get_config()
+        if "video" not in module.name:  # which starts from a trained model of single images
+            training = planned(config, 20, lambda: (200, 200))[0].training
+            assert (training.init_from or training.init_backbone_from).startswith("zoo:"), module.name
+
+
 @pytest.mark.parametrize(
     ("image_size", "crop_size"),
     [
@@ -76,6 +88,20 @@ def test_crops_are_as_large_as_the_images_up_to_a_limit(image_size, crop_size):
     assert lines == [
         f"note: 50 training images of {height}x{width}: crops of {crop_size[0]}x{crop_size[1]} (--crop_size)"
     ]
+
+
+@pytest.mark.parametrize(("num_images", "scales"), [(199, (0.7, 1.4)), (200, (0.5, 2.0))])
+def test_few_images_are_scaled_less(num_images, scales):
+    config, (line,) = planned(ExperimentConfig(RNNConfig(), DataConfig(min_scale=0, max_scale=0)), num_images)
+    assert (config.data.min_scale, config.data.max_scale) == scales
+    assert line.endswith(f"scales of {scales[0]} to {scales[1]} (--config.data.min_scale, max_scale)")
+
+
+def test_scales_that_are_listed_are_kept():
+    data = DataConfig(min_scale=0, max_scale=0, scales=(1.0, 1.5))
+    config, lines = planned(ExperimentConfig(RNNConfig(), data), 20)
+    config.data.check()
+    assert config.data.scales == (1.0, 1.5) and lines == []
 
 
 def test_images_far_larger_than_the_crops_bring_a_warning():

@@ -37,6 +37,11 @@ class BackboneConfig:
     stem_kernel_size: int = 3
     first_expansion: bool = False
 
+    def has_weights_like(self, other: "BackboneConfig") -> bool:
+        """Whether both have the same weights, which another stride, dilation or padding does not change."""
+        places = {field: getattr(self, field) for field in ("output_stride", "multi_grid", "padding")}
+        return self == dataclasses.replace(other, **places)
+
 
 def _mobilenet_v2(origin):
     def construct(config, name, endpoints):

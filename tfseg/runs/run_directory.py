@@ -4,7 +4,6 @@ A model zoo folder is read in the same way.
 """
 
 import contextlib
-import dataclasses
 import io
 import json
 import os
@@ -148,8 +147,8 @@ def load_backbone_of_run(network, folder) -> str:
       InputError: there is no such run, or its backbone is another one.
     """
     config, _ = read_config(folder)
-    ours, theirs = (dataclasses.replace(one.backbone, output_stride=16) for one in (network.config, config.model))
-    if ours != theirs:
+    ours, theirs = network.config.backbone, config.model.backbone
+    if not ours.has_weights_like(theirs):
         raise InputError(f"{folder}: has another backbone, {theirs.name}; this model has {ours.name}, or other options")
     weights = weights_file(folder)
     check_sha256_beside(weights)

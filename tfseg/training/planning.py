@@ -1,15 +1,16 @@
 """Chooses what a recipe leaves open, by the number and size of the training images.
 
 A recipe leaves open how long a run trains (`training.total_steps` = 0), how often it validates
-(`training.validate_every` = -1), what it starts from (`training.init_backbone_from` = "auto") and how large its crops
-are (`data.crop_size` = (0, 0)). What is given, in a recipe or by a flag, is kept.
+(`training.validate_every` = -1), what it starts from (`training.init_backbone_from` = "auto"), how large its crops are
+(`data.crop_size` = (0, 0)) and how far images are scaled before (`data.min_scale` and `max_scale` = 0). What is given,
+in a recipe or by a flag, is kept.
 """
 
 import dataclasses
 import math
 
 from tfseg.backbones import imagenet
-from tfseg.config import AUTO, CHOSEN_CROP, ExperimentConfig
+from tfseg.config import AUTO, CHOSEN_CROP, CHOSEN_SCALES, ExperimentConfig
 from tfseg.runs import zoo
 from tfseg.runs.run_directory import read_config
 
@@ -17,6 +18,8 @@ FEW_IMAGES = 200
 # How often each image is seen, and the least number of updates: of few images, and of more.
 FEW_PASSES, FEW_LEAST = 40, 400
 PASSES, LEAST = 20, 5000
+# In a short run on few images, objects are best seen in about the sizes that they have in use.
+FEW_SCALES, SCALES = (0.7, 1.4), (0.5, 2.0)
 VALIDATIONS = 10  # in a run
 # Crops are as large as the images, up to this side in pixels, in steps that every stride divides.
 LARGEST_CROP, CROP_STEP = 320, 32
@@ -34,8 +37,27 @@ def planned(config: ExperimentConfig, num_images: int, usual_size=None) -> tuple
     Returns:
       (the experiment, with nothing left open; lines that say what was chosen, none if nothing was open).
     """
-    training, chosen = config.training, []
     is_few = num_images < FEW_IMAGES
+    training, chosen = _planned_training(config, num_images, is_few)
+    data, of_size, warnings = config.data, "", []
+    if tuple(data.crop_size) == CHOSEN_CROP:
+        size = usual_size()
+        data = dataclasses.replace(data, crop_size=tuple(_crop_side(side) for side in size))
+        of_size = f" of {size[0]}x{size[1]}"
+        chosen.append(f"crops of {data.crop_size[0]}x{data.crop_size[1]} (--crop_size)")
+        warnings = _too_large(size, data.crop_size)
+    if (data.min_scale, data.max_scale) == CHOSEN_SCALES:
+        low, high = FEW_SCALES if is_few and not data.scales else SCALES
+        data = dataclasses.replace(data, min_scale=low, max_scale=high)
+        if not data.scales:
+            chosen.append(f"scales of {low} to {high} (--config.data.min_scale, max_scale)")
+    lines = [f"note: {num_images} training images{of_size}: {', '.join(chosen)}"] if chosen else []
+    return dataclasses.replace(config, training=training, data=data), lines + warnings
+
+
+def _planned_training(config, num_images, is_few):
+    """Returns (the training with nothing left open, phrases that say what was chosen)."""
+    training, chosen = config.training, []
     if training.init_backbone_from == AUTO:
         training = dataclasses.replace(training, **_start(config, is_few))
         chosen.append(f"start from {training.init_from or training.init_backbone_from}")
@@ -50,15 +72,7 @@ def planned(config: ExperimentConfig, num_images: int, usual_size=None) -> tuple
         chosen.append(f"validation every {every} (--validate_every)")
         if training.patience:
             chosen.append(f"end after {training.patience} without a better one (--patience)")
-    data, of_size, warnings = config.data, "", []
-    if tuple(data.crop_size) == CHOSEN_CROP:
-        size = usual_size()
-        data = dataclasses.replace(data, crop_size=tuple(_crop_side(side) for side in size))
-        of_size = f" of {size[0]}x{size[1]}"
-        chosen.append(f"crops of {data.crop_size[0]}x{data.crop_size[1]} (--crop_size)")
-        warnings = _too_large(size, data.crop_size)
-    lines = [f"note: {num_images} training images{of_size}: {', '.join(chosen)}"] if chosen else []
-    return dataclasses.replace(config, training=training, data=data), lines + warnings
+    return training, chosen
 
 
 def _crop_side(side):
@@ -83,8 +97,7 @@ def _start(config, is_few):
     if not (is_few and training.few_images_from):
         return {"init_backbone_from": imagenet.NAME}
     other, _ = read_config(zoo.resolved(training.few_images_from))
-    ours, theirs = config.model.backbone, other.model.backbone
-    if (ours.name, ours.width_multiplier) != (theirs.name, theirs.width_multiplier):
+    if not config.model.backbone.has_weights_like(other.model.backbone):
         return {"init_backbone_from": imagenet.NAME}
     if type(config.model) is not type(other.model):
         return {"init_backbone_from": training.few_images_from}
