@@ -19,8 +19,8 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes \
 	--only-binary :all: --no-binary promise,seqeval --no-build-isolation
 # A lock comes after the locks that its .in file names with -c.
 LOCKS := requirements.txt requirements-pip.txt requirements-onnx.txt requirements-beam.txt requirements-clients-mediapipe.txt \
-	requirements-clients-readers.txt requirements-audit.txt requirements-gpu.txt requirements-tf220.txt \
-	requirements-tf220-gpu.txt
+	requirements-clients-readers.txt requirements-clients-triton.txt requirements-audit.txt requirements-gpu.txt \
+	requirements-tf220.txt requirements-tf220-gpu.txt
 TOOLS := .venv-audit
 
 .PHONY: demo test test-slow test-stacks test-clients test-beam lint lint-docker setup setup-beam lock audit clean
@@ -44,12 +44,22 @@ test-stacks:            ## the test suite on every Python that is here, each wit
 		else echo "$$name: not here, not tested"; fi; \
 	done
 
-test-clients: $(READY) .venv-mediapipe/.ready .venv-readers/.ready   ## other programs run what is exported
+# Triton's backend finds the libraries of Debian's Python, not those of one that was built by hand.
+TRITON_PYTHON := /usr/bin/python3.11
+HAS_TRITON := $(shell $(TRITON_PYTHON) -c 'import ensurepip' 2>/dev/null && echo yes)
+READY_CLIENTS := $(patsubst %,.venv-%/.ready,mediapipe readers $(if $(HAS_TRITON),triton))
+
+test-clients: $(READY) $(READY_CLIENTS)   ## other programs run what is exported
 	$(BIN)/python $(INSTALL) -r requirements-onnx.txt
 	rm -rf $(CLIENTS)
 	$(BIN)/python -W ignore -m tests.clients.artifacts $(CLIENTS)
 	.venv-mediapipe/bin/python tests/clients/mediapipe_client.py $(CLIENTS)
 	.venv-readers/bin/python tests/clients/readers_client.py $(CLIENTS)
+ifdef HAS_TRITON
+	.venv-triton/bin/python -W ignore tests/clients/triton_client.py $(CLIENTS)
+else
+	@echo "Triton: not tested, there is no $(TRITON_PYTHON) with venv (Debian 12: apt install python3.11-venv)"
+endif
 
 test-beam: .venv-beam/.ready   ## conversion and bulk jobs on a runner of Apache Beam
 	.venv-beam/bin/python -m pytest -m "slow or not slow" tests/beam
@@ -59,6 +69,8 @@ test-beam: .venv-beam/.ready   ## conversion and bulk jobs on a runner of Apache
 	.venv-beam/bin/python $(INSTALL) -r requirements-pip.txt
 	.venv-beam/bin/python $(INSTALL) -r requirements-beam.txt
 	@touch $@
+
+.venv-triton/.ready: PYTHON = $(TRITON_PYTHON)
 
 .venv-%/.ready: requirements-clients-%.txt requirements-pip.txt
 	$(PYTHON) -m venv .venv-$*
@@ -77,7 +89,9 @@ lock: $(TOOLS)/.ready   ## the locks again, after a change of requirements*.in; 
 	for lock in $(LOCKS); do \
 		$(TOOLS)/bin/uv pip compile --no-config --quiet --generate-hashes --custom-compile-command "make lock" \
 			--python-version $$(case $$lock in (*tf220*) echo 3.12;; (*) echo 3.11;; esac) \
-			--python-platform x86_64-manylinux_2_28 \
+			$$(case $$lock in \
+				(*triton*) echo --no-strip-extras --python-platform x86_64-manylinux_2_35;; \
+				(*) echo --python-platform x86_64-manylinux_2_28;; esac) \
 			--output-file $$lock $${lock%.txt}.in || exit 1; \
 	done
 
@@ -108,4 +122,4 @@ $(READY): requirements.txt requirements-tf220.txt requirements-pip.txt
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) $(PYTHONS:%=.venv-%) .venv-mediapipe .venv-readers .venv-beam $(TOOLS) runs .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PYTHONS:%=.venv-%) .venv-mediapipe .venv-readers .venv-triton .venv-beam $(TOOLS) runs .pytest_cache .ruff_cache

@@ -15,7 +15,8 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = sorted(ROOT.glob("requirements*.txt"))
-PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s\\;]+)((?: \\\n +--hash=sha256:[0-9a-f]{64})*)$", re.MULTILINE)
+NAME = r"([A-Za-z0-9._-]+)(?:\[[a-z, ]+\])?"
+PIN = re.compile(rf"^{NAME}==([^\s\\;]+)((?: \\\n +--hash=sha256:[0-9a-f]{{64}})*)$", re.MULTILINE)
 LOCKED_AFTER = {
     "requirements-pip.txt": "requirements.txt",
     "requirements-onnx.txt": "requirements.txt",
@@ -86,7 +87,7 @@ def test_every_list_of_direct_pins_has_its_lock():
 def test_every_package_of_a_lock_has_one_version_and_hashes(lock):
     lines = [line for line in lock.read_text().splitlines() if line and not line.lstrip().startswith(("#", "--hash"))]
     found = PIN.findall(lock.read_text())
-    assert [line for line in lines if not re.fullmatch(r"[A-Za-z0-9._-]+==[^\s;]+ \\", line)] == []
+    assert [line for line in lines if not re.fullmatch(rf"{NAME}==[^\s;]+ \\", line)] == []
     assert len(found) == len(lines) and [name for name, _, hashes in found if not hashes] == []
     assert len(pins(lock)) == len(found)
 
