@@ -8,6 +8,7 @@ of its own, so that a bad one fails alone. Prints "ready" when requests are answ
 import os
 import signal
 import sys
+import threading
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # photos of any size: see docs/export.md, memory of a server
 
@@ -55,6 +56,9 @@ def answering(signature):
 
 
 def main(model, *ports):
+    stopped = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopped.set())
     loaded = tf.saved_model.load(model)
     http, grpc, metrics = map(int, ports)
     config = TritonConfig(
@@ -72,9 +76,8 @@ def main(model, *ports):
             )
         triton.run()
         print("ready", flush=True)
-        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+        stopped.wait()
 
 
 if __name__ == "__main__":
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     main(*sys.argv[1:])
