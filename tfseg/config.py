@@ -48,6 +48,9 @@ class DataConfig:
       blur_radius: largest standard deviation of this blur in pixels of the crop; each image's is drawn, from 0.
       fold: "K/N" for cross-validation of people's own data: the labelled images of train and val are divided into N
         equal parts, of which part K is val; "" takes the splits as they are.
+      paste_rate: share of the training images into which the pixels of `paste_classes` from another one are pasted, 0
+        (off) to 1.
+      paste_classes: names of these classes.
       fill: what image crops show outside of their image: "grey", "mean" (ImageNet's mean colour) or "reflect". Labels
         have the ignore label there. In use, images are padded with grey: a network that never saw grey beyond a border
         may find objects along the right and lower one.
@@ -69,6 +72,8 @@ class DataConfig:
     scales: tuple[float, ...] = ()
     blur_rate: float = 0.0
     blur_radius: float = 1.0
+    paste_rate: float = 0.0
+    paste_classes: tuple[str, ...] = ()
     fill: str = "grey"
     shuffle_buffer: int = 1000
     frame_gap: int = 0
@@ -91,10 +96,13 @@ class DataConfig:
                 f"config: data.crop_size {self.crop_size} must be two positive numbers, height and width; or 0x0, "
                 "which chooses them by the size of the images"
             )
-        for name, most in (("color_jitter", 1), ("rotation", 180), ("blur_rate", 1)):
+        for name, most in (("color_jitter", 1), ("rotation", 180), ("blur_rate", 1), ("paste_rate", 1)):
             if not 0 <= getattr(self, name) <= most:
                 raise InputError(f"config: data.{name} is {getattr(self, name)}; it must be from 0 (off) to {most}")
         _check_in_use(self, "data.blur_rate", self.blur_rate > 0, ("blur_radius",))
+        _check_in_use(self, "data.paste_rate", self.paste_rate > 0, ("paste_classes",))
+        if self.paste_rate and not self.paste_classes:
+            raise InputError("config: data.paste_rate needs data.paste_classes, the names of the classes to paste")
         if not 0 < self.blur_radius <= 100:
             raise InputError(f"config: data.blur_radius is {self.blur_radius}; it must be above 0 and at most 100")
         if self.scales and scales not in (CHOSEN_SCALES, (DataConfig.min_scale, DataConfig.max_scale)):

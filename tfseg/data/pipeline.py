@@ -12,7 +12,7 @@ import os
 import numpy as np
 import tensorflow as tf
 
-from tfseg.data import augment
+from tfseg.data import augment, pasting
 from tfseg.data.decoding import (
     decode_image,
     decode_instances,
@@ -31,6 +31,7 @@ from tfseg.labels import IGNORE_LABEL, LABEL_DIVISOR
 MAX_OPEN_SHARDS = 8
 READ_BUFFER_BYTES = 1 << 20
 GRAPH_SEED = 1
+DONORS = 1 << 20  # bit of the seed of what is pasted
 
 
 def train_batches(
@@ -74,8 +75,15 @@ def train_batches(
     """
     if not files or num_examples < 1:
         raise InputError(f"{info.name}: the training split is empty; training needs at least one labelled image")
+    if data.paste_rate and (with_instances or num_previous):
+        raise InputError("config: data.paste_rate: only single images without instances can be pasted into; leave it 0")
     first, sizes = _share(batch_size, input_context)
-    records = _shuffled_records(files, num_examples, seed, data.shuffle_buffer, start_step * batch_size, num_previous)
+    start = start_step * batch_size
+    records = _shuffled_records(files, num_examples, seed, data.shuffle_buffer, start, num_previous)
+    if data.paste_rate:
+        ids = pasting.class_ids(data.paste_classes, info)
+        donors = _shuffled_records(files, num_examples, seed ^ DONORS, data.shuffle_buffer, start)
+        records = tf.data.Dataset.zip((records, donors)).map(lambda pair, other: (pair[0], (pair[1], other[1])))
     if sum(sizes) < batch_size:
         last = first + sum(sizes)
         records = records.filter(lambda index, _: (index % batch_size >= first) & (index % batch_size < last))
@@ -86,7 +94,17 @@ def train_batches(
         previous = frames_before(example, before, data.frame_gap)
         return make_targets(augmented_example(example, info, data, (seed, index), with_instances, previous))
 
-    examples = records.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    def load_pasted(index, pair):
+        own, donor = (seed, index), (seed ^ DONORS, index)
+        crop, other = (
+            augmented_example(parse_example(record), info, data, of, with_instances)
+            for record, of in zip(pair, (own, donor), strict=True)
+        )
+        return make_targets(pasting.pasted(crop, other, ids, data.paste_rate, tf.stack([donor[0], index])))
+
+    examples = records.map(
+        load_pasted if data.paste_rate else load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True
+    )
     if len(set(sizes)) == 1:
         batches = examples.batch(sizes[0], drop_remainder=True)  # the size is static, which XLA needs
     else:
