@@ -19,9 +19,14 @@ INSTALL := -m pip install --quiet --disable-pip-version-check --require-hashes \
 	--only-binary :all: --no-binary promise,seqeval --no-build-isolation
 # A lock comes after the locks that its .in file names with -c.
 LOCKS := requirements.txt requirements-pip.txt requirements-onnx.txt requirements-beam.txt requirements-clients-mediapipe.txt \
-	requirements-clients-readers.txt requirements-audit.txt requirements-gpu.txt requirements-tf220.txt \
-	requirements-tf220-gpu.txt
+	requirements-clients-readers.txt requirements-clients-triton.txt requirements-audit.txt requirements-gpu.txt \
+	requirements-tf220.txt requirements-tf220-gpu.txt
 TOOLS := .venv-audit
+CLIENT_PYTHON = $(PYTHON)
+# Triton runs Python through its shared library, and the lock has a NumPy for these two.
+SHARED := import ensurepip, os, sysconfig as s; place = os.path.join(*map(s.get_config_var, ("LIBDIR", "INSTSONAME")))
+TRITON_PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 /usr/bin/python3.11 /usr/bin/python3.12,$(shell \
+	$(name) -c '$(SHARED); ".so" in place and os.path.isfile(place) and print("$(name)")' 2>/dev/null)))
 
 .PHONY: demo test test-slow test-stacks test-clients test-beam lint lint-docker setup setup-beam lock audit clean
 
@@ -44,12 +49,13 @@ test-stacks:            ## the test suite on every Python that is here, each wit
 		else echo "$$name: not here, not tested"; fi; \
 	done
 
-test-clients: $(READY) .venv-mediapipe/.ready .venv-readers/.ready   ## other programs run what is exported
+test-clients: $(READY) .venv-mediapipe/.ready .venv-readers/.ready .venv-triton/.ready   ## other programs run what is exported
 	$(BIN)/python $(INSTALL) -r requirements-onnx.txt
 	rm -rf $(CLIENTS)
 	$(BIN)/python -W ignore -m tests.clients.artifacts $(CLIENTS)
 	.venv-mediapipe/bin/python tests/clients/mediapipe_client.py $(CLIENTS)
 	.venv-readers/bin/python tests/clients/readers_client.py $(CLIENTS)
+	.venv-triton/bin/python -W ignore -m tests.clients.triton_client $(CLIENTS)
 
 test-beam: .venv-beam/.ready   ## conversion and bulk jobs on a runner of Apache Beam
 	.venv-beam/bin/python -m pytest -m "slow or not slow" tests/beam
@@ -60,8 +66,12 @@ test-beam: .venv-beam/.ready   ## conversion and bulk jobs on a runner of Apache
 	.venv-beam/bin/python $(INSTALL) -r requirements-beam.txt
 	@touch $@
 
+.venv-triton/.ready: CLIENT_PYTHON = $(TRITON_PYTHON)
+
 .venv-%/.ready: requirements-clients-%.txt requirements-pip.txt
-	$(PYTHON) -m venv .venv-$*
+	@test -n "$(CLIENT_PYTHON)" || { echo "Triton needs Python 3.11 or 3.12 with its shared library: on Debian or Ubuntu" \
+		"apt-get install python3-venv libpython3-dev, or set TRITON_PYTHON=/path/to/python3.11"; exit 2; }
+	$(CLIENT_PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python $(INSTALL) -r requirements-pip.txt
 	.venv-$*/bin/python $(INSTALL) -r $<
 	@touch $@
@@ -77,7 +87,7 @@ lock: $(TOOLS)/.ready   ## the locks again, after a change of requirements*.in; 
 	for lock in $(LOCKS); do \
 		$(TOOLS)/bin/uv pip compile --no-config --quiet --generate-hashes --custom-compile-command "make lock" \
 			--python-version $$(case $$lock in (*tf220*) echo 3.12;; (*) echo 3.11;; esac) \
-			--python-platform x86_64-manylinux_2_28 \
+			--python-platform x86_64-manylinux_2_$$(case $$lock in (*triton*) echo 35;; (*) echo 28;; esac) \
 			--output-file $$lock $${lock%.txt}.in || exit 1; \
 	done
 
@@ -108,4 +118,4 @@ $(READY): requirements.txt requirements-tf220.txt requirements-pip.txt
 	@touch $(READY)
 
 clean:
-	rm -rf $(VENV) $(PYTHONS:%=.venv-%) .venv-mediapipe .venv-readers .venv-beam $(TOOLS) runs .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(PYTHONS:%=.venv-%) .venv-mediapipe .venv-readers .venv-triton .venv-beam $(TOOLS) runs .pytest_cache .ruff_cache

@@ -3,6 +3,7 @@
 FOLDER gets
   NAME_segment_N_PRECISION.tflite and, where tf2onnx is installed, NAME_segment_N.onnx
   images.npz    "images" [count, height, width, 3] uint8 in the size of the files, "photo" [300, 401, 3] uint8
+  serving/toy/1 the network as a SavedModel for servers; photos/ JPEG and PNG files of several sizes, to be sent to it
   expected.npz  {file name: logits of the images [count, height, width, num_classes] float32},
                 {file name + "/photo": those of the photo in the size of the files [1, height, width, num_classes]}
 
@@ -26,12 +27,14 @@ from tfseg import architectures
 from tfseg.backbones import BackboneConfig
 from tfseg.export import onnx, tflite
 from tfseg.export.functions import NetworkFunctions
+from tfseg.export.serving import service
 from tfseg.formats import tflite_metadata
 from tfseg.labels import DatasetInfo, default_colors
 from tfseg.models.rnn import RNNConfig
 
 SIZE, PHOTO_SIZE = (65, 97), (300, 401)
-NUM_IMAGES, ITERATIONS = 4, 3
+SERVED_SIZES = ((120, 160), (97, 65), (64, 201))
+NUM_IMAGES, ITERATIONS, MAX_ITERATIONS = 4, 3, 10
 INFO = DatasetInfo("toy", ("road", "tree", "car", "Gehweg für Füße", "sky"), default_colors(5))
 
 
@@ -74,9 +77,19 @@ def description(precision):
     return facts | {"kind": "segment", "precision": precision}
 
 
+def write_served(folder, network):
+    """What a server is tested with: a SavedModel and photos."""
+    service.save(network, folder / "serving" / "toy" / "1", description("fp32"), MAX_ITERATIONS)
+    (folder / "photos").mkdir()
+    for i, size in enumerate(SERVED_SIZES):
+        for ending in ("jpg", "png"):
+            assert cv2.imwrite(str(folder / "photos" / f"{i}.{ending}"), blurred(size, i))
+
+
 def main(folder):
     folder.mkdir(parents=True, exist_ok=True)
     functions = NetworkFunctions(toy_network(), SIZE)
+    write_served(folder, functions.network)
     signatures = functions.segment(ITERATIONS)
     [segment] = signatures.values()
     images = np.stack([blurred(SIZE, seed) for seed in range(NUM_IMAGES)])
