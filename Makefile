@@ -22,6 +22,11 @@ LOCKS := requirements.txt requirements-pip.txt requirements-onnx.txt requirement
 	requirements-clients-readers.txt requirements-clients-triton.txt requirements-audit.txt requirements-gpu.txt \
 	requirements-tf220.txt requirements-tf220-gpu.txt
 TOOLS := .venv-audit
+CLIENT_PYTHON = $(PYTHON)
+# Triton runs Python through its shared library, and the lock has a NumPy for these two.
+SHARED := import ensurepip, os, sysconfig as s; place = os.path.join(*map(s.get_config_var, ("LIBDIR", "INSTSONAME")))
+TRITON_PYTHON ?= $(firstword $(foreach name,python3.11 python3.12 /usr/bin/python3.11 /usr/bin/python3.12,$(shell \
+	$(name) -c '$(SHARED); ".so" in place and os.path.isfile(place) and print("$(name)")' 2>/dev/null)))
 
 .PHONY: demo test test-slow test-stacks test-clients test-beam lint lint-docker setup setup-beam lock audit clean
 
@@ -44,22 +49,13 @@ test-stacks:            ## the test suite on every Python that is here, each wit
 		else echo "$$name: not here, not tested"; fi; \
 	done
 
-# Triton's backend finds the libraries of Debian's Python, not those of one that was built by hand.
-TRITON_PYTHON := /usr/bin/python3.11
-HAS_TRITON := $(shell $(TRITON_PYTHON) -c 'import ensurepip' 2>/dev/null && echo yes)
-READY_CLIENTS := $(patsubst %,.venv-%/.ready,mediapipe readers $(if $(HAS_TRITON),triton))
-
-test-clients: $(READY) $(READY_CLIENTS)   ## other programs run what is exported
+test-clients: $(READY) .venv-mediapipe/.ready .venv-readers/.ready .venv-triton/.ready   ## other programs run what is exported
 	$(BIN)/python $(INSTALL) -r requirements-onnx.txt
 	rm -rf $(CLIENTS)
 	$(BIN)/python -W ignore -m tests.clients.artifacts $(CLIENTS)
 	.venv-mediapipe/bin/python tests/clients/mediapipe_client.py $(CLIENTS)
 	.venv-readers/bin/python tests/clients/readers_client.py $(CLIENTS)
-ifdef HAS_TRITON
-	.venv-triton/bin/python -W ignore tests/clients/triton_client.py $(CLIENTS)
-else
-	@echo "Triton: not tested, there is no $(TRITON_PYTHON) with venv (Debian 12: apt install python3.11-venv)"
-endif
+	.venv-triton/bin/python -W ignore -m tests.clients.triton_client $(CLIENTS)
 
 test-beam: .venv-beam/.ready   ## conversion and bulk jobs on a runner of Apache Beam
 	.venv-beam/bin/python -m pytest -m "slow or not slow" tests/beam
@@ -70,10 +66,12 @@ test-beam: .venv-beam/.ready   ## conversion and bulk jobs on a runner of Apache
 	.venv-beam/bin/python $(INSTALL) -r requirements-beam.txt
 	@touch $@
 
-.venv-triton/.ready: PYTHON = $(TRITON_PYTHON)
+.venv-triton/.ready: CLIENT_PYTHON = $(TRITON_PYTHON)
 
 .venv-%/.ready: requirements-clients-%.txt requirements-pip.txt
-	$(PYTHON) -m venv .venv-$*
+	@test -n "$(CLIENT_PYTHON)" || { echo "Triton needs Python 3.11 or 3.12 with its shared library: on Debian or Ubuntu" \
+		"apt-get install python3-venv libpython3-dev, or set TRITON_PYTHON=/path/to/python3.11"; exit 2; }
+	$(CLIENT_PYTHON) -m venv .venv-$*
 	.venv-$*/bin/python $(INSTALL) -r requirements-pip.txt
 	.venv-$*/bin/python $(INSTALL) -r $<
 	@touch $@
@@ -89,9 +87,7 @@ lock: $(TOOLS)/.ready   ## the locks again, after a change of requirements*.in; 
 	for lock in $(LOCKS); do \
 		$(TOOLS)/bin/uv pip compile --no-config --quiet --generate-hashes --custom-compile-command "make lock" \
 			--python-version $$(case $$lock in (*tf220*) echo 3.12;; (*) echo 3.11;; esac) \
-			$$(case $$lock in \
-				(*triton*) echo --no-strip-extras --python-platform x86_64-manylinux_2_35;; \
-				(*) echo --python-platform x86_64-manylinux_2_28;; esac) \
+			--python-platform x86_64-manylinux_2_$$(case $$lock in (*triton*) echo 35;; (*) echo 28;; esac) \
 			--output-file $$lock $${lock%.txt}.in || exit 1; \
 	done
 

@@ -25,7 +25,7 @@ PROGRAM = re.compile(rf"\btfseg (?P<script>{'|'.join(INSTALLED)})\b(?P<words>.*)
 BARE_COMMAND = re.compile(r"(?P<script>\w+\.py)(?P<words>\s+--.*)")
 FLAG = re.compile(r"(?<!\S)--?([A-Za-z]\w*)")
 DOTTED = re.compile(r"\btfseg(?:\.[A-Za-z_]\w*)+")
-PLACE = re.compile(r"(?<![\w./-])(?:tfseg|model_zoo|tests|docs|figures)/[\w./-]*")
+PLACE = re.compile(r"(?<![\w./-])(?:tfseg|model_zoo|tests|docs|figures|examples)/[\w./-]*")
 PLACEHOLDER = "new.py"  # of what a reader of CONTRIBUTING.md adds
 PANOPTIC_SCORES = "tfseg/commands/panoptic_scores.py"
 

@@ -219,6 +219,14 @@ def test_a_set_up_with_another_python_is_one_line_and_fails(tmp_path, version):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_triton_environment_without_a_python_for_it_is_one_line_and_fails():
+    words = ["make", "--no-print-directory", "--always-make", ".venv-triton/.ready", "TRITON_PYTHON="]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert done.stdout.startswith("Triton needs Python 3.11 or 3.12") and done.stdout.count("\n") == 1
+    assert "apt-get install" in done.stdout
+
+
 def test_all_stacks_are_tested_where_their_pythons_are():
     assert [f"python{version}" for version in ("3.11", "3.12", "3.13")] == re.search(
         r"^PYTHONS := (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE

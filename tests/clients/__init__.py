@@ -1,1 +1,1 @@
-"""Other programs run our files, each in an environment of its own: `make test-clients`."""
+"""Other programs and a server run our files, each in an environment of its own: `make test-clients`."""

@@ -3,7 +3,7 @@
 FOLDER gets
   NAME_segment_N_PRECISION.tflite and, where tf2onnx is installed, NAME_segment_N.onnx
   images.npz    "images" [count, height, width, 3] uint8 in the size of the files, "photo" [300, 401, 3] uint8
-  serving/toy/1  a SavedModel for servers; photo_N.jpg and photo_N.png, of different sizes, to be sent to it
+  serving/toy/1 the network as a SavedModel for servers; photos/ JPEG and PNG files of several sizes, to be sent to it
   expected.npz  {file name: logits of the images [count, height, width, num_classes] float32},
                 {file name + "/photo": those of the photo in the size of the files [1, height, width, num_classes]}
 
@@ -34,7 +34,7 @@ from tfseg.models.rnn import RNNConfig
 
 SIZE, PHOTO_SIZE = (65, 97), (300, 401)
 SERVED_SIZES = ((120, 160), (97, 65), (64, 201))
-NUM_IMAGES, ITERATIONS = 4, 3
+NUM_IMAGES, ITERATIONS, MAX_ITERATIONS = 4, 3, 10
 INFO = DatasetInfo("toy", ("road", "tree", "car", "Gehweg für Füße", "sky"), default_colors(5))
 
 
@@ -77,9 +77,19 @@ def description(precision):
     return facts | {"kind": "segment", "precision": precision}
 
 
+def write_served(folder, network):
+    """What a server is tested with: a SavedModel and photos."""
+    service.save(network, folder / "serving" / "toy" / "1", description("fp32"), MAX_ITERATIONS)
+    (folder / "photos").mkdir()
+    for i, size in enumerate(SERVED_SIZES):
+        for ending in ("jpg", "png"):
+            assert cv2.imwrite(str(folder / "photos" / f"{i}.{ending}"), blurred(size, i))
+
+
 def main(folder):
     folder.mkdir(parents=True, exist_ok=True)
     functions = NetworkFunctions(toy_network(), SIZE)
+    write_served(folder, functions.network)
     signatures = functions.segment(ITERATIONS)
     [segment] = signatures.values()
     images = np.stack([blurred(SIZE, seed) for seed in range(NUM_IMAGES)])
@@ -100,10 +110,6 @@ def main(folder):
         name = f"toy_segment_{ITERATIONS}.onnx"
         (folder / name).write_bytes(onnx.convert(functions.holder, signatures))
         expected[name] = exactly[""]
-    service.save(functions.network, folder / "serving" / "toy" / "1", {}, max_iterations=10)
-    for i, size in enumerate(SERVED_SIZES):
-        for ending in ("jpg", "png"):
-            cv2.imwrite(str(folder / f"photo_{i}.{ending}"), blurred(size, i))
     np.savez(folder / "images.npz", images=images, photo=photo)
     np.savez(folder / "expected.npz", **expected)
     print("pixels of each class:", np.bincount(exactly[""].argmax(-1).ravel(), minlength=INFO.num_classes))

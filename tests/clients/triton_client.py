@@ -1,242 +1,261 @@
-"""A Triton server answers as a direct call does, also under load: python triton_client.py FOLDER [SECONDS]
+"""A Triton server gives the answers of a direct call, under load and beside garbage:
 
-FOLDER is what `tests.clients.artifacts` describes. SECONDS, by default 60, is how long requests are sent at once.
-Prints the figures. Fails with an AssertionError.
+    python -m tests.clients.triton_client FOLDER [SECONDS]
+
+FOLDER has serving/NAME/VERSION, a SavedModel of a recurrent model, and photos/*.jpg and *.png, as
+`tests.clients.artifacts` makes them; an export with photos beside it will do. SECONDS, by default 60, is how long the
+load lasts. What the server prints goes to FOLDER/triton.log. Prints figures. Fails with an AssertionError.
 """
 
-import collections
-import contextlib
+import itertools
 import os
 import signal
-import socket
-import statistics
-import subprocess
 import sys
 import threading
 import time
+from collections import defaultdict
 from pathlib import Path
 
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # as the server does
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")  # as the server: other kernels round differently
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import numpy as np
 import tensorflow as tf
-import tritonclient.grpc
-import tritonclient.http
-from tritonclient.utils import InferenceServerException, np_to_triton_dtype
+from tritonclient.utils import InferenceServerException
 
-SERVER = Path(__file__).with_name("triton_server.py")
-CLIENTS = {"HTTP": tritonclient.http, "gRPC": tritonclient.grpc}
-ITERATIONS = (1, 2, 6, 10)
-NUM_WORKERS = 4
-START_SECONDS, ANSWER_SECONDS = 300, 60
-# Memory of the last third of the load, divided by that of the third before.
-MOST_GROWTH = 1.05
+from tests.clients.triton_session import PROTOCOLS, TritonSession
+
+ITERATIONS = (1, 2, 5, 10)
+NUM_CLIENTS = 4
+# Of probabilities, which are computed in batches of other sizes.
+TOLERANCE = 1e-5
 
 
-def free_port():
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        return listening.getsockname()[1]
+def files(*contents):
+    return np.array(contents, np.object_)
 
 
-@contextlib.contextmanager
-def server(model, log):
-    """Starts Triton, which writes to a log file; yields (its process, {protocol: address})."""
-    ports = [free_port() for _ in range(3)]
-    command = [sys.executable, "-W", "ignore", SERVER, model, *map(str, ports)]
-    with open(log, "w") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=output, start_new_session=True)
-    try:
-        deadline = time.monotonic() + START_SECONDS
-        while "ready\n" not in log.read_text():
-            assert process.poll() is None, f"the server ended before it was ready, see {log}"
-            assert time.monotonic() < deadline, f"the server was not ready after {START_SECONDS} s, see {log}"
-            time.sleep(0.2)
-        yield process, {name: f"127.0.0.1:{port}" for name, port in zip(CLIENTS, ports, strict=False)}
-    finally:
-        process.send_signal(signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(60)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
+def counts(*numbers):
+    return np.array(numbers, np.int32)
 
 
-def answer(library, client, model, **inputs):
-    """Sends arrays; returns {name of the output: array}."""
-    sent = []
-    for name, array in inputs.items():
-        tensor = library.InferInput(name, array.shape, np_to_triton_dtype(array.dtype))
-        tensor.set_data_from_numpy(array)
-        sent.append(tensor)
-    # HTTP clients have a limit of their own, 60 s.
-    limit = {"client_timeout": ANSWER_SECONDS} if library is tritonclient.grpc else {}
-    answered = client.infer(model, sent, **limit)
-    outputs = client.get_model_metadata(model)["outputs"] if library is tritonclient.http else None
-    names = [output["name"] for output in outputs] if outputs else [out.name for out in answered.get_response().outputs]
-    return {name: answered.as_numpy(name) for name in names}
+def direct(signatures, signature, inputs):
+    """What a direct call of the SavedModel gives, {output: array}."""
+    tensors = {name: tf.constant(list(array) if array.dtype == object else array) for name, array in inputs.items()}
+    return {name: np.asarray(tensor) for name, tensor in signatures[signature](**tensors).items()}
 
 
-def files(paths):
-    return np.array([path.read_bytes() for path in paths], np.object_)
-
-
-def pixels(mask_png_bytes):
-    return [tf.io.decode_png(content).numpy() for content in mask_png_bytes]
-
-
-def compare(name, found, expected):
-    """Fails unless an answer is that of the direct call."""
-    expected = {key: tensor.numpy() for key, tensor in expected.items()}
-    assert found.keys() == expected.keys(), f"{name}: {sorted(found)}, not {sorted(expected)}"
-    for key, value in found.items():
-        if key == "mask_png_bytes":
-            for mask, wanted in zip(pixels(value), pixels(expected[key]), strict=True):
-                np.testing.assert_array_equal(mask, wanted, f"{name}: {key}")
-        elif key == "confidence":
-            np.testing.assert_allclose(value, expected[key], atol=1e-5, err_msg=f"{name}: {key}")
+def compare(what, found, expected):
+    """Fails unless two answers have the same types, shapes and values."""
+    assert found.keys() == expected.keys(), f"{what}: {sorted(found)} instead of {sorted(expected)}"
+    for name, wanted in expected.items():
+        got = found[name]
+        assert (got.dtype, got.shape) == (wanted.dtype, wanted.shape), f"{what}: {name} is {got.dtype} {got.shape}"
+        if wanted.dtype == np.float32:
+            np.testing.assert_allclose(got, wanted, atol=TOLERANCE, err_msg=f"{what}: {name}")
         else:
-            np.testing.assert_array_equal(value, expected[key], f"{name}: {key}")
+            np.testing.assert_array_equal(got, wanted, f"{what}: {name}")
 
 
-def check_answers(addresses, signatures, folder):
-    photos = sorted(folder.glob("photo_*.jpg")) + sorted(folder.glob("photo_*.png"))
-    image = tf.io.decode_jpeg(photos[0].read_bytes(), dct_method="INTEGER_ACCURATE").numpy()
-    compared = 0
-    for protocol, library in CLIENTS.items():
-        client = library.InferenceServerClient(addresses[protocol])
-        for count in ITERATIONS:
-            counts = np.full([len(photos)], count, np.int32)
-            requests = {"segment_bytes": {"image_bytes": files(photos), "iterations": counts}}
-            requests["segment_tensors"] = {"images": image[np.newaxis], "iterations": counts[:1]}
-            for model, inputs in requests.items():
-                expected = signatures[model](**{name: tf.constant(array) for name, array in inputs.items()})
-                compare(f"{protocol}, {model}, {count}", answer(library, client, model, **inputs), expected)
-                compared += len(inputs["iterations"])
-        each = np.array(ITERATIONS[: len(photos)], np.int32)  # an own number for every image of a request
-        inputs = {"image_bytes": files(photos[: len(each)]), "iterations": each}
-        expected = signatures["segment_bytes"](**{name: tf.constant(array) for name, array in inputs.items()})
-        compare(f"{protocol}, mixed", answer(library, client, "segment_bytes", **inputs), expected)
-        compared += len(each)
-    print(f"answers: {compared} images by HTTP and gRPC, {listed(ITERATIONS)} iterations, equal to a direct call")
+def good_requests(photos, image):
+    """(signature, inputs) of requests to each signature that segments, at every number of iterations."""
+    yield "serving_default", {"image_bytes": files(*photos)}
+    yield "segment_bytes", {"image_bytes": files(*photos[:4]), "iterations": counts(*ITERATIONS)[: len(photos)]}
+    for count in ITERATIONS:
+        yield "segment_bytes", {"image_bytes": files(*photos), "iterations": counts(*[count] * len(photos))}
+        yield "segment_tensors", {"images": image[np.newaxis], "iterations": counts(count)}
+        yield "segment_tensors", {"images": np.stack([image, image[::-1]]), "iterations": counts(count, 1)}
 
 
-def listed(numbers):
-    return ", ".join(map(str, numbers))
+def check_answers(server, signatures, photos, image):
+    requests, classes = list(good_requests(photos, image)), set()
+    for signature, inputs in requests:
+        expected = direct(signatures, signature, inputs)
+        if "class_pixels" in expected:
+            classes |= set(np.flatnonzero(expected["class_pixels"].sum(0)))
+        for protocol in PROTOCOLS:
+            found = server.call(server.client(protocol), signature, inputs)
+            compare(f"{protocol}, {signature}, {inputs.get('iterations')}", found, expected)
+    assert len(classes) > 1, "the model finds one class everywhere: equal masks prove nothing"
+    print(
+        f"{len(requests)} requests by HTTP and by gRPC, {', '.join(map(str, ITERATIONS))} iterations, {len(classes)} "
+        "classes: masks, pixel counts and iterations equal a direct call, confidences within 1e-5"
+    )
 
 
-def garbage(photo):
-    """{what it is: (model, inputs)}: requests that have to fail."""
-    one, content = np.ones([1], np.int32), photo.read_bytes()
+def check_steps(server, signatures, image):
+    """A caller that keeps the state itself gets what one request for so many iterations gives."""
+    client, num_steps = server.client("gRPC"), 3
+    features = server.call(client, "encode", {"images": image[np.newaxis]})
+    size = features.pop("size")
+    [first] = signatures["initial_state"].structured_input_signature[1]
+    state = server.call(client, "initial_state", {first: features[first]})
+    for _ in range(num_steps):
+        state = server.call(client, "refine", features | state)
+    found = server.call(client, "decode", {"canvas": state["canvas"], "size": size})
+    expected = direct(signatures, "segment_tensors", {"images": image[np.newaxis], "iterations": counts(num_steps)})
+    assert expected.pop("iterations") == num_steps
+    compare("steps", found, expected)
+    print(f"encode, initial_state, {num_steps} times refine, decode: as one request for {num_steps} iterations")
 
-    def of_file(data):
-        return "segment_bytes", {"image_bytes": np.array([data], np.object_), "iterations": one}
+
+def bad_requests(photo):
+    """{what is wrong: (signature, inputs, a word of the answer)}"""
+    one, pixels = counts(1), np.zeros([1, 32, 32, 3], np.uint8)
+
+    def of_file(content, word):
+        return "segment_bytes", {"image_bytes": files(content), "iterations": one}, word
 
     return {
-        "no bytes": of_file(b""),
-        "text": of_file(b"GET / HTTP/1.1"),
-        "half a JPEG": of_file(content[: len(content) // 2]),
-        "numbers as files": ("segment_bytes", {"image_bytes": np.ones([1], np.float32), "iterations": one}),
-        "no iterations": ("segment_bytes", {"image_bytes": np.array([content], np.object_)}),
-        "two counts for a file": ("segment_bytes", {**of_file(content)[1], "iterations": np.ones([2], np.int32)}),
-        "real numbers as pixels": ("segment_tensors", {"images": np.ones([1, 9, 9, 3], np.float32), "iterations": one}),
-        "four channels": ("segment_tensors", {"images": np.ones([1, 9, 9, 4], np.uint8), "iterations": one}),
+        "an empty file": of_file(b"", "0 bytes that are not a JPEG"),
+        "text": of_file(b"hello, server", "13 bytes that are not a JPEG"),
+        "half a JPEG": of_file(photo[: len(photo) // 2], "Invalid JPEG"),
+        "the start of a PNG": of_file(b"\x89PNG\r\n\x1a\n", "PNG that is cut short"),
+        "two numbers for one file": (
+            "segment_bytes",
+            {"image_bytes": files(photo), "iterations": counts(1, 2)},
+            "2 numbers of iterations for 1 images",
+        ),
+        "float32 instead of files": (
+            "segment_bytes",
+            {"image_bytes": np.zeros([1], np.float32), "iterations": one},
+            "image_bytes",
+        ),
+        "no iterations": ("segment_bytes", {"image_bytes": files(photo)}, "expected 2 inputs but got 1"),
+        "no input of the model": ("segment_bytes", {"photo": files(photo), "iterations": one}, "photo"),
+        "float32 images": ("segment_tensors", {"images": pixels.astype(np.float32), "iterations": one}, "images"),
+        "four channels": ("segment_tensors", {"images": pixels.repeat(2, -1)[..., :4], "iterations": one}, "images"),
+        "an image without pixels": ("segment_tensors", {"images": pixels[:, :0], "iterations": one}, "zeros in shape"),
     }
 
 
-def reason(error):
-    lines = error.message().splitlines()
-    last = next((line for line in lines if "assertion failed" in line), lines[0])
-    return last.split("InvalidOperationError: ")[-1][:110]
+def refuse(server, client, what, request):
+    """Returns the line of the server's error that says what is wrong with a bad request. Fails if none does."""
+    signature, inputs, word = request
+    try:
+        server.call(client, signature, inputs)
+    except InferenceServerException as error:
+        assert word in error.message(), f"{what}: the error does not say {word!r}: {error.message()}"
+        lines = error.message().splitlines()
+        return next((line for line in lines if "InvalidOperationError:" in line), lines[0])
+    raise AssertionError(f"{what}: was answered")
 
 
-def check_garbage(addresses, folder):
-    [photo] = folder.glob("photo_0.jpg")
-    for protocol, library in CLIENTS.items():
-        client = library.InferenceServerClient(addresses[protocol])
-        for name, (model, inputs) in garbage(photo).items():
-            try:
-                answer(library, client, model, **inputs)
-            except InferenceServerException as error:
-                if protocol == "gRPC":
-                    print(f"refused, {name}: {reason(error)}")
-            else:
-                raise AssertionError(f"{protocol}: {name} was answered")
-        for count, used in ((0, 1), (1000, 10)):
-            sent = {"image_bytes": files([photo]), "iterations": np.array([count], np.int32)}
-            assert answer(library, client, "segment_bytes", **sent)["iterations"] == [used]
-    print("iterations 0 and 1000 are cut to 1 and 10")
+def check_bad_requests(server, signatures, photo):
+    for protocol in PROTOCOLS:
+        client = server.client(protocol)
+        for what, request in bad_requests(photo).items():
+            message = refuse(server, client, what, request)
+            if protocol == "gRPC":
+                print(f"  {what}: {message[:140]}")
+        runs = []
+        for asked in (0, 1000):
+            inputs = {"image_bytes": files(photo), "iterations": counts(asked)}
+            found = server.call(client, "segment_bytes", inputs)
+            compare(f"{asked} iterations", found, direct(signatures, "segment_bytes", inputs))
+            runs += [int(count) for count in found["iterations"]]
+        assert 1 == runs[0] < runs[1] < 1000, f"0 and 1000 iterations are not cut: {runs} ran"
+    print(
+        "bad requests, by HTTP and by gRPC: each answered with an error; of 0 and 1000 iterations "
+        f"{runs[0]} and {runs[1]} run"
+    )
 
 
-def memory(session):
-    """Returns how many MB of memory the processes of a session hold."""
-    total = 0
-    for folder in Path("/proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, ValueError):
-            if os.getsid(int(folder.name)) == session:
-                total += int((folder / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    return total / 1e6
+class Load:
+    """Several clients that send requests at once, each waiting for its answer, and one that sends bad ones."""
+
+    def __init__(self, server, signatures, photos, bad):
+        self._server, self._bad = server, bad
+        self._requests = []
+        for photo, count in itertools.product(photos, ITERATIONS):
+            inputs = {"image_bytes": files(photo), "iterations": counts(count)}
+            self._requests.append((inputs, direct(signatures, "segment_bytes", inputs)))
+        self._is_over = threading.Event()
+        self.seconds, self.errors, self.num_refused = defaultdict(list), [], 0
+
+    def run(self, duration):
+        """Returns the MB of memory that the server held, sampled all the while. Fails if an answer is wrong."""
+        protocols = enumerate(itertools.islice(itertools.cycle(PROTOCOLS), NUM_CLIENTS))
+        threads = [threading.Thread(target=self._guarded, args=[self._good, *one]) for one in protocols]
+        threads.append(threading.Thread(target=self._guarded, args=[self._refused]))
+        for thread in threads:
+            thread.start()
+        held, end = [], time.monotonic() + duration
+        while time.monotonic() < end and not self._is_over.wait(min(0.5, duration / 60)):
+            held.append(self._server.memory())
+        self._is_over.set()
+        for thread in threads:
+            thread.join()
+        assert not self.errors, self.errors[0]
+        assert self._server.process.poll() is None, "the server ended under load"
+        return held
+
+    def _guarded(self, function, *arguments):
+        try:
+            function(*arguments)
+        except Exception as error:
+            self.errors.append(error)
+            self._is_over.set()
+
+    def _good(self, number, protocol):
+        client, order = self._server.client(protocol), np.random.default_rng(number)
+        while not self._is_over.is_set():
+            inputs, expected = self._requests[order.integers(len(self._requests))]
+            start = time.perf_counter()
+            found = self._server.call(client, "segment_bytes", inputs)
+            self.seconds[protocol].append(time.perf_counter() - start)
+            compare(f"under load, {protocol}", found, expected)
+
+    def _refused(self):
+        clients = [self._server.client(protocol) for protocol in PROTOCOLS]
+        for client, (what, request) in zip(itertools.cycle(clients), itertools.cycle(self._bad.items()), strict=False):
+            if self._is_over.wait(0.1):
+                return
+            refuse(self._server, client, what, request)
+            self.num_refused += 1
 
 
-def load(process, addresses, folder, seconds):
-    """Sends photos of several sizes from several clients at once, with garbage in between."""
-    photos, end = sorted(folder.glob("photo_*")), time.monotonic() + seconds
-    bad = list(garbage(folder / "photo_0.jpg").values())
-    latencies, refused, failures, samples = collections.defaultdict(list), [], [], []
-
-    def work(worker):
-        protocol = list(CLIENTS)[worker % len(CLIENTS)]
-        library = CLIENTS[protocol]
-        client = library.InferenceServerClient(addresses[protocol])
-        i = worker
-        while time.monotonic() < end:
-            i += 1
-            try:
-                if i % 10 == 0:
-                    model, inputs = bad[i // 10 % len(bad)]
-                    with contextlib.suppress(InferenceServerException):
-                        answer(library, client, model, **inputs)
-                        failures.append("garbage was answered")
-                    refused.append(1)
-                    continue
-                count = np.array([ITERATIONS[i % len(ITERATIONS)]], np.int32)
-                start = time.perf_counter()
-                inputs = {"image_bytes": files([photos[i % len(photos)]]), "iterations": count}
-                found = answer(library, client, "segment_bytes", **inputs)
-                latencies[protocol].append(time.perf_counter() - start)
-                assert found["iterations"] == count
-            except Exception as error:  # a thread's error has to reach the main one
-                failures.append(f"{type(error).__name__}: {error}")
-
-    workers = [threading.Thread(target=work, args=[worker]) for worker in range(NUM_WORKERS)]
-    for worker in workers:
-        worker.start()
-    while any(worker.is_alive() for worker in workers):
-        samples.append(memory(process.pid))
-        time.sleep(min(1.0, seconds / 30))
-    assert not failures, f"{len(failures)} failures under load, first {failures[0]}"
-    assert process.poll() is None, "the server ended under load"
-    for protocol, values in latencies.items():
-        cuts = statistics.quantiles(values, n=20)
-        print(
-            f"load, {protocol}: {len(values)} requests, {len(values) / seconds:.1f} a second, "
-            f"p50 {1e3 * cuts[9]:.0f} ms, p95 {1e3 * cuts[18]:.0f} ms"
-        )
-    print(f"load: {NUM_WORKERS} clients at once for {seconds:.0f} s, {len(refused)} bad requests refused in between")
-    third = len(samples) // 3
-    before, last = max(samples[third : 2 * third]), max(samples[-third:])
-    print(f"memory of the server: peak {max(samples):.0f} MB; middle third {before:.0f} MB, last third {last:.0f} MB")
-    assert last <= MOST_GROWTH * before, "memory of the server grows"
+def check_load(server, signatures, photos, duration):
+    load = Load(server, signatures, photos, bad_requests(photos[0]))
+    held = load.run(duration)
+    total = sum(map(len, load.seconds.values()))
+    print(
+        f"{NUM_CLIENTS} clients for {duration:g} s: {total} requests of one file with {ITERATIONS[0]} to "
+        f"{ITERATIONS[-1]} iterations, {total / duration:.1f} a second, all equal to a direct call; "
+        f"{load.num_refused} bad ones refused"
+    )
+    for protocol, seconds in load.seconds.items():
+        p50, p95 = np.percentile(seconds, [50, 95]) * 1000
+        print(f"  {protocol}: {len(seconds)} requests, p50 {p50:.0f} ms, p95 {p95:.0f} ms")
+    third = len(held) // 3
+    middle, last = max(held[third:-third]), max(held[-third:])
+    growth = 1e6 * (last - middle) / (total / 3)
+    print(
+        f"memory of the server: peak {max(held):.0f} MB in {len(held)} samples; at most {middle:.0f} MB in the middle "
+        f"third and {last:.0f} MB in the last, {growth:.0f} bytes a request more"
+    )
+    smallest = min(tf.io.decode_image(photo).numpy().nbytes for photo in photos)
+    assert growth < smallest, f"memory grows by more than a photo of {smallest} bytes a request: something is kept"
 
 
-def main(folder, seconds=60.0):
-    [model] = folder.glob("serving/*/1")
-    signatures = tf.saved_model.load(model).signatures
-    with server(model, folder / "triton.log") as (process, addresses):
-        check_answers(addresses, signatures, folder)
-        check_garbage(addresses, folder)
-        load(process, addresses, folder, float(seconds))
-        check_answers(addresses, signatures, folder)
+def main(folder, duration=60.0):
+    [model] = (folder / "serving").glob("*/")
+    [version] = model.glob("[0-9]*/")
+    paths = sorted([*folder.glob("photos/*.jpg"), *folder.glob("photos/*.png")])
+    assert paths and paths[0].suffix == ".jpg", f"{folder}/photos: no photos, or the first is no JPEG"
+    photos = [path.read_bytes() for path in paths]
+    image = tf.io.decode_image(photos[0], channels=3).numpy()
+    signatures = tf.saved_model.load(version).signatures
+    sizes = sorted({"x".join(map(str, tf.io.decode_image(photo).shape[:2])) for photo in photos})
+    print(f"TensorFlow {tf.__version__}, {model.name}, photos of {', '.join(sizes)}")
+    with TritonSession(model, sorted(signatures), folder / "triton.log") as server:
+        check_answers(server, signatures, photos, image)
+        check_steps(server, signatures, image)
+        check_bad_requests(server, signatures, photos[0])
+        check_load(server, signatures, photos, float(duration))
+        check_answers(server, signatures, photos, image)
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     main(Path(sys.argv[1]), *sys.argv[2:])

@@ -129,6 +129,7 @@ REFUSED = {
     "16-bit RGB PNG of OpenCV": bytes(cv2.imencode(".png", np.full([5, 5, 3], 4000, np.uint16))[1]),
     "animated PNG": encoded(picture(), "PNG", save_all=True, append_images=[picture("L").convert("RGB")]),
     "PNG that says it is animated": png(8, 2, 3, animation=TEXT + ANIMATED),
+    "PNG of nothing but its mark": png(8, 2, 3)[:8],
     "PNG cut in its header": png(8, 2, 3)[:20],
     "PNG cut in its pixels": png(8, 2, 3)[:60],
     "PNG with an endless part": png(8, 2, 3, animation=b"\xff\xff\xff\xfftEXt"),

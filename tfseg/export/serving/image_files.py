@@ -56,7 +56,10 @@ def _png(content, check_size):
     size = tf.stack([_big_endian(header[20:24]), _big_endian(header[16:20])])
     checks = check_size(size)
     checks += _check(header[24] <= 8, "a PNG of {} bits per channel; send it with 8, suitably scaled", header[24])
-    checks += _check(~_is_animated(content), "a PNG with several frames; send one of them")
+    # What is cut short is refused before its parts are looked for: an error there would quote the file's bytes.
+    with tf.control_dependencies([header]):
+        whole = tf.identity(content)
+    checks += _check(~_is_animated(whole), "a PNG with several frames; send one of them")
     with tf.control_dependencies(checks):
         content = tf.identity(content)
     return tf.io.decode_png(content, channels=3)
