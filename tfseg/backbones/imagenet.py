@@ -36,7 +36,8 @@ def weights_path(config: BackboneConfig) -> str:
     except Exception as error:  # Keras raises a bare Exception for every failed download
         reason = shortened(str(error).rpartition(": ")[2] or type(error).__name__, 40)
         raise InputError(
-            f"cannot download {url} ({reason}); put this file into {folder}, or give --init_backbone_from=none"
+            f"cannot download {url} ({reason}); put this file into {folder}, or give --init_backbone_from=none, "
+            "or zoo:NAME of a trained model with this backbone"
         ) from None
 
 
