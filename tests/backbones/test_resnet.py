@@ -160,8 +160,10 @@ def test_resnet101_equals_that_of_keras_applications(tmp_path):
         ("resnet18", 11_176_512),
         ("resnet34", 21_284_672),
         ("resnet50_v1_5", 23_508_032),
-        ("resnet101_v1_5", 42_500_160),
-        ("resnet50_keras", 23_508_032),  # Keras counts 26,560 more: biases that normalisation takes away
+        pytest.param("resnet101_v1_5", 42_500_160, marks=pytest.mark.slow),
+        pytest.param(
+            "resnet50_keras", 23_508_032, marks=pytest.mark.slow
+        ),  # Keras counts 26,560 more: biases that normalisation takes away
     ],
 )
 def test_parameters_are_those_of_torchvision_without_the_classifier(name, count):

@@ -141,6 +141,7 @@ def test_resnet101_has_42_4_million_weights_in_104_convolutions():
     assert sum(int(np.prod(layer.conv.kernel.shape)) for layer in convolutions.values()) == 42_394_816
 
 
+@pytest.mark.slow
 def test_beta_stem_loads_by_name_and_its_dense_features_subsample_to_the_coarse_ones(tmp_path):
     """Every second pixel at strides 8 and 16 equals strides 16 and 32, with multi-grid, at a size of 32n + 1."""
     strided = {stride: build("resnet50_v1_beta", stride, multi_grid=(1, 2, 4)) for stride in STRIDES}

@@ -34,6 +34,7 @@ def traced(layer, *shapes):
     return tf.function(layer).get_concrete_function(*specs).structured_outputs
 
 
+@pytest.mark.slow
 def test_it_has_71_convolutions_without_the_shortcuts():
     """The stem has 2; each unit has 3: there are 5 entry, 16 middle and 2 exit units."""
     assert 2 + 3 * (5 + 16 + 2) == 71
@@ -54,6 +55,7 @@ SIDES_AND_CHANNELS = [
 SIDES = {721: {2: 361, 4: 181, 8: 91, 16: 46}, 1441: {2: 721, 4: 361, 8: 181, 16: 91}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", [721, 1441])
 def test_every_unit_has_the_size_and_channels_of_the_table(full, side):
     @tf.function

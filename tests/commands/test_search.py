@@ -58,6 +58,7 @@ def test_what_it_cannot_use_is_one_line_and_exit_code_2(command, folder, words):
     assert "Traceback" not in "".join(lines)
 
 
+@pytest.mark.slow
 def test_a_search_ends_with_its_best_cell_and_goes_on_from_there(command, folder):
     done = command("search.py", "--model=run", *TINY)
     assert done["code"] == 0, done["err"]

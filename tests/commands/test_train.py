@@ -156,8 +156,8 @@ def test_what_a_recipe_switched_on_can_be_switched_off(config_of):
         (["--loss_at=9:1"], "loss_at names iteration 9; training runs 1..6"),
         (["--model=unknown"], "--model=unknown is unknown; one of arch2, arch2_video, deeperlab,"),
         (
-            ["--model=fcn", "--dataset=camvid"],
-            "--model=fcn has no recipe for --dataset=camvid; give one: --config=FILE, or take a model that has one",
+            ["--model=fcn", "--dataset=cityscapes"],
+            "--model=fcn has no recipe for --dataset=cityscapes; give one: --config=FILE, or take a model that has one",
         ),
         (["--model=fcn", "--dataset=folder"], "or take a model that has one: arch2, arch2_video, deeperlab, deeplabv3"),
         (["--model=fcn", "--dataset=coco_panoptic"], "or take a model that has one: arch2, arch2_video, deeperlab"),
@@ -275,7 +275,7 @@ def test_every_end_has_its_exit_code_and_one_line(command, failure, code, line):
 def test_the_help_of_model_says_which_models_have_recipes_for_few_data_sets(command):
     text = " ".join(command("train.py", "--help")["out"].split("\n  --model: ")[1].split("\n  --")[0].split())
     rest = text.split("Some have recipes for few data sets: ")[1]
-    assert rest.startswith("fcn for scenes.")
+    assert rest.startswith("fcn for scenes or camvid.")
 
 
 def test_every_model_that_a_message_offers_has_a_recipe():

@@ -70,6 +70,7 @@ def test_what_is_there_is_not_made_again_unless_wanted(predictor, clip, tmp_path
     assert (tmp_path / "street_frames.csv").stat().st_mtime_ns > before
 
 
+@pytest.mark.slow
 def test_a_dynamic_cell_runs_once_a_frame_and_its_costs_are_told_apart(clip, tmp_path):
     predictor = Predictor(dynamic_cells.network_of(dynamic_cells.DEFORMABLE), INFO)
     cost = frame_cost.of_segmenter(predictor.engine.segmenter, (HEIGHT, WIDTH))

@@ -204,6 +204,7 @@ def test_targets_of_a_mirrored_crop_are_the_mirrored_targets_with_left_and_right
         np.testing.assert_allclose(flipped[name], mirrored(targets[name], order), atol=1e-5, err_msg=name)
 
 
+@pytest.mark.slow
 def test_in_a_data_set_all_shapes_are_known():
     config = config_of()
     example = {"image": tf.zeros([33, 30, 3]), "label": tf.zeros([33, 30], tf.int32), "filename": "a.png"}

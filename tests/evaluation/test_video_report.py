@@ -67,6 +67,7 @@ def test_a_feed_forward_model_has_one_way(video_runs, tmp_path):
     assert content["carry"] is None
 
 
+@pytest.mark.slow
 def test_an_exported_stream_runs_beside_the_network_in_every_way(video_runs, tmp_path):
     recurrent = video_runs[0]
     options = ExportOptions(("tflite",), ("stream",), size=(32, 48), output_dir=str(tmp_path), check_images=0)
@@ -80,6 +81,7 @@ def test_an_exported_stream_runs_beside_the_network_in_every_way(video_runs, tmp
         assert exported["iterations"] == own["iterations"]
 
 
+@pytest.mark.slow
 def test_a_dynamic_cell_is_scored_beside_arch2_and_its_export_runs_like_it(video_records, tmp_path):
     model = Arch2VideoConfig(tiny(32), width=4, genotype="cell1_like")
     run = run_of(tmp_path / "cells", model, video_records)

@@ -11,7 +11,7 @@ from tfseg.export.exporting import check_export, export_model
 from tfseg.export.plan import Export, ExportOptions
 from tfseg.formats import export_manifest
 
-pytestmark = pytest.mark.usefixtures("warm_children")
+pytestmark = [pytest.mark.usefixtures("warm_children"), pytest.mark.slow]
 
 STREAM = "cells_stream_fp16.tflite"
 

@@ -18,7 +18,13 @@ from tfseg.profiling import frame_cost
 pytestmark = pytest.mark.usefixtures("warm_children")
 
 
-@pytest.fixture(scope="module", params=[DEFORMABLE, AGGREGATIONS], ids=["deformable", "aggregations"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(DEFORMABLE, marks=pytest.mark.slow, id="deformable"),
+        pytest.param(AGGREGATIONS, id="aggregations"),
+    ],
+)
 def predictors(request, toy_records, tmp_path_factory):
     """Of the network, of its SavedModel, which takes any size, and of its float32 stream file."""
     network, folder = dynamic_cells.network_of(request.param), tmp_path_factory.mktemp("cells")

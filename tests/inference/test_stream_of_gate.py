@@ -19,7 +19,7 @@ from tfseg.models.rnn import RNNConfig
 from tfseg.models.segmenter import CarryConfig
 from tfseg.profiling import frame_cost
 
-pytestmark = pytest.mark.usefixtures("warm_children")
+pytestmark = [pytest.mark.usefixtures("warm_children"), pytest.mark.slow]
 
 SIZE = dynamic_cells.SIZE
 

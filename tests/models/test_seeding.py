@@ -117,6 +117,7 @@ def test_a_real_frame_before_takes_the_place_of_a_made_one(frames):
     np.testing.assert_allclose(with_real[0], by_hand["canvas"][0], atol=1e-5)
 
 
+@pytest.mark.slow
 def test_gradients_flow_through_real_frames_before_in_a_traced_step():
     """A traced step differentiates also what only one branch of a condition reads, such as the motion."""
     network = network_of(dataclasses.replace(SURE, frames=3, back_propagate=True))

@@ -47,6 +47,7 @@ def test_classes_in_neither_map_do_not_count_and_no_label_is_no_reward():
     assert reward_of(np.zeros([3, 3], int)) == 0
 
 
+@pytest.mark.slow
 def test_the_loss_from_kept_maps_is_that_of_the_live_network(network, split, task):
     """arch2 on the first frame, the cell on the others, each from the state before; and no weight of arch2 changes."""
     tf.keras.utils.set_random_seed(0)
@@ -69,6 +70,7 @@ def test_the_loss_from_kept_maps_is_that_of_the_live_network(network, split, tas
     assert float(kept) == pytest.approx(float(live), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_training_changes_no_weight_of_the_static_network(network, task):
     before = weight_arrays(network)
     evaluated(FROM_BEFORE, task, lambda reward: True)
@@ -99,6 +101,7 @@ def test_the_loss_of_a_later_frame_reaches_back_through_the_frames_before():
     assert np.abs(whole - cut).max() > 1e-3 * np.abs(whole).max()
 
 
+@pytest.mark.slow
 def test_a_candidate_starts_from_the_classifier_of_the_static_network_and_learns(task):
     one = Candidate(FROM_BEFORE, task)
     np.testing.assert_array_equal(one.classifier.get_weights()[0], task.classifier[0])
@@ -108,6 +111,7 @@ def test_a_candidate_starts_from_the_classifier_of_the_static_network_and_learns
     assert reward_of(one.confusion()) > max(first, 0.6)
 
 
+@pytest.mark.slow
 def test_the_same_candidate_has_the_same_reward_whatever_was_trained_before(task):
     one, _, same = (evaluated(cell, task, lambda _: True) for cell in (FROM_NOW, FROM_BEFORE, FROM_NOW))
     assert one == same
@@ -117,6 +121,7 @@ def test_the_same_candidate_has_the_same_reward_whatever_was_trained_before(task
     assert one.num_parameters == adapters + separable + 16 + (64 + 16) + (9 * 8 * 2 + 2)
 
 
+@pytest.mark.slow
 def test_a_candidate_that_may_not_go_on_has_its_half_way_reward(task):
     seen = []
     outcome = evaluated(FROM_NOW, task, lambda reward: seen.append(reward))
@@ -129,6 +134,7 @@ def test_half_way_is_rounded_up(epochs, middle):
     assert CandidateConfig(epochs=epochs).middle == middle
 
 
+@pytest.mark.slow
 def test_losses_that_are_not_finite_are_no_reward(task):
     spoilt = {name: np.full_like(values, np.nan) for name, values in task.training.maps.items()}
     broken = dataclasses.replace(task, training=dataclasses.replace(task.training, maps=spoilt))
@@ -136,6 +142,7 @@ def test_losses_that_are_not_finite_are_no_reward(task):
     assert (outcome.reward, outcome.half_reward, outcome.epoch, outcome.outcome) == (0.0, None, 1, "failed")
 
 
+@pytest.mark.slow
 def test_too_little_memory_is_no_reward(task, monkeypatch):
     def exhausted(self, epoch):
         raise tf.errors.ResourceExhaustedError(None, None, "no memory")

@@ -34,6 +34,7 @@ def places(clips):
     return set(clips.ravel())
 
 
+@pytest.mark.slow
 def test_kept_maps_are_those_of_the_live_network(network, split, exact):
     """Of every clip: what arch2_video would compute of its frames, bit for bit."""
     examples = [one["image"] for one in split.examples().as_numpy_iterator()]
@@ -51,6 +52,7 @@ def test_kept_maps_are_those_of_the_live_network(network, split, exact):
                     np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_16_bits_are_within_a_thousandth_and_half_the_memory(network, split, exact):
     halves = divided(network, split, dataclasses.replace(EXACT, precision="float16"))
     assert halves[0].megabytes == exact[0].megabytes / 2
@@ -58,12 +60,14 @@ def test_16_bits_are_within_a_thousandth_and_half_the_memory(network, split, exa
         np.testing.assert_allclose(halves[0].maps[name], values, rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_nothing_of_the_network_changes(network, split):
     before = weight_arrays(network)
     divided(network, split, EXACT)
     assert all(np.array_equal(before[name], values) for name, values in weight_arrays(network).items())
 
 
+@pytest.mark.slow
 def test_labels_are_those_of_the_middle_of_each_position(exact, split):
     """64x96 pixels become 8x12 positions; position (r, c) has the label of pixel (8 r + 4, 8 c + 4)."""
     label = next(split.examples().as_numpy_iterator())["label"][0]
@@ -74,6 +78,7 @@ def test_labels_are_those_of_the_middle_of_each_position(exact, split):
     np.testing.assert_array_equal(kept, label[4::8, 4::8])
 
 
+@pytest.mark.slow
 def test_decoded_maps_are_kept_of_first_frames_alone(exact):
     training = exact[0]
     first = places(training.places[:, 0])
@@ -134,6 +139,7 @@ def test_a_frame_without_a_label_can_only_be_the_first_of_a_clip():
     assert sorted(map(tuple, np.concatenate(parts))) == [(0, 1), (3, 4)]
 
 
+@pytest.mark.slow
 def test_the_unlabelled_frames_that_records_hold_begin_clips(network, tmp_path):
     """As in Cityscapes: one labelled frame a video, and the raw one before it."""
     records = toy_videos.write_videos(tmp_path / "records", num_videos=4, num_frames=1, gap=1, with_before=True)
@@ -176,6 +182,7 @@ def test_training_frames_are_reduced_and_cropped_at_a_place_of_their_video():
     np.testing.assert_array_equal(small, image)
 
 
+@pytest.mark.slow
 def test_only_training_frames_are_framed(network, split):
     training, validation = divided(network, split, dataclasses.replace(EXACT, padded_side=80))
     assert training.labels.shape[1:] == (10, 12) and validation.labels.shape[1:] == (8, 12)
@@ -186,6 +193,7 @@ def test_images_of_no_video_are_one_error(toy_records):
         frames_of(open_split("folder", str(toy_records), "train"))
 
 
+@pytest.mark.slow
 def test_too_few_clips_are_one_error(network, split):
     with pytest.raises(InputError, match="too few clips of 2 frames at most 1 apart in the split train: 0 to train"):
         divided(network, split, ClipConfig(frames=2, frame_gap=1))

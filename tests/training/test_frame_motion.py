@@ -2,6 +2,7 @@
 
 import cv2
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tests.data.datasets.test_camvid import write_split
@@ -40,6 +41,7 @@ def test_without_a_frame_before_nothing_moves():
     assert not found["motion_offset"].numpy().any() and not found["motion_error"].numpy().any()
 
 
+@pytest.mark.slow
 def test_a_network_is_trained_on_the_frames_of_videos(tmp_path, save):
     names = [f"A_{number:05}" for number in range(6)]
     for split in ("train", "val"):

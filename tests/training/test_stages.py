@@ -73,6 +73,7 @@ def test_a_second_stage_starts_from_all_weights_of_the_first(stage, first, toy_r
         np.testing.assert_array_equal(ours[name], array, err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_second_stage_of_other_classes_keeps_all_but_the_classifier_and_goes_on_without_the_first(
     stage, first, two_classes, command
 ):
@@ -99,6 +100,7 @@ def test_a_second_stage_of_other_classes_keeps_all_but_the_classifier_and_goes_o
         np.testing.assert_array_equal(array, ours[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_a_new_run_needs_what_it_starts_from(command, stage, toy_records):
     recipe = command.folder / "recipe.py"
     words = (f"--config={recipe}", f"--data_dir={toy_records}", "--workdir=new", "--init_from=nowhere")

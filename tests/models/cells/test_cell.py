@@ -57,7 +57,9 @@ def cell_of(text, inputs):
     return cell
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "cell1_like" else pytest.mark.slow) for name in CELLS]
+)
 def test_weights_and_cost_of_the_cells(monkeypatch, name):
     """A frame by a cell costs half to two thirds of one by the decoder, with the backbone, which is 0.45 of that."""
     num_classes, own, static, published = WEIGHTS[name]
